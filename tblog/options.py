@@ -1,0 +1,69 @@
+"""What the two originals' signatures cannot say: one frozen class, with named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tblog.errors import InvalidValueError
+
+Flavor = Literal["torch", "tensorboardX"]
+Overflow = Literal["wait", "drop"]
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterOptions:
+    """Choose how a `SummaryWriter` queues, encodes and reports.
+
+    Attributes:
+        flavor: which original to follow where the two write different things (tags, run names).
+        max_queue_records: records that may wait before `overflow` decides. A waiting scalar
+            takes about 150 bytes. Small: less memory, and callers wait sooner. Large: bursts pass.
+        max_queue_bytes: the same bound for the arrays of waiting records, in bytes.
+        overflow: what a call does when the queue is full: "wait" for room, or "drop" the
+            record and count it in `stats.dropped`.
+        strict: raise `WriteError` from the next `flush` or `close` when a record could not be
+            encoded or written, rather than warn once for each cause.
+        auto_step: number the calls that give no `global_step`, tag by tag, from 0. Both
+            originals write step 0 each time, of which TensorBoard shows the last point alone.
+        copy: take a snapshot of each array in the call. False saves the copy where the caller
+            promises not to change what it logged.
+        png_compress_level: zlib level of images, 0 (fast, large) to 9 (slow, small).
+        exit_timeout_secs: the longest that the interpreter's exit waits for open writers.
+    """
+
+    flavor: Flavor = "torch"
+    max_queue_records: int = 262_144
+    max_queue_bytes: int = 512 * MEBIBYTE
+    overflow: Overflow = "wait"
+    strict: bool = False
+    auto_step: bool = False
+    copy: bool = True
+    png_compress_level: int = 1
+    exit_timeout_secs: float = 60.0
+
+    DEFAULT: ClassVar[WriterOptions]
+    NEVER_WAIT: ClassVar[WriterOptions]
+    SMALL_MEMORY: ClassVar[WriterOptions]
+    STRICT: ClassVar[WriterOptions]
+
+    def __post_init__(self) -> None:
+        _require(self.flavor in ("torch", "tensorboardX"), "flavor", self.flavor, '"torch" or "tensorboardX"')
+        _require(self.overflow in ("wait", "drop"), "overflow", self.overflow, '"wait" or "drop"')
+        _require(self.max_queue_records >= 1, "max_queue_records", self.max_queue_records, "1 or more")
+        _require(self.max_queue_bytes >= 1, "max_queue_bytes", self.max_queue_bytes, "1 or more")
+        _require(0 <= self.png_compress_level <= 9, "png_compress_level", self.png_compress_level, "0 to 9")
+        _require(self.exit_timeout_secs >= 0, "exit_timeout_secs", self.exit_timeout_secs, "0 or more")
+
+
+def _require(holds: bool, name: str, given: object, wanted: str) -> None:
+    if not holds:
+        raise InvalidValueError(f"WriterOptions: {name} was {given!r}; give {wanted}")
+
+
+WriterOptions.DEFAULT = WriterOptions()
+WriterOptions.NEVER_WAIT = WriterOptions(overflow="drop")
+WriterOptions.SMALL_MEMORY = WriterOptions(max_queue_records=8_192, max_queue_bytes=32 * MEBIBYTE)
+WriterOptions.STRICT = WriterOptions(strict=True)
