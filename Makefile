@@ -1,0 +1,48 @@
+# Each target sets up what it needs: a virtual environment in .venv, made once and brought up to
+# date when the project's dependencies change. Choose another interpreter by `make PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LOGDIR ?= runs
+PORT ?= 6006
+
+.DEFAULT_GOAL := help
+.PHONY: help demo view test bench clean
+
+help:
+	@echo 'make demo   train a small network on handwritten digits and log it (DEMO_ARGS="--epochs 5")'
+	@echo 'make view   open TensorBoard on it (LOGDIR=$(LOGDIR) PORT=$(PORT))'
+	@echo 'make test   ruff, mypy and all tests (PYTEST_ARGS="-k packaging")'
+	@echo 'make bench  compare the cost of logging with torch and tensorboardX (BENCH_ARGS="--quick")'
+	@echo 'make clean  remove what the others made, the runs excepted'
+
+demo: $(VENV)/.has-demo
+	$(PY) examples/demo.py $(DEMO_ARGS)
+
+view: $(VENV)/.has-demo
+	$(VENV)/bin/tensorboard --logdir $(LOGDIR) --port $(PORT)
+
+test: $(VENV)/.has-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.has-bench
+	$(PY) -m benchmarks $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamps .has-demo, .has-test and .has-bench say which extras the environment has.
+$(VENV)/.has-%: setup.cfg pyproject.toml | $(PY)
+	$(PY) -m pip install --editable '.[$*]'
+	@touch $@
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "tblog needs Python 3.10 or later; give one by: make PYTHON=/path/to/python3.x" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	  echo "no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PY) -m pip install --upgrade pip
