@@ -1,0 +1,231 @@
+"""The machine under the training: processor, memory, disk, network and GPUs, and the pace of the steps.
+
+A daemon thread takes a sample in each period and keeps it; the training thread fetches what was
+sampled as records when it logs. Sampling takes well under a millisecond without a GPU.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tblog.adapters._gpus import MEBIBYTE, Gpus
+from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.records import ScalarRecord
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_MOST_SAMPLES: Final = 10_000  # about a day of the default period, a few MB
+_PACE_SAMPLES: Final = 20  # the time left follows the pace of so many periods
+_TIME_LEFT: Final = "time_left_secs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSample:
+    """One sample: its records, when it was taken, and how long after the start.
+
+    Attributes:
+        records: a `ScalarRecord` for each quantity.
+        walltime: seconds since the epoch.
+        elapsed_secs: whole seconds since the sampler started. As `global_step` it gives each sample
+            a point of its own, also while no training step is made.
+    """
+
+    records: list[ScalarRecord]
+    walltime: float
+    elapsed_secs: int
+
+
+class SystemSampler:
+    """Sample the machine and the pace of the training with a fixed period, in a `with` block.
+
+        with SystemSampler(period_secs=10, total_steps=len(batches)) as sampler:
+            for step, batch in enumerate(batches):
+                ...
+                sampler.step()
+                writer.add_records(sampler.records(), step)
+
+    Tags are `<tag>/process/cpu_percent` (100 is one core), `<tag>/process/memory_mib` (resident),
+    `<tag>/process/threads`, `<tag>/cpu_percent` (100 is all cores), `<tag>/memory_percent`,
+    `<tag>/disk/read_mib_per_sec` and `write_...`, `<tag>/network/received_mib_per_sec` and
+    `sent_...`; for each NVIDIA GPU that the process may use (with the package nvidia-ml-py)
+    `<tag>/gpu0/utilization_percent`, `memory_mib`, `memory_percent`, `power_watts` and
+    `temperature_celsius`; and once `step` was called `<tag>/steps_per_sec` and, with
+    `total_steps`, `<tag>/time_left_secs`.
+
+    Args:
+        period_secs: time between two samples, in seconds.
+        total_steps: how often `step` will have been called at the end, for the time left.
+        tag: what all tags begin with.
+
+    Raises:
+        InvalidValueError: the period or the number of steps is not above 0.
+        MissingDependencyError: psutil is not installed.
+    """
+
+    def __init__(
+        self, period_secs: float = 10.0, *, total_steps: int | None = None, tag: str = "system"
+    ) -> None:
+        _require_positive("period_secs", period_secs)
+        if total_steps is not None:
+            _require_positive("total_steps", total_steps)
+        self._period_secs = period_secs
+        self._tag = tag
+        self._machine = _Machine()
+        self._gpus = Gpus()
+        self._pace = _Pace(total_steps)
+        self._steps = 0
+        self._samples: deque[SystemSample] = deque(maxlen=_MOST_SAMPLES)
+        self._failure: Exception | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="tblog-system-sampler", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def step(self, count: int = 1) -> None:
+        """Say that `count` training steps were made; costs the caller one addition."""
+        self._steps += count
+
+    def records(self) -> list[ScalarRecord]:
+        """Return one scalar for each quantity: its mean since the last call (of the time left, the last).
+
+        The list is empty if no sample was taken since. Where each sample should be kept, see `samples`.
+        """
+        values: dict[str, list[float]] = {}
+        for sample in self.samples():
+            for record in sample.records:
+                values.setdefault(record.tag, []).append(record.value)
+        last = f"{self._tag}/{_TIME_LEFT}"
+        return [
+            ScalarRecord(tag=tag, value=series[-1] if tag == last else sum(series) / len(series))
+            for tag, series in values.items()
+        ]
+
+    def samples(self) -> list[SystemSample]:
+        """Return each sample taken since the last call of this or of `records`, the oldest first.
+
+            for sample in sampler.samples():
+                writer.add_records(sample.records, sample.elapsed_secs)
+
+        At most the last 10,000 samples wait to be fetched.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            warnings.warn(f"The system sampler stopped: {failure!r}; enter it again to go on", stacklevel=2)
+        taken = []
+        while self._samples:
+            taken.append(self._samples.popleft())
+        return taken
+
+    def _run(self) -> None:
+        try:
+            start = time.monotonic()
+            self._machine.begin(start)
+            self._pace.begin(start, self._steps)
+            due = start
+            while True:
+                # Periods that were missed (a machine that slept) are left out, not caught up with.
+                due = max(due + self._period_secs, time.monotonic())
+                if self._stop.wait(due - time.monotonic()):
+                    return
+                self._samples.append(self._sample(time.monotonic(), start))
+        except Exception as error:
+            self._failure = error
+
+    def _sample(self, now: float, start: float) -> SystemSample:
+        figures = self._machine.read(now) | self._gpus.read() | self._pace.read(now, self._steps)
+        return SystemSample(
+            records=[ScalarRecord(tag=f"{self._tag}/{name}", value=value) for name, value in figures.items()],
+            walltime=time.time(),
+            elapsed_secs=round(now - start),
+        )
+
+
+class _Machine:
+    """What psutil says of this process and its host."""
+
+    def __init__(self) -> None:
+        try:
+            import psutil
+        except ModuleNotFoundError:
+            raise MissingDependencyError("psutil", "adapters", "SystemSampler") from None
+        self._psutil = psutil
+
+    def begin(self, now: float) -> None:
+        # psutil keeps what it compares processor times with by thread: ask from the sampling one.
+        self._process = self._psutil.Process()
+        self._process.cpu_percent()
+        self._psutil.cpu_percent()
+        self._before = now, self._transferred()
+
+    def read(self, now: float) -> dict[str, float]:
+        process = self._process
+        figures = {
+            "process/cpu_percent": process.cpu_percent(),
+            "process/memory_mib": process.memory_info().rss / MEBIBYTE,
+            "process/threads": float(process.num_threads()),
+            "cpu_percent": self._psutil.cpu_percent(),
+            "memory_percent": self._psutil.virtual_memory().percent,
+        }
+        then, before = self._before
+        self._before = now, self._transferred()
+        for name, amount in self._before[1].items():
+            figures[f"{name}_mib_per_sec"] = (amount - before.get(name, amount)) / MEBIBYTE / (now - then)
+        return figures
+
+    def _transferred(self) -> dict[str, int]:
+        disk: Any = self._psutil.disk_io_counters()  # None in some containers
+        network: Any = self._psutil.net_io_counters()
+        counters = {"disk/read": (disk, "read_bytes"), "disk/write": (disk, "write_bytes")}
+        counters |= {"network/received": (network, "bytes_recv"), "network/sent": (network, "bytes_sent")}
+        return {
+            name: getattr(source, field) for name, (source, field) in counters.items() if source is not None
+        }
+
+
+class _Pace:
+    """Steps per second over the last period, and the time left at the pace of the last periods."""
+
+    def __init__(self, total_steps: int | None) -> None:
+        self._total_steps = total_steps
+        self._seen: deque[tuple[float, int]] = deque(maxlen=_PACE_SAMPLES + 1)
+
+    def begin(self, now: float, steps: int) -> None:
+        self._seen.clear()
+        self._seen.append((now, steps))
+
+    def read(self, now: float, steps: int) -> dict[str, float]:
+        last = self._seen[-1]
+        self._seen.append((now, steps))
+        if steps == 0:
+            return {}
+        figures = {"steps_per_sec": (steps - last[1]) / (now - last[0])}
+        first = self._seen[0]
+        if self._total_steps is not None and steps > first[1]:
+            secs_per_step = (now - first[0]) / (steps - first[1])
+            figures[_TIME_LEFT] = max(self._total_steps - steps, 0) * secs_per_step
+        return figures
+
+
+def _require_positive(name: str, given: float) -> None:
+    if not given > 0:
+        raise InvalidValueError(f"SystemSampler: {name} was {given!r}; give a number above 0")

@@ -1,0 +1,231 @@
+"""Tests of adapters/system.py: the sampler, with a stand-in for NVIDIA's management library."""
+
+import sys
+import threading
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from tblog.adapters import system
+from tblog.adapters._gpus import Gpus
+from tblog.adapters.system import SystemSampler
+from tblog.errors import InvalidValueError, MissingDependencyError
+
+TIMEOUT_SECS = 60
+
+
+class NVMLError(Exception):
+    """What NVML raises."""
+
+
+def stand_in_nvml(*, driver=True):
+    """Return a module of two devices, of which the second cannot tell its power and, once `lost`, nothing."""
+    module = SimpleNamespace(NVML_TEMPERATURE_GPU=0, NVMLError=NVMLError, lost=False)
+
+    def init():
+        if not driver:
+            raise NVMLError("Driver Not Loaded")
+
+    def answer(device, value):
+        if value is None or (module.lost and device == 1):
+            raise NVMLError("Not Supported")
+        return value
+
+    memory = SimpleNamespace(used=512 * 2**20, total=2048 * 2**20)
+    module.nvmlInit = init
+    module.nvmlDeviceGetCount = lambda: 2
+    module.nvmlDeviceGetHandleByIndex = lambda index: index
+    module.nvmlDeviceGetHandleByUUID = lambda uuid: {"GPU-b": 1}[uuid]
+    module.nvmlDeviceGetUtilizationRates = lambda device: answer(
+        device, SimpleNamespace(gpu=30 + device, memory=5)
+    )
+    module.nvmlDeviceGetMemoryInfo = lambda device: answer(device, memory)
+    module.nvmlDeviceGetPowerUsage = lambda device: answer(device, [75_500, None][device])
+    module.nvmlDeviceGetTemperature = lambda device, sensor: answer(device, [50, 51][device] + sensor)
+    return module
+
+
+@pytest.fixture
+def nvml(monkeypatch):
+    """Install the stand-in as the package, with no device hidden."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    stand_in = stand_in_nvml()
+    monkeypatch.setitem(sys.modules, "pynvml", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def sampled(monkeypatch):
+    """Return an event that is set when a second sample is about to be kept."""
+    event = threading.Event()
+    calls = []
+
+    class Counting(Gpus):
+        def read(self):
+            calls.append(threading.current_thread())
+            if len(calls) > 1:
+                event.set()
+            return super().read()
+
+    monkeypatch.setattr(system, "Gpus", Counting)
+    event.threads = calls
+    return event
+
+
+def _by_tag(records):
+    return {record.tag: record.value for record in records}
+
+
+def turned(sampler, *moments):
+    """Take samples at the given times, without the thread; return each as {tag: value}."""
+    sampler._machine.begin(0.0)
+    sampler._pace.begin(0.0, sampler._steps)
+    samples = []
+    for now, steps in moments:
+        sampler.step(steps)
+        sampler._samples.append(sampler._sample(now, 0.0))
+        samples.append(_by_tag(sampler._samples[-1].records))
+    return samples
+
+
+def test_samples_are_taken_on_a_thread_of_their_own_and_handed_over_once(sampled):
+    """What was sampled comes once, on the caller's demand, as scalars."""
+    with SystemSampler(period_secs=0.01) as sampler:
+        assert sampled.wait(TIMEOUT_SECS)
+    values = _by_tag(sampler.records())
+    assert threading.main_thread() not in sampled.threads
+    assert values["system/process/memory_mib"] > 1
+    assert 0 <= values["system/memory_percent"] <= 100
+    assert values["system/process/threads"] >= 2
+    assert sampler.records() == []
+
+
+def test_each_sample_has_a_time_of_its_own(sampled):
+    """The samples come oldest first, each with its own wall time and elapsed time."""
+    with SystemSampler(period_secs=0.01) as sampler:
+        assert sampled.wait(TIMEOUT_SECS)
+    samples = sampler.samples()
+    assert len(samples) >= 2
+    times = [sample.walltime for sample in samples]
+    assert times == sorted(times)
+    assert sampler.samples() == []
+
+
+def test_the_thread_ends_with_the_block_also_when_it_raises():
+    """No thread of the sampler is left."""
+    with pytest.raises(KeyError), SystemSampler(period_secs=1000):
+        raise KeyError
+    assert not any(thread.name == "tblog-system-sampler" for thread in threading.enumerate())
+
+
+def test_process_figures_agree_with_the_process():
+    """The resident memory is the one that psutil gives for this process."""
+    (values,) = turned(SystemSampler(), (1.0, 0))
+    assert values["system/process/memory_mib"] == pytest.approx(
+        psutil.Process().memory_info().rss / 2**20, rel=0.2
+    )
+
+
+def test_rates_are_per_second_of_the_interval(monkeypatch):
+    """Bytes on disk and network are told in MiB per second since the sample before."""
+    counted = iter([0, 30 * 2**20, 30 * 2**20])
+
+    def counters():
+        moved = next(counted)
+        return SimpleNamespace(read_bytes=moved, write_bytes=0, bytes_recv=0, bytes_sent=2 * moved)
+
+    sampler = SystemSampler()
+    monkeypatch.setattr(psutil, "disk_io_counters", lambda: None)
+    monkeypatch.setattr(psutil, "net_io_counters", counters)
+    first, second = turned(sampler, (10.0, 0), (20.0, 0))
+    assert first["system/network/sent_mib_per_sec"] == 6
+    assert second["system/network/sent_mib_per_sec"] == 0
+    assert first["system/network/received_mib_per_sec"] == 0
+    assert "system/disk/read_mib_per_sec" not in first
+
+
+def test_pace_and_time_left_follow_the_steps():
+    """Steps per second are those of the last period; the time left is at the pace of the last periods."""
+    sampler = SystemSampler(total_steps=100, tag="machine")
+    idle, quick, slow = turned(sampler, (10.0, 0), (20.0, 40), (30.0, 20))
+    assert "machine/steps_per_sec" not in idle
+    assert quick["machine/steps_per_sec"] == 4
+    assert slow["machine/steps_per_sec"] == 2
+    assert quick["machine/time_left_secs"] == pytest.approx(60 * 20 / 40)
+    assert slow["machine/time_left_secs"] == pytest.approx(40 * 30 / 60)
+    merged = _by_tag(sampler.records())
+    assert merged["machine/steps_per_sec"] == 3
+    assert merged["machine/time_left_secs"] == slow["machine/time_left_secs"]
+
+
+def test_no_time_left_without_a_goal():
+    """Without total_steps there is a pace and no time left."""
+    (values,) = turned(SystemSampler(), (10.0, 5))
+    assert values["system/steps_per_sec"] == 0.5
+    assert "system/time_left_secs" not in values
+
+
+def test_gpu_figures_come_with_their_units(nvml):
+    """NVML's milliwatts and bytes arrive as watts and MiB; what a device cannot tell is left out."""
+    assert Gpus().read() == {
+        "gpu0/utilization_percent": 30,
+        "gpu0/memory_mib": 512,
+        "gpu0/memory_percent": 25,
+        "gpu0/power_watts": 75.5,
+        "gpu0/temperature_celsius": 50,
+        "gpu1/utilization_percent": 31,
+        "gpu1/memory_mib": 512,
+        "gpu1/memory_percent": 25,
+        "gpu1/temperature_celsius": 51,
+    }
+    nvml.lost = True
+    assert not any(name.startswith("gpu1") for name in Gpus().read())
+
+
+@pytest.mark.parametrize(
+    ("visible", "temperatures"),
+    [("1", {"gpu0": 51}), ("GPU-b,0", {"gpu0": 51, "gpu1": 50}), ("0,-1,1", {"gpu0": 50}), ("", {})],
+)
+@pytest.mark.usefixtures("nvml")
+def test_only_the_gpus_that_cuda_may_use_are_sampled(monkeypatch, visible, temperatures):
+    """CUDA_VISIBLE_DEVICES is followed, with indices and UUIDs, up to the first invalid entry."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    figures = Gpus().read()
+    found = {
+        name.split("/")[0]: value for name, value in figures.items() if name.endswith("temperature_celsius")
+    }
+    assert found == temperatures
+
+
+@pytest.mark.parametrize("module", [None, stand_in_nvml(driver=False)])
+def test_no_gpu_is_no_error(monkeypatch, module):
+    """Neither a missing package nor a missing driver stops the sampler."""
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    (values,) = turned(SystemSampler(), (1.0, 0))
+    assert not any("gpu" in tag for tag in values)
+
+
+def test_missing_psutil_names_the_extra(monkeypatch):
+    """Without psutil the error says what to install."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with pytest.raises(MissingDependencyError, match=r"tblog\[adapters\]"):
+        SystemSampler()
+
+
+def test_a_failing_sampler_tells_and_does_not_raise(monkeypatch):
+    """What breaks on the thread is told by a warning, once."""
+    sampler = SystemSampler(period_secs=0.01)
+    monkeypatch.setattr(sampler._machine, "read", lambda _now: 1 / 0)
+    with sampler:
+        sampler._thread.join(TIMEOUT_SECS)
+        with pytest.warns(UserWarning, match="ZeroDivisionError"):
+            assert sampler.records() == []
+        assert sampler.records() == []
+
+
+@pytest.mark.parametrize("wrong", [{"period_secs": 0}, {"period_secs": float("nan")}, {"total_steps": 0}])
+def test_wrong_numbers_are_refused(wrong):
+    """A period or a goal of nothing is an error that says what to give."""
+    with pytest.raises(InvalidValueError, match="above 0"):
+        SystemSampler(**wrong)
