@@ -1,0 +1,100 @@
+"""Train a small network on handwritten digits and log it as a person would.
+
+Run it by `make demo`, or `python examples/demo.py --help`. It needs no GPU and no download.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from digits import logbook
+from digits.data import load_splits
+from digits.model import DigitNet
+from digits.training import Config, evaluate, training_steps
+from tblog import SummaryWriter
+
+
+def parse_arguments(arguments: list[str] | None) -> tuple[Path, Config]:
+    """Return the log directory and the configuration."""
+    parser = argparse.ArgumentParser(description="Train a small network on handwritten digits and log it.")
+    default = Path("runs") / time.strftime("digits-%Y-%m-%d_%H-%M-%S")
+    parser.add_argument(
+        "--logdir", type=Path, default=default, help="where the run goes (default: %(default)s)"
+    )
+    for field in fields(Config):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            help="default: %(default)s",
+        )
+    given = vars(parser.parse_args(arguments))
+    return given.pop("logdir"), Config(**given)
+
+
+def train(logdir: Path, config: Config) -> list[SummaryWriter]:
+    """Train with `config`, log below `logdir`, and return the closed writers."""
+    torch.manual_seed(config.seed)
+    train_split, validation_split = load_splits(config.seed)
+    model = DigitNet(dropout=config.dropout)
+    total = config.epochs * -(-len(train_split) // config.batch_size)
+
+    with (
+        SummaryWriter(logdir) as writer,
+        SummaryWriter(logdir / "train") as train_writer,
+        SummaryWriter(logdir / "validation") as validation_writer,
+        tqdm(training_steps(model, train_split, config), total=total, unit="step") as progress,
+    ):
+        steps = logbook.StepLog(writer, train_writer, validation_writer)
+        logbook.log_start(writer, model, train_split, config)
+        for number, step in enumerate(progress):
+            evaluation = evaluate(model, validation_split)
+            steps.log_step(step, evaluation, number)
+            if step.ends_epoch:
+                progress.set_postfix(epoch=step.epoch + 1, accuracy=f"{evaluation.accuracy:.1%}")
+                steps.log_epoch(number)
+                logbook.log_epoch(writer, model, validation_split, evaluation, number)
+        logbook.log_end(writer, model, validation_split, evaluation, number)
+    return [writer, train_writer, validation_writer]
+
+
+def report(logdir: Path, writers: list[SummaryWriter], seconds: float) -> str:
+    """Say where the run is, how to look at it, and what logging it cost."""
+    stats = [writer.stats for writer in writers]
+    worked = sum(stat.worker_seconds for stat in stats)
+    root = logdir.resolve().parent
+    return f"""
+The run is in {logdir}
+
+To look at it
+  here               tensorboard --logdir {logdir.parent}      (or: make view), then open http://localhost:6006/
+  in a notebook      %load_ext tensorboard
+                     %tensorboard --logdir {root}
+  from a server      there: tensorboard --logdir {root}
+                     here:  ssh -N -L 6006:localhost:6006 {socket.gethostname()}, then open http://localhost:6006/
+
+What logging cost
+  records            {sum(stat.written for stat in stats):,} of {sum(stat.queued for stat in stats):,} written, \
+{sum(stat.dropped for stat in stats)} dropped, {sum(stat.failed for stat in stats)} failed
+  on disk            {sum(stat.bytes for stat in stats) / 1e6:.1f} MB
+  in the background  {worked:.2f} s of work, beside {seconds:.1f} s of training, drawing and logging
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the demo."""
+    logdir, config = parse_arguments(arguments)
+    started = time.perf_counter()
+    writers = train(logdir, config)
+    print(report(logdir, writers, time.perf_counter() - started))
+
+
+if __name__ == "__main__":
+    main()
