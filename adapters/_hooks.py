@@ -1,0 +1,79 @@
+"""Hooks on modules and tensors that always come off again.
+
+Runs on the caller's thread, inside forward and backward passes: a hook given here must be cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.utils.hooks import RemovableHandle
+    from typing_extensions import Self
+
+
+class Hooks:
+    """Register hooks that come off when the `with` block ends, also when registering fails half-way.
+
+    A hook is called for the very module that it was given for: a deep copy of the model (an average
+    of weights, say), which takes its hooks along, does not reach them.
+
+        with Hooks() as hooks:
+            hooks.forward(layer, lambda module, args, kwargs, output: ...)
+            model(x)
+
+    Where the block's end is not known in advance (an adapter that is a context manager itself), call
+    `remove()`, any number of times.
+    """
+
+    def __init__(self) -> None:
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Take off all hooks, the last one first."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def forward(self, module: nn.Module, hook: Callable[..., Any]) -> None:
+        """Call `hook(module, args, kwargs, output)` after forward; what it returns, if not None, replaces the output."""
+
+        def call(called: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+            return hook(called, args, kwargs, output) if called is module else None
+
+        self._handles.append(module.register_forward_hook(call, with_kwargs=True))
+
+    def forward_pre(self, module: nn.Module, hook: Callable[..., Any]) -> None:
+        """Call `hook(module, args, kwargs)` before forward; it returns None, or the new (args, kwargs)."""
+
+        def call(called: nn.Module, args: Any, kwargs: Any) -> Any:
+            return hook(called, args, kwargs) if called is module else None
+
+        self._handles.append(module.register_forward_pre_hook(call, with_kwargs=True))
+
+    def full_backward(self, module: nn.Module, hook: Callable[..., Any]) -> None:
+        """Call `hook(module, grad_inputs, grad_outputs)` in backward; a tuple that it returns replaces `grad_inputs`."""
+
+        def call(called: nn.Module, grad_inputs: Any, grad_outputs: Any) -> Any:
+            return hook(called, grad_inputs, grad_outputs) if called is module else None
+
+        self._handles.append(module.register_full_backward_hook(call))
+
+    def tensor(self, tensor: torch.Tensor, hook: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+        """Call `hook(gradient)` when the gradient of `tensor` is computed."""
+        self._handles.append(tensor.register_hook(hook))  # type: ignore[no-untyped-call]
+
+    def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
+        """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
+        self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]

@@ -1,0 +1,154 @@
+"""The layers of a model that a user means: by dotted path, pattern, type or module.
+
+Runs on the caller's thread. Imports torch nowhere: the model brings it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from tblog.errors import InvalidTypeError, InvalidValueError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LayerSpec: TypeAlias = "str | re.Pattern[str] | type[nn.Module] | nn.Module"
+Layers: TypeAlias = "LayerSpec | Sequence[LayerSpec]"
+
+
+def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
+    """Return the layers that are meant, by dotted path, in the order given, each once.
+
+    Args:
+        model: the model that holds them.
+        layers: one of the following, or a sequence of them.
+            A string is a dotted path as `model.named_modules()` gives it ("layer1.0.conv1"; "" is
+            the model), or a pattern: `*` stands for anything within one part of a path, `**` for any
+            number of parts, `?` and `[...]` for one character ("layer?.*.conv1", "**.conv2").
+            A compiled regular expression is searched for in each path.
+            A type gives all modules of it, in the model's order; a module gives itself.
+
+    Raises:
+        InvalidValueError: nothing in the model matches; the message lists the nearest names.
+        InvalidTypeError: a layer is given as something else.
+    """
+    specs = list(layers) if isinstance(layers, Iterable) and not _is_one(layers) else [layers]
+    if not specs:
+        raise InvalidValueError(
+            "No layer was given (an empty sequence); name at least one layer of the model"
+        )
+    paths = dict(model.named_modules(remove_duplicate=False))
+    found: dict[str, nn.Module] = {}
+    seen: set[int] = set()
+    for spec in specs:
+        for path in _matches(model, paths, spec):
+            if id(paths[path]) not in seen:
+                seen.add(id(paths[path]))
+                found[path] = paths[path]
+    return found
+
+
+def find_layer(model: nn.Module, layer: LayerSpec) -> tuple[str, nn.Module]:
+    """Return the path and the module of the one layer that is meant.
+
+    Raises:
+        InvalidValueError: nothing matches, or several layers do.
+    """
+    found = find_layers(model, layer)
+    if len(found) > 1:
+        raise InvalidValueError(
+            f"One layer is wanted, and {layer!r} means {len(found)}: {_listed(found)}; give the path of one"
+        )
+    return next(iter(found.items()))
+
+
+def display_name(model: nn.Module, path: str) -> str:
+    """Return the path, or the class name for the model itself, whose path is empty."""
+    return path or type(model).__name__
+
+
+def require_ran(model: nn.Module, wanted: Iterable[str], ran: Iterable[str]) -> None:
+    """Raise if a layer was to show something and did not run.
+
+    Raises:
+        InvalidValueError: some of the `wanted` paths are not among those that `ran`.
+    """
+    have = set(ran)
+    missing = [display_name(model, path) for path in wanted if path not in have]
+    if missing:
+        raise InvalidValueError(
+            f"The forward pass did not run {_listed(missing)}; run the model once before asking, choose "
+            "layers that its forward() calls as modules, and give the model that torch.compile or DataParallel "
+            "wraps rather than the wrapper's copies"
+        )
+
+
+def _is_one(layers: object) -> bool:
+    # A Sequential is iterable and yet one module.
+    return isinstance(layers, (str, re.Pattern, type)) or hasattr(layers, "named_modules")
+
+
+def _matches(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> list[str]:
+    if isinstance(spec, str):
+        matches = [spec] if spec in paths else _matching_pattern(paths, spec)
+    elif isinstance(spec, re.Pattern):
+        matches = [path for path in paths if spec.search(path)]
+    elif isinstance(spec, type):
+        matches = [path for path, module in paths.items() if isinstance(module, spec)]
+    elif hasattr(spec, "named_modules"):
+        matches = [path for path, module in paths.items() if module is spec][:1]
+    else:
+        raise InvalidTypeError(
+            f"A layer was given as {spec!r} of type {type(spec).__name__}; "
+            "give a dotted path, a pattern, a compiled regular expression, a module or its type"
+        )
+    if not matches:
+        raise InvalidValueError(_not_found(model, paths, spec))
+    return matches
+
+
+def _matching_pattern(paths: Iterable[str], pattern: str) -> list[str]:
+    if not any(letter in pattern for letter in "*?["):
+        return []
+    wanted = pattern.split(".")
+    return [path for path in paths if path and _parts_match(path.split("."), wanted)]
+
+
+def _parts_match(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    if not wanted:
+        return not parts
+    if wanted[0] == "**":
+        return any(_parts_match(parts[skipped:], wanted[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], wanted[0]) and _parts_match(parts[1:], wanted[1:])
+
+
+def _not_found(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> str:
+    name = type(model).__name__
+    if isinstance(spec, str):
+        return f"{name} has no layer {spec!r}; the nearest are {_listed(_nearest(spec, paths))}"
+    types = sorted({type(module).__name__ for module in paths.values()})
+    if isinstance(spec, type):
+        return f"{name} has no layer of type {spec.__name__}; its types are {_listed(types, most=12)}"
+    if isinstance(spec, re.Pattern):
+        return f"No layer of {name} matches {spec.pattern!r}; its layers are {_listed(filter(None, paths))}"
+    return (
+        f"The given {type(spec).__name__} is not a part of this {name}; "
+        "give one of its own modules, or a path as model.named_modules() lists them"
+    )
+
+
+def _nearest(name: str, paths: Iterable[str]) -> list[str]:
+    known = [path for path in paths if path]
+    close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+    last = name.rsplit(".", 1)[-1]
+    same_end = [path for path in known if path.rsplit(".", 1)[-1] == last]
+    return list(dict.fromkeys([*close, *same_end]))[:5] or known
+
+
+def _listed(names: Iterable[str], most: int = 6) -> str:
+    names = [name or '"" (the model itself)' for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
