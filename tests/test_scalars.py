@@ -1,0 +1,176 @@
+"""Scalar records by columns, against the messages and the record writer of tensorboard."""
+
+import io
+import math
+import random
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboardX.proto import event_pb2 as event_pb2_x
+from tensorboardX.proto import summary_pb2 as summary_pb2_x
+
+from tblog import _scalars
+from tblog._scalars import ScalarEncoder
+
+PEERS = pytest.mark.parametrize(
+    ("event_type", "summary_type"),
+    [(event_pb2.Event, summary_pb2.Summary), (event_pb2_x.Event, summary_pb2_x.Summary)],
+    ids=["tensorboard", "tensorboardX"],
+)
+
+tags = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.integers(0, 3000).map("t".__mul__)
+values = st.floats(width=64) | st.sampled_from(
+    [0.0, -0.0, math.inf, -math.inf, math.nan, 1e39, -1e300, 1e-46]
+)
+int64s = st.integers(-(2**63), 2**63 - 1)
+usual_steps = st.integers(0, 2**49 - 1) | st.sampled_from(
+    [0, 1, 127, 128, 2**14 - 1, 2**14, 2**21, 2**49 - 1]
+)
+usual_tags = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+wall_times = st.floats(1e9, 3e9) | st.floats()
+
+any_entries = st.lists(st.tuples(tags, values, int64s, wall_times), max_size=40)
+usual_entries = st.lists(
+    st.tuples(usual_tags, values, usual_steps, st.floats(1e9, 3e9)), min_size=20, max_size=60
+)
+
+
+@st.composite
+def dict_entries(draw):
+    """Draw entries of several values, of which neighbours often have the same tags."""
+    layouts = st.sampled_from(draw(st.lists(st.lists(tags, max_size=20).map(tuple), min_size=1, max_size=3)))
+    entries = []
+    for keys in draw(st.lists(layouts, max_size=12)):
+        floats = draw(st.lists(values, min_size=len(keys), max_size=len(keys)))
+        entries.append((keys, tuple(floats), draw(int64s), draw(wall_times)))
+    return entries
+
+
+def by_protobuf(entries, event_type=event_pb2.Event, summary_type=summary_pb2.Summary):
+    """Return the file that tensorboard's RecordWriter makes of the events, as messages."""
+    sink = io.BytesIO()
+    writer = RecordWriter(sink)
+    for names, floats, step, wall_time in entries:
+        pairs = [(names, floats)] if isinstance(names, str) else zip(names, floats, strict=True)
+        summary = summary_type(
+            value=[summary_type.Value(tag=tag, simple_value=value) for tag, value in pairs]
+        )
+        writer.write(event_type(wall_time=wall_time, step=step, summary=summary).SerializeToString())
+    return sink.getvalue()
+
+
+def usual(n, tag="train/loss", step=1000):
+    """Return `n` entries as a training loop logs them."""
+    rng = random.Random(0)
+    return [(f"{tag}_{i % 7}", rng.random(), step + i // 7, 1.7e9 + i * 1e-4) for i in range(n)]
+
+
+@PEERS
+@settings(max_examples=60, deadline=None)
+@given(entries=any_entries)
+def test_any_entries_are_what_protobuf_writes(event_type, summary_type, entries):
+    """Any tag, value, int64 step and wall time gives protobuf's bytes, in order."""
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries, event_type, summary_type)
+
+
+@PEERS
+@settings(max_examples=100, deadline=None)
+@given(entries=usual_entries)
+def test_columns_are_what_protobuf_writes(event_type, summary_type, entries):
+    """Batches that go through the columns give protobuf's bytes, whatever their mix of tags and steps."""
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries, event_type, summary_type)
+
+
+@PEERS
+@settings(max_examples=60, deadline=None)
+@given(entries=dict_entries())
+def test_dicts_are_what_protobuf_writes(event_type, summary_type, entries):
+    """One event of many values gives protobuf's bytes, without values and with repeated tags too."""
+    assert ScalarEncoder().encode_dicts(entries) == by_protobuf(entries, event_type, summary_type)
+
+
+@pytest.mark.parametrize(
+    "n", [0, 1, 2, _scalars.MIN_COLUMNS - 1, _scalars.MIN_COLUMNS, 500, _scalars.CHUNK + 1]
+)
+def test_batches_of_every_size_are_complete(n):
+    """The way that a batch's size chooses makes no difference to the bytes."""
+    assert ScalarEncoder().encode(usual(n)) == by_protobuf(usual(n))
+
+
+@pytest.mark.parametrize("size", [990, 991, 992, 993, 994, 995, 996, 997, 1100, 20_000])
+def test_a_long_tag_among_short_ones_is_whole(size):
+    """Tags at and beyond what the columns take are written as the others are."""
+    entries = [*usual(50), ("t" * size, 1.0, 5, 1.7e9), *usual(50)]
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries)
+
+
+@pytest.mark.parametrize("step", [0, -1, 2**49 - 1, 2**49, 2**63 - 1, -(2**63)])
+def test_an_extreme_step_among_usual_ones_is_exact(step):
+    """Steps at and beyond what the columns take are written as the others are."""
+    entries = [*usual(50), ("loss", 1.0, step, 1.7e9), *usual(50)]
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries)
+
+
+@pytest.mark.parametrize("wall_time", [0.0, -0.0, math.nan, math.inf, 5e-324])
+def test_an_extreme_wall_time_among_usual_ones_is_exact(wall_time):
+    """A wall time of +0.0 leaves its field out, and no other does."""
+    entries = [*usual(50), ("loss", 1.0, 3, wall_time), *usual(50)]
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries)
+
+
+@pytest.mark.parametrize("copies", [1, 50])
+def test_nan_keeps_the_bits_that_protobuf_keeps(copies):
+    """Quiet NaNs of either sign and any payload are cut to float32 as protobuf cuts them."""
+    patterns = [0x7FF8000000000000, 0xFFF8000000000000, 0x7FFC0000DEADBEEF, 0xFFFFFFFFFFFFFFFF]
+    nans = struct.unpack("4d", struct.pack("4Q", *patterns))
+    entries = [("nan", nan, 1, 1.7e9) for nan in nans] * copies
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries)
+
+
+@pytest.mark.parametrize("copies", [1, 50])
+def test_values_need_no_more_than_float(copies):
+    """Whatever has `__float__` is a value: integers, booleans, numpy's numbers and arrays of one."""
+    mixed = [3, True, np.float16(0.1), np.int8(-4), np.array(2.5), 1e300]
+    entries = [("mixed", value, 1, 1.7e9) for value in mixed] * copies
+    assert ScalarEncoder().encode(entries) == by_protobuf([(t, float(v), s, w) for t, v, s, w in entries])
+
+
+@pytest.mark.parametrize("n", [2, 100])
+def test_a_value_that_fails_takes_no_other_down(n):
+    """A batch with a bad value raises; entry by entry, all others are encoded."""
+    encoder = ScalarEncoder()
+    entries = [*usual(n), ("bad", "a string", 1, 1.7e9), *usual(n)]
+    with pytest.raises((TypeError, ValueError, struct.error)):
+        encoder.encode(entries)
+    with pytest.raises((TypeError, ValueError, struct.error)):
+        encoder.encode([entries[n]])
+    assert b"".join(encoder.encode([entry]) for entry in usual(n)) == by_protobuf(usual(n))
+
+
+def test_memory_is_bounded_with_tags_that_never_repeat(monkeypatch):
+    """What is remembered is dropped at its bound, and the bytes stay right."""
+    monkeypatch.setattr(_scalars, "CHUNK", 64)
+    monkeypatch.setattr(_scalars, "MAX_TAGS", 100)
+    monkeypatch.setattr(_scalars, "MAX_TEMPLATES", 150)
+    monkeypatch.setattr(_scalars, "MAX_LAYOUTS", 3)
+    encoder = ScalarEncoder()
+    entries = [(f"tag {i % 700}", i, i**4, 1.7e9 + i) for i in range(2000)]
+    assert encoder.encode(entries) == by_protobuf(entries)
+    assert len(encoder._ids) <= 100
+    assert len(encoder._templates) <= 150
+    dicts = [((f"tag {i}", "b"), (i, 1), i, 1.7e9) for i in range(50)]
+    assert encoder.encode_dicts(dicts) == by_protobuf(dicts)
+    assert len(encoder._layouts) <= 3
+
+
+def test_importing_the_encoder_imports_neither_protobuf_nor_the_checksum_package():
+    """The worker's room costs the import of tblog nothing but numpy."""
+    code = "import sys, tblog._scalars; sys.exit(bool({'crc32c', 'google.protobuf'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
