@@ -1,9 +1,9 @@
 """CRC-32C of many records at once, where most bytes are known beforehand.
 
-A CRC is linear over GF(2): a record's checksum is that of its constant bytes, with zeros where
-bytes vary, XORed with what each varying byte contributes. A contribution depends on the byte and on
-its distance from the record's end alone, so it is looked up.
-https://en.wikipedia.org/wiki/Mathematics_of_cyclic_redundancy_checks#Variations
+A CRC is linear over GF(2): a record's checksum is that of the record with zeros where bytes vary,
+XORed with what each varying byte contributes. A contribution depends on the byte and on its distance
+from the record's end alone, so it is looked up.
+https://en.wikipedia.org/wiki/Mathematics_of_cyclic_redundancy_checks#Bitfilters
 
 Lives here: checksums in numpy columns. Must not: know what a record holds.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Contributions:
-    """What a byte at some distance from the end of a record adds to its CRC-32C.
+    """What each byte adds to the CRC-32C of a record, by its distance from the record's end.
 
     Attributes:
-        flat: uint32, (distances * 256,), the contribution of byte b at distance d in [d * 256 + b].
-        zeros: uint32, (distances,), the CRC-32C of so many zero bytes.
+        flat: uint32, (distances * 256,): at [d * 256 + b], what byte b followed by d bytes adds.
+        zeros: uint32, (distances,): at [n], the CRC-32C of n zero bytes.
     """
 
     def __init__(self, distances: int) -> None:
@@ -38,7 +38,7 @@ class Contributions:
             nearer = table[distance - 1]
             table[distance] = nearer >> 8 ^ table[0][nearer & 0xFF]
         self.flat: NDArray[np.uint32] = table.reshape(-1)
-        self.zeros = np.array([crc32c(bytes(length)) for length in range(distances)], np.uint32)
+        self.zeros: NDArray[np.uint32] = np.array([crc32c(bytes(n)) for n in range(distances)], np.uint32)
 
 
 def masked(crcs: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -1,0 +1,38 @@
+"""matplotlib figures become pixels, in the call: a figure is not safe to draw on another thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
+    """Draw a figure, or a list of figures of one size, with the Agg canvas.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`, or a list of them.
+        close: close each in pyplot afterwards.
+
+    Returns:
+        RGB pixels, (H, W, 3), or (N, H, W, 3) for a list.
+    """
+    if isinstance(figure, (list, tuple)):
+        return np.stack([draw(one, close=close) for one in figure])
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("matplotlib", "demo", "add_figure") from error
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    if close:
+        from matplotlib import pyplot
+
+        pyplot.close(figure)
+    return pixels

@@ -1,0 +1,116 @@
+"""Where the bytes of one event file go: a local file, or what a registered factory opens.
+
+Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
+Must not: know what a record or an event is. Runs on the worker thread, but for the first opening,
+which the caller does so that a log directory that cannot be written is an error at the call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Protocol
+
+
+class Sink(Protocol):
+    """Something that takes bytes in order and can make them last."""
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Hand bytes to the storage and return how many of them it took."""
+        ...
+
+    def sync(self) -> None:
+        """Return when everything written is on stable storage."""
+        ...
+
+    def cut(self, size: int) -> None:
+        """Shorten what is stored to its first `size` bytes."""
+        ...
+
+    def close(self) -> None:
+        """Give the handle back."""
+        ...
+
+
+class LocalSink:
+    """A file of the local file system, opened for appending and never truncated at opening."""
+
+    def __init__(self, path: str, *, create: bool) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        if create:
+            flags |= os.O_CREAT | os.O_EXCL
+        self._fd = os.open(path, flags, 0o666)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write to the operating system, which may take a part only."""
+        return os.write(self._fd, data)
+
+    def sync(self) -> None:
+        """Wait for the disk."""
+        os.fsync(self._fd)
+
+    def cut(self, size: int) -> None:
+        """Truncate the file."""
+        os.ftruncate(self._fd, size)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def size(self) -> int:
+        """Return the file's length in bytes."""
+        return os.fstat(self._fd).st_size
+
+    def is_at(self, path: str) -> bool:
+        """Return whether `path` still names this file, which someone may have removed or replaced."""
+        try:
+            there, here = os.stat(path), os.fstat(self._fd)
+        except FileNotFoundError:
+            return False
+        return (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev)
+
+
+class FactorySink:
+    """A file that tensorboardX's registered factory opened (s3://, gs://, or a user's own)."""
+
+    def __init__(self, path: str) -> None:
+        from tensorboardX.record_writer import open_file
+
+        self._file: Any = open_file(path)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write to the factory's file, which takes all or raises."""
+        self._file.write(bytes(data))
+        return len(data)
+
+    def sync(self) -> None:
+        """Flush the factory's file, which uploads it where it lives in an object store."""
+        self._file.flush()
+
+    def cut(self, size: int) -> None:
+        """Leave the file: a factory's file cannot be shortened."""
+
+    def close(self) -> None:
+        """Close the factory's file."""
+        self._file.close()
+
+
+def is_remote(path: str) -> bool:
+    """Return whether a factory is registered for the path's prefix, as tensorboardX tells them apart."""
+    prefix, colon, _ = path.partition(":")
+    if not colon or len(prefix) == 1 or os.sep in prefix:
+        return False
+    if prefix in {"s3", "gs"}:
+        return True
+    registered = sys.modules.get("tensorboardX.record_writer")
+    return registered is not None and prefix in registered.REGISTERED_FACTORIES
+
+
+def make_directory(path: str) -> None:
+    """Create a log directory, or let the registered factory check it."""
+    if is_remote(path):
+        from tensorboardX.record_writer import directory_check
+
+        directory_check(path)
+    else:
+        os.makedirs(path, exist_ok=True)

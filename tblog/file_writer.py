@@ -1,0 +1,290 @@
+"""The writer of events below `SummaryWriter`: one log directory, its queue, and runs inside it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from tblog import _fork as _fork
+from tblog import _worker
+from tblog._arguments import check_run, to_step, to_wall_time
+from tblog._channel import Channel
+from tblog._entries import RecordEntry
+from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
+from tblog.errors import InvalidTypeError
+from tblog.options import WriterOptions
+from tblog.records import EventRecord, GraphRecord, SummaryRecord
+from tblog.stats import Stats
+
+if TYPE_CHECKING:
+    from tblog.records import Record
+
+_SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
+
+
+class FileWriter:
+    """Write protocol buffers to an event file, as both originals' `FileWriter` do.
+
+    A message may be of any package (`tensorboard.compat.proto`, `tensorboardX.proto`, TensorFlow):
+    what counts is its `SerializeToString()`.
+
+    Args:
+        log_dir: directory for the event file; created if missing. `logdir` is the same.
+        max_queue: kept for others to read; `WriterOptions.max_queue_records` is the bound.
+        flush_secs: seconds, at most, between syncs to stable storage.
+        filename_suffix: appended to the event file's name.
+        options: what else there is to choose.
+
+    Raises:
+        OSError: the directory or the file cannot be created.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        *,
+        logdir: str | os.PathLike[str] | None = None,
+        options: WriterOptions | None = None,
+        purge_step: int | None = None,
+    ) -> None:
+        directory = log_dir if log_dir is not None else logdir
+        if directory is None:
+            raise InvalidTypeError("FileWriter: log_dir was None; give a directory")
+        self._logdir = os.fspath(directory)
+        self._max_queue = max_queue
+        self._flush_secs = float(flush_secs)
+        self._suffix = filename_suffix or ""
+        self._options = options or WriterOptions.DEFAULT
+        self._purge_step = purge_step
+        self._past = Stats()
+        self._opening = threading.RLock()
+        self._channel: Channel | None = None
+        self.event_writer = EventWriter(self)
+        self.channel()
+
+    def channel(self) -> Channel:
+        """Return the way to the files, opened anew after a `close` or in a forked child."""
+        channel = self._channel
+        if channel is not None and channel.served:
+            return channel
+        with self._opening:
+            if self._channel is None:
+                self._channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options)
+                weakref.finalize(self, Channel.start_closing, self._channel).atexit = False
+            if not self._channel.served:
+                _worker.serve(self._channel)
+                self._purge()
+            return self._channel
+
+    def _purge(self) -> None:
+        """Tell loaders to drop the run's points from the purge step on.
+
+        TensorBoard's Python loader does so at a START that is not the run's first: hence two.
+        """
+        step, self._purge_step = self._purge_step, None
+        if step is None or self._channel is None:
+            return
+        for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
+            event = event_bytes(time.time(), to_step(step), field, payload)
+            self._channel.queue.put(RecordEntry(EventRecord(event=event), 0, 0.0, "", len(event)))
+
+    @property
+    def stats(self) -> Stats:
+        """Return what was logged since this writer was made."""
+        return self._past if self._channel is None else self._past + self._channel.stats
+
+    def get_logdir(self) -> str:
+        """Return the directory of the event file."""
+        return self._logdir
+
+    def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
+        """Queue a record whose arrays take `nbytes`, for this directory or a run below it."""
+        self.channel().queue.put(RecordEntry(record, step, wall_time, run, nbytes))
+
+    def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
+        """Queue an Event message of any package; `step` and `walltime` are set in it where given.
+
+        Raises:
+            InvalidTypeError: it is no message.
+        """
+        _require_message(event, "an Event")
+        event.wall_time = time.time() if walltime is None else to_wall_time(walltime)
+        if step is not None:
+            event.step = to_step(step)
+        self._put_bytes(EventRecord(event=event.SerializeToString()), 0, 0.0)
+
+    def add_summary(self, summary: Any, global_step: Any = None, walltime: Any = None) -> None:
+        """Queue a Summary message of any package.
+
+        Raises:
+            InvalidTypeError: it is no message.
+        """
+        _require_message(summary, "a Summary")
+        record = SummaryRecord(summary=summary.SerializeToString())
+        step = 0 if global_step is None else to_step(global_step)
+        self._put_bytes(record, step, time.time() if walltime is None else to_wall_time(walltime))
+
+    def add_graph(self, graph_profile: Any, walltime: Any = None) -> None:
+        """Queue a pair of GraphDef and RunMetadata messages."""
+        graph, run_metadata = graph_profile
+        record = GraphRecord(
+            tag="step1", graph_def=graph.SerializeToString(), run_metadata=run_metadata.SerializeToString()
+        )
+        self._put_bytes(record, 0, time.time() if walltime is None else to_wall_time(walltime))
+
+    def add_onnx_graph(self, graph: Any, walltime: Any = None) -> None:
+        """Queue a GraphDef message."""
+        _require_message(graph, "a GraphDef")
+        record = GraphRecord(graph_def=graph.SerializeToString())
+        self._put_bytes(record, 0, time.time() if walltime is None else to_wall_time(walltime))
+
+    add_openvino_graph = add_onnx_graph
+
+    def _put_bytes(self, record: EventRecord | SummaryRecord | GraphRecord, step: int, wall: float) -> None:
+        payload = {EventRecord: "event", SummaryRecord: "summary", GraphRecord: "graph_def"}[type(record)]
+        self.put(record, step, wall, nbytes=len(getattr(record, payload)))
+
+    def flush(self) -> None:
+        """Return when every record queued so far is with the operating system.
+
+        After a `close`, returns at once.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        channel = self._channel
+        if channel is not None and channel.served:
+            channel.flush()
+            self._raise_if_strict(channel)
+
+    def close(self) -> None:
+        """Write and sync everything, then close the files. The next `add_*` opens a new one.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        with self._opening:
+            channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        if channel.served:
+            channel.start_closing().done.wait()
+        self._past += channel.stats
+        self._raise_if_strict(channel)
+
+    def reopen(self) -> None:
+        """Open a new event file after a `close`; does nothing before."""
+        self.channel()
+
+    def _raise_if_strict(self, channel: Channel) -> None:
+        if self._options.strict:
+            channel.reports.raise_first()
+
+
+class RunFileWriter(FileWriter):
+    """A `FileWriter` for a run below another's directory, which shares its queue and thread."""
+
+    def __init__(self, parent: FileWriter, run: str) -> None:
+        self._parent = parent
+        self.run = check_run(run)
+        self._logdir = f"{parent.get_logdir()}/{self.run}"
+        self.event_writer = EventWriter(self)
+
+    def channel(self) -> Channel:
+        """Return the parent's."""
+        return self._parent.channel()
+
+    @property
+    def stats(self) -> Stats:
+        """Return the parent's, which counts this run too."""
+        return self._parent.stats
+
+    def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
+        """Queue a record for this run."""
+        self._parent.put(record, step, wall_time, run or self.run, nbytes)
+
+    def flush(self) -> None:
+        """Flush the parent."""
+        self._parent.flush()
+
+    def close(self) -> None:
+        """Leave the files to the parent, which closes them with its own."""
+        self._parent.flush()
+
+
+class EventWriter:
+    """What `FileWriter.event_writer` is to those who look into it: the file's name, and the writer."""
+
+    def __init__(self, file_writer: FileWriter) -> None:
+        self._file_writer = weakref.proxy(file_writer)
+        self._logdir = file_writer.get_logdir()
+
+    @property
+    def _file_name(self) -> str:
+        channel = self._file_writer.channel()
+        run = getattr(self._file_writer, "run", "")
+        return str(channel.path(run))
+
+    @property
+    def _ev_writer(self) -> EventWriter:
+        return self
+
+    def get_logdir(self) -> str:
+        """Return the directory of the event file."""
+        return self._logdir
+
+    def add_event(self, event: Any) -> None:
+        """Queue an Event message as it is."""
+        _require_message(event, "an Event")
+        serialized = event.SerializeToString()
+        self._file_writer.put(EventRecord(event=serialized), 0, 0.0, nbytes=len(serialized))
+
+    def flush(self) -> None:
+        """Flush the file writer."""
+        self._file_writer.flush()
+
+    def close(self) -> None:
+        """Close the file writer."""
+        self._file_writer.close()
+
+    def reopen(self) -> None:
+        """Open the file writer again."""
+        self._file_writer.reopen()
+
+
+class DiscardingFileWriter:
+    """What stands in for a `FileWriter` where `write_to_disk=False`: takes everything, keeps nothing."""
+
+    def __init__(self, logdir: str) -> None:
+        self._logdir = logdir
+
+    def get_logdir(self) -> str:
+        """Return the directory that is not written to."""
+        return self._logdir
+
+    def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
+        """Do nothing."""
+
+    def add_summary(self, summary: Any, global_step: Any = None, walltime: Any = None) -> None:
+        """Do nothing."""
+
+    def add_graph(self, graph_profile: Any, walltime: Any = None) -> None:
+        """Do nothing."""
+
+    add_onnx_graph = add_openvino_graph = add_graph
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    close = reopen = flush
+
+
+def _require_message(message: Any, wanted: str) -> None:
+    if not callable(getattr(message, "SerializeToString", None)):
+        raise InvalidTypeError(f"got {message!r} of type {type(message).__name__}; give {wanted} message")

@@ -1,0 +1,467 @@
+"""`ScalarWriter`: the part of `SummaryWriter` that training loops live in.
+
+Construction, the log directory, scalars, ready-made records, flush and close. No bytes are made here,
+and no thread is started. The quick path of `add_scalar` builds a tuple and appends it to a deque:
+no lock, no wake-up, no message. It knows the tags that were checked before; whatever is unusual (a new
+tag, a closed or inherited writer, a full queue, a value that is no float) takes the long way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tblog import _arrays, summaries
+from tblog._arguments import clean_tag, default_logdir, check_run, to_step, to_wall_time
+from tblog._entries import RunScalar, ScalarDict
+from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
+from tblog.options import WriterOptions
+from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
+from tblog.stats import Stats
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+_now = time.time
+_FIRST_STEP, _LAST_STEP = -(1 << 63), (1 << 63) - 1
+_MAX_KNOWN_TAGS = 100_000
+_OWN_FILES = ("file_writer", "all_writers", "_tags", "_pending", "_room", "_past", "_auto_steps")
+
+Writer = TypeVar("Writer", bound="ScalarWriter")
+
+
+class ScalarWriter:
+    """Log scalars and records to event files; see `SummaryWriter` for the arguments."""
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] | None = None,
+        comment: object = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,  # noqa: FBT001 - tensorboardX's position
+        logdir: str | os.PathLike[str] | None = None,
+        comet_config: Mapping[str, Any] | None = None,
+        *,
+        options: WriterOptions | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise InvalidTypeError(
+                f"SummaryWriter got unexpected arguments {sorted(kwargs)}; see its documentation for those it takes"
+            )
+        directory = log_dir if log_dir is not None else logdir
+        self.log_dir = os.fspath(directory) if directory else default_logdir(comment)
+        self.logdir = self.log_dir
+        self.purge_step = None if purge_step is None else to_step(purge_step)
+        self.max_queue = max_queue
+        self.flush_secs = flush_secs
+        self.filename_suffix = filename_suffix
+        self.options = options or WriterOptions.DEFAULT
+        self.kwargs = kwargs
+        self._write_to_disk = write_to_disk
+        self._comet_config = comet_config
+        self._metadata: tuple[Any, Any] | None = None
+        self._purge_from = self.purge_step
+        self._start_unopened()
+        self._get_file_writer()
+
+    def _start_unopened(self) -> None:
+        self.file_writer: Any = None
+        self.all_writers: dict[str, Any] | None = None
+        self._past = Stats()
+        self._auto_steps: dict[str, int] = {}
+        self._forget_channel()
+
+    def _forget_channel(self) -> None:
+        self._tags: dict[str, str] = {}
+        self._pending: deque[Any] | None = None
+        self._room = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the configuration: a copy, or a writer sent to another process, opens its own file."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OWN_FILES}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the configuration; the event file is opened by the first call that needs it."""
+        self.__dict__.update(state)
+        self._purge_from = None  # the original has purged
+        self._start_unopened()
+
+    def _get_file_writer(self) -> Any:
+        """Return the file writer of the log directory, opened anew after a `close`."""
+        if self.all_writers is None or self.file_writer is None:
+            if self._write_to_disk:
+                self.file_writer = FileWriter(
+                    self.log_dir,
+                    self.max_queue,
+                    self.flush_secs,
+                    self.filename_suffix,
+                    options=self.options,
+                    purge_step=self._purge_from,
+                )
+                self._purge_from = None
+            else:
+                self.file_writer = DiscardingFileWriter(self.log_dir)
+            self.all_writers = {self.log_dir: self.file_writer}
+        return self.file_writer
+
+    def get_logdir(self) -> str:
+        """Return the directory of the event files."""
+        return self.log_dir
+
+    @property
+    def stats(self) -> Stats:
+        """Return what this writer logged and what that cost so far."""
+        own = self.file_writer
+        return self._past + own.stats if isinstance(own, FileWriter) else self._past
+
+    def add_scalar(
+        self,
+        tag: str,
+        scalar_value: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+        new_style: Any = None,
+        double_precision: Any = None,
+        *,
+        display_name: str | None = None,
+        summary_description: str | None = None,
+    ) -> None:
+        """Log one number.
+
+        Args:
+            tag: names the series.
+            scalar_value: a Python number, a numpy scalar, or an array or tensor of one element, on
+                any device; kept as float32. NaN and infinity are shown as such. A value on a GPU is
+                copied without waiting for it.
+            global_step: step, an integer of 64 bits; None is 0, or counts if the options say `auto_step`.
+            walltime: seconds since the epoch; now, if None.
+            new_style: write a tensor rather than a `simple_value`. In tensorboardX's signature this
+                position is `display_name`: a string is taken as that.
+            double_precision: with `new_style`, keep float64 (which TensorBoard's default loader
+                does not show). In tensorboardX's signature, `summary_description`.
+            display_name: title of the chart.
+            summary_description: text behind the chart's information icon.
+
+        Raises:
+            UnsupportedTypeError: the value is no real number.
+            NotAScalarError: it does not have exactly one element.
+            InvalidTypeError, InvalidValueError: the tag, the step or the time is wrong.
+        """
+        try:
+            name = self._tags[tag]
+            if (
+                type(scalar_value) is float
+                and type(global_step) is int
+                and walltime is None
+                and new_style is None
+                and display_name is None
+                and summary_description is None
+                and _FIRST_STEP <= global_step <= _LAST_STEP
+                and len(self._pending) < self._room  # type: ignore[arg-type]
+            ):
+                self._pending.append((name, scalar_value, global_step, _now()))  # type: ignore[union-attr]
+                return
+        except (KeyError, TypeError):  # a new tag, or one that cannot be a key
+            pass
+        if new_style or double_precision or display_name or summary_description:
+            self._add_told_scalar(
+                tag,
+                scalar_value,
+                global_step,
+                walltime,
+                new_style,
+                double_precision,
+                display_name,
+                summary_description,
+            )
+            return
+        name = self._name(tag)
+        value = self._number(scalar_value, name)
+        self._put((name, value, self._step(name, global_step), self._wall_time(walltime)))
+        self._know(tag, name)
+
+    def _add_told_scalar(
+        self,
+        tag: str,
+        value: Any,
+        global_step: Any,
+        walltime: Any,
+        new_style: Any,
+        double_precision: Any,
+        display_name: str | None,
+        description: str | None,
+    ) -> None:
+        """Log a scalar with the arguments that only one of the originals has."""
+        if isinstance(new_style, str) or isinstance(double_precision, str):
+            display_name, description = new_style or display_name, double_precision or description
+            new_style = double_precision = False
+        name = self._name(tag)
+        number = self._number(value, name)
+        if new_style:
+            record: Record = TensorScalarRecord(
+                tag=name, value=number, double_precision=bool(double_precision)
+            )
+        elif display_name or description:
+            record = DescribedScalarRecord(
+                tag=name, value=number, display_name=display_name or "", description=description or ""
+            )
+        else:
+            record = ScalarRecord(tag=name, value=number)
+        self._log(record, global_step, walltime)
+
+    def add_scalar_dict(
+        self, tag_scalar_dict: Mapping[str, Any], global_step: Any = None, walltime: Any = None
+    ) -> None:
+        """Log many numbers of one step as one event: one entry in the queue, half the bytes on disk.
+
+        Args:
+            tag_scalar_dict: values by tag, each as in `add_scalar`.
+            global_step: the step of all.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            The errors of `add_scalar`; nothing of the dict is logged then.
+        """
+        try:
+            tags = tuple(map(self._tags.__getitem__, tag_scalar_dict))
+        except (KeyError, TypeError):
+            tags = self._know_all(tag_scalar_dict)
+        values = tuple(tag_scalar_dict.values())
+        if set(map(type, values)) != {float}:
+            values = tuple(map(self._number, values, tags))
+        if tags:
+            step = self._step(tags[0], global_step)
+            self._put(ScalarDict(tags, values, step, self._wall_time(walltime)))
+
+    def _know_all(self, tags: Mapping[str, Any]) -> tuple[str, ...]:
+        if not hasattr(tags, "items"):
+            raise InvalidTypeError(
+                f"add_scalar_dict got a {type(tags).__name__}; give a dict of values by tag"
+            )
+        names = tuple(map(self._name, tags))
+        for tag, name in zip(tags, names, strict=True):
+            self._know(tag, name)
+        return names
+
+    def add_scalars(
+        self,
+        main_tag: str,
+        tag_scalar_dict: Mapping[str, Any],
+        global_step: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Log several numbers that share one chart, each as the tag `main_tag` in a run of its own.
+
+        The runs are directories below the log directory, as the flavor names them: torch
+        `<main_tag with / as _>_<key>`, tensorboardX `<main_tag>/<key>`. They share this writer's
+        queue and thread, and no more than 64 of their files are open at a time.
+
+        Args:
+            main_tag: the chart's tag.
+            tag_scalar_dict: values by key, each as in `add_scalar`.
+            global_step: the step of all.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: a key would name a directory outside the log directory.
+            The errors of `add_scalar`; nothing of the dict is logged then.
+        """
+        name = self._name(main_tag)
+        step, wall_time = self._step(name, global_step), self._wall_time(walltime)
+        entries = [
+            RunScalar(self._run_of(main_tag, key), (name, self._number(value, name), step, wall_time))
+            for key, value in tag_scalar_dict.items()
+        ]
+        for entry in entries:
+            self._put(entry)
+
+    def _run_of(self, main_tag: str, key: str) -> str:
+        parent = self._get_file_writer()
+        shown = (
+            f"{main_tag}/{key}"
+            if self.options.flavor == "tensorboardX"
+            else f"{main_tag.replace('/', '_')}_{key}"
+        )
+        path = f"{self.log_dir}/{shown}"
+        writers = self.all_writers
+        assert writers is not None
+        known = writers.get(path)
+        if known is None:
+            known = (
+                DiscardingFileWriter(path)
+                if isinstance(parent, DiscardingFileWriter)
+                else RunFileWriter(parent, shown)
+            )
+            writers[path] = known
+        return getattr(known, "run", "") or check_run(shown)
+
+    def add_record(self, record: Record, global_step: Any = None, walltime: Any = None) -> None:
+        """Log a ready-made record, such as an adapter returns; its arrays are not copied.
+
+        Args:
+            record: one of `tblog.records`.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidTypeError: it is no record.
+            InvalidValueError: what it holds cannot be logged.
+        """
+        if not isinstance(record, Record):
+            raise InvalidTypeError(
+                f"add_record got {record!r} of type {type(record).__name__}; give a record of tblog.records"
+            )
+        if isinstance(record, ScalarRecord):
+            self.add_scalar(record.tag, record.value, global_step, walltime)
+        else:
+            clean_tag(record.tag, "torch")
+            self._log(record, global_step, walltime)
+
+    def add_records(self, records: Iterable[Record], global_step: Any = None, walltime: Any = None) -> None:
+        """Log all records of an iterable at one step; see `add_record`."""
+        for record in records:
+            self.add_record(record, global_step, walltime)
+
+    @contextlib.contextmanager
+    def use_metadata(self, *, global_step: Any = None, walltime: Any = None) -> Iterator[Any]:
+        """Give the calls inside a step and a time of their own where they name none (tensorboardX).
+
+        Args:
+            global_step: the step of calls that give None.
+            walltime: the time of calls that give None, in seconds since the epoch.
+
+        Raises:
+            AssertionError: neither is given, or another `use_metadata` is active.
+        """
+        if self._metadata is not None:
+            raise AssertionError("use_metadata: default metadata is already set; leave the outer block first")
+        if global_step is None and walltime is None:
+            raise AssertionError("use_metadata: give global_step, walltime or both")
+        self._metadata = (global_step, walltime)
+        self._tags.clear()
+        try:
+            yield self
+        finally:
+            self._metadata = None
+
+    def flush(self) -> None:
+        """Return when everything logged before is with the operating system, where SIGKILL cannot reach it.
+
+        After a `close`, returns at once.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        for writer in tuple((self.all_writers or {}).values()):
+            if not isinstance(writer, RunFileWriter):
+                writer.flush()
+
+    def close(self) -> None:
+        """Write and sync everything and close the files; a second call does nothing.
+
+        The next `add_*` opens a new event file in the same directory.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        writers, own = self.all_writers, self.file_writer
+        self.all_writers = self.file_writer = None
+        self._forget_channel()
+        for writer in tuple((writers or {}).values()):
+            if not isinstance(writer, (RunFileWriter, FileWriter)):
+                writer.flush()
+            if not isinstance(writer, RunFileWriter):
+                writer.close()
+        if isinstance(own, FileWriter):
+            self._past += own.stats
+
+    def reopen(self) -> None:
+        """Open a new event file after a `close`; does nothing before."""
+        self._get_file_writer()
+
+    def __enter__(self: Writer) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What the methods share.
+
+    def _name(self, tag: Any) -> str:
+        return clean_tag(tag, self.options.flavor)
+
+    def _know(self, tag: str, name: str) -> None:
+        """Let the quick path take a tag, unless defaults of `use_metadata` would pass it by."""
+        if self._metadata is None and self._pending is not None:
+            if len(self._tags) >= _MAX_KNOWN_TAGS:
+                self._tags.clear()
+            self._tags[tag] = name
+
+    def _tag(self, tag: Any) -> str:
+        """Return a tag of the kinds that neither original changes."""
+        return clean_tag(tag, "torch")
+
+    def _number(self, value: Any, tag: str) -> Any:
+        if type(value) is float:
+            return value
+        if isinstance(value, list) and self.options.flavor == "tensorboardX":
+            value = _arrays.snapshot(value, tag)
+        return _arrays.scalar(value, tag)
+
+    def _step(self, tag: str, step: Any) -> int:
+        if step is None and self._metadata is not None:
+            step = self._metadata[0]
+        if step is None:
+            if not self.options.auto_step:
+                return 0
+            step = self._auto_steps.get(tag, 0)
+            self._auto_steps[tag] = step + 1
+        return to_step(step)
+
+    def _wall_time(self, wall_time: Any) -> float:
+        if wall_time is None and self._metadata is not None:
+            wall_time = self._metadata[1]
+        return _now() if wall_time is None else to_wall_time(wall_time)
+
+    def _snapshot(self, value: Any, tag: str) -> Any:
+        return _arrays.snapshot(value, tag, copy=self.options.copy)
+
+    def _put(self, entry: Any) -> None:
+        writer = self._get_file_writer()
+        if isinstance(writer, FileWriter):
+            channel = writer.channel()
+            self._tags, self._pending, self._room = (
+                channel.tags,
+                channel.queue.pending,
+                channel.queue.max_records,
+            )
+            channel.queue.put(entry)
+
+    def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
+        """Check a record and queue it."""
+        summaries.check(record)
+        step, wall_time = self._step(record.tag, global_step), self._wall_time(walltime)
+        writer = self._get_file_writer()
+        if isinstance(writer, FileWriter):
+            writer.put(record, step, wall_time, run, _nbytes(record))
+
+
+def _nbytes(record: Record) -> int:
+    """Return the bytes of a record's arrays and texts."""
+    total = 0
+    for field in fields(record):
+        value = getattr(record, field.name)
+        total += len(value) if isinstance(value, (str, bytes)) else getattr(value, "nbytes", 0)
+    return total

@@ -1,0 +1,31 @@
+"""What logging did and cost so far."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of one writer.
+
+    Attributes:
+        queued: records accepted.
+        written: records handed to the operating system. An embedding counts when its files are written.
+        dropped: records refused because the queue was full, or given up at `close` because the
+            storage took nothing.
+        failed: records that could not be encoded.
+        bytes: bytes handed to the operating system.
+        worker_secs: CPU seconds that the worker thread spent on this writer.
+    """
+
+    queued: int = 0
+    written: int = 0
+    dropped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    worker_secs: float = 0.0
+
+    def __add__(self, other: Stats) -> Stats:
+        """Return the sum of both, field by field."""
+        return Stats(*map(sum, zip(astuple(self), astuple(other), strict=True)))

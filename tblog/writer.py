@@ -1,0 +1,612 @@
+"""`SummaryWriter`: every kind of summary, in the signatures of both originals."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from tblog import _arrays
+from tblog._arguments import check_run, plain_hparam
+from tblog._entries import RunScalar
+from tblog._reports import logger
+from tblog.errors import InvalidTypeError, TblogError
+from tblog.records import (
+    AudioRecord,
+    CustomScalarsRecord,
+    EmbeddingRecord,
+    GraphRecord,
+    HistogramRecord,
+    HparamsRecord,
+    ImageRecord,
+    MeshRecord,
+    PrCurveRecord,
+    RawHistogramRecord,
+    RawPrCurveRecord,
+    TensorRecord,
+    TextRecord,
+    VideoRecord,
+)
+from tblog.scalar_writer import ScalarWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class SummaryWriter(ScalarWriter):
+    """Write TensorBoard event files: a drop-in for torch's and tensorboardX's `SummaryWriter`.
+
+    Every `add_*` takes a snapshot of its value and returns; a background thread encodes and writes.
+    Another process can read a record within a second of its call, without a flush.
+
+    Args:
+        log_dir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;
+            by default `runs/<date>_<host><comment>`. `logdir` is the same (tensorboardX's name).
+        comment: appended to the default directory.
+        purge_step: hide what an earlier file of the run holds from this step on.
+        max_queue: kept for others to read; `WriterOptions.max_queue_records` bounds the queue.
+        flush_secs: seconds, at most, between syncs to stable storage.
+        filename_suffix: appended to the event file's name.
+        write_to_disk: False checks what is logged and writes nothing.
+        comet_config: kept for others to read; nothing is sent to comet.
+        options: what the two signatures cannot say, the flavor among it.
+
+    Raises:
+        OSError: the directory or the file cannot be created.
+    """
+
+    @property
+    def default_bins(self) -> list[float]:
+        """Return the edges of TensorFlow's 1,549 histogram bins."""
+        from tblog.summaries.histogram import tensorflow_bins
+
+        return list(tensorflow_bins())
+
+    def add_histogram(
+        self,
+        tag: str,
+        values: Any,
+        global_step: Any = None,
+        bins: Any = "tensorflow",
+        walltime: Any = None,
+        max_bins: int | None = None,
+    ) -> None:
+        """Log the distribution of an array. Values that are not finite are left out, counted and told of.
+
+        Args:
+            tag: names the series.
+            values: array of any shape and real dtype, on any device.
+            global_step: as in `add_scalar`.
+            bins: "tensorflow", a name that `numpy.histogram` knows, a number of bins, or edges.
+            walltime: seconds since the epoch; now, if None.
+            max_bins: merge neighbouring bins until so many are left.
+
+        Raises:
+            UnsupportedTypeError: the values are no real numbers.
+        """
+        name = self._name(tag)
+        record = HistogramRecord(tag=name, values=self._snapshot(values, name), bins=bins, max_bins=max_bins)
+        self._log(record, global_step, walltime)
+
+    def add_histogram_raw(
+        self,
+        tag: str,
+        min: float,  # noqa: A002 - the originals' name
+        max: float,  # noqa: A002 - the originals' name
+        num: float,
+        sum: float,  # noqa: A002 - the originals' name
+        sum_squares: float,
+        bucket_limits: Any,
+        bucket_counts: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Log a histogram that the caller counted.
+
+        Args:
+            tag: names the series.
+            min: smallest value.
+            max: largest value.
+            num: number of values.
+            sum: their sum.
+            sum_squares: sum of their squares.
+            bucket_limits: upper edge of each bucket.
+            bucket_counts: values in each bucket, as many as limits.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: there are not as many limits as counts.
+        """
+        record = RawHistogramRecord(
+            tag=self._tag(tag),
+            min=self._number(min, tag),
+            max=self._number(max, tag),
+            num=self._number(num, tag),
+            sum=self._number(sum, tag),
+            sum_squares=self._number(sum_squares, tag),
+            bucket_limits=_arrays.to_numpy(self._snapshot(bucket_limits, tag)),
+            bucket_counts=_arrays.to_numpy(self._snapshot(bucket_counts, tag)),
+        )
+        self._log(record, global_step, walltime)
+
+    def add_image(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+        dataformats: str = "CHW",
+    ) -> None:
+        """Log an image as PNG.
+
+        Args:
+            tag: names the series.
+            img_tensor: uint8 in [0, 255] or float in [0, 1], with 1, 3 or 4 channels.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+            dataformats: what each axis is: "CHW", "HWC", "HW", or with N for a batch.
+
+        Raises:
+            InvalidValueError: the shape does not fit `dataformats`.
+        """
+        name = self._name(tag)
+        record = ImageRecord(tag=name, image=self._snapshot(img_tensor, name), dataformats=dataformats)
+        self._log(record, global_step, walltime)
+
+    def add_images(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+        dataformats: str = "NCHW",
+    ) -> None:
+        """Log a batch of images as one grid.
+
+        Args:
+            tag: names the series.
+            img_tensor: a batch as in `add_image`, or a list of images of one size, whose axes
+                `dataformats` then names without N.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+            dataformats: what each axis is: "NCHW" or "NHWC".
+
+        Raises:
+            InvalidValueError: the shape does not fit `dataformats`.
+        """
+        if isinstance(img_tensor, (list, tuple)) and "N" not in dataformats.upper():
+            dataformats = "N" + dataformats
+        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
+
+    def add_image_with_boxes(
+        self,
+        tag: str,
+        img_tensor: Any,
+        box_tensor: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+        rescale: Any = 1,
+        dataformats: str = "CHW",
+        labels: Sequence[str] | str | None = None,
+    ) -> None:
+        """Log an image with boxes drawn on it in red.
+
+        Args:
+            tag: names the series.
+            img_tensor: as in `add_image`.
+            box_tensor: (n, 4) pixels: xmin, ymin, xmax, ymax of each box.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+            rescale: factor of both sides. In tensorboardX's signature this position is
+                `dataformats`: a string is taken as that.
+            dataformats: what each axis is.
+            labels: a text for each box; in other numbers they are left out.
+
+        Raises:
+            InvalidValueError: a shape does not fit.
+        """
+        if isinstance(rescale, str):
+            if not isinstance(dataformats, str) or dataformats != "CHW":
+                labels = dataformats  # tensorboardX's next position
+            rescale, dataformats = 1, rescale
+        labels = [labels] if isinstance(labels, str) else labels
+        record = ImageRecord(
+            tag=self._tag(tag),
+            image=self._snapshot(img_tensor, tag),
+            dataformats=dataformats,
+            rescale=float(rescale),
+            boxes=self._snapshot(box_tensor, tag),
+            labels=None if labels is None else [str(label) for label in labels],
+        )
+        self._log(record, global_step, walltime)
+
+    def add_figure(
+        self,
+        tag: str,
+        figure: Any,
+        global_step: Any = None,
+        close: bool = True,  # noqa: FBT001 - the originals' position
+        walltime: Any = None,
+    ) -> None:
+        """Log a matplotlib figure, or a list of them as one grid. It is drawn in the call.
+
+        Args:
+            tag: names the series.
+            figure: a `matplotlib.figure.Figure`, or a list of figures of one size.
+            global_step: as in `add_scalar`.
+            close: close the figure in pyplot.
+            walltime: seconds since the epoch; now, if None.
+        """
+        from tblog._figures import draw
+
+        pixels = draw(figure, close=close)
+        dataformats = "HWC" if pixels.ndim == 3 else "NHWC"
+        self._log(
+            ImageRecord(tag=self._name(tag), image=pixels, dataformats=dataformats), global_step, walltime
+        )
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: Any = None,
+        fps: float = 4,
+        walltime: Any = None,
+        dataformats: str = "NTCHW",
+    ) -> None:
+        """Log a moving picture as an animated GIF; a batch of them side by side.
+
+        Args:
+            tag: names the series.
+            vid_tensor: uint8 in [0, 255] or float in [0, 1].
+            global_step: as in `add_scalar`.
+            fps: frames a second.
+            walltime: seconds since the epoch; now, if None.
+            dataformats: what each axis is, from N, T, C, H, W.
+
+        Raises:
+            InvalidValueError: the shape does not fit `dataformats`.
+        """
+        name = self._name(tag)
+        frames = self._snapshot(vid_tensor, name)
+        self._log(
+            VideoRecord(tag=name, frames=frames, fps=fps, dataformats=dataformats), global_step, walltime
+        )
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: Any = None,
+        sample_rate: int = 44100,
+        walltime: Any = None,
+    ) -> None:
+        """Log sound as WAV of 16 bits; values beyond [-1, 1] are clipped, and that is told of.
+
+        Args:
+            tag: names the series.
+            snd_tensor: (L,), or (L, C) or (C, L) for C channels, in [-1, 1].
+            global_step: as in `add_scalar`.
+            sample_rate: in Hz.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: the shape is none of these.
+        """
+        name = self._tag(tag)
+        record = AudioRecord(tag=name, samples=self._snapshot(snd_tensor, name), sample_rate=int(sample_rate))
+        self._log(record, global_step, walltime)
+
+    def add_text(self, tag: str, text_string: str, global_step: Any = None, walltime: Any = None) -> None:
+        """Log a text, which TensorBoard shows as Markdown."""
+        self._log(TextRecord(tag=self._tag(tag), text=text_string), global_step, walltime)
+
+    def add_tensor(self, tag: str, tensor: Any, global_step: Any = None, walltime: Any = None) -> None:
+        """Log a tensor of any shape with its dtype; the debugger and other readers find it.
+
+        Args:
+            tag: names the series.
+            tensor: any array.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+        """
+        name = self._tag(tag)
+        dtype = _arrays.torch_dtype_name(tensor)
+        self._log(
+            TensorRecord(tag=name, tensor=self._snapshot(tensor, name), dtype=dtype), global_step, walltime
+        )
+
+    def add_pr_curve(
+        self,
+        tag: str,
+        labels: Any,
+        predictions: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Log a precision-recall curve.
+
+        Args:
+            tag: names the series.
+            labels: true or false for each element.
+            predictions: the probability, in [0, 1], that each is true.
+            global_step: as in `add_scalar`.
+            num_thresholds: points of the curve, 127 at most.
+            weights: a weight for each element, or one for all.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: labels and predictions differ in size.
+        """
+        name = self._tag(tag)
+        record = PrCurveRecord(
+            tag=name,
+            labels=self._snapshot(labels, name),
+            predictions=self._snapshot(predictions, name),
+            num_thresholds=num_thresholds,
+            weights=None if weights is None else self._snapshot(weights, name),
+        )
+        self._log(record, global_step, walltime)
+
+    def add_pr_curve_raw(
+        self,
+        tag: str,
+        true_positive_counts: Any,
+        false_positive_counts: Any,
+        true_negative_counts: Any,
+        false_negative_counts: Any,
+        precision: Any,
+        recall: Any,
+        global_step: Any = None,
+        num_thresholds: int = 127,
+        weights: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Log a precision-recall curve that the caller counted, a value for each threshold."""
+        name = self._tag(tag)
+        record = RawPrCurveRecord(
+            tag=name,
+            true_positive_counts=self._snapshot(true_positive_counts, name),
+            false_positive_counts=self._snapshot(false_positive_counts, name),
+            true_negative_counts=self._snapshot(true_negative_counts, name),
+            false_negative_counts=self._snapshot(false_negative_counts, name),
+            precision=self._snapshot(precision, name),
+            recall=self._snapshot(recall, name),
+            num_thresholds=num_thresholds,
+            weights=None if weights is None else self._snapshot(weights, name),
+        )
+        self._log(record, global_step, walltime)
+
+    def add_mesh(
+        self,
+        tag: str,
+        vertices: Any,
+        colors: Any = None,
+        faces: Any = None,
+        config_dict: Mapping[str, Any] | None = None,
+        global_step: Any = None,
+        walltime: Any = None,
+    ) -> None:
+        """Log point clouds or meshes.
+
+        Args:
+            tag: names the series.
+            vertices: (B, N, 3) coordinates.
+            colors: (B, N, 3) in [0, 255], one for each vertex.
+            faces: (B, M, 3) indices of vertices.
+            config_dict: settings of the scene, as TensorBoard's mesh plugin takes them.
+            global_step: as in `add_scalar`.
+            walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: a shape does not fit.
+        """
+        name = self._tag(tag)
+        record = MeshRecord(
+            tag=name,
+            vertices=self._snapshot(vertices, name),
+            colors=None if colors is None else self._snapshot(colors, name),
+            faces=None if faces is None else self._snapshot(faces, name),
+            config=config_dict,
+        )
+        self._log(record, global_step, walltime)
+
+    def add_embedding(
+        self,
+        mat: Any,
+        metadata: Sequence[Any] | None = None,
+        label_img: Any = None,
+        global_step: Any = None,
+        tag: str = "default",
+        metadata_header: Sequence[str] | None = None,
+    ) -> None:
+        """Log points for the projector, as files beside the event file.
+
+        Args:
+            mat: (N, D), one point a row.
+            metadata: a label for each point, or a list of labels for each if there is a header.
+            label_img: (N, C, H, H), a square image for each point.
+            global_step: as in `add_scalar`.
+            tag: names the series.
+            metadata_header: names of the labels' columns.
+
+        Raises:
+            AssertionError, InvalidValueError: the numbers of points, labels and images differ.
+        """
+        name = self._tag(tag)
+        record = EmbeddingRecord(
+            tag=name,
+            matrix=self._snapshot(mat, name),
+            labels=None if metadata is None else list(metadata),
+            images=None if label_img is None else self._snapshot(label_img, name),
+            header=None if metadata_header is None else list(metadata_header),
+        )
+        self._log(record, global_step, None)
+
+    def add_custom_scalars(self, layout: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+        """Lay out the Custom Scalars page; once for each writer.
+
+        Args:
+            layout: {category: {title: ["Multiline", [tags]] or ["Margin", [value, lower, upper]]}}.
+        """
+        self._log(CustomScalarsRecord(layout=layout), None, None)
+
+    def add_custom_scalars_multilinechart(
+        self, tags: Sequence[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """Lay out one chart with a line for each tag."""
+        self.add_custom_scalars({category: {title: ["Multiline", list(tags)]}})
+
+    def add_custom_scalars_marginchart(
+        self, tags: Sequence[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """Lay out one chart with a line and a band around it: three tags, value, lower and upper.
+
+        Raises:
+            AssertionError: there are not three tags.
+        """
+        if len(tags) != 3:
+            raise AssertionError(
+                f"a margin chart needs three tags, value, lower and upper; got {list(tags)!r}"
+            )
+        self.add_custom_scalars({category: {title: ["Margin", list(tags)]}})
+
+    def add_hparams(
+        self,
+        hparam_dict: dict[str, Any],
+        metric_dict: dict[str, Any],
+        hparam_domain_discrete: Any = None,
+        run_name: Any = None,
+        global_step: Any = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        """Log hyperparameters with the metrics they led to, as a run of their own below this one.
+
+        `log_hparams` puts them into this run instead.
+
+        Args:
+            hparam_dict: bool, number, str or None by name.
+            metric_dict: one number by tag.
+            hparam_domain_discrete: the values that each may take. In tensorboardX's signature this
+                position is `name`, and the next is `global_step`: taken as such if it is a string.
+            run_name: directory of the run; the time, if None.
+            global_step: step of the metrics.
+            name: tensorboardX's name of `run_name`.
+
+        Raises:
+            InvalidTypeError: either is no dict.
+            InvalidValueError: a value is none of these types.
+        """
+        if type(hparam_dict) is not dict or type(metric_dict) is not dict:
+            raise InvalidTypeError(
+                f"add_hparams got a {type(hparam_dict).__name__} and a {type(metric_dict).__name__}; give two dicts"
+            )
+        if isinstance(hparam_domain_discrete, str):
+            name, hparam_domain_discrete = hparam_domain_discrete, None
+            run_name, global_step = None, run_name if run_name is not None else global_step
+        run = check_run(run_name or name or str(time.time()))
+        record = HparamsRecord(
+            hparams={key: plain_hparam(key, value) for key, value in hparam_dict.items()},
+            metrics=list(metric_dict),
+            domains=hparam_domain_discrete or {},
+        )
+        metrics = [(self._name(tag), self._number(value, tag)) for tag, value in metric_dict.items()]
+        step_of_all = None if self.options.flavor == "tensorboardX" else global_step
+        self._log(record, step_of_all, None, run)
+        for tag, value in metrics:
+            self._put(RunScalar(run, (tag, value, self._step(tag, global_step), self._wall_time(None))))
+
+    def log_hparams(self, hparam_dict: dict[str, Any], metric_tags: Sequence[str] = ()) -> None:
+        """Log the hyperparameters of this run itself, beside its scalars.
+
+        Args:
+            hparam_dict: bool, number, str or None by name.
+            metric_tags: scalar tags that judge the run. With none, TensorBoard offers all of them.
+
+        Raises:
+            InvalidTypeError: `hparam_dict` is no dict.
+            InvalidValueError: a value is none of these types.
+        """
+        if not isinstance(hparam_dict, dict):
+            raise InvalidTypeError(f"log_hparams got a {type(hparam_dict).__name__}; give a dict")
+        self._log(
+            HparamsRecord(
+                hparams={key: plain_hparam(key, value) for key, value in hparam_dict.items()},
+                metrics=list(metric_tags),
+            ),
+            None,
+            None,
+        )
+
+    def add_graph(
+        self,
+        model: Any,
+        input_to_model: Any = None,
+        verbose: Any = False,  # noqa: FBT002 - the originals' position
+        use_strict_trace: Any = True,  # noqa: FBT002 - the originals' position
+        *,
+        source: str | None = None,
+    ) -> None:
+        """Log a model's graph. The model is read in the call, left as it was, and drawn later.
+
+        Args:
+            model: a `torch.nn.Module`, or a ScriptModule or ScriptFunction.
+            input_to_model: what the model is called with: a tensor, a tuple of arguments, a dict of
+                keyword arguments, or None. Further inputs may follow by position.
+            verbose: print the graph.
+            use_strict_trace: the `strict` of `torch.jit.trace`, where tracing is used.
+            source: the way to read the model ("export", "trace" or "hooks"); by default the first
+                of them that works.
+
+        Raises:
+            TblogError: no way worked, and the options say strict; else that is told as a warning.
+        """
+        from tblog.graph import read_graph
+
+        if not isinstance(verbose, (bool, int)):  # add_graph(model, *inputs) is in the wild
+            more = [verbose] if isinstance(use_strict_trace, (bool, int)) else [verbose, use_strict_trace]
+            input_to_model, verbose, use_strict_trace = (input_to_model, *more), False, True
+        try:
+            graph = read_graph(model, input_to_model, use_strict_trace=bool(use_strict_trace), source=source)
+        except TblogError as error:
+            if self.options.strict:
+                raise
+            logger.warning("tblog: add_graph logged nothing: %s", error)
+            return
+        if verbose:
+            print(graph)  # noqa: T201 - that is what verbose asks for
+        self._log(GraphRecord(graph_def=graph), None, None)
+
+    def add_onnx_graph(self, prototxt: Any) -> None:
+        """Log the graph of an ONNX file, given by its path."""
+        from tblog.graph import read_onnx_graph
+
+        self._log(GraphRecord(graph_def=read_onnx_graph(prototxt)), None, None)
+
+    def add_openvino_graph(self, xmlname: Any) -> None:
+        """Log the graph of an OpenVINO model, given by the path of its XML file."""
+        from tblog.graph import read_openvino_graph
+
+        self._log(GraphRecord(graph_def=read_openvino_graph(xmlname)), None, None)
+
+    @property
+    def scalar_dict(self) -> dict[str, list[list[float]]]:
+        """Return what `add_scalars` logged, [time, step, value] by run, read back from the files."""
+        from tblog._readback import read_scalars
+
+        self.flush()
+        return {
+            path: read_scalars(writer.event_writer._file_name)  # noqa: SLF001 - our own
+            for path, writer in (self.all_writers or {}).items()
+            if path != self.log_dir and hasattr(writer, "event_writer")
+        }
+
+    def export_scalars_to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write what `add_scalars` logged to a JSON file: {run: [[time, step, value], ...]}."""
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(self.scalar_dict, file)
