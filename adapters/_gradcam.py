@@ -1,0 +1,127 @@
+"""The package grad-cam as a function: a method's masks, and nothing of what it leaves behind.
+
+Lives here: finding its methods, calling one, and undoing what it does beside: it exchanges layers,
+prints progress bars, and keeps activations and graphs. `_targets.undisturbed` does the rest.
+Must not: draw. Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tblog.adapters._hooks import Hooks
+from tblog.errors import InvalidValueError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+LAYERLESS: Final = "FullGrad"  # it takes the biases of the whole model
+MULTIPLYING: Final = "RefineCAM"  # one map, the product of its layers' maps
+OWN_TARGETS: Final = "FinerCAM"  # without targets it tells the predicted class from the classes next to it
+_ALIASES: Final = {"gradcam++": "GradCAMPlusPlus", "kpcacam": "KPCA_CAM"}
+
+ReshapeTransform: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+
+
+def find_method(name: str) -> tuple[str, type[Any]]:
+    """Return a method's name as grad-cam spells it, and its class.
+
+    Raises:
+        InvalidValueError: the installed version has no such method.
+        MissingDependencyError: grad-cam is not installed.
+    """
+    try:
+        import pytorch_grad_cam
+    except ModuleNotFoundError:
+        raise MissingDependencyError("grad-cam", "adapters", "class_activation_maps") from None
+    known = {key: value for key, value in vars(pytorch_grad_cam).items() if _is_method(value)}
+    by_lower = {key.lower(): key for key in known} | _ALIASES
+    exact = by_lower.get(str(name).lower(), "")
+    if exact not in known:
+        near = [by_lower[key] for key in difflib.get_close_matches(str(name).lower(), by_lower, n=3)]
+        listed = f"the nearest are {', '.join(near)}; all are" if near else "it has"
+        raise InvalidValueError(f"grad-cam has no method {name!r}; {listed} {', '.join(sorted(known))}")
+    return exact, known[exact]
+
+
+def _is_method(value: object) -> bool:
+    """Tell grad-cam's methods from the rest of the package: made of a model and layers, and called."""
+    if not inspect.isclass(value) or not hasattr(value, "forward"):
+        return False
+    return list(inspect.signature(value).parameters)[:2] == ["model", "target_layers"]
+
+
+def masks_of(
+    cam_class: type[Any],
+    model: nn.Module,
+    layers: Sequence[nn.Module],
+    inputs: torch.Tensor,
+    targets: Sequence[Callable[[Any], torch.Tensor]] | None,
+    transform: ReshapeTransform | None,
+    options: Mapping[str, bool],
+) -> NDArray[np.float32]:
+    """Return grad-cam's masks, (N, H, W) from 0 to 1, and let go of what it holds on to."""
+    arguments: dict[str, Any] = {} if transform is None else {"reshape_transform": transform}
+    if "ablation_layer" in inspect.signature(cam_class).parameters:
+        arguments["ablation_layer"] = _ablation_layer(tokens=transform is not None)
+    cam = cam_class(model, list(layers), **arguments)
+    try:
+        with Hooks() as hooks:
+            hooks.forward_pre(model, _differentiable)
+            masks: NDArray[np.float32] = cam(inputs, targets, **options)
+    finally:
+        inputs.grad = None
+        for part in (cam, getattr(cam, "base_cam", None), *getattr(cam, "base_cam_per_layer", ())):
+            store = getattr(part, "activations_and_grads", None)
+            if store is not None:  # the graph holds hooks that hold these, which may hold the graph
+                store.activations, store.gradients = [], []
+    return masks
+
+
+def _differentiable(_model: nn.Module, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
+    # SESS runs the model on parts of the input that it made without gradients; the parameters have none either.
+    return tuple(given if given.requires_grad else given.detach().requires_grad_() for given in args), kwargs
+
+
+def _ablation_layer(*, tokens: bool) -> Any:
+    # A layer of its own: grad-cam's default is one object for all, which keeps the last activations.
+    from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit
+
+    return AblationLayerVit() if tokens else AblationLayer()
+
+
+@contextmanager
+def children_kept(model: nn.Module) -> Iterator[None]:
+    """Put the model's modules back in their places: AblationCAM exchanges the layer while it works."""
+    before = [(module._modules, dict(module._modules)) for module in model.modules()]  # noqa: SLF001  (no public setter)
+    try:
+        yield
+    finally:
+        for table, entries in before:
+            if table != entries:
+                table.clear()
+                table.update(entries)
+
+
+@contextmanager
+def progress_bars(*, shown: bool) -> Iterator[None]:
+    """Keep grad-cam's methods from printing progress bars, which they do unasked."""
+    from pytorch_grad_cam import ablation_cam, score_cam
+
+    modules = [] if shown else [ablation_cam, score_cam]
+    before = [module.tqdm for module in modules]
+    for module in modules:
+        module.tqdm = SimpleNamespace(tqdm=iter)
+    try:
+        yield
+    finally:
+        for module, tqdm in zip(modules, before, strict=True):
+            module.tqdm = tqdm

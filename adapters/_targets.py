@@ -1,0 +1,207 @@
+"""What an explanation explains: the inputs, and for each of them a class or a function of the output.
+
+Lives here: the surroundings that explanations are computed in, checking inputs, running the model on
+them, choosing targets and naming them.
+Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tblog.adapters._model_state import model_state_kept
+from tblog.errors import InvalidTypeError, InvalidValueError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# A class by its index, or a function of one input's output that gives one number.
+Target: TypeAlias = "int | Callable[[Any], torch.Tensor]"
+Targets: TypeAlias = "Target | Sequence[Target] | torch.Tensor | None"
+ClassNames: TypeAlias = "Sequence[str] | Mapping[int, str] | None"
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run a block in evaluation mode, with gradients to the input alone; leave the model as it was.
+
+    Inference mode, `no_grad` and autocast around the call do not reach into the block.
+    """
+    import torch
+
+    parameter = next(model.parameters(), None)
+    device_type = "cpu" if parameter is None else parameter.device.type
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        torch.autocast(device_type, enabled=False),
+        model_state_kept(model, training=False, freeze=True),
+    ):
+        yield
+
+
+def own_inputs(model: nn.Module, inputs: torch.Tensor, *, dimensions: Sequence[int]) -> torch.Tensor:
+    """Return a copy of the inputs on the model's device, which can be differentiated by.
+
+    Args:
+        model: the model that they are for.
+        inputs: (N, ...) floating point.
+        dimensions: the numbers of dimensions that are wanted.
+
+    Raises:
+        InvalidTypeError: the inputs are no floating point tensor.
+        InvalidValueError: they have another number of dimensions, or there are none.
+    """
+    import torch
+
+    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+        given = (
+            f"a tensor of {inputs.dtype}" if isinstance(inputs, torch.Tensor) else f"{type(inputs).__name__}"
+        )
+        raise InvalidTypeError(f"The inputs were {given}; give a floating point tensor (N, C, H, W)")
+    if inputs.dim() not in dimensions or not inputs.numel():
+        hint = ", for one input inputs[None]" if inputs.dim() + 1 in dimensions else ""
+        raise InvalidValueError(
+            f"The inputs have the shape {tuple(inputs.shape)}; give a batch with {_either(dimensions)} "
+            f"dimensions, (N, ...){hint}"
+        )
+    parameter = next(model.parameters(), None)
+    device = inputs.device if parameter is None else parameter.device
+    return inputs.detach().to(device, copy=True).requires_grad_()
+
+
+def run(model: nn.Module, inputs: torch.Tensor) -> Any:
+    """Return the model's output; say what was given where the model does not take it.
+
+    Raises:
+        InvalidValueError: the model raised an error about the input.
+    """
+    try:
+        return model(inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise InvalidValueError(
+            f"{type(model).__name__} does not run on inputs of shape {tuple(inputs.shape)} and {inputs.dtype}: "
+            f"{error}; give inputs as the model's forward() takes them"
+        ) from error
+
+
+def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
+    """Return one target for each input: as given, or the predicted class.
+
+    Args:
+        targets: one class index or function for all inputs, one for each of them, or None for the
+            predicted classes.
+        outputs: what the model returned.
+        number: of inputs.
+
+    Raises:
+        InvalidValueError: a class is out of range, or the number of targets is not that of the inputs.
+        InvalidTypeError: a target is neither an integer nor a function, or the output has no classes.
+    """
+    if targets is None:
+        return list(class_scores(outputs, number).argmax(dim=1).tolist())
+    each: list[Any]
+    if callable(targets) or not isinstance(targets, Iterable) or _is_number(targets):
+        each = [targets] * number
+    else:
+        each = list(targets)
+    if len(each) != number:
+        raise InvalidValueError(
+            f"{len(each)} targets were given for {number} inputs; give one for all, or one for each"
+        )
+    return [target if callable(target) else _class_index(target, outputs, number) for target in each]
+
+
+def class_scores(outputs: Any, number: int) -> torch.Tensor:
+    """Return the model's output if it is (N, classes).
+
+    Raises:
+        InvalidTypeError: it is anything else.
+    """
+    import torch
+
+    if isinstance(outputs, torch.Tensor) and outputs.dim() == 2 and len(outputs) == number:
+        return outputs
+    shown = (
+        f"a tensor of shape {tuple(outputs.shape)}"
+        if isinstance(outputs, torch.Tensor)
+        else type(outputs).__name__
+    )
+    raise InvalidTypeError(
+        f"The model returned {shown}, and classes need ({number}, classes); give functions of the output of one "
+        "input as targets, or a module whose forward() returns the scores alone"
+    )
+
+
+def score(outputs: Any, chosen: Sequence[Target]) -> torch.Tensor:
+    """Return the score of each input's target, (N,)."""
+    import torch
+
+    each = [
+        target(output) if callable(target) else output[target]
+        for target, output in zip(chosen, outputs, strict=True)
+    ]
+    if any(value.numel() != 1 for value in each):
+        raise InvalidValueError(
+            f"A target returned values of shapes {[tuple(value.shape) for value in each]}; "
+            "give a function that returns one number for each input, a sum or a mean"
+        )
+    return torch.stack([value.reshape(()) for value in each])
+
+
+def target_labels(outputs: Any, chosen: Sequence[Target], class_names: ClassNames = None) -> list[str]:
+    """Return a line for each input: its target with its score, and the prediction where that is another class.
+
+    Scores are the output's probabilities: its softmax, unless the output is a distribution already.
+    """
+    try:
+        scores = class_scores(outputs, len(chosen)).detach().double()
+    except InvalidTypeError:
+        return ["" for _ in chosen]
+    is_distribution = bool((scores >= 0).all() and ((scores.sum(1) - 1).abs() < 1e-3).all())
+    probabilities = (scores if is_distribution else scores.softmax(dim=1)).tolist()
+    lines = []
+    for target, row in zip(chosen, probabilities, strict=True):
+        predicted = max(range(len(row)), key=row.__getitem__)
+        prediction = f"{class_name(predicted, class_names)} {row[predicted]:.2f}"
+        if callable(target):
+            lines.append(f"predicted {prediction}")
+        elif target == predicted:
+            lines.append(prediction)
+        else:
+            lines.append(f"{class_name(target, class_names)} {row[target]:.2f} (predicted {prediction})")
+    return lines
+
+
+def class_name(index: int, class_names: ClassNames) -> str:
+    """Return the name of a class, or its number where no name was given."""
+    if isinstance(class_names, Mapping):
+        return class_names.get(index, f"class {index}")
+    return class_names[index] if class_names is not None and index < len(class_names) else f"class {index}"
+
+
+def _class_index(target: Any, outputs: Any, number: int) -> int:
+    try:
+        index = operator.index(target)
+    except TypeError:
+        raise InvalidTypeError(
+            f"A target was {target!r} of type {type(target).__name__}; give a class index or a function"
+        ) from None
+    classes = class_scores(outputs, number).shape[1]
+    if not 0 <= index < classes:
+        raise InvalidValueError(
+            f"Class {index} was asked for and the model has {classes}; give 0 to {classes - 1}"
+        )
+    return index
+
+
+def _is_number(targets: Any) -> bool:
+    return getattr(targets, "ndim", 1) == 0  # a tensor or array of no dimension, which is iterable by type
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))
