@@ -1,0 +1,26 @@
+"""The process in which one trial is measured: `python -m benchmarks._child ORDER ANSWER`.
+
+ORDER is a JSON file that names the question and the trial; the sample goes to ANSWER as JSON, so
+that what a writer prints can do no harm. Imports little: what a question measures, it imports.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks._question import Trial
+from benchmarks.questions import question
+
+
+def _answer(order: dict[str, Any]) -> dict[str, float]:
+    asked = question(order["question"])
+    if order["trial"] is None:
+        return asked.prepare()
+    return asked.measure(Trial(**order["trial"]), Path(order["logdir"]))
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(_answer(json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,0 +1,31 @@
+"""Clocks: CPU of a process and its children, and the gaps that a spinning thread sees."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+
+def cpu_secs() -> float:
+    """Return the CPU that this process, its threads and its finished children have used."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def gaps(secs: float, shortest: float = 100e-6) -> list[float]:
+    """Spin for `secs` and return the gaps longer than `shortest`, in seconds: when this thread was held."""
+    clock = time.perf_counter
+    found: list[float] = []
+    last = clock()
+    end = last + secs
+    while last < end:
+        now = clock()
+        if now - last > shortest:
+            found.append(now - last)
+        last = now
+    return found
