@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tblog._arrays import to_numpy
 from tblog.adapters._captions import BACKGROUND, caption_strips, stacked
-from tblog.adapters._colormaps import colorize, colormap_table
+from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.errors import InvalidValueError
 from tblog.records import Array
 
@@ -31,7 +31,8 @@ class MapGrid:
     """Maps that become one captioned grid, an HWC uint8 image, when the worker asks for it.
 
     Attributes:
-        maps: (n, H, W) numbers of any real dtype, a snapshot that the grid owns.
+        maps: (n, H, W) numbers of any real dtype, a snapshot that the grid owns; or (n, P, H, W),
+            where P panels stand side by side and count as one map.
         caption: what is written above the grid, beside the limits of the scale.
         colormap: a name that `colormap_table` knows.
         scale: "map" lets each map use all colours; "layer" gives all maps one scale, so that they
@@ -53,8 +54,7 @@ class MapGrid:
 
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
-        if self.scale not in {"map", "layer"}:
-            raise InvalidValueError(f'A grid was asked for with scale={self.scale!r}; give "map" or "layer"')
+        _check_scale(self.scale)
 
     @property
     def nbytes(self) -> int:
@@ -66,33 +66,66 @@ class MapGrid:
         maps = to_numpy(self.maps)
         values, low, high = scaled(maps, scale=self.scale, symmetric=self.symmetric)
         grid = grid_of(colorize(values, self.colormap), columns=self.columns, min_side=self.min_side)
-        if not self.caption:
-            return grid
         limits = None if self.scale == "map" and len(maps) > 1 else (low, high)
-        return stacked(caption_strips([self.caption], grid.shape[1], self.colormap, limits)[0], grid)
+        return _captioned(grid, self.caption, self.colormap, limits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ColorGrid:
+    """Maps of three channels, drawn in their own colours: 0 is mid-grey. Else as `MapGrid`.
+
+    Attributes:
+        maps: (n, 3, H, W) numbers, scaled from -m to m, where m is the greatest magnitude.
+        caption: what is written above the grid.
+        scale: whether m is of each "map" or of the whole "layer".
+        min_side: pixels; smaller grids are enlarged by a whole factor to about this.
+    """
+
+    maps: Array
+    caption: str = ""
+    scale: Scale = "map"
+    min_side: int = 512
+
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the snapshot in bytes."""
+        return self.maps.nbytes
+
+    def numpy(self) -> NDArray[np.uint8]:
+        """Return the picture, (height, width, 3) uint8."""
+        values, _, _ = scaled(to_numpy(self.maps), scale=self.scale, symmetric=True)
+        finite = np.isfinite(values)
+        pixels = np.rint(255 * np.where(finite, values, 0.0)).astype(np.uint8)
+        pixels = np.moveaxis(pixels, 1, -1)
+        pixels[~finite.all(axis=1)] = NON_FINITE
+        return _captioned(grid_of(pixels, min_side=self.min_side), self.caption, None, None)
 
 
 def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArray[Any], float, float]:
     """Map numbers to [0, 1], and return them with the least and the greatest limit that was used.
 
     Args:
-        maps: (n, H, W) real numbers. What is not finite stays so and does not count.
-        scale: one pair of limits for each "map", or one for the whole "layer".
+        maps: (n, ...) real numbers. What is not finite stays so and does not count.
+        scale: one pair of limits for each "map", maps[i], or one for the whole "layer".
         symmetric: whether the limits are -m and m for the greatest magnitude m.
     """
-    axes = (1, 2) if scale == "map" else (0, 1, 2)
+    axes = tuple(range(1 if scale == "map" else 0, maps.ndim))
+    maps = maps if maps.dtype.kind == "f" else maps.astype(np.float32)
     finite = np.isfinite(maps)
-    high = np.max(maps, axes, keepdims=True, where=finite, initial=-np.inf).astype(np.float64)
-    low = np.min(maps, axes, keepdims=True, where=finite, initial=np.inf).astype(np.float64)
-    low, high = (
-        np.where(np.isfinite(limit), limit, 0.0) for limit in (low, high)
-    )  # maps without a finite value
+    # A map without a finite value has the limits 0 and 0.
+    some = finite.any(axes, keepdims=True)
+    low = np.where(some, np.min(maps, axes, keepdims=True, where=finite, initial=np.inf), 0.0)
+    high = np.where(some, np.max(maps, axes, keepdims=True, where=finite, initial=-np.inf), 0.0)
+    low, high = low.astype(np.float64), high.astype(np.float64)
     if symmetric:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
     span = high - low
     # float32 is exact enough for 256 colours, unless the difference of two values overflows in it.
-    dtype = np.float32 if span.max(initial=0) < 1e38 and maps.dtype.itemsize <= 4 else np.float64
+    dtype = np.float32 if maps.dtype.itemsize <= 4 and span.max(initial=0) < 1e38 else np.float64
     with np.errstate(invalid="ignore"):
         values = (maps - low.astype(dtype)) / np.where(span > 0, span, 1.0).astype(dtype)
     if symmetric:
@@ -106,16 +139,30 @@ def grid_of(
     """Return one picture of cells in rows, enlarged by a whole factor so that small cells can be seen.
 
     Args:
-        cells: (n, H, W, 3) uint8.
+        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side.
         columns: cells in a row; None makes the grid about square.
         min_side: pixels of the longer side; what is smaller is enlarged to about this.
         gap: pixels between cells and around them.
     """
-    number, height, width, _ = cells.shape
+    cells = _stretched(cells)
+    panels = cells.shape[1] if cells.ndim == 5 else 1
+    height, width = cells.shape[-3:-1]
+    number, width = len(cells), width * panels
     columns = columns or square_columns(number, height, width)
     rows = -(-number // columns)
     factor = max(1, round(min_side / max(rows * height, columns * width)))
-    return tiled(enlarged(cells, factor), columns=columns, gap=gap)
+    if panels == 1:
+        cells = cells.reshape(number, height, width, 3)
+        return tiled(enlarged(cells, factor), columns=columns, gap=gap)
+    joined = [tiled(enlarged(cell, factor), columns=panels, gap=1) for cell in cells]
+    return tiled(joined, columns=columns, gap=2 * gap)
+
+
+def _stretched(cells: NDArray[np.uint8], most: int = 8) -> NDArray[np.uint8]:
+    """Widen the short side of cells that are more than `most` times as long as wide, as (1, 1000) is."""
+    height, width = cells.shape[-3:-1]
+    cells = cells.repeat(max(1, width // (most * height)), axis=-3)
+    return cells.repeat(max(1, height // (most * width)), axis=-2)
 
 
 def square_columns(number: int, height: int, width: int) -> int:
@@ -143,6 +190,17 @@ def tiled(
         rows * (height + gap), columns * (width + gap), channels
     )
     return picture
+
+
+def _captioned(
+    grid: NDArray[np.uint8], caption: str, colormap: str | None, limits: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    return stacked(caption_strips([caption], grid.shape[1], colormap, limits)[0], grid) if caption else grid
+
+
+def _check_scale(scale: str) -> None:
+    if scale not in {"map", "layer"}:
+        raise InvalidValueError(f'A grid was asked for with scale={scale!r}; give "map" or "layer"')
 
 
 def _background(*shape: int) -> NDArray[np.uint8]:

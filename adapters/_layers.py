@@ -9,7 +9,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from tblog.errors import InvalidTypeError, InvalidValueError
 
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 LayerSpec: TypeAlias = "str | re.Pattern[str] | type[nn.Module] | nn.Module"
+Kind = TypeVar("Kind", bound="nn.Module")
 Layers: TypeAlias = "LayerSpec | Sequence[LayerSpec]"
 
 
-def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
+@overload
+def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]: ...
+@overload
+def find_layers(model: nn.Module, layers: Layers, kind: type[Kind] | None) -> dict[str, Kind]: ...
+def find_layers(model: nn.Module, layers: Layers, kind: type[Any] | None = None) -> dict[str, Any]:
     """Return the layers that are meant, by dotted path, in the order given, each once.
 
     Args:
@@ -31,6 +36,7 @@ def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
             number of parts, `?` and `[...]` for one character ("layer?.*.conv1", "**.conv2").
             A compiled regular expression is searched for in each path.
             A type gives all modules of it, in the model's order; a module gives itself.
+        kind: keeps modules of this type alone, of which each of `layers` must mean at least one.
 
     Raises:
         InvalidValueError: nothing in the model matches; the message lists the nearest names.
@@ -45,7 +51,7 @@ def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
     seen: set[int] = set()
     for spec in specs:
-        for path in _matches(model, paths, spec):
+        for path in _of_kind(paths, spec, _matches(model, paths, spec), kind):
             if id(paths[path]) not in seen:
                 seen.add(id(paths[path]))
                 found[path] = paths[path]
@@ -111,6 +117,18 @@ def _matches(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> lis
     return matches
 
 
+def _of_kind(
+    paths: dict[str, nn.Module], spec: object, matches: list[str], kind: type[nn.Module] | None
+) -> list[str]:
+    kept = [path for path in matches if kind is None or isinstance(paths[path], kind)]
+    if kind is not None and not kept:
+        given = sorted({type(paths[path]).__name__ for path in matches})
+        raise InvalidValueError(
+            f"The layer {spec!r} is of type {_listed(given)}; give layers of type {kind.__name__.lstrip('_')}"
+        )
+    return kept
+
+
 def _matching_pattern(paths: Iterable[str], pattern: str) -> list[str]:
     if not any(letter in pattern for letter in "*?["):
         return []
@@ -132,7 +150,7 @@ def _not_found(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> s
         return f"{name} has no layer {spec!r}; the nearest are {_listed(_nearest(spec, paths))}"
     types = sorted({type(module).__name__ for module in paths.values()})
     if isinstance(spec, type):
-        return f"{name} has no layer of type {spec.__name__}; its types are {_listed(types, most=12)}"
+        return f"{name} has no layer of type {spec.__name__.lstrip('_')}; its types are {_listed(types, most=12)}"
     if isinstance(spec, re.Pattern):
         return f"No layer of {name} matches {spec.pattern!r}; its layers are {_listed(filter(None, paths))}"
     return (

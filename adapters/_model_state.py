@@ -51,7 +51,7 @@ def model_state_kept(
     Raises:
         InvalidValueError: the model has lazy modules that never ran (running them would change it).
     """
-    _require_initialized(model)
+    require_initialized(model)
     with ExitStack() as stack:
         stack.enter_context(_random_state_kept())
         stack.enter_context(_hooks_kept(model))
@@ -66,7 +66,12 @@ def model_state_kept(
         yield
 
 
-def _require_initialized(model: nn.Module) -> None:
+def require_initialized(model: nn.Module) -> None:
+    """Raise if a parameter or buffer has no shape yet.
+
+    Raises:
+        InvalidValueError: the model has lazy modules that never ran.
+    """
     from torch.nn.parameter import is_lazy
 
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):

@@ -1,0 +1,226 @@
+"""Feature maps: what layers put out, or take in, in a forward pass that runs anyway.
+
+    with FeatureMaps(model, ["conv1", "layer1.*"]) as maps:
+        loss = criterion(model(images), labels)
+    writer.add_records(maps.records(), global_step)
+
+The training thread copies the maps that are shown and no more; the worker draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from tblog._arrays import snapshot
+from tblog.adapters._attention import attention_type, attention_weights
+from tblog.adapters._grids import MapGrid, Scale
+from tblog.adapters._hooks import Hooks
+from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
+from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.records import Array, ImageRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from typing_extensions import Self
+
+Shown: TypeAlias = Literal["outputs", "inputs", "both", "attention"]
+
+
+@dataclass(frozen=True)
+class _Captured:
+    maps: Array
+    words: str
+
+
+class FeatureMaps:
+    """Capture layers' feature maps while the `with` block lasts; `records()` gives one image per layer.
+
+    An activation of shape (N, C, H, W) becomes a grid of C maps of one sample, (N, C, D, H, W) such a
+    grid with the D slices of a map side by side, attention of shape (N, heads, L, S) a grid of heads.
+    A sequence, (N, L, C), becomes one picture with its positions from left to right and its channels
+    from top to bottom, and (N, C) one with a row for each of the first samples. Where a layer gives
+    a tuple or a dict, its first tensor counts.
+
+    Captured is the value at the moment that the layer returns, whatever works on it in place later,
+    of the model's last forward pass; of a layer that runs several times in it, the last time.
+
+    Args:
+        model: the model, on any device; modules inside what torch.compile returned run without hooks.
+        layers: paths, patterns, types or modules (see `find_layers`).
+        show: "outputs", "inputs" or "both"; "attention" shows the weights of each head of
+            `nn.MultiheadAttention` layers, computed once more for the shown sample.
+        channels: the first so many channels, or the indices of those to show.
+        sample: index in the batch of the sample to show.
+        batch_dim: the axis of the batch; 1 for sequences as (L, N, C).
+        transform: a function of what a layer gives (or takes, the tuple of its arguments), which
+            returns the tensor to show; for vision transformers, one that turns tokens into maps.
+        scale: "map" lets each map use all colours, "layer" gives the layer's maps one scale.
+        symmetric: whether 0 has the middle colour, as suits the colour map "bwr".
+        colormap: "viridis", "grey", "bwr", ...: a name that `colormap_table` knows.
+        tag: the first part of the records' tags, `<tag>/<layer>`.
+
+    Raises:
+        InvalidValueError: a layer does not exist; a shape, index or argument does not fit.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Layers,
+        *,
+        show: Shown = "outputs",
+        channels: int | Sequence[int] = 100,
+        sample: int = 0,
+        batch_dim: int = 0,
+        transform: Callable[[Any], Tensor] | None = None,
+        scale: Scale = "map",
+        symmetric: bool = False,
+        colormap: str = "viridis",
+        tag: str = "feature_maps",
+    ) -> None:
+        if show not in {"outputs", "inputs", "both", "attention"}:
+            raise InvalidValueError(
+                f'FeatureMaps: show was {show!r}; give "outputs", "inputs", "both" or "attention"'
+            )
+        self._model = model
+        self._layers = find_layers(model, layers, attention_type() if show == "attention" else None)
+        self._show = show
+        self._channels = channels
+        self._sample = sample
+        self._batch_dim = batch_dim
+        self._transform = transform
+        self._scale = scale
+        self._symmetric = symmetric
+        self._colormap = colormap
+        self._tag = tag
+        self._hooks = Hooks()
+        self._captured: dict[tuple[str, str], _Captured] = {}
+
+    def __enter__(self) -> Self:
+        """Register the hooks."""
+        try:
+            self._hooks.forward_pre(self._model, lambda *_: self._captured.clear())
+            for path, layer in self._layers.items():
+                self._hooks.forward(layer, self._capture_of(path))
+        except BaseException:
+            self._hooks.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hooks.remove()
+
+    def records(self) -> list[ImageRecord]:
+        """Return an image for each layer, of the last forward pass; also after the block.
+
+        Raises:
+            InvalidValueError: a layer did not run in it.
+        """
+        require_ran(self._model, self._layers, (path for path, _ in self._captured))
+        order = list(self._layers)
+        captured = sorted(self._captured.items(), key=lambda item: order.index(item[0][0]))
+        return [self._record(path, side, maps) for (path, side), maps in captured]
+
+    def _record(self, path: str, side: str, captured: _Captured) -> ImageRecord:
+        name = display_name(self._model, path)
+        kind = type(self._layers[path]).__name__
+        grid = MapGrid(
+            maps=captured.maps,
+            caption=f"{name} · {kind} {side} · {captured.words}",
+            colormap=self._colormap,
+            scale=self._scale,
+            symmetric=self._symmetric,
+        )
+        suffix = f"/{side}" if self._show == "both" else ""
+        return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
+
+    def _capture_of(self, path: str) -> Callable[..., None]:
+        # A hook that is a plain function: a deep copy of the model then does not copy this object.
+        def hook(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if self._show in {"inputs", "both"}:
+                self._capture(path, "input", (*args, *kwargs.values()), self._batch_dim)
+            if self._show in {"outputs", "both"}:
+                self._capture(path, "output", output, self._batch_dim)
+            if self._show == "attention":
+                self._capture(path, "attention", attention_weights(layer, args, kwargs, self._sample), 0)
+
+        return hook
+
+    def _capture(self, path: str, side: str, value: Any, batch_dim: int) -> None:
+        name = display_name(self._model, path)
+        transform = self._transform or _first_tensor
+        tensor = transform(value)
+        if tensor is None:
+            raise InvalidTypeError(
+                f"FeatureMaps: the {side} of {name} is a {type(value).__name__} without a tensor; "
+                "give a transform that returns the tensor to show"
+            )
+        alone = side == "attention"  # computed for the one sample
+        sample, axis = (0, "head") if alone else (self._sample, "channel")
+        maps, words = _maps_of(tensor.detach(), name, self._channels, sample, batch_dim, axis)
+        self._captured[path, side] = _Captured(snapshot(maps, f"{self._tag}/{name}"), words)
+
+
+def _maps_of(
+    tensor: Tensor, name: str, channels: int | Sequence[int], sample: int, batch_dim: int, axis: str
+) -> tuple[Tensor, str]:
+    """Return the maps to show, (n, H, W) or (n, P, H, W), and the words that describe them."""
+    shape = "x".join(map(str, tensor.shape))
+    if not 2 <= tensor.dim() <= 5 or not tensor.numel():
+        raise InvalidValueError(
+            f"FeatureMaps: {name} gave a tensor of shape ({shape}); wanted are 2 to 5 axes, such as "
+            "(N, C, H, W) or (N, L, C), and some elements: choose another layer or give a transform"
+        )
+    tensor = tensor.abs() if tensor.is_complex() else tensor
+    if tensor.dim() == 2:
+        rows = tensor if batch_dim == 0 else tensor.transpose(0, batch_dim)
+        chosen = _chosen(rows, name, channels, "sample")
+        return chosen.unsqueeze(0), f"samples down, features across · {shape}"
+    size = tensor.shape[batch_dim]
+    if not -size <= sample < size:
+        raise InvalidValueError(
+            f"FeatureMaps: sample {sample} was asked for, and {name} gave a batch of {size}, shape ({shape}); "
+            f"give a sample from 0 to {size - 1}, or the right batch_dim"
+        )
+    one = tensor.select(batch_dim, sample)
+    if one.dim() == 2:
+        chosen = _chosen(one.t(), name, channels, axis)
+        return chosen.unsqueeze(
+            0
+        ), f"{len(chosen)} of {one.shape[1]} channels down, positions across · {shape}"
+    chosen = _chosen(one, name, channels, axis)
+    return chosen, f"{len(chosen)} of {len(one)} {axis}s · {shape}"
+
+
+def _chosen(maps: Tensor, name: str, channels: int | Sequence[int], axis: str) -> Tensor:
+    import torch
+
+    if isinstance(channels, int):
+        if channels < 1:
+            raise InvalidValueError(f"FeatureMaps: channels was {channels}; give 1 or more, or their indices")
+        return maps[:channels]
+    outside = [index for index in channels if not -len(maps) <= index < len(maps)]
+    if outside or not channels:
+        raise InvalidValueError(
+            f"FeatureMaps: {name} has no {axis} {outside or list(channels)}; give indices from 0 to {len(maps) - 1}"
+        )
+    # Not an index tensor, for which a GPU would be waited.
+    return torch.stack([maps[index] for index in channels])
+
+
+def _first_tensor(value: Any) -> Tensor | None:
+    if hasattr(value, "detach"):
+        tensor: Tensor = value
+        return tensor
+    parts: Any = ()
+    if isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        parts = value
+    firsts = (_first_tensor(part) for part in parts)
+    return next((first for first in firsts if first is not None), None)

@@ -1,0 +1,241 @@
+"""The model as a table: layers, shapes, parameters and operations, counted by torchinfo.
+
+    writer.add_records(model_summary(model, input_size=(1, 3, 224, 224)))
+
+Runs on the caller's thread, once in a training as a rule: it costs a forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tblog.adapters._model_state import model_state_kept
+from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.records import HparamsRecord, Record, ScalarRecord, TextRecord
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# torchinfo's names of the columns, and their titles; those marked need a forward pass.
+_TITLES: Final = {
+    "input_size": "Input shape",
+    "output_size": "Output shape",
+    "kernel_size": "Kernel",
+    "num_params": "Parameters",
+    "params_percent": "Share",
+    "mult_adds": "Mult-adds",
+    "trainable": "Trainable",
+}
+_NUMBERS: Final = {"num_params", "params_percent", "mult_adds"}
+_NEED_INPUT: Final = {"input_size", "output_size", "mult_adds"}
+_INDENT: Final = "\u2003"  # an em space, which Markdown keeps at the start of a cell
+
+
+def model_summary(
+    model: nn.Module,
+    input_size: Sequence[Any] | None = None,
+    input_data: Any = None,
+    depth: int = 3,
+    columns: Sequence[str] | None = None,
+    *,
+    dtypes: Sequence[torch.dtype] | None = None,
+    mode: Literal["eval", "train"] = "eval",
+    scalars: bool = True,
+    hparams: bool = False,
+    tag: str = "model_summary",
+    **forward_arguments: Any,
+) -> list[Record]:
+    """Tabulate a model's layers as Markdown, and its totals as scalars.
+
+    The model runs once without gradients, on copies of its buffers, on the device where it is; nothing
+    is printed, and the model and the random state are as before.
+
+    Args:
+        model: the model.
+        input_size: the shape of the input, batch included, (1, 3, 224, 224), or a list of shapes.
+            The input is then ones of the parameters' dtype.
+        input_data: the input itself: a tensor, a sequence of positional arguments or a mapping of
+            arguments by name. Without either, the model does not run, and shapes are left out.
+        depth: the deepest level of nested layers that gets rows of its own; 1 is the model's children.
+        columns: of "input_size", "output_size", "kernel_size", "num_params", "params_percent",
+            "mult_adds" and "trainable", in any order; None takes "output_size", "num_params" and
+            "mult_adds", or "num_params" and "trainable" without an input.
+        dtypes: the dtypes of inputs given by `input_size`, such as `torch.long` for token numbers.
+        mode: the mode in which the model runs.
+        scalars: adds `<tag>/parameters`, `/trainable_parameters` and, with an input, `/mult_adds`,
+            `/input_megabytes`, `/forward_backward_megabytes`, `/parameter_megabytes` and
+            `/total_megabytes` (10^6 bytes) as scalars, which the format keeps as float32.
+        hparams: adds the same totals as hyperparameters, to compare runs by on the HParams page.
+        tag: the tag of the text, and the first part of the other tags.
+        **forward_arguments: further arguments of `model.forward`, by name.
+
+    Raises:
+        InvalidValueError: an argument does not fit, or the forward pass failed.
+        MissingDependencyError: torchinfo is not installed.
+    """
+    if input_size is not None and input_data is not None:
+        raise InvalidValueError("model_summary: both input_size and input_data were given; give one of them")
+    if depth < 0:
+        raise InvalidValueError(f"model_summary: depth was {depth}; give 0 (the model alone) or more")
+    if mode not in {"eval", "train"}:
+        raise InvalidValueError(f'model_summary: mode was {mode!r}; give "eval" or "train"')
+    runs = input_size is not None or input_data is not None
+    columns = _checked_columns(columns, runs=runs)
+    if input_size is not None:
+        input_data = _ones(model, input_size, dtypes)
+    with model_state_kept(model):
+        statistics = _statistics(model, input_data, mode, forward_arguments)
+    totals = _totals(statistics, _bytes_of(input_data) if runs else None)
+    records: list[Record] = [TextRecord(tag=tag, text=_markdown(statistics, totals, depth, columns))]
+    if scalars:
+        records += [ScalarRecord(tag=f"{tag}/{name}", value=float(total)) for name, total in totals.items()]
+    if hparams:
+        records.append(HparamsRecord(hparams={f"{tag}/{name}": total for name, total in totals.items()}))
+    return records
+
+
+def _checked_columns(columns: Sequence[str] | None, *, runs: bool) -> Sequence[str]:
+    if columns is None:
+        return ("output_size", "num_params", "mult_adds") if runs else ("num_params", "trainable")
+    unknown = [column for column in columns if column not in _TITLES]
+    if unknown:
+        raise InvalidValueError(
+            f"model_summary: there is no column {unknown[0]!r}; give of {', '.join(_TITLES)}"
+        )
+    hollow = [column for column in columns if column in _NEED_INPUT]
+    if hollow and not runs:
+        raise InvalidValueError(
+            f"model_summary: the column {hollow[0]!r} needs a forward pass; give input_size or input_data"
+        )
+    return columns
+
+
+def _ones(
+    model: nn.Module, input_size: Sequence[Any], dtypes: Sequence[torch.dtype] | None
+) -> list[torch.Tensor]:
+    # Made here, because torchinfo would move a model on the CPU to a GPU if there is one.
+    import torch
+
+    shapes = [input_size] if all(isinstance(side, int) for side in input_size) else list(input_size)
+    like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
+    dtypes = [like.dtype] * len(shapes) if dtypes is None else dtypes
+    if len(dtypes) != len(shapes) or not all(shapes):
+        raise InvalidValueError(
+            f"model_summary: input_size was {input_size!r} with {len(dtypes)} dtypes; "
+            "give a shape such as (1, 3, 224, 224), or a list of shapes, and as many dtypes"
+        )
+    return [
+        torch.ones(tuple(shape), dtype=dtype, device=like.device)
+        for shape, dtype in zip(shapes, dtypes, strict=True)
+    ]
+
+
+def _statistics(model: nn.Module, input_data: Any, mode: str, forward_arguments: dict[str, Any]) -> Any:
+    try:
+        import torchinfo
+        from torchinfo import torchinfo as internals
+    except ImportError:
+        raise MissingDependencyError("torchinfo", "adapters", "model_summary") from None
+    try:
+        return torchinfo.summary(
+            model, input_data=input_data, mode=mode, verbose=0, col_names=("num_params",), **forward_arguments
+        )
+    except RuntimeError as error:
+        reason = error.__cause__ or error
+        raise InvalidValueError(
+            f"model_summary: the forward pass of {type(model).__name__} failed on {_shapes_of(input_data)}: "
+            f"{reason}; give an input_size or input_data that its forward() takes"
+        ) from reason
+    finally:
+        # It keeps each model's layers for a cache that was not asked for, and so the model alive.
+        internals._cached_forward_pass.pop(type(model).__name__, None)  # noqa: SLF001  (no public way for one model)
+
+
+def _totals(statistics: Any, input_bytes: int | None) -> dict[str, int | float]:
+    totals: dict[str, int | float] = {
+        "parameters": statistics.total_params,
+        "trainable_parameters": statistics.trainable_params,
+    }
+    if input_bytes is not None:
+        activations, parameters = statistics.total_output_bytes, statistics.total_param_bytes
+        totals |= {
+            "mult_adds": statistics.total_mult_adds,
+            "input_megabytes": input_bytes / 1e6,
+            "forward_backward_megabytes": activations / 1e6,
+            "parameter_megabytes": parameters / 1e6,
+            "total_megabytes": (input_bytes + activations + parameters) / 1e6,
+        }
+    return totals
+
+
+def _markdown(statistics: Any, totals: Mapping[str, int | float], depth: int, columns: Sequence[str]) -> str:
+    lines = [
+        _row(["Total", ""]),
+        _row(["---", "---:"]),
+        *(_row([name.replace("_", " "), _readable(total)]) for name, total in totals.items()),
+        "",
+        _row(["Layer", "Type", *(_TITLES[column] for column in columns)]),
+        _row(["---", "---", *("---:" if column in _NUMBERS else "---" for column in columns)]),
+        *(
+            _row(_cells(layer, statistics.total_params, depth, columns))
+            for layer in statistics.summary_list
+            if layer.depth <= depth
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _cells(layer: Any, total_params: int, depth: int, columns: Sequence[str]) -> Iterator[str]:
+    deepest = layer.depth == depth
+    shown = {
+        "input_size": _shape(layer.input_size),
+        "output_size": _shape(layer.output_size),
+        "kernel_size": _shape(layer.kernel_size),
+        "num_params": layer.num_params_to_str(deepest),
+        "params_percent": layer.params_percent(total_params, deepest).strip(),
+        "mult_adds": layer.macs_to_str(deepest),
+        "trainable": layer.trainable,
+    }
+    yield _INDENT * max(layer.depth - 1, 0) + f"`{_path(layer) or layer.class_name}`"
+    yield layer.class_name
+    for column in columns:
+        yield "" if shown[column] == "--" else shown[column]
+
+
+def _path(layer: Any) -> str:
+    names = []
+    while layer is not None and layer.depth > 0:
+        names.append(layer.var_name)
+        layer = layer.parent_info
+    return ".".join(reversed(names))
+
+
+def _row(cells: Sequence[str] | Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shape(sizes: Any) -> str:
+    sizes = sizes if isinstance(sizes, (list, tuple)) else [sizes] if sizes else []
+    return " x ".join(map(str, sizes))
+
+
+def _readable(total: float) -> str:
+    return f"{total:,}" if isinstance(total, int) else f"{total:,.2f}"
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if hasattr(value, "element_size"):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
+
+
+def _bytes_of(value: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(value))
+
+
+def _shapes_of(value: Any) -> str:
+    return ", ".join(str(tuple(tensor.shape)) for tensor in _tensors(value)) or "no input"
