@@ -88,6 +88,7 @@ class Channel:
         self._open_runs: dict[str, None] = {}  # the least recently written first
         self._scalars = ScalarEncoder()
         self._events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
+        self._in_hand: list[Any] = []
         self._next_sync = self._clock() + self._flush_secs
         self._retry_at = 0.0
 
@@ -98,7 +99,7 @@ class Channel:
             if self.queue.failing and not self._recovers():
                 self._refuse_commands()
                 return 0
-            entries = self.queue.take(ENTRIES_A_STEP)
+            entries = self._in_hand = self.queue.take(ENTRIES_A_STEP)
             if entries:
                 self._encode(entries)
                 self._write()
@@ -265,14 +266,15 @@ class Channel:
         self.closed = True
 
     def fail_unforeseen(self, error: Exception) -> None:
-        """Count what an error of tblog's own took with it, and let those who wait go on."""
-        self.reports.failure(error, tag="?", step=0, kind="step")
-        self.queue.asked = False
-        for entry in self.queue.take(len(self.queue.pending)):
+        """Count what an error of tblog's own took with it, and let those who wait for it go on."""
+        lost = [entry for entry in self._in_hand if not isinstance(entry, Flush)]
+        self.reports.failure(error, tag="?", step=0, kind="step", records=len(lost))
+        for entry in self._in_hand:
+            if isinstance(entry, Close):
+                self.closed = True
             if isinstance(entry, Flush):
                 entry.done.set()
-            else:
-                self.reports.failed += 1
+        self._in_hand = []
 
     # Called by the writer, on the caller's side.
 

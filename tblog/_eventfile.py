@@ -119,8 +119,7 @@ class EventFile:
         before = self.size
         try:
             while self._torn < len(self._waiting):
-                with memoryview(self._waiting) as data:
-                    taken = self._sink.write(data[self._torn :])
+                taken = self._sink.write(self._waiting[self._torn :] if self._torn else self._waiting)
                 self._torn += taken
                 self.size += taken
         finally:

@@ -17,5 +17,7 @@ def _after_in_child() -> None:
     _worker.start_anew_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)
+def arm() -> None:
+    """Have forked children start anew. Called once, when the first module that opens files is loaded."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_in_child)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 class Sink(Protocol):
     """Something that takes bytes in order and can make them last."""
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytearray) -> int:
         """Hand bytes to the storage and return how many of them it took."""
         ...
 
@@ -41,7 +41,7 @@ class LocalSink:
             flags |= os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, flags, 0o666)
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytearray) -> int:
         """Write to the operating system, which may take a part only."""
         return os.write(self._fd, data)
 
@@ -78,7 +78,7 @@ class FactorySink:
 
         self._file: Any = open_file(path)
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: bytearray) -> int:
         """Write to the factory's file, which takes all or raises."""
         self._file.write(bytes(data))
         return len(data)

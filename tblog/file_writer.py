@@ -8,8 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from tblog import _fork as _fork
-from tblog import _worker
+from tblog import _fork, _worker
 from tblog._arguments import check_run, to_step, to_wall_time
 from tblog._channel import Channel
 from tblog._entries import RecordEntry
@@ -21,6 +20,8 @@ from tblog.stats import Stats
 
 if TYPE_CHECKING:
     from tblog.records import Record
+
+_fork.arm()
 
 _SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
 

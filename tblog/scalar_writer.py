@@ -14,10 +14,12 @@ import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from typing_extensions import Self
+
 from tblog import _arrays, summaries
-from tblog._arguments import clean_tag, default_logdir, check_run, to_step, to_wall_time
+from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
 from tblog._entries import RunScalar, ScalarDict
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
@@ -47,7 +49,7 @@ class ScalarWriter:
         max_queue: int = 10,
         flush_secs: float = 120,
         filename_suffix: str = "",
-        write_to_disk: bool = True,  # noqa: FBT001 - tensorboardX's position
+        write_to_disk: bool = True,
         logdir: str | os.PathLike[str] | None = None,
         comet_config: Mapping[str, Any] | None = None,
         *,
@@ -389,7 +391,7 @@ class ScalarWriter:
         """Open a new event file after a `close`; does nothing before."""
         self._get_file_writer()
 
-    def __enter__(self: Writer) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

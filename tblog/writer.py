@@ -227,7 +227,7 @@ class SummaryWriter(ScalarWriter):
         tag: str,
         figure: Any,
         global_step: Any = None,
-        close: bool = True,  # noqa: FBT001 - the originals' position
+        close: bool = True,
         walltime: Any = None,
     ) -> None:
         """Log a matplotlib figure, or a list of them as one grid. It is drawn in the call.
@@ -547,8 +547,8 @@ class SummaryWriter(ScalarWriter):
         self,
         model: Any,
         input_to_model: Any = None,
-        verbose: Any = False,  # noqa: FBT002 - the originals' position
-        use_strict_trace: Any = True,  # noqa: FBT002 - the originals' position
+        verbose: Any = False,
+        use_strict_trace: Any = True,
         *,
         source: str | None = None,
     ) -> None:

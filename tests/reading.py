@@ -1,0 +1,87 @@
+"""What TensorBoard sees in a log directory: read by its own Python reader and by its Rust data server."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.context import RequestContext
+from tensorboard.data import provider, server_ingester
+from tensorboard.util.grpc_util import ChannelCredsType
+
+ALL = 100_000_000
+
+
+def event_files(logdir):
+    """Return the event files directly in a directory, in the order in which TensorBoard reads them."""
+    return sorted(path for path in Path(logdir).iterdir() if "tfevents" in path.name)
+
+
+def events(path):
+    """Return all events of one file, the first (file version) included; a corrupt record raises."""
+    loader = LegacyEventFileLoader(str(path))
+    return list(loader.Load())
+
+
+def run_events(logdir):
+    """Return the events of all files of a run but their first ones."""
+    return [event for path in event_files(logdir) for event in events(path) if not event.file_version]
+
+
+def points(logdir):
+    """Return {tag: [(step, value), ...]} of the simple values of a run, in the order of the files."""
+    found = defaultdict(list)
+    for event in run_events(logdir):
+        for value in event.summary.value:
+            if value.HasField("simple_value"):
+                found[value.tag].append((event.step, value.simple_value))
+    return dict(found)
+
+
+@contextlib.contextmanager
+def rust_server(logdir):
+    """Yield the data provider of TensorBoard's Rust server, which loads a log directory once."""
+    ingester = server_ingester.SubprocessServerDataIngester(
+        server_binary=server_ingester.get_server_binary(),
+        logdir=str(logdir),
+        reload_interval=0,
+        channel_creds_type=ChannelCredsType.LOCAL,
+        samples_per_plugin={"scalars": 0, "images": 0, "tensors": 0},
+    )
+    ingester.start()
+    try:
+        yield ingester.data_provider
+    finally:
+        ingester._stdin_handle.close()  # the server ends with its standard input
+
+
+def rust_points(logdir, expected):
+    """Return {run: {tag: [(step, value), ...]}} as the Rust server gives it, once it is as expected.
+
+    The server answers while it still loads, and does not say when it is done: what it gives is
+    asked for until it equals `expected`, for ten seconds at most.
+    """
+    deadline = time.monotonic() + 10
+    with rust_server(logdir) as data:
+        while True:
+            found = _read_scalars(data)
+            if found == expected or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
+
+
+def _read_scalars(data):
+    read = data.read_scalars(
+        RequestContext(),
+        experiment_id="",
+        plugin_name="scalars",
+        downsample=ALL,
+        run_tag_filter=provider.RunTagFilter(),
+    )
+    return {
+        run: {tag: [(point.step, point.value) for point in series] for tag, series in tags.items()}
+        for run, tags in read.items()
+    }
