@@ -1,0 +1,458 @@
+"""What adapters share: layers by name, hooks, a model's state, colour maps, grids and captions."""
+
+from __future__ import annotations
+
+import copy
+import random
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from torch import nn
+
+from tblog.adapters._captions import BACKGROUND, caption_strips
+from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
+from tblog.adapters._grids import ColorGrid, MapGrid, grid_of, scaled, tiled
+from tblog.adapters._hooks import Hooks
+from tblog.adapters._layers import find_layer, find_layers, require_ran
+from tblog.adapters._model_state import model_state_kept
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
+
+
+class Block(nn.Module):
+    """A convolution, a batch normalization, dropout and a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 3, 1)
+        self.bn = nn.BatchNorm2d(3)
+        self.conv2 = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        """Return maps of the same shape."""
+        return self.conv2(nn.functional.dropout(self.bn(self.conv1(x)), training=self.training))
+
+
+@pytest.fixture
+def model():
+    """Return two blocks in a Sequential."""
+    torch.manual_seed(0)
+    return nn.Sequential(Block(), Block(), nn.ReLU())
+
+
+class TestFindLayers:
+    """Layers by path, pattern, type or module."""
+
+    @pytest.mark.parametrize(
+        ("spec", "paths"),
+        [
+            ("0.conv1", ["0.conv1"]),
+            ("", [""]),
+            ("*.conv1", ["0.conv1", "1.conv1"]),
+            ("*", ["0", "1", "2"]),
+            ("**.bn", ["0.bn", "1.bn"]),
+            ("1.**", ["1", "1.conv1", "1.bn", "1.conv2"]),
+            ("[01].conv?", ["0.conv1", "0.conv2", "1.conv1", "1.conv2"]),
+            (re.compile(r"conv2$"), ["0.conv2", "1.conv2"]),
+            (nn.BatchNorm2d, ["0.bn", "1.bn"]),
+            (["1.bn", nn.BatchNorm2d, "0.conv1"], ["1.bn", "0.bn", "0.conv1"]),
+        ],
+    )
+    def test_a_spec_means_these_layers_in_this_order(self, model, spec, paths):
+        """Paths, patterns, expressions and types are understood, in the order given, each layer once."""
+        found = find_layers(model, spec)
+        assert list(found) == paths
+        assert all(found[path] is model.get_submodule(path) for path in paths)
+
+    def test_a_module_means_itself_even_when_it_is_iterable(self, model):
+        """A Sequential given as a layer is one layer, not a sequence of layers."""
+        assert list(find_layers(model, model)) == [""]
+        assert list(find_layers(model, [model[0].bn])) == ["0.bn"]
+
+    def test_a_shared_module_is_found_under_each_of_its_paths(self):
+        """The second path of a shared module can be asked for, and a type gives the module once."""
+        shared = nn.Linear(2, 2)
+        model = nn.ModuleDict({"a": shared, "b": shared})
+        assert list(find_layers(model, "b")) == ["b"]
+        assert list(find_layers(model, nn.Linear)) == ["a"]
+
+    @pytest.mark.parametrize(
+        ("spec", "said"),
+        [
+            ("0.conv3", r"no layer '0.conv3'; the nearest are 0\.conv"),
+            ("3.conv2", r"0\.conv2"),
+            ("encoder", r"the nearest are 0, 0\.conv1"),
+            ("x.*", r"no layer 'x\.\*'"),
+            (nn.LSTM, r"no layer of type LSTM; its types are BatchNorm2d, Block, Conv2d"),
+            (re.compile("attn"), r"matches 'attn'; its layers are 0, 0\.conv1"),
+            (nn.Linear(1, 1), r"not a part of this Sequential"),
+            ([], r"No layer was given"),
+        ],
+    )
+    def test_an_unknown_layer_is_answered_with_the_nearest_names(self, model, spec, said):
+        """The error is a ValueError of tblog's family and lists what could have been meant."""
+        with pytest.raises(InvalidValueError, match=said) as caught:
+            find_layers(model, spec)
+        assert isinstance(caught.value, (TblogError, ValueError))
+
+    def test_something_else_than_a_layer_is_refused(self, model):
+        """A number is no layer."""
+        with pytest.raises(InvalidTypeError, match="given as 3 of type int"):
+            find_layers(model, [3])
+
+    def test_a_kind_keeps_layers_of_that_type(self, model):
+        """With a kind, other modules that a pattern matches are left out, and an only match raises."""
+        assert list(find_layers(model, "0.*", nn.Conv2d)) == ["0.conv1", "0.conv2"]
+        with pytest.raises(
+            InvalidValueError, match=r"'0\.bn' is of type BatchNorm2d; give layers of type Conv2d"
+        ):
+            find_layers(model, ["0.*", "0.bn"], nn.Conv2d)
+
+    def test_one_layer_is_one_layer(self, model):
+        """Where one layer is wanted, a pattern that means two is refused."""
+        assert find_layer(model, "0.bn") == ("0.bn", model[0].bn)
+        with pytest.raises(InvalidValueError, match=r"means 2: 0\.bn, 1\.bn"):
+            find_layer(model, nn.BatchNorm2d)
+
+    def test_a_layer_that_did_not_run_is_named(self, model):
+        """The error names the layers that showed nothing."""
+        require_ran(model, ["0", "1"], ["1", "0"])
+        with pytest.raises(InvalidValueError, match=r"did not run 1\.bn; run the model once"):
+            require_ran(model, ["0", "1.bn"], ["0"])
+
+
+class TestHooks:
+    """Hooks that come off."""
+
+    def test_hooks_come_off_when_the_block_fails(self, model):
+        """A failure inside the block, or while registering, leaves no hook of any kind."""
+        x = torch.rand(2, 3, 4, 4, requires_grad=True)
+
+        def register_and_fail():
+            with Hooks() as hooks:
+                hooks.forward(model[0], lambda *_: None)
+                hooks.forward_pre(model[0], lambda *_: None)
+                hooks.full_backward(model[0], lambda *_: None)
+                hooks.tensor(x, lambda gradient: gradient)
+                hooks.after_accumulation(model[0].bn.weight, lambda _: None)
+                hooks.forward(None, lambda *_: None)
+
+        with pytest.raises(AttributeError):
+            register_and_fail()
+        assert not model[0]._forward_hooks
+        assert not model[0]._forward_pre_hooks
+        assert not model[0]._backward_hooks
+        assert not x._backward_hooks
+        assert not model[0].bn.weight._post_accumulate_grad_hooks
+
+    def test_each_kind_of_hook_is_called(self, model):
+        """Forward, backward, tensor and accumulation hooks see one pass each."""
+        called = []
+        x = torch.rand(2, 3, 4, 4, requires_grad=True)
+        with Hooks() as hooks:
+            hooks.forward_pre(model[0], lambda *_: called.append("pre"))
+            hooks.forward(model[0], lambda *_: called.append("forward"))
+            hooks.full_backward(model[0], lambda *_: called.append("backward"))
+            hooks.tensor(x, lambda *_: called.append("tensor"))
+            hooks.after_accumulation(model[0].bn.weight, lambda *_: called.append("parameter"))
+            model(x).sum().backward()
+        assert sorted(called) == ["backward", "forward", "parameter", "pre", "tensor"]
+
+    def test_a_deep_copy_of_the_model_does_not_reach_the_hooks(self, model):
+        """A copy made inside the block (weight averaging) runs without calling them."""
+        called = []
+        with Hooks() as hooks:
+            hooks.forward(model[0], lambda *_: called.append("forward"))
+            hooks.forward_pre(model[0], lambda *_: called.append("pre"))
+            copy.deepcopy(model)(torch.rand(2, 3, 4, 4))
+        assert called == []
+
+
+def everything(model):
+    """Return all that an adapter must leave alone, as comparable values."""
+    return {
+        "modes": [module.training for module in model.modules()],
+        "gradients": [parameter.grad for parameter in model.parameters()],
+        "gradient values": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
+        "flags": [parameter.requires_grad for parameter in model.parameters()],
+        "buffers": list(model.buffers()),
+        "buffer values": [buffer.clone() for buffer in model.buffers()],
+        "buffer versions": [buffer._version for buffer in model.buffers()],
+        "hooks": [list(module._forward_hooks.values()) for module in model.modules()],
+        "random": (
+            random.getstate(),
+            np.random.get_state()[1].tolist(),  # noqa: NPY002  (the state that is kept)
+            torch.get_rng_state(),
+        ),
+    }
+
+
+def assert_same(before, after):
+    """Compare what `everything` returned, objects by identity and values exactly."""
+    for name in ("modes", "flags", "hooks"):
+        assert before[name] == after[name], name
+    for name in ("gradients", "buffers"):
+        assert [id(one) for one in before[name]] == [id(one) for one in after[name]], name
+    for name in ("gradient values", "buffer values"):
+        for one, other in zip(before[name], after[name], strict=True):
+            assert (one is None and other is None) or torch.equal(one, other), name
+    assert before["buffer versions"] == after["buffer versions"]
+    assert before["random"][:2] == after["random"][:2]
+    assert torch.equal(before["random"][2], after["random"][2])
+
+
+class TestModelState:
+    """A model put back as it was."""
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_the_model_is_as_before(self, model, fails):
+        """Mode, gradients, flags, buffers, hooks and random state survive a block that changes them all."""
+        model[1].eval()
+        model[0].conv1.weight.requires_grad_(False)
+        model(torch.rand(2, 3, 4, 4)).sum().backward()
+        model[0].register_forward_hook(lambda *_: None)
+        before = everything(model)
+        assert before["gradients"][1] is not None
+
+        def disturb():
+            model.train()
+            model.requires_grad_(True)
+            model[0].register_forward_hook(lambda *_: None)
+            model[0].conv1.register_forward_hook(lambda *_: None)
+            for _ in range(2):
+                model(torch.rand(2, 3, 4, 4)).sum().backward()
+            model.zero_grad(set_to_none=False)
+            model[0].bn.running_mean = torch.zeros(3)
+            random.random()
+            np.random.rand()  # noqa: NPY002  (the state that is kept)
+            if fails:
+                raise KeyError
+
+        try:
+            with model_state_kept(model):
+                disturb()
+        except KeyError:
+            assert fails
+        assert_same(before, everything(model))
+
+    def test_a_waiting_backward_pass_still_works(self, model):
+        """A block between a loss and its backward pass changes no gradient."""
+        x = torch.rand(2, 3, 4, 4)
+        model.eval()
+        model(x).sum().backward()
+        wanted = [parameter.grad for parameter in model.parameters()]
+        model.zero_grad()
+        loss = model(x).sum()
+        with model_state_kept(model, training=True):
+            model(x).sum().backward()
+        assert all(parameter.grad is None for parameter in model.parameters())
+        loss.backward()
+        assert all(torch.equal(p.grad, one) for p, one in zip(model.parameters(), wanted, strict=True))
+
+    def test_mode_and_freezing_hold_inside_the_block(self, model):
+        """The block runs in the mode that is asked for, without parameters that want gradients."""
+        with model_state_kept(model, training=False, freeze=True):
+            assert not any(module.training for module in model.modules())
+            assert not any(parameter.requires_grad for parameter in model.parameters())
+            x = torch.rand(2, 3, 4, 4, requires_grad=True)
+            model(x).sum().backward()
+            assert x.grad is not None
+        assert all(module.training for module in model.modules())
+        assert all(parameter.requires_grad for parameter in model.parameters())
+
+    def test_shared_buffers_stay_shared_inside_the_block(self):
+        """Two names of one buffer are two names of one copy."""
+        model = nn.ModuleList([nn.Module(), nn.Module()])
+        shared = torch.zeros(2)
+        for module in model:
+            module.register_buffer("state", shared)
+        with model_state_kept(model):
+            assert model[0].state is model[1].state
+            model[0].state += 1
+        assert model[0].state is shared
+        assert shared.tolist() == [0, 0]
+
+    def test_lazy_modules_that_never_ran_are_refused(self):
+        """Running a lazy module would change it, so the error asks the caller to do it."""
+        with (
+            pytest.raises(InvalidValueError, match=r"'0\.weight' has no shape yet"),
+            model_state_kept(nn.Sequential(nn.LazyLinear(2))),
+        ):
+            pass
+
+
+class TestColormaps:
+    """Tables of colours."""
+
+    @pytest.mark.parametrize("name", ["viridis", "magma", "jet", "hot", "bwr", "seismic", "gray", "grey"])
+    def test_built_in_tables_are_matplotlibs(self, name):
+        """Each of the 256 colours is matplotlib's to within 1/255."""
+        wanted = colormaps["gray" if name == "grey" else name](np.arange(256))[:, :3] * 255
+        assert np.abs(colormap_table(name) - wanted).max() <= 1.01
+
+    @pytest.mark.parametrize("name", ["viridis", "jet", "bwr", "gray", "coolwarm"])
+    def test_numbers_get_matplotlibs_colors(self, name):
+        """Numbers from 0 to 1, and beyond, are coloured as matplotlib's imshow does."""
+        values = np.concatenate([np.linspace(-0.1, 1.1, 1001), [0.0, 1.0]])
+        wanted = ScalarMappable(Normalize(0, 1), name).to_rgba(values)[:, :3] * 255
+        assert np.abs(colorize(values, name) - wanted).max() <= 1.01
+
+    def test_what_is_not_finite_has_a_color_of_its_own(self):
+        """NaN and infinities are magenta, which no built-in map contains."""
+        colors = colorize(np.array([np.nan, np.inf, -np.inf, 0.5]), "grey")
+        assert [tuple(color) for color in colors[:3]] == [NON_FINITE] * 3
+        for name in ("viridis", "magma", "jet", "hot", "bwr", "seismic", "grey"):
+            distance = np.abs(colormap_table(name).astype(int) - NON_FINITE).sum(axis=1)
+            assert distance.min() > 100, name
+
+    def test_an_unknown_name_is_answered_with_the_nearest(self):
+        """The error lists names that exist."""
+        with pytest.raises(InvalidValueError, match="named 'virids'; the nearest are viridis"):
+            colormap_table("virids")
+
+    def test_other_maps_need_matplotlib(self, monkeypatch):
+        """Without matplotlib, the built-in maps work and another name says what is missing."""
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        colormap_table.cache_clear()
+        colormap_table("viridis")
+        with pytest.raises(MissingDependencyError, match=r"'Spectral' \(built in are grey, viridis"):
+            colormap_table("Spectral")
+
+
+maps_of_any_kind = st.tuples(
+    st.integers(1, 7), st.integers(1, 5), st.integers(1, 5), st.integers(0, 10**6)
+).map(lambda drawn: np.random.default_rng(drawn[3]).normal(size=drawn[:3]).astype(np.float32))
+
+
+class TestGrids:
+    """Grids, panels and captions."""
+
+    @given(maps=maps_of_any_kind, scale=st.sampled_from(["map", "layer"]), symmetric=st.booleans())
+    @settings(max_examples=40, deadline=None)
+    def test_scaling_is_matplotlibs(self, maps, scale, symmetric):
+        """The values are those of matplotlib's Normalize on the same limits."""
+        values, low, high = scaled(maps, scale=scale, symmetric=symmetric)
+        for index, one in enumerate(maps):
+            part = one if scale == "map" else maps
+            limits = (-np.abs(part).max(), np.abs(part).max()) if symmetric else (part.min(), part.max())
+            if limits[0] < limits[1]:
+                np.testing.assert_allclose(values[index], Normalize(*limits)(one), atol=1e-5)
+            assert low <= limits[0] <= limits[1] <= high
+
+    def test_constant_and_broken_maps_are_drawn(self):
+        """A constant map has the first colour, one of zeros the middle if symmetric; NaN stays NaN."""
+        maps = np.zeros((4, 2, 2), np.float32)
+        maps[1] = 5
+        maps[2, 0, 0] = np.nan
+        maps[3] = np.inf
+        values, low, high = scaled(maps, scale="map", symmetric=False)
+        assert (values[:2] == 0).all()
+        assert (low, high) == (0, 5)
+        symmetric, *_ = scaled(maps, scale="map", symmetric=True)
+        assert (symmetric[0] == 0.5).all()
+        assert (symmetric[1] == 1).all()
+        assert np.isnan(symmetric[2, 0, 0])
+        assert not np.isfinite(symmetric[3]).any()
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_])
+    def test_any_real_dtype_is_scaled(self, dtype):
+        """Least and greatest values become 0 and 1, at the ends of the dtype's range too."""
+        if dtype == np.bool_:
+            ends = np.array([[[False, True]]])
+        else:
+            about = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+            ends = np.array([[[about.min / 2, about.max / 2]]], dtype)
+        values, *_ = scaled(ends, scale="layer", symmetric=False)
+        assert values.ravel().tolist() == [0, 1]
+
+    @given(maps=maps_of_any_kind, columns=st.integers(1, 8))
+    @settings(max_examples=40, deadline=None)
+    def test_each_cell_is_where_it_belongs(self, maps, columns):
+        """Cutting the grid apart gives the cells again, in rows, and background everywhere else."""
+        cells = colorize(maps, "grey")
+        gap = 2
+        grid = tiled(cells, columns=columns, gap=gap)
+        number, height, width = maps.shape
+        rest = np.ones(grid.shape[:2], bool)
+        for index in range(number):
+            top = gap + index // columns * (height + gap)
+            left = gap + index % columns * (width + gap)
+            assert (grid[top : top + height, left : left + width] == cells[index]).all()
+            rest[top : top + height, left : left + width] = False
+        assert (grid[rest] == BACKGROUND).all()
+
+    def test_small_maps_are_enlarged_by_a_whole_factor(self):
+        """64 maps of 8x8 fill about 512 pixels; large maps keep their size; flat ones are widened."""
+        assert grid_of(np.zeros((64, 8, 8, 3), np.uint8)).shape == (64 * 8 + 9 * 2, 64 * 8 + 9 * 2, 3)
+        assert grid_of(np.zeros((1, 700, 600, 3), np.uint8)).shape == (704, 604, 3)
+        height, width, _ = grid_of(np.zeros((1, 1, 1000, 3), np.uint8)).shape
+        assert (height, width) == (129, 1004)
+
+    def test_panels_stand_side_by_side_in_their_cell(self):
+        """Cells of two panels have a thin line between the panels and a wider gap around the cell."""
+        cells = np.stack([np.full((2, 3, 3, 3), shade, np.uint8) for shade in (50, 100, 150)])
+        cells[:, 1] += 25
+        grid = grid_of(cells, columns=1, min_side=1, gap=2)
+        row = grid[6]
+        assert [int(shade) for shade in dict.fromkeys(row[:, 0])] == [BACKGROUND[0], 50, 75]
+        assert len(row) == 2 * 4 + 2 * 3 + 3 * 1
+
+    def test_a_map_grid_is_what_matplotlib_draws(self):
+        """Without a caption, the cells hold matplotlib's colours of the same numbers."""
+        maps = np.random.default_rng(0).normal(size=(4, 5, 5)).astype(np.float32)
+        grid = MapGrid(maps=maps, colormap="bwr", scale="layer", symmetric=True, min_side=1)
+        assert grid.nbytes == maps.nbytes
+        greatest = np.abs(maps).max()
+        wanted = ScalarMappable(Normalize(-greatest, greatest), "bwr").to_rgba(maps[3], bytes=True)[..., :3]
+        assert np.abs(grid.numpy()[9:14, 9:14].astype(int) - wanted).max() <= 1
+
+    def test_the_caption_stands_above_and_leaves_the_grid_alone(self):
+        """A caption adds rows at the top, with ink in them, and changes nothing below."""
+        maps = np.random.default_rng(0).normal(size=(4, 50, 50)).astype(np.float32)
+        plain = MapGrid(maps=maps, min_side=1).numpy()
+        captioned = MapGrid(maps=maps, min_side=1, caption="layer1 · Conv2d").numpy()
+        strip = captioned[: -len(plain)]
+        assert (captioned[-len(plain) :, : plain.shape[1]] == plain).all()
+        assert (strip != BACKGROUND).any()
+
+    def test_a_common_scale_is_shown_with_its_limits(self):
+        """The bar of colours appears where all maps have one scale, from its first to its last colour."""
+        strip = caption_strips(["layer"], 400, "viridis", (-1.5, 2.25))[0]
+        bar = strip[-8]
+        table = colormap_table("viridis")
+        positions = [np.flatnonzero((bar == color).all(axis=1)) for color in (table[0], table[-1])]
+        assert positions[0].size
+        assert positions[1].size
+        assert positions[0].max() < positions[1].min()
+        assert strip.shape[0] > caption_strips(["layer"], 400)[0].shape[0]
+
+    def test_long_captions_are_broken_into_lines(self):
+        """No text is cut off at the right edge, however long one of its words is."""
+        short, long = (caption_strips([text], 200) for text in ("a", "encoder." * 20 + " output"))
+        assert long.shape[1] > short.shape[1]
+        assert long.shape[2] == 200
+        assert (long[0, :, -1] == BACKGROUND).all()
+
+    def test_color_grids_show_zero_as_grey(self):
+        """Three channels become colours, symmetric about grey; what is not finite is magenta."""
+        maps = np.zeros((2, 3, 2, 2), np.float32)
+        maps[0, 0, 0, 0], maps[0, 1, 0, 0] = 1, -1
+        maps[1, 2, 1, 1] = np.nan
+        picture = ColorGrid(maps=maps, min_side=1).numpy()
+        assert picture[2, 2].tolist() == [255, 0, 128]
+        assert picture[2, 3].tolist() == [128, 128, 128]
+        assert tuple(picture[3, 7]) == NON_FINITE
+
+    def test_wrong_arguments_are_refused_when_a_grid_is_made(self):
+        """The error is raised in the call, not on the worker."""
+        with pytest.raises(InvalidValueError, match='scale=\'row\'; give "map" or "layer"'):
+            MapGrid(maps=np.zeros((1, 1, 1)), scale="row")
+        with pytest.raises(InvalidValueError, match="no colour map named 'no'"):
+            MapGrid(maps=np.zeros((1, 1, 1)), colormap="no")
