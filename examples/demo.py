@@ -19,6 +19,7 @@ from digits.data import load_splits
 from digits.model import DigitNet
 from digits.training import Config, evaluate, training_steps
 from tblog import SummaryWriter
+from tblog.stats import Stats
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[Path, Config]:
@@ -67,8 +68,7 @@ def train(logdir: Path, config: Config) -> list[SummaryWriter]:
 
 def report(logdir: Path, writers: list[SummaryWriter], seconds: float) -> str:
     """Say where the run is, how to look at it, and what logging it cost."""
-    stats = [writer.stats for writer in writers]
-    worked = sum(stat.worker_seconds for stat in stats)
+    stats = sum((writer.stats for writer in writers), start=Stats())
     root = logdir.resolve().parent
     return f"""
 The run is in {logdir}
@@ -81,10 +81,9 @@ To look at it
                      here:  ssh -N -L 6006:localhost:6006 {socket.gethostname()}, then open http://localhost:6006/
 
 What logging cost
-  records            {sum(stat.written for stat in stats):,} of {sum(stat.queued for stat in stats):,} written, \
-{sum(stat.dropped for stat in stats)} dropped, {sum(stat.failed for stat in stats)} failed
-  on disk            {sum(stat.bytes for stat in stats) / 1e6:.1f} MB
-  in the background  {worked:.2f} s of work, beside {seconds:.1f} s of training, drawing and logging
+  records            {stats.written:,} of {stats.queued:,} written, {stats.dropped} dropped, {stats.failed} failed
+  on disk            {stats.bytes / 1e6:.1f} MB
+  in the background  {stats.worker_secs:.2f} s of work, beside {seconds:.1f} s of training, drawing and logging
 """
 
 

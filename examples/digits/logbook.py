@@ -31,7 +31,7 @@ def log_start(writer: SummaryWriter, model: DigitNet, train: Split, config: Conf
     """Log what is known before the first step: configuration, graph, layout and a look at the data."""
     rows = "".join(f"| {name} | {value} |\n" for name, value in config.as_dict().items())
     writer.add_text("configuration", f"| name | value |\n|---|---|\n{rows}")
-    writer.log_hparams(config.as_dict())
+    writer.log_hparams(config.as_dict(), metric_tags=["final/accuracy", "final/loss"])
     writer.add_custom_scalars(LAYOUT)
     writer.add_image("inputs", make_grid(train.images[:64], nrow=16, padding=1, pad_value=0.3))
     writer.add_graph(model, train.images[:1])
