@@ -92,7 +92,7 @@ def histograms(logdir: Path) -> list[tuple[str, Any]]:
 
 def counts(histogram: Any, array: NDArray[Any]) -> None:
     """Check a histogram's counts against numpy's on the TensorFlow edges."""
-    edges = _tensorflow_edges()
+    edges = tensorflow_edges()
     wanted = np.histogram(_finite(array), bins=edges)[0]
     given = dict(zip(histogram.bucket_limit, histogram.bucket, strict=True))
     for index in np.flatnonzero(wanted):
@@ -123,7 +123,8 @@ def _close(name: str, given: float, wanted: float, scale: float = 0.0) -> None:
     assert abs(given - wanted) <= room, f"the {name} of a histogram is {given}, it should be {wanted}"
 
 
-def _tensorflow_edges() -> NDArray[np.float64]:
+def tensorflow_edges() -> NDArray[np.float64]:
+    """Return the 1,549 edges that both originals use by default."""
     # tensorflow/core/lib/histogram/histogram.cc, InitDefaultBucketsInner: powers of 1.1 from 1e-12
     # to 1e20, mirrored about 0; the lists of torch and tensorboardX, which have no DBL_MAX at the ends.
     positive, value = [], 1e-12
@@ -139,3 +140,11 @@ def image(encoded: bytes, pixels: NDArray[np.uint8]) -> None:
 
     decoded = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).transpose(2, 0, 1)
     assert np.array_equal(decoded, pixels), "the image's pixels differ from those that were logged"
+
+
+def is_a_picture(encoded: bytes) -> None:
+    """Check that an encoded image decodes and shows more than one colour."""
+    from PIL import Image
+
+    decoded = np.asarray(Image.open(io.BytesIO(encoded)))
+    assert decoded.min() < decoded.max(), "an image shows one colour only"

@@ -22,7 +22,6 @@ def bars(
     entries: Sequence[tuple[str, Figure | None]],
     unit: str,
     *,
-    log: bool = False,
     limit: tuple[float, str] | None = None,
 ) -> None:
     """Draw one horizontal bar for each entry, its spread as a whisker, its median as a number.
@@ -31,7 +30,6 @@ def bars(
         axes: where to draw.
         entries: labels (tblog's are drawn in red) and figures; those without a figure are left out.
         unit: of the figures, for the axis and the numbers.
-        log: whether the axis is logarithmic.
         limit: a value to draw as a dashed line, and what it is called.
     """
     shown = [(label, figure) for label, figure in entries if figure is not None]
@@ -49,7 +47,8 @@ def bars(
         )
     axes.set_yticks(range(len(shown)), [label for label, _ in shown])
     axes.invert_yaxis()
-    _scale(axes, [figure for _, figure in shown], log=log)
+    if shown:
+        axes.set_xlim(0, max(figure.high for _, figure in shown) * 1.3)
     if limit is not None:
         axes.axvline(limit[0], color=_LIMIT, linestyle="--", linewidth=1, zorder=1)
         axes.annotate(
@@ -62,20 +61,8 @@ def bars(
             fontsize="small",
             color=_LIMIT,
         )
-    axes.set_xlabel(f"{unit} ({'log scale, ' if log else ''}shorter is better)")
+    axes.set_xlabel(f"{unit} (shorter is better)")
     plain(axes)
-
-
-def _scale(axes: Axes, figures: Sequence[Figure], *, log: bool) -> None:
-    if not figures:
-        return
-    highest = max(figure.high for figure in figures)
-    if log:
-        lowest = min(figure.low for figure in figures)
-        axes.set_xscale("log")
-        axes.set_xlim(lowest / 2, highest * (highest / lowest * 2) ** 0.3)
-    else:
-        axes.set_xlim(0, highest * 1.3)
 
 
 def lines(

@@ -110,7 +110,7 @@ def _rows_against(results: Results, name: str) -> list[Row]:
 def _draw(results: Results, axes: Axes) -> None:
     order = sorted(results.rounds, key=lambda name: (name != "tblog", name != _LIMIT))
     entries = [(peer(name).label, results.figure(name, "mean", 1e6)) for name in order]
-    _picture.bars(axes, entries, "us", log=True)
+    _picture.bars(axes, entries, "us")
 
 
 QUESTION = Question(

@@ -64,7 +64,7 @@ def _rows(results: Results) -> list[Row]:
 
 def _draw(results: Results, axes: Axes) -> None:
     order = sorted(results.rounds, key=lambda name: name != "tblog")
-    _picture.bars(axes, [(peer(n).label, results.figure(n, "cpu", 1e6)) for n in order], "us", log=True)
+    _picture.bars(axes, [(peer(n).label, results.figure(n, "cpu", 1e6)) for n in order], "us")
 
 
 QUESTION = Question(

@@ -92,7 +92,7 @@ def _draw(results: Results, axes: Axes) -> None:
         for name in ("tblog", *_others(results))
         for kind in _PICTURES
     ]
-    _picture.bars(axes, entries, "ms", log=True)
+    _picture.bars(axes, entries, "ms")
 
 
 QUESTION = Question(

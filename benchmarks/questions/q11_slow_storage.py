@@ -105,7 +105,7 @@ def _rows(results: Results) -> list[Row]:
 def _draw(results: Results, axes: Axes) -> None:
     keys = sorted(results.rounds, key=lambda key: not key.startswith("tblog"))
     entries = [(key.replace(" ", ": ", 1), results.figure(key, "mean", 1e6)) for key in keys]
-    _picture.bars(axes, entries, "us", log=True)
+    _picture.bars(axes, entries, "us")
 
 
 QUESTION = Question(

@@ -1,0 +1,255 @@
+"""The benchmarks: what they read back is read right, and a quick run of two questions passes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import _check, _data, _table, report
+from benchmarks.__main__ import main
+from benchmarks._question import Figure, Plan, Results, Row, show
+from benchmarks._reader import BrokenFileError, event_files, masked_crc, read_scalars
+from benchmarks._results import ResultFile, Stored
+from benchmarks.peers import peers_of
+from benchmarks.questions import numbers, question
+
+PREPARED = {"operations": 10.0, "gpus": 1.0}
+
+
+def write_with_tensorboard(logdir, rows):
+    """Write events of (step, {tag: value}) with tensorboard's own writer; returns the file."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(logdir))
+    for wall, (step, scalars) in enumerate(rows):
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        writer.add_event(Event(wall_time=1e9 + wall, step=step, summary=Summary(value=values)))
+    writer.close()
+    (path,) = event_files(logdir)
+    return path
+
+
+@pytest.fixture(scope="module")
+def mixed_file(tmp_path_factory):
+    """Events of one and of several values, of many tags, with steps of one to ten bytes."""
+    steps = [0, 1, 127, 128, 16_384, 2**31, 2**62, -1, -(2**40)]
+    rows = [(step, {f"tag{step}": 0.1}) for step in steps]
+    rows += [(step, {"a": step / 3, "b" * (1 + step % 40): -1.5, "c": float("inf")}) for step in range(500)]
+    rows += [(step, {"long/" + "x" * 300: float(step)}) for step in range(50)]
+    return write_with_tensorboard(tmp_path_factory.mktemp("mixed"), rows)
+
+
+def test_reader_agrees_with_tensorboard(mixed_file):
+    """The fast reader gives every tag, step, value and time that tensorboard's loader gives, in its order."""
+    columns = read_scalars(mixed_file)
+    ours = list(
+        zip(
+            [columns.tags[index] for index in columns.tag_index],
+            columns.steps.tolist(),
+            columns.values.tolist(),
+            columns.wall_times.tolist(),
+            strict=True,
+        )
+    )
+    theirs = [
+        (value.tag, event.step, value.simple_value, event.wall_time)
+        for event in _check.events(mixed_file.parent)
+        for value in event.summary.value
+    ]
+    assert ours == theirs
+    assert len(ours) == 9 + 3 * 500 + 50
+    assert len(columns.others) == 1  # the event with the file's version
+    _check.head_agrees(mixed_file, columns)
+
+
+def test_masked_crc_is_that_of_rfc_3720():
+    """The checksum of RFC 3720, B.4 (32 bytes of zeros: 8a9136aa), masked as TFRecord does."""
+    crc = 0x8A9136AA
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert masked_crc(np.zeros((1, 32), dtype=np.uint8)).tolist() == [masked]
+
+
+@pytest.mark.parametrize("at", [3, 9, 40, -2])
+def test_reader_refuses_a_changed_byte(mixed_file, tmp_path, at):
+    """A byte that changed in a length, a checksum or a payload is found."""
+    data = bytearray(mixed_file.read_bytes())
+    data[at] ^= 1
+    broken = tmp_path / "events.tfevents"
+    broken.write_bytes(data)
+    with pytest.raises(BrokenFileError):
+        read_scalars(broken)
+
+
+@pytest.mark.parametrize("kept", [-1, -5, 6])
+def test_reader_refuses_a_torn_file(mixed_file, tmp_path, kept):
+    """A file that ends inside a record is refused."""
+    torn = tmp_path / "events.tfevents"
+    torn.write_bytes(mixed_file.read_bytes()[:kept])
+    with pytest.raises((BrokenFileError, struct.error)):
+        read_scalars(torn)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows[:-1], "logged"),
+        (lambda rows: [rows[1], rows[0], *rows[2:]], "steps"),
+        (lambda rows: [*rows[:3], (3, {"loss": 9.0}), *rows[4:]], "values"),
+        (lambda rows: [*rows, (0, {"other": 1.0})], "other tags"),
+    ],
+)
+def test_check_finds_what_is_lost_changed_or_out_of_order(tmp_path, change, message):
+    """A lost, moved, changed or foreign scalar fails the comparison with what was logged."""
+    values = _data.array(20)
+    rows = [(step, {"loss": value}) for step, value in enumerate(values)]
+    write_with_tensorboard(tmp_path / "good", rows)
+    assert _check.scalars(tmp_path / "good", {"loss": values}) == 20
+    write_with_tensorboard(tmp_path / "bad", change(rows))
+    with pytest.raises(AssertionError, match=message):
+        _check.scalars(tmp_path / "bad", {"loss": values})
+
+
+def test_counts_of_a_histogram_are_compared_one_by_one():
+    """The histogram of torch passes the comparison with numpy's counts, and one count moved fails it."""
+    from torch.utils.tensorboard.summary import make_histogram
+
+    array = _data.array(10_000)
+    histogram = make_histogram(array, _check.tensorflow_edges())
+    _check.counts(histogram, array)
+    _check.moments(histogram, array)
+    fullest = int(np.argmax(histogram.bucket))
+    histogram.bucket[fullest] -= 1
+    histogram.bucket[fullest + 1] += 1
+    with pytest.raises(AssertionError, match="numpy counts"):
+        _check.counts(histogram, array)
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_question_keeps_its_rows_where_its_trials_failed(number):
+    """A question whose trials all failed gives the same rows as one that was answered, without figures."""
+    asked = question(number)
+    trials = asked.trials(Plan(True, PREPARED))
+    assert trials
+    assert asked.number == number
+    rows = asked.rows(Results({trial.key: [None] for trial in trials}, PREPARED))
+    assert rows
+    assert all(row.figure is None and row.met() is None for row in rows)
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_quick_mode_asks_a_part_of_the_full_one(number):
+    """The quick mode has no trial of a writer that the full one lacks."""
+    quick, full = (question(number).trials(Plan(mode, PREPARED)) for mode in (True, False))
+    assert {trial.writer for trial in quick} <= {trial.writer for trial in full}
+    assert len({trial.key for trial in full}) == len(full)
+
+
+def test_twelve_questions_have_their_peers():
+    """Questions 1 to 12 are all there, and tblog takes part in each."""
+    assert set(range(1, 13)) <= set(numbers())
+    for number in numbers():
+        assert "tblog" in {peer.name for peer in peers_of(number, quick=True)}
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (1 / 150, "fraction", "1/150"),
+        (0.75, "fraction", "x0.750"),
+        (1.034, "factor", "x1.034"),
+        (49.37, "bytes", "49.4 bytes"),
+        (100.0, "count", "100"),
+    ],
+)
+def test_figures_are_shown_as_the_targets_are(value, unit, shown):
+    """A fraction reads like its target, and other figures carry their unit."""
+    assert show(value, unit) == shown
+
+
+@pytest.fixture
+def losing_result():
+    """A run with a row that is met, one that is missed and one that was not measured."""
+    rows = [
+        Row("a", "at most 1/10", Figure(0.05, 0.04, 0.06), 0.1, 1.0, "fraction", "1 us; 20 us"),
+        Row("b", "at most 1/10", Figure(0.5, 0.4, 0.6), 0.1, 1.0, "fraction"),
+        Row("c", "at most 2 ms", None, 2.0, 9.0, "ms", "no such machine"),
+    ]
+    stored = Stored(1, "name", "What?", Results({}, {}), rows, [("torch", "it | failed")], 3)
+    machine = dict.fromkeys(("date", "processor", "python", "torch", "tensorboardX"), "some")
+    return ResultFile(machine, 5, False, [stored])
+
+
+def test_table_keeps_the_rows_that_are_lost(losing_result):
+    """A missed target and a row without figure stand in the Markdown table, in the order of the rows."""
+    lines = _table.for_markdown(losing_result).splitlines()
+    verdicts = [line.split("|")[6].strip() for line in lines[2:]]
+    assert verdicts == ["yes", "**no**", "not run"]
+    assert any("it | failed" in note for note in _table.notes(losing_result))
+
+
+def test_result_file_comes_back_as_it_was_written(losing_result, tmp_path):
+    """Writing and reading a result file gives the same table."""
+    losing_result.write(tmp_path / "result.json")
+    again = ResultFile.read(tmp_path / "result.json")
+    assert _table.for_markdown(again) == _table.for_markdown(losing_result)
+    assert _table.notes(again) == _table.notes(losing_result)
+
+
+def test_report_replaces_what_stands_between_the_marks(losing_result, tmp_path):
+    """The README's section is generated anew each time; what stands around it stays."""
+    losing_result.write(tmp_path / "results" / "result.json")
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- benchmarks:begin -->\nold\n<!-- benchmarks:end -->\nafter\n")
+    arguments = [str(tmp_path / "results" / "result.json"), "--readme", str(readme)]
+    assert report.main(arguments) == 0
+    first = readme.read_text()
+    assert first.startswith("before\n")
+    assert first.endswith("\nafter\n")
+    assert "**no**" in first
+    assert "old" not in first
+    assert "results/readme.png" in first
+    assert (tmp_path / "results" / "readme.png").exists()
+    report.main(arguments)
+    assert readme.read_text() == first
+
+
+def test_report_asks_for_the_marks(losing_result, tmp_path):
+    """A README without the marks is left alone, and the error names them."""
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing")
+    with pytest.raises(ValueError, match="benchmarks:begin"):
+        report.put_into(readme, report.section(losing_result, "picture.png"))
+    assert readme.read_text() == "nothing"
+
+
+def test_quick_run_of_two_questions_passes(tmp_path, capsys):
+    """The calls' cost and the bytes on disk: all is read back equal, and nothing has collapsed."""
+    assert main(["1", "10", "--quick", "--results", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*.json")
+    kept = json.loads(path.read_text())
+    assert [stored["number"] for stored in kept["questions"]] == [1, 10]
+    assert all(stored["read_back"] > 0 and not stored["failures"] for stored in kept["questions"])
+    assert kept["machine"]["date"]
+    assert len(list(path.with_suffix("").glob("*.png"))) == 2
+    assert "physical limit" in capsys.readouterr().out
+
+
+def test_trial_that_logs_something_else_fails_the_run(tmp_path, monkeypatch):
+    """What is read back and differs from what was logged is a failure, not a figure."""
+
+    def differ(_trial, _logdir):
+        raise AssertionError("values differ")
+
+    asked = question(10)
+    monkeypatch.setattr("benchmarks.__main__.question", lambda _: replace(asked, check=differ))
+    assert main(["10", "--quick", "--results", str(tmp_path)]) == 1
+    (path,) = tmp_path.glob("*.json")
+    (stored,) = json.loads(path.read_text())["questions"]
+    assert {message for _, message in stored["failures"]} == {"values differ"}
+    assert all(row["figure"] is None for row in stored["rows"])
