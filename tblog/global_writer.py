@@ -1,0 +1,211 @@
+"""`GlobalSummaryWriter`: one writer for all processes of a training, which counts the steps itself.
+
+The writer lives in a process of its own, the only one that touches the event file. Files of several
+processes could not be read: TensorBoard reads the files of a run one after the other, and drops the
+points of a tag whose steps go back (https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/run.rs).
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from multiprocessing.managers import BaseManager
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from tblog import _arrays
+from tblog.errors import InvalidTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tblog.options import WriterOptions
+
+logger = logging.getLogger("tblog")
+
+
+class GlobalSummaryWriter:
+    """Log from any process into one run; every call takes the next step of its tag.
+
+    It works in processes that are forked after it was made, and in those that get it as an argument,
+    whatever the start method. A call returns when the record is in the writer's queue, which takes
+    about 0.1 ms. When the process that made it ends, everything is written.
+
+    Args:
+        logdir: as in `SummaryWriter`; so are the others.
+        coalesce_process: not used; in tensorboardX neither.
+        options: as in `SummaryWriter`.
+
+    Raises:
+        OSError: the directory or the file cannot be created.
+    """
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,
+        log_dir: str | os.PathLike[str] | None = None,
+        coalesce_process: bool = True,  # noqa: ARG002 - tensorboardX takes it, and does not use it
+        *,
+        options: WriterOptions | None = None,
+    ) -> None:
+        arguments = {
+            "comment": comment,
+            "purge_step": purge_step,
+            "max_queue": max_queue,
+            "flush_secs": flush_secs,
+            "filename_suffix": filename_suffix,
+            "write_to_disk": write_to_disk,
+            "log_dir": log_dir if log_dir is not None else logdir,
+            "options": options,
+        }
+        self._manager = _Manager()
+        self._manager.start(_start_series, (arguments,))
+        self._address = self._manager.address
+        self._forget_connection()
+        self.logdir: str = self._series.get_logdir()
+        # Before multiprocessing's own exit function, which ends the writer's process.
+        atexit.register(self._close_in_maker, os.getpid())
+
+    def _forget_connection(self) -> None:
+        self._remote: Any = None
+        self._pid = 0
+        self._connecting = threading.Lock()
+
+    @property
+    def _series(self) -> Any:
+        """Return the writer's other end, connected to anew in each process."""
+        if self._pid != os.getpid():
+            self._connecting = threading.Lock() if self._pid else self._connecting
+            with self._connecting:
+                manager = _Manager(self._address)
+                manager.connect()
+                self._remote = manager.series()  # type: ignore[attr-defined] # registered below
+                self._pid = os.getpid()
+        return self._remote
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the address of the writer's process: a copy logs into the same run."""
+        return {"_address": self._address, "logdir": self.logdir}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget_connection()
+
+    def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
+        """Log one number at the tag's next step; see `SummaryWriter.add_scalar`."""
+        self._add("add_scalar", tag, float(_arrays.scalar(scalar_value, tag)), walltime)
+
+    def add_image(
+        self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW"
+    ) -> None:
+        """Log an image at the tag's next step; see `SummaryWriter.add_image`."""
+        image = _arrays.to_numpy(_arrays.snapshot(img_tensor, tag, copy=False))
+        self._add("add_image", tag, image, walltime, dataformats=dataformats)
+
+    def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
+        """Log a text at the tag's next step; see `SummaryWriter.add_text`."""
+        self._add("add_text", tag, text_string, walltime)
+
+    def _add(self, method: str, tag: str, value: Any, walltime: float | None, **more: Any) -> None:
+        if not isinstance(tag, str):
+            raise InvalidTypeError(f"the tag was {tag!r} of type {type(tag).__name__}; give a string")
+        self._series.add(method, tag, value, {"walltime": walltime or time.time(), **more})
+
+    @classmethod
+    def getSummaryWriter(cls) -> GlobalSummaryWriter:  # noqa: N802 - tensorboardX's name
+        """Return the writer of this process that all modules share, made at the first call."""
+        global _shared  # noqa: PLW0603 - this is the global writer's point
+        with _sharing:
+            if _shared is None:
+                _shared = cls()
+            logger.info("the global writer logs to %s", _shared.logdir)
+            return _shared
+
+    @property
+    def file_writer(self) -> Any:
+        """Return what has `get_logdir`, `flush` and `close` of the run's file writer."""
+        return self._series
+
+    def get_logdir(self) -> str:
+        """Return the directory of the event file."""
+        return self.logdir
+
+    def flush(self) -> None:
+        """Return when everything that any process logged is with the operating system."""
+        self._series.flush()
+
+    def close(self) -> None:
+        """Write and sync everything and close the file; the next call opens a new one."""
+        self._series.close()
+
+    def _close_in_maker(self, maker: int) -> None:
+        if os.getpid() == maker:
+            self.close()
+            self._manager.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_shared: GlobalSummaryWriter | None = None
+_sharing = threading.Lock()
+
+
+class _Series:
+    """The writer and its counts of steps, in the process that owns both."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        from tblog.writer import SummaryWriter
+
+        self._writer = SummaryWriter(**arguments)
+        self._steps: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()  # the manager has a thread for each process that is connected
+
+    def add(self, method: str, tag: str, value: Any, more: Mapping[str, Any]) -> None:
+        with self._lock:
+            getattr(self._writer, method)(tag, value, self._steps[method, tag], **more)
+            self._steps[method, tag] += 1
+
+    def get_logdir(self) -> str:
+        return str(self._writer.get_logdir())
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        with self._lock:
+            self._writer.close()
+
+
+class _Manager(BaseManager):
+    """Runs the process that owns the writer."""
+
+
+_series: _Series | None = None
+
+
+def _start_series(arguments: Mapping[str, Any]) -> None:
+    global _series  # noqa: PLW0603 - one in each writer's process
+    _series = _Series(arguments)
+
+
+def _get_series() -> _Series:
+    assert _series is not None
+    return _series
+
+
+_Manager.register("series", _get_series, exposed=("add", "get_logdir", "flush", "close"))
