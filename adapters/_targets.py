@@ -81,7 +81,7 @@ def run(model: nn.Module, inputs: torch.Tensor) -> Any:
         InvalidValueError: the model raised an error about the input.
     """
     try:
-        return model(inputs)
+        return model(inputs.clone())  # some models write to their input
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise InvalidValueError(
             f"{type(model).__name__} does not run on inputs of shape {tuple(inputs.shape)} and {inputs.dtype}: "
@@ -105,7 +105,12 @@ def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
     if targets is None:
         return list(class_scores(outputs, number).argmax(dim=1).tolist())
     each: list[Any]
-    if callable(targets) or not isinstance(targets, Iterable) or _is_number(targets):
+    if (
+        callable(targets)
+        or isinstance(targets, str)
+        or not isinstance(targets, Iterable)
+        or _is_number(targets)
+    ):
         each = [targets] * number
     else:
         each = list(targets)

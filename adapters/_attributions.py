@@ -1,0 +1,121 @@
+"""Attributions by gradients: what each element of an input counts for a score.
+
+Lives here: the methods, as functions of a gradient. Must not: touch a model or draw.
+Runs on the caller's thread, on the device of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from tblog.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import torch
+
+# From inputs (N, ...) to the gradients of their scores, of the same shape.
+Gradient: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+
+
+class Averaging(NamedTuple):
+    """What the methods that average gradients need to know; see `saliency.attributions`."""
+
+    steps: int
+    noise: float
+    baseline: torch.Tensor | float
+    seed: int
+
+
+def _plain(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:
+    """Return the gradient, https://arxiv.org/abs/1312.6034, section 3."""
+    return gradient(inputs)
+
+
+def _input_x_gradient(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:
+    """Return the first-order share of each element in the score, https://arxiv.org/abs/1605.01713."""
+    return inputs * gradient(inputs)
+
+
+def _guided_backprop(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:
+    """Return gradients that pass each ReLU where they are positive alone, https://arxiv.org/abs/1412.6806."""
+    guide = _guide()
+    with guide:
+        guided = gradient(inputs)
+    if not guide.passed:
+        raise InvalidValueError(
+            "Guided backpropagation changes how gradients pass ReLUs, and the model ran none; "
+            'give method="gradient" for a model with other activations'
+        )
+    return guided
+
+
+def _smooth_grad(gradient: Gradient, inputs: torch.Tensor, averaging: Averaging) -> torch.Tensor:
+    """Return the mean gradient over inputs with Gaussian noise, https://arxiv.org/abs/1706.03825."""
+    import torch
+
+    axes = tuple(range(1, inputs.dim()))
+    deviation = averaging.noise * (inputs.amax(axes, keepdim=True) - inputs.amin(axes, keepdim=True))
+    generator = torch.Generator(inputs.device).manual_seed(averaging.seed)
+    total = torch.zeros_like(inputs)
+    for _ in range(averaging.steps):
+        noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device=inputs.device)
+        total += gradient(inputs + deviation * noise)
+    return total / averaging.steps
+
+
+def _integrated_gradients(gradient: Gradient, inputs: torch.Tensor, averaging: Averaging) -> torch.Tensor:
+    """Return the integral of the gradient from the baseline, https://arxiv.org/abs/1703.01365, by the midpoint rule."""
+    import torch
+
+    try:
+        start = torch.as_tensor(averaging.baseline, dtype=inputs.dtype, device=inputs.device).expand_as(
+            inputs
+        )
+    except RuntimeError as error:
+        raise InvalidValueError(
+            f"The baseline has the shape {tuple(torch.as_tensor(averaging.baseline).shape)} and the inputs "
+            f"{tuple(inputs.shape)}; give a number, one input or as many as there are"
+        ) from error
+    way = inputs - start
+    total = torch.zeros_like(inputs)
+    for step in range(averaging.steps):
+        total += gradient(start + way * ((step + 0.5) / averaging.steps))
+    return way * total / averaging.steps
+
+
+METHODS: Final[dict[str, Callable[[Gradient, torch.Tensor, Averaging], torch.Tensor]]] = {
+    "gradient": _plain,
+    "input_x_gradient": _input_x_gradient,
+    "guided_backprop": _guided_backprop,
+    "smooth_grad": _smooth_grad,
+    "integrated_gradients": _integrated_gradients,
+}
+
+
+def _guide() -> Any:
+    """Return a context manager in which ReLUs, be they modules or functions, let positive gradients through alone."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    relus = {
+        torch.relu,
+        torch.relu_,
+        torch.Tensor.relu,
+        torch.Tensor.relu_,
+        torch.nn.functional.relu,
+        torch.nn.functional.relu6,
+    }
+
+    class Guide(TorchFunctionMode):
+        passed = 0
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            output = func(*args, **(kwargs or {}))
+            if func in relus and output.requires_grad:
+                self.passed += 1
+                # Before the ReLU's own backward, which then lets through what was positive in forward.
+                output.register_hook(lambda gradient: gradient.clamp(min=0))
+            return output
+
+    return Guide()

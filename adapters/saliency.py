@@ -1,0 +1,184 @@
+"""Saliency maps: how much each pixel of an input counts for a class, by gradients."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tblog._arrays import snapshot
+from tblog.adapters._attributions import METHODS, Averaging
+from tblog.adapters._overlays import ChannelValues, OverlayGrid, Style, require_channel_values
+from tblog.adapters._targets import (
+    ClassNames,
+    Target,
+    Targets,
+    chosen_targets,
+    own_inputs,
+    run,
+    score,
+    target_labels,
+    undisturbed,
+)
+from tblog.errors import InvalidValueError
+from tblog.records import ImageRecord
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_DIMENSIONS: Final = (2, 3, 4)
+
+
+def saliency_maps(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: Targets = None,
+    method: str = "gradient",
+    *,
+    mean: ChannelValues = None,
+    std: ChannelValues = None,
+    class_names: ClassNames = None,
+    steps: int = 50,
+    noise: float = 0.15,
+    baseline: torch.Tensor | float = 0.0,
+    seed: int = 0,
+    style: Style = "heat",
+    weight: float = 0.5,
+    colormap: str = "hot",
+    percentile: float = 99.0,
+    beside_input: bool = True,
+    tag: str = "saliency",
+) -> list[ImageRecord]:
+    """Draw how strongly the score of a class depends on each pixel of each input.
+
+    A map is the greatest magnitude over the channels of what `attributions` returns.
+
+    Args:
+        model: see `attributions`; it is left as it was.
+        inputs: see `attributions`.
+        targets: see `attributions`.
+        method: see `attributions`.
+        mean: with `std`, undoes the normalization of the inputs; one number for each channel, or one.
+        std: see `mean`.
+        class_names: by class index, for the labels.
+        steps: see `attributions`.
+        noise: see `attributions`.
+        baseline: see `attributions`.
+        seed: see `attributions`.
+        style: "heat" and "grey" show the map alone, "overlay" blends it into the input.
+        weight: of the map in the blend, 0 to 1.
+        colormap: the name of a colour map.
+        percentile: which value of a map has the last colour; 100 lets a single pixel darken the rest.
+        beside_input: whether the input stands at the left of each map.
+        tag: the record's tag is `<tag>/<method>`.
+
+    Returns:
+        One record, a grid of all inputs. Inputs (N, C, L) are drawn with L from left to right and C
+        from top to bottom, and (N, features) as one line.
+
+    Raises:
+        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
+        InvalidTypeError: inputs or targets are of a wrong type.
+    """
+    explained = _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed))
+    pictures, maps = explained.inputs, explained.attributions.abs()
+    if maps.dim() == 4:
+        require_channel_values(maps.shape, mean=mean, std=std)
+        maps = maps.amax(dim=1)
+    else:
+        maps = maps if maps.dim() == 3 else maps[:, None]
+        pictures = pictures.reshape(len(maps), 1, *maps.shape[1:])
+    labels = target_labels(explained.outputs, explained.chosen, class_names)
+    grid = OverlayGrid(
+        maps=snapshot(maps, tag, copy=False),
+        inputs=snapshot(pictures, tag, copy=False),
+        mean=mean,
+        std=std,
+        labels=labels if any(labels) else (),
+        caption=method.replace("_", " "),
+        style=style,
+        weight=weight,
+        colormap=colormap,
+        percentile=percentile,
+        beside_input=beside_input,
+    )
+    return [ImageRecord(tag=f"{tag}/{method}", image=grid, dataformats="HWC")]
+
+
+def attributions(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: Targets = None,
+    method: str = "gradient",
+    *,
+    steps: int = 50,
+    noise: float = 0.15,
+    baseline: torch.Tensor | float = 0.0,
+    seed: int = 0,
+) -> torch.Tensor:
+    """Return what each element of each input adds to the score of its target, or how that changes with it.
+
+    The model is run in evaluation mode and without autocast, on any device, and left as it was.
+
+    Args:
+        model: a classifier, or any model if `targets` are functions.
+        inputs: (N, C, H, W), (N, C, L) or (N, features) floats as the model takes them.
+        targets: a class index for all inputs, one for each, or None for the predicted classes. A
+            function of the output of one input, which returns one number, stands for anything else.
+        method: "gradient", "input_x_gradient", "guided_backprop" (gradients that pass each ReLU only
+            where they are positive, of modules and functions alike), "smooth_grad" (gradients averaged
+            over noisy inputs) or "integrated_gradients" (gradients averaged on the way from a
+            baseline, times that way; they sum up to the difference of the two scores).
+        steps: how many gradients smooth_grad and integrated_gradients average.
+        noise: standard deviation for smooth_grad, as a share of each input's range.
+        baseline: where integrated_gradients start; a number or a tensor like the inputs. With
+            normalized inputs, 0 is the mean colour.
+        seed: of smooth_grad's noise.
+
+    Returns:
+        A tensor like the inputs, on the model's device.
+
+    Raises:
+        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
+        InvalidTypeError: inputs or targets are of a wrong type.
+    """
+    return _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed)).attributions
+
+
+class _Explained(NamedTuple):
+    inputs: torch.Tensor
+    chosen: list[Target]
+    outputs: Any
+    attributions: torch.Tensor
+
+
+def _explained(
+    model: nn.Module, inputs: torch.Tensor, targets: Targets, method: str, averaging: Averaging
+) -> _Explained:
+    import torch
+
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=1) or ["gradient"]
+        raise InvalidValueError(
+            f"There is no saliency method {method!r}, did you mean {near[0]!r}? There are {', '.join(METHODS)}"
+        )
+    if averaging.steps < 1:
+        raise InvalidValueError(f"steps was {averaging.steps}; give how many gradients to average, 1 or more")
+    with undisturbed(model):
+        own = own_inputs(model, inputs, dimensions=_DIMENSIONS)
+        with torch.no_grad():
+            outputs = run(model, own)
+        chosen = chosen_targets(targets, outputs, len(own))
+
+        def gradient(at: torch.Tensor) -> torch.Tensor:
+            at = at.detach().requires_grad_()
+            scores = score(model(at.clone()), chosen)  # a copy, for models that write to their input
+            if not scores.requires_grad:
+                raise InvalidValueError(
+                    "The score of the target cannot be differentiated by the input; give a function without "
+                    "detach(), argmax() or comparisons, and a model that does not run under no_grad"
+                )
+            return torch.autograd.grad(scores.sum(), at, materialize_grads=True)[0]
+
+        found = METHODS[method](gradient, own.detach(), averaging)
+    return _Explained(own.detach(), chosen, outputs, found)
