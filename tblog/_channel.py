@@ -32,6 +32,7 @@ from tblog.stats import Stats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tblog._mirrors import Mirror
     from tblog.options import WriterOptions
 
 _Command = TypeVar("_Command", bound=Flush)
@@ -82,6 +83,7 @@ class Channel:
         self.tags.clear()  # the writer's quick path knows no tag, so its next call looks around
         self.queue.reset()
         self.served = False
+        self.mirror: Mirror | None = None
         self.main_file = EventFile(self.logdir, self._suffix)
         self._files = {"": self.main_file}
         self._dirty: set[str] = set()
@@ -277,6 +279,11 @@ class Channel:
         self._in_hand = []
 
     # Called by the writer, on the caller's side.
+
+    def put(self, entry: Any) -> None:
+        """Queue an entry; tools that mirror the run see it first."""
+        for each in (entry,) if self.mirror is None else self.mirror.show(entry):
+            self.queue.put(each)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Return when everything queued before is with the operating system; False after `timeout`."""

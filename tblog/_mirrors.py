@@ -59,13 +59,16 @@ class Mirror:
         self._reports = reports
         self._encoder = EventEncoder(logdir, options, reports.values_left_out)
         self._listeners: dict[str, Any] = {}
-        self._listen("")
+        self._tell("")
 
     def show(self, entry: Any) -> list[Any]:
         """Show an entry's events; return what goes to the queue in its place, encoded once."""
         if isinstance(entry, RecordEntry) and isinstance(entry.record, EmbeddingRecord):
             return [entry]  # becomes files, and no event
-        run, events = self._encode(entry)
+        try:
+            run, events = self._encode(entry)
+        except Exception:
+            return [entry]  # the worker meets the same error, and reports it
         shown = []
         for event in events:
             self._tell(run, event)
@@ -83,9 +86,12 @@ class Mirror:
             tags, values = (tag,), (value,)
         return run, [event_bytes(wall_time, step, SUMMARY, _scalar_summary(tags, values))]
 
-    def _tell(self, run: str, serialized: bytes) -> None:
+    def _tell(self, run: str, serialized: bytes = b"") -> None:
+        """Let the hooks see an event, or at first a directory alone."""
         try:
             listener = self._listen(run)
+            if not serialized:
+                return
             event = self._module.event_pb2.Event.FromString(serialized)
             if not hasattr(listener, "add_summary"):
                 listener.add_event(event)

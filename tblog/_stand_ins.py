@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from tblog._channel import Channel
+
 _LIKE_TORCH = WriterOptions(flavor="torch")
 _LIKE_TENSORBOARDX = WriterOptions(flavor="tensorboardX")
 
@@ -87,8 +89,8 @@ class _HookableFileWriter(FileWriter):
         event.summary.ParseFromString(summary.SerializeToString())
         self.add_event(event, global_step, walltime)
 
-    def _find_mirror(self) -> None:
-        return None
+    def _find_mirror(self, channel: Channel) -> None:
+        del channel
 
 
 class TorchFileWriter(_HookableFileWriter):

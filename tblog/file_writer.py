@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from tblog import _fork, _worker
+from tblog import _fork, _mirrors, _worker
 from tblog._arguments import check_run, to_step, to_wall_time
 from tblog._channel import Channel
 from tblog._entries import RecordEntry
@@ -81,7 +81,11 @@ class FileWriter:
             if not self._channel.served:
                 _worker.serve(self._channel)
                 self._purge()
+                self._channel.mirror = self._find_mirror(self._channel)
             return self._channel
+
+    def _find_mirror(self, channel: Channel) -> _mirrors.Mirror | None:
+        return _mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
 
     def _purge(self) -> None:
         """Tell loaders to drop the run's points from the purge step on.
@@ -106,7 +110,7 @@ class FileWriter:
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
         """Queue a record whose arrays take `nbytes`, for this directory or a run below it."""
-        self.channel().queue.put(RecordEntry(record, step, wall_time, run, nbytes))
+        self.channel().put(RecordEntry(record, step, wall_time, run, nbytes))
 
     def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
         """Queue an Event message of any package; `step` and `walltime` are set in it where given.
