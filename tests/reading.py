@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.context import RequestContext
 from tensorboard.data import provider, server_ingester
@@ -39,6 +40,14 @@ def points(logdir):
             if value.HasField("simple_value"):
                 found[value.tag].append((event.step, value.simple_value))
     return dict(found)
+
+
+def accumulator(logdir):
+    """Return TensorBoard's event accumulator of a run, which decodes every kind, loaded whole."""
+    kinds = ("scalars", "tensors", "images", "histograms", "compressedHistograms", "audio")
+    loaded = EventAccumulator(str(logdir), size_guidance=dict.fromkeys(kinds, 0))
+    loaded.Reload()
+    return loaded
 
 
 @contextlib.contextmanager

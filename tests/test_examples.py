@@ -14,10 +14,11 @@ import nbformat
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
+
+from tests.reading import accumulator as read
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -25,14 +26,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def run_example(name: str, log_dir: Path) -> None:
     """Run an example's `main` so that it logs below `log_dir`."""
     runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](log_dir)
-
-
-def read(run: Path) -> EventAccumulator:
-    """Load all that a run holds."""
-    kinds = ("scalars", "tensors", "images", "histograms", "compressedHistograms", "audio")
-    accumulator = EventAccumulator(str(run), size_guidance=dict.fromkeys(kinds, 0))
-    accumulator.Reload()
-    return accumulator
 
 
 def scalars(run: Path, tag: str) -> dict[int, float]:

@@ -19,7 +19,7 @@ def confusion_matrix(labels: Tensor, predictions: Tensor) -> Tensor:
 def confusion_figure(data: Split, evaluation: Evaluation) -> Figure:
     """Draw the confusion matrix with its counts."""
     counts = confusion_matrix(data.labels, evaluation.predictions)
-    figure = Figure(figsize=(6, 5.4), layout="constrained")
+    figure = Figure(figsize=(4, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="predicted", ylabel="true", title="validation digits")
     # The off-diagonal cells are what one looks for: a root scale lets a single mistake show.
     picture = axes.imshow(counts.sqrt().numpy(), cmap="Blues")
@@ -33,12 +33,12 @@ def confusion_figure(data: Split, evaluation: Evaluation) -> Figure:
     return figure
 
 
-def mistakes_figure(data: Split, evaluation: Evaluation, rows: int = 2, columns: int = 6) -> Figure:
+def mistakes_figure(data: Split, evaluation: Evaluation, rows: int = 2, columns: int = 4) -> Figure:
     """Draw the wrongly classified digits, the surest mistakes first, each with its two labels."""
     confidence = evaluation.probabilities.amax(1)
     wrong = (evaluation.predictions != data.labels).nonzero().flatten()
     shown = wrong[confidence[wrong].argsort(descending=True)][: rows * columns]
-    figure = Figure(figsize=(1.6 * columns, 2 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(1.2 * columns, 1.6 * rows + 0.4), layout="constrained")
     figure.suptitle(f"{len(wrong)} of {len(data)} validation digits are taken for another")
     for place, index in enumerate(shown.tolist(), start=1):
         axes = figure.add_subplot(rows, columns, place)
@@ -47,6 +47,6 @@ def mistakes_figure(data: Split, evaluation: Evaluation, rows: int = 2, columns:
         predicted = CLASSES[int(evaluation.predictions[index])]
         axes.set_title(
             f"{CLASSES[int(data.labels[index])]} taken for {predicted}\n{confidence[index]:.0%} sure",
-            fontsize=9,
+            fontsize=8,
         )
     return figure

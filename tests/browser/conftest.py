@@ -6,20 +6,15 @@ page of its own. `TBLOG_SCREENSHOTS=<folder>` keeps a picture of each page that 
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.serving import TIMEOUT_SECS, Server, serve
 
 CHROMIUM = Path(os.environ.get("TBLOG_CHROMIUM", "/usr/bin/chromium"))
 # Headless, without a GPU, alone: no first-run pages, no traffic of its own.
@@ -31,53 +26,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-TIMEOUT_SECS = 60
 
 expect.set_options(timeout=TIMEOUT_SECS * 1000)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running TensorBoard: where it is, and what it has read so far."""
-
-    url: str
-
-    def get(self, path: str) -> object:
-        """Fetch a JSON answer, such as that of "data/plugin/scalars/tags"."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=TIMEOUT_SECS) as answer:
-            return json.load(answer)
-
-    def wait_for_scalar(self, run: str, tag: str) -> None:
-        """Wait until TensorBoard has read a tag; a run's file is read from its start to its end."""
-        deadline = time.monotonic() + TIMEOUT_SECS
-        while tag not in (tags := self.get("data/plugin/scalars/tags")).get(run, {}):
-            assert time.monotonic() < deadline, f"no scalar {tag!r} in run {run!r}: {tags}"
-            time.sleep(0.1)
-
-
-@contextmanager
-def serve(log_dir: Path) -> Iterator[Server]:
-    """Start TensorBoard on a free port of the loopback interface, and end it."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir)]
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", "0"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        said = ""
-        for line in process.stderr:
-            said += line
-            if found := re.search(r"http://\S+/", line):
-                break
-        else:
-            pytest.fail(f"TensorBoard did not start: {said}")
-        yield Server(found.group())
-    finally:
-        process.terminate()
-        process.wait(timeout=TIMEOUT_SECS)
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,20 @@ import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tblog import SummaryWriter
-
-if TYPE_CHECKING:
-    from conftest import Server
+from tests.browser.serving import TIMEOUT_SECS, Server
+from tests.reading import points
 
 pytestmark = pytest.mark.browser
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 EPOCHS = 3
-WAIT_SECS = 60
 LAST_STEP = 23 * EPOCHS - 1
 
 
@@ -83,9 +79,7 @@ def show(page: Page, server: Server) -> Callable[[str], Page]:
 
 def logged(run: Path, tag: str) -> dict[int, float]:
     """Return the values of a scalar by step, as TensorBoard's reader finds them."""
-    accumulator = EventAccumulator(str(run), size_guidance={"scalars": 0})
-    accumulator.Reload()
-    return {event.step: event.value for event in accumulator.Scalars(tag)}
+    return dict(points(run)[tag])
 
 
 def open_category(page: Page, name: str) -> Locator:
@@ -106,7 +100,7 @@ def card(page: Page, element: str, title: str, category: str | None = None) -> L
 def tooltip(page: Page, chart: Locator) -> list[list[str]]:
     """Move over a chart until it tells values, and return its table's rows."""
     rows = page.locator("vz-line-chart-tooltip tbody tr")
-    deadline = time.monotonic() + WAIT_SECS
+    deadline = time.monotonic() + TIMEOUT_SECS
     for move in itertools.count():
         # The chart answers to a move of the mouse only, and only once its data have come.
         chart.hover(position={"x": 100 + 5 * (move % 2), "y": 50})
@@ -119,7 +113,7 @@ def tooltip(page: Page, chart: Locator) -> list[list[str]]:
 def wait_for_colours(canvas: Locator, number: int = 100) -> None:
     """Wait until a canvas, which has no elements to ask for, shows so many colours."""
     expect(canvas).to_be_visible()
-    deadline = time.monotonic() + WAIT_SECS
+    deadline = time.monotonic() + TIMEOUT_SECS
     while len(colours := Image.open(io.BytesIO(canvas.screenshot())).getcolors(1 << 24)) < number:
         assert time.monotonic() < deadline, f"only {len(colours)} colours were drawn"
 

@@ -1,0 +1,65 @@
+"""A TensorBoard server of one's own: started on a free port, asked what it has read, and ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+TIMEOUT_SECS = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running TensorBoard: where it is, and what it has read so far."""
+
+    url: str
+
+    def get(self, path: str) -> object:
+        """Fetch a JSON answer, such as that of "data/plugin/scalars/tags"."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=TIMEOUT_SECS) as answer:
+            return json.load(answer)
+
+    def wait_for_scalar(self, run: str, tag: str) -> None:
+        """Wait until TensorBoard has read a tag; a run's file is read from its start to its end."""
+        deadline = time.monotonic() + TIMEOUT_SECS
+        while tag not in (tags := self.get("data/plugin/scalars/tags")).get(run, {}):
+            assert time.monotonic() < deadline, f"no scalar {tag!r} in run {run!r}: {tags}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def serve(log_dir: Path) -> Iterator[Server]:
+    """Start TensorBoard on a free port of the loopback interface, and end it."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir)]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.DEVNULL, stderr=said
+        )
+        try:
+            yield Server(_address(process, said))
+        finally:
+            process.terminate()
+            process.wait(timeout=TIMEOUT_SECS)
+
+
+def _address(process: subprocess.Popen[bytes], said: TextIO) -> str:
+    """Wait until TensorBoard says where it listens."""
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while True:
+        said.seek(0)
+        text = said.read()
+        if found := re.search(r"http://\S+/", text):
+            return found.group()
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"TensorBoard did not start: {text}")
+        time.sleep(0.1)
