@@ -1,0 +1,39 @@
+"""What a caller can be told at once about an array: its shape and its kind of numbers. Caller's side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tblog.errors import InvalidValueError, UnsupportedTypeError
+
+REAL = "fiub"
+
+
+def shape_of(array: Any) -> tuple[int, ...] | None:
+    """Return an array's shape, or None where only the worker will know it."""
+    shape = getattr(array, "shape", None)
+    return None if shape is None else tuple(shape)
+
+
+def check_real(array: Any, what: str) -> None:
+    """Check that an array holds real numbers, as far as its dtype is known.
+
+    Raises:
+        UnsupportedTypeError: it holds complex numbers, strings or objects.
+    """
+    dtype = getattr(array, "dtype", None)
+    known = dtype.kind if isinstance(dtype, np.dtype) else "c" if "complex" in str(dtype) else "f"
+    if known not in REAL:
+        raise UnsupportedTypeError(f"{what} has dtype {dtype}; give real numbers (float, int or bool)")
+
+
+def require(holds: bool, what: str, given: object, wanted: str) -> None:
+    """Raise unless a condition holds.
+
+    Raises:
+        InvalidValueError: "<what> was <given>; give <wanted>".
+    """
+    if not holds:
+        raise InvalidValueError(f"{what} was {given!r}; give {wanted}")

@@ -1,0 +1,165 @@
+"""The distribution of an array, counted as `numpy.histogram` counts it on the same edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._arrays import to_numpy
+from tblog._wire import sized
+from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.summaries._bins import tensorflow_bins
+from tblog.summaries._counting import Moments, count
+from tblog.summaries._shapes import check_real, require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.records import HistogramRecord, RawHistogramRecord
+    from tblog.summaries import EncodeContext
+
+__all__ = [
+    "check_histogram",
+    "check_raw_histogram",
+    "encode_histogram",
+    "encode_raw_histogram",
+    "tensorflow_bins",
+]
+
+NAMED_BINS = ("tensorflow", "auto", "doane", "fd", "rice", "scott", "sqrt", "stone", "sturges")
+# Field numbers of HistogramProto, tensorflow/core/framework/summary.proto.
+_BUCKET_LIMIT, _BUCKET = 6, 7
+
+
+def check_histogram(record: HistogramRecord) -> None:
+    """Check that the values are real numbers and the bins something `numpy.histogram` can use.
+
+    Raises:
+        UnsupportedTypeError: the values are complex numbers, strings or objects.
+        InvalidValueError: the bins are an unknown name, fewer than one, or edges that do not rise.
+        InvalidTypeError: the bins or `max_bins` are of another type.
+    """
+    check_real(record.values, f"histogram {record.tag!r}: the array")
+    _check_bins(record.tag, record.bins)
+    if record.max_bins is not None:
+        what = f"histogram {record.tag!r}: max_bins"
+        if not isinstance(record.max_bins, (int, np.integer)):
+            raise InvalidTypeError(f"{what} was {record.max_bins!r}; give an int or None")
+        require(record.max_bins >= 1, what, record.max_bins, "1 or more")
+
+
+def _check_bins(tag: str, bins: Any) -> None:
+    what = f"histogram {tag!r}: bins"
+    if isinstance(bins, str):
+        require(bins in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
+        return
+    if isinstance(bins, (int, np.integer)):
+        require(int(bins) >= 1, what, bins, "1 or more")
+        return
+    try:
+        edges = np.asarray(bins, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"{what} was {bins!r}; give a name, a number or edges") from error
+    if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] >= edges[:-1]).all():
+        raise InvalidValueError(
+            f"{what} were edges of shape {edges.shape}; give two or more edges in rising order"
+        )
+
+
+def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[Summary]:
+    """Encode a distribution. What is not finite is left out and reported."""
+    values = to_numpy(record.values).ravel(order="K")
+    counts, edges, moments = count(values, record.bins)
+    dropped = values.size - moments.num
+    if dropped:
+        context.report(record.tag, "histogram: values that are not finite were left out", dropped)
+    if record.max_bins is not None:
+        counts, edges = _merge(counts, edges, record.max_bins)
+    limits, bucket_counts = _support(counts, edges, moments)
+    return [
+        _summary(
+            record.tag,
+            limits,
+            bucket_counts,
+            min=moments.min if moments.num else 0.0,
+            max=moments.max if moments.num else 0.0,
+            num=moments.num,
+            sum=moments.sum,
+            sum_squares=moments.sum_squares,
+        )
+    ]
+
+
+def _merge(
+    counts: NDArray[np.int64], edges: NDArray[np.float64], max_bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Merge neighbours by the whole number of times that the bins exceed `max_bins`, as both originals do."""
+    width = len(counts) // max_bins
+    if width <= 1:
+        return counts, edges
+    starts = np.arange(0, len(counts), width)
+    return np.add.reduceat(counts, starts), np.append(edges[starts], edges[-1])
+
+
+def _support(
+    counts: NDArray[np.int64], edges: NDArray[np.float64], moments: Moments
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return upper limits and counts, as many of each, from the bin before the first full one to the last.
+
+    That first one is empty: it is there for its limit, the lower edge of the first full bin. Where no
+    value lies in any bin, one bin holds them all.
+    """
+    full = np.flatnonzero(counts)
+    if not full.size:
+        return np.array([moments.max if moments.num else 0.0]), np.array([moments.num])
+    first, last = int(full[0]), int(full[-1])
+    return edges[first : last + 2], np.concatenate([[0], counts[first : last + 1]])
+
+
+def check_raw_histogram(record: RawHistogramRecord) -> None:
+    """Check that there are as many limits as counts: TensorBoard refuses the file's rest otherwise.
+
+    Raises:
+        InvalidValueError: there are not.
+    """
+    limits, counts = len(record.bucket_limits), len(record.bucket_counts)
+    require(
+        limits == counts,
+        f"histogram {record.tag!r}: the number of bucket_limits",
+        limits,
+        f"as many as bucket_counts ({counts}), each the upper edge of its bin",
+    )
+
+
+def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:
+    """Encode a histogram that the caller counted, as it was given."""
+    return [
+        _summary(
+            record.tag,
+            record.bucket_limits,
+            record.bucket_counts,
+            min=float(record.min),
+            max=float(record.max),
+            num=float(record.num),
+            sum=float(record.sum),
+            sum_squares=float(record.sum_squares),
+        )
+    ]
+
+
+def _summary(
+    tag: str,
+    limits: Sequence[float] | NDArray[Any],
+    counts: Sequence[float] | NDArray[Any],
+    **moments: float,
+) -> Summary:
+    from tensorboardX.proto.summary_pb2 import HistogramProto, Summary
+
+    histogram = HistogramProto(**moments)
+    for field, numbers in ((_BUCKET_LIMIT, limits), (_BUCKET, counts)):
+        histogram.MergeFromString(sized(field, np.asarray(numbers, "<f8").tobytes()))
+    return Summary(value=[Summary.Value(tag=tag, histo=histogram)])
