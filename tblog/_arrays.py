@@ -22,11 +22,31 @@ from tblog import _devices
 from tblog.errors import NotAScalarError, UnsupportedTypeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from tblog.records import Array
 
 WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with __array__ or __dlpack__"
+
+
+def _quick_tensor(tensor: Any) -> float:
+    """Read a CPU tensor's one element, which `item` checks; KeyError where it lies elsewhere."""
+    if tensor.is_cpu:
+        value = tensor.item()
+        if type(value) is not complex:
+            return float(value)
+    raise KeyError
+
+
+QUICK_NUMBERS: dict[type, Callable[[Any], float]] = dict.fromkeys(
+    (int, bool, np.float64, np.float32, np.float16, np.int64, np.int32), float
+)
+"""Types of which one number is read at once; torch's are added when the first of its tensors comes by.
+
+Its functions raise KeyError, OverflowError or RuntimeError where `scalar` has to look closer.
+"""
 
 
 def to_numpy(array: Array | Any) -> NDArray[Any]:
@@ -52,6 +72,9 @@ def scalar(value: Any, tag: str) -> Any:
     if isinstance(value, (str, bytes, list, tuple, dict, set)) or value is None:
         raise _unsupported(value, tag, "give one number")
     if is_torch_tensor(value):
+        torch = sys.modules["torch"]
+        if type(value) in {torch.Tensor, torch.nn.Parameter}:
+            QUICK_NUMBERS[type(value)] = _quick_tensor
         return _torch_scalar(value, tag)
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
         return _numpy_scalar(snapshot(value, tag, copy=False), tag)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _now = time.time
+_QUICK = _arrays.QUICK_NUMBERS
 _FIRST_STEP, _LAST_STEP = -(1 << 63), (1 << 63) - 1
 _MAX_KNOWN_TAGS = 100_000
 _OWN_FILES = ("file_writer", "all_writers", "_tags", "_pending", "_room", "_past", "_auto_steps")
@@ -43,14 +44,14 @@ class ScalarWriter:
 
     def __init__(
         self,
-        log_dir: str | os.PathLike[str] | None = None,
+        logdir: str | os.PathLike[str] | None = None,
         comment: object = "",
         purge_step: int | None = None,
         max_queue: int = 10,
         flush_secs: float = 120,
         filename_suffix: str = "",
         write_to_disk: bool = True,
-        logdir: str | os.PathLike[str] | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
         comet_config: Mapping[str, Any] | None = None,
         *,
         options: WriterOptions | None = None,
@@ -60,7 +61,7 @@ class ScalarWriter:
             raise InvalidTypeError(
                 f"SummaryWriter got unexpected arguments {sorted(kwargs)}; see its documentation for those it takes"
             )
-        directory = log_dir if log_dir is not None else logdir
+        directory = logdir if logdir is not None else log_dir
         self.log_dir = os.fspath(directory) if directory else default_logdir(comment)
         self.logdir = self.log_dir
         self.purge_step = None if purge_step is None else to_step(purge_step)
@@ -161,9 +162,9 @@ class ScalarWriter:
         """
         try:
             name = self._tags[tag]
+            number = scalar_value if type(scalar_value) is float else _QUICK[type(scalar_value)](scalar_value)
             if (
-                type(scalar_value) is float
-                and type(global_step) is int
+                type(global_step) is int
                 and walltime is None
                 and new_style is None
                 and display_name is None
@@ -171,9 +172,9 @@ class ScalarWriter:
                 and _FIRST_STEP <= global_step <= _LAST_STEP
                 and len(self._pending) < self._room  # type: ignore[arg-type]
             ):
-                self._pending.append((name, scalar_value, global_step, _now()))  # type: ignore[union-attr]
+                self._pending.append((name, number, global_step, _now()))  # type: ignore[union-attr]
                 return
-        except (KeyError, TypeError):  # a new tag, or one that cannot be a key
+        except (KeyError, TypeError, OverflowError, RuntimeError):  # a new tag or type, or an odd value
             pass
         if new_style or double_precision or display_name or summary_description:
             self._add_told_scalar(
@@ -444,12 +445,13 @@ class ScalarWriter:
         writer = self._get_file_writer()
         if isinstance(writer, FileWriter):
             channel = writer.channel()
-            self._tags, self._pending, self._room = (
-                channel.tags,
-                channel.queue.pending,
-                channel.queue.max_records,
-            )
-            channel.queue.put(entry)
+            if channel.mirror is None:  # which the quick path would pass by
+                self._tags, self._pending, self._room = (
+                    channel.tags,
+                    channel.queue.pending,
+                    channel.queue.max_records,
+                )
+            channel.put(entry)
 
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""

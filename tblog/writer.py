@@ -33,6 +33,8 @@ from tblog.scalar_writer import ScalarWriter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tblog.graph import Source
+
 
 class SummaryWriter(ScalarWriter):
     """Write TensorBoard event files: a drop-in for torch's and tensorboardX's `SummaryWriter`.
@@ -41,8 +43,8 @@ class SummaryWriter(ScalarWriter):
     Another process can read a record within a second of its call, without a flush.
 
     Args:
-        log_dir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;
-            by default `runs/<date>_<host><comment>`. `logdir` is the same (tensorboardX's name).
+        logdir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;
+            by default `runs/<date>_<host><comment>`. `log_dir` is the same (torch's name).
         comment: appended to the default directory.
         purge_step: hide what an earlier file of the run holds from this step on.
         max_queue: kept for others to read; `WriterOptions.max_queue_records` bounds the queue.
@@ -550,7 +552,7 @@ class SummaryWriter(ScalarWriter):
         verbose: Any = False,
         use_strict_trace: Any = True,
         *,
-        source: str | None = None,
+        source: Source | None = None,
     ) -> None:
         """Log a model's graph. The model is read in the call, left as it was, and drawn later.
 
@@ -582,11 +584,12 @@ class SummaryWriter(ScalarWriter):
             print(graph)  # noqa: T201 - that is what verbose asks for
         self._log(GraphRecord(graph_def=graph), None, None)
 
-    def add_onnx_graph(self, prototxt: Any) -> None:
-        """Log the graph of an ONNX file, given by its path."""
+    def add_onnx_graph(self, prototxt: Any = None, *, onnx_model_file: Any = None) -> None:
+        """Log the graph of an ONNX file, given by its path (`onnx_model_file` in tensorboardX)."""
         from tblog.graph import read_onnx_graph
 
-        self._log(GraphRecord(graph_def=read_onnx_graph(prototxt)), None, None)
+        path = prototxt if prototxt is not None else onnx_model_file
+        self._log(GraphRecord(graph_def=read_onnx_graph(path)), None, None)
 
     def add_openvino_graph(self, xmlname: Any) -> None:
         """Log the graph of an OpenVINO model, given by the path of its XML file."""

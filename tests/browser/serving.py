@@ -41,7 +41,7 @@ class Server:
 def serve(log_dir: Path) -> Iterator[Server]:
     """Start TensorBoard on a free port of the loopback interface, and end it."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir)]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("a+") as said:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.DEVNULL, stderr=said
         )
