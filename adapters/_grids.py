@@ -54,7 +54,7 @@ class MapGrid:
 
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
-        _check_scale(self.scale)
+        check_scale(self.scale)
 
     @property
     def nbytes(self) -> int:
@@ -87,7 +87,7 @@ class ColorGrid:
     min_side: int = 512
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
+        check_scale(self.scale)
 
     @property
     def nbytes(self) -> int:
@@ -198,7 +198,8 @@ def _captioned(
     return stacked(caption_strips([caption], grid.shape[1], colormap, limits)[0], grid) if caption else grid
 
 
-def _check_scale(scale: str) -> None:
+def check_scale(scale: str) -> None:
+    """Raise InvalidValueError for a scale that does not exist."""
     if scale not in {"map", "layer"}:
         raise InvalidValueError(f'A grid was asked for with scale={scale!r}; give "map" or "layer"')
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tblog._arrays import snapshot
 from tblog.adapters._attention import attention_type, attention_weights
-from tblog.adapters._grids import MapGrid, Scale
+from tblog.adapters._colormaps import colormap_table
+from tblog.adapters._grids import MapGrid, Scale, check_scale
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
 from tblog.errors import InvalidTypeError, InvalidValueError
@@ -85,6 +86,12 @@ class FeatureMaps:
             raise InvalidValueError(
                 f'FeatureMaps: show was {show!r}; give "outputs", "inputs", "both" or "attention"'
             )
+        if (channels if isinstance(channels, int) else len(channels)) < 1:
+            raise InvalidValueError(
+                f"FeatureMaps: channels was {channels!r}; give 1 or more, or some indices"
+            )
+        check_scale(scale)
+        colormap_table(colormap)
         self._model = model
         self._layers = find_layers(model, layers, attention_type() if show == "attention" else None)
         self._show = show
@@ -104,7 +111,7 @@ class FeatureMaps:
         try:
             self._hooks.forward_pre(self._model, lambda *_: self._captured.clear())
             for path, layer in self._layers.items():
-                self._hooks.forward(layer, self._capture_of(path))
+                self._watch(path, layer)
         except BaseException:
             self._hooks.remove()
             raise
@@ -139,17 +146,23 @@ class FeatureMaps:
         suffix = f"/{side}" if self._show == "both" else ""
         return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
 
-    def _capture_of(self, path: str) -> Callable[..., None]:
-        # A hook that is a plain function: a deep copy of the model then does not copy this object.
-        def hook(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if self._show in {"inputs", "both"}:
-                self._capture(path, "input", (*args, *kwargs.values()), self._batch_dim)
-            if self._show in {"outputs", "both"}:
-                self._capture(path, "output", output, self._batch_dim)
-            if self._show == "attention":
-                self._capture(path, "attention", attention_weights(layer, args, kwargs, self._sample), 0)
+    def _watch(self, path: str, layer: Any) -> None:
+        # Plain functions: a deep copy of the model copies bound methods, and with them this object.
+        def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._capture(path, "input", (*args, *kwargs.values()), self._batch_dim)
 
-        return hook
+        def take_output(_layer: Any, _args: Any, _kwargs: Any, output: Any) -> None:
+            self._capture(path, "output", output, self._batch_dim)
+
+        def take_attention(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Any) -> None:
+            self._capture(path, "attention", attention_weights(layer, args, kwargs, self._sample), 0)
+
+        if self._show in {"inputs", "both"}:
+            self._hooks.forward_pre(layer, take_input)  # before a layer that works in place
+        if self._show in {"outputs", "both"}:
+            self._hooks.forward(layer, take_output)
+        if self._show == "attention":
+            self._hooks.forward(layer, take_attention)
 
     def _capture(self, path: str, side: str, value: Any, batch_dim: int) -> None:
         name = display_name(self._model, path)
@@ -201,13 +214,11 @@ def _chosen(maps: Tensor, name: str, channels: int | Sequence[int], axis: str) -
     import torch
 
     if isinstance(channels, int):
-        if channels < 1:
-            raise InvalidValueError(f"FeatureMaps: channels was {channels}; give 1 or more, or their indices")
         return maps[:channels]
     outside = [index for index in channels if not -len(maps) <= index < len(maps)]
-    if outside or not channels:
+    if outside:
         raise InvalidValueError(
-            f"FeatureMaps: {name} has no {axis} {outside or list(channels)}; give indices from 0 to {len(maps) - 1}"
+            f"FeatureMaps: {name} has no {axis} {outside}; give indices from 0 to {len(maps) - 1}"
         )
     # Not an index tensor, for which a GPU would be waited.
     return torch.stack([maps[index] for index in channels])
