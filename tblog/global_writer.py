@@ -16,13 +16,13 @@ from collections import Counter
 from multiprocessing.managers import BaseManager
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
-
 from tblog import _arrays
 from tblog.errors import InvalidTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from tblog.options import WriterOptions
 

@@ -14,8 +14,6 @@ import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from typing_extensions import Self
-
 from tblog import _arrays, summaries
 from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
 from tblog._entries import RunScalar, ScalarDict
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
+
+    from typing_extensions import Self
 
 _now = time.time
 _QUICK = _arrays.QUICK_NUMBERS
