@@ -108,6 +108,39 @@ def test_import_loads_neither_torch_nor_tensorboardx(installed: Path, tmp_path: 
     assert run_outside(installed, tmp_path, code) == "[]"
 
 
+CORE_ONLY = """
+import sys
+
+class CoreOnly:
+    # What a plain `pip install tblog` brings, and what those packages bring themselves.
+    allowed = {"tblog", "numpy", "google", "tensorboardX", "crc32c", "PIL", "packaging"}
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in self.allowed and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, CoreOnly())
+
+import numpy as np
+from tblog import SummaryWriter
+
+with SummaryWriter("run") as writer:
+    writer.add_scalar("loss", 0.5, 0)
+    writer.add_histogram("weights", np.arange(10.0), 0)
+    writer.add_image("picture", np.zeros((3, 4, 4), np.uint8), 0)
+    writer.add_text("remark", "hello", 0)
+    writer.add_pr_curve("curve", np.array([0, 1]), np.array([0.2, 0.8]), 0)
+    writer.log_hparams({"lr": 0.1})
+print(writer.stats.queued, writer.stats.written, writer.stats.failed)
+"""
+
+
+def test_core_logs_with_its_own_dependencies_alone(installed: Path, tmp_path: Path) -> None:
+    """Where torch and all other packages are missing, numpy arrays of every kind are logged."""
+    assert run_outside(installed, tmp_path, CORE_ONLY) == "6 6 0"
+
+
 def test_a_checkout_without_symbolic_links_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     """Where git writes the link as a text file, the wheel holds the same files."""
     source = tmp_path / "source"
