@@ -1,0 +1,307 @@
+"""Anything array-like becomes a snapshot: which values are taken, exactly, and which are refused."""
+
+from __future__ import annotations
+
+import decimal
+import fractions
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from tblog import _arrays, _devices
+from tblog.errors import InvalidValueError, NotAScalarError, UnsupportedTypeError
+
+FLOAT8 = [torch.float8_e4m3fn, torch.float8_e5m2]
+
+
+class OnlyArray:
+    """A foreign array that numpy can read."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.array, dtype=dtype)
+
+
+class OnlyDlpack:
+    """A foreign array that speaks DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+SCALARS = {
+    "float": 0.1,
+    "int": 3,
+    "bool": True,
+    "decimal": decimal.Decimal("0.5"),
+    "fraction": fractions.Fraction(1, 4),
+    "numpy scalar": np.float32(0.1),
+    "numpy 0-d": np.array(7),
+    "numpy one element": np.array([[2.5]]),
+    "numpy bool": np.bool_(True),
+    "numpy half": np.float16(0.1),
+    "ml_dtypes bfloat16": np.array(1.5, dtype=ml_dtypes.bfloat16),
+    "tensor": torch.tensor(0.1, dtype=torch.float64),
+    "tensor one element": torch.tensor([[3]]),
+    "tensor bool": torch.tensor(True),
+    "tensor requires grad": torch.tensor(0.5, requires_grad=True),
+    "parameter": torch.nn.Parameter(torch.tensor(0.5)),
+    "tensor bfloat16": torch.tensor(1e5, dtype=torch.bfloat16),
+    "tensor sparse": torch.tensor([4.0]).to_sparse(),
+    "tensor quantized": torch.quantize_per_tensor(torch.tensor([0.5]), 0.25, 0, torch.qint8),
+    "tensor conjugate view": torch.tensor(2 + 0j).conj().real,
+    "array protocol": OnlyArray([0.25]),
+    "dlpack": OnlyDlpack(np.array([0.75])),
+    **{str(dtype): torch.tensor(1.5).to(dtype) for dtype in FLOAT8},
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_scalar_is_read_exactly(name):
+    """The float is that of the value, whatever holds it."""
+    value = SCALARS[name]
+    wanted = value.to(torch.float64) if isinstance(value, torch.Tensor) and not value.is_quantized else value
+    if isinstance(value, torch.Tensor):
+        wanted = value.detach().dequantize() if value.is_quantized else wanted.detach().to_dense()
+        wanted = wanted.reshape(()).item()
+    elif hasattr(value, "array"):
+        wanted = float(np.asarray(value.array)[0])
+    else:
+        wanted = (
+            float(np.asarray(value, dtype=np.float64).reshape(()))
+            if isinstance(value, np.ndarray)
+            else float(value)
+        )
+    assert _arrays.scalar(value, "tag") == wanted
+
+
+def fake_tensor():
+    with FakeTensorMode():
+        return torch.zeros(())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "high",
+        b"1",
+        None,
+        [1.0],
+        (1.0,),
+        {"a": 1},
+        1j,
+        torch.tensor(1j),
+        np.array(1j),
+        np.array("x"),
+        object(),
+    ],
+    ids=repr,
+)
+def test_what_is_no_real_number_is_refused_with_its_type(value):
+    """The error names the tag and the type, and is a NotImplementedError, which frameworks catch."""
+    with pytest.raises(UnsupportedTypeError, match=f"'tag': got .* of type {type(value).__name__}"):
+        _arrays.scalar(value, "tag")
+
+
+@pytest.mark.parametrize("make", [lambda: torch.zeros((), device="meta"), fake_tensor], ids=["meta", "fake"])
+def test_a_tensor_without_values_is_refused(make):
+    """torch logs a random number for a meta tensor; tblog says that there is none."""
+    with pytest.raises(UnsupportedTypeError, match="has no values to log"):
+        _arrays.scalar(make(), "tag")
+    with pytest.raises(UnsupportedTypeError, match="has no values to log"):
+        _arrays.snapshot(make(), "tag")
+
+
+@pytest.mark.parametrize("value", [np.zeros(0), np.zeros(2), torch.zeros(2, 2), torch.zeros(0)], ids=repr)
+def test_an_array_of_none_or_several_elements_is_no_scalar(value):
+    """The error gives the shape, and is an AssertionError as torch's."""
+    with pytest.raises(NotAScalarError, match=r"got an array of shape"):
+        _arrays.scalar(value, "tag")
+
+
+def test_an_integer_beyond_float64_is_refused():
+    """Python's integers have no bound, the file's numbers do."""
+    with pytest.raises(UnsupportedTypeError, match="an integer of 1329 bits"):
+        _arrays.scalar(10**400, "tag")
+
+
+ARRAYS = {
+    **{
+        str(np.dtype(dtype)): np.arange(6).reshape(2, 3).astype(dtype)
+        for dtype in "? b B h H i I l L e f d F D".split()
+    },
+    "strided": np.arange(24).reshape(4, 6)[::2, ::-3],
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "read-only": np.broadcast_to(np.arange(3), (2, 3)),
+    "empty": np.zeros((0, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_numpy_snapshot_keeps_values_shape_and_dtype_and_no_memory(name):
+    """What the snapshot holds does not change with the array."""
+    array = ARRAYS[name]
+    snapshot = _arrays.snapshot(array, "tag")
+    np.testing.assert_array_equal(snapshot, array)
+    assert snapshot.dtype == array.dtype
+    assert not np.shares_memory(snapshot, array)
+
+
+TENSORS = {
+    **{
+        str(dtype): torch.arange(6).reshape(2, 3).to(dtype)
+        for dtype in (
+            torch.bool,
+            torch.uint8,
+            torch.int8,
+            torch.int16,
+            torch.int32,
+            torch.int64,
+            torch.float16,
+            torch.float32,
+            torch.float64,
+            torch.complex64,
+        )
+    },
+    "transposed": torch.arange(6.0).reshape(2, 3).T,
+    "expanded": torch.arange(3.0).expand(2, 3),
+    "requires grad": torch.arange(3.0, requires_grad=True),
+    "conjugate": torch.tensor([1 + 2j]).conj(),
+    "sparse": torch.eye(3).to_sparse(),
+    "csr": torch.eye(3).to_sparse_csr(),
+    "quantized": torch.quantize_per_tensor(torch.arange(3.0), 0.5, 0, torch.qint8),
+}
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_a_torch_snapshot_keeps_values_and_no_memory(name):
+    """Layouts and lazy views are resolved; later changes of the tensor do not show."""
+    tensor = TENSORS[name]
+    wanted = tensor.detach()
+    wanted = wanted.dequantize() if wanted.is_quantized else wanted.to_dense()
+    wanted = wanted.resolve_conj().clone().numpy()
+    snapshot = _arrays.to_numpy(_arrays.snapshot(tensor, "tag"))
+    if tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_conj():
+        with torch.no_grad():
+            assert not np.shares_memory(snapshot, tensor.detach().numpy())
+    np.testing.assert_array_equal(snapshot, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, *FLOAT8], ids=str)
+def test_bfloat16_and_float8_are_widened_exactly(dtype):
+    """Every bit pattern becomes the float32 that torch's own widening gives, 1e5 included."""
+    bits = torch.arange(1 << (8 * dtype.itemsize)).to(torch.uint8 if dtype.itemsize == 1 else torch.int32)
+    tensor = (bits if dtype.itemsize == 1 else bits.to(torch.int16)).view(dtype)
+    snapshot = _arrays.to_numpy(_arrays.snapshot(tensor, "tag"))
+    assert snapshot.dtype == np.float32
+    np.testing.assert_array_equal(snapshot, tensor.float().numpy())
+    name = _arrays.torch_dtype_name(tensor)
+    assert name == str(dtype).removeprefix("torch.")
+
+
+def test_without_copy_the_callers_memory_is_handed_over():
+    """A caller who promises not to touch an array saves its copy."""
+    array, tensor = np.zeros(3), torch.zeros(3)
+    assert np.shares_memory(_arrays.snapshot(array, "tag", copy=False), array)
+    assert np.shares_memory(_arrays.snapshot(tensor, "tag", copy=False), tensor.numpy())
+
+
+def test_sequences_of_numbers_and_of_tensors_are_arrays():
+    """Lists are taken wherever arrays are."""
+    assert _arrays.snapshot([1, 2.5], "tag").tolist() == [1, 2.5]
+    assert _arrays.snapshot([torch.ones(2), torch.zeros(2)], "tag").tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("value", [object(), {"a": 1}, None, [[1], [1, 2]], np.array([object()])], ids=repr)
+def test_what_holds_no_numbers_is_refused(value):
+    """The error says what is taken."""
+    with pytest.raises(UnsupportedTypeError, match="give "):
+        _arrays.snapshot(value, "tag")
+
+
+class FakeCuda:
+    """Stands in for torch.cuda where there is no GPU: a copy arrives when its event is waited for."""
+
+    capturing = False
+
+    def __init__(self):
+        self.waits = 0
+
+    def is_current_stream_capturing(self):
+        return self.capturing
+
+    def device(self, _device):
+        import contextlib
+
+        return contextlib.nullcontext()
+
+    def Event(self, *, blocking):
+        assert blocking
+        return self
+
+    def record(self):
+        """The copy is on its way."""
+
+    def synchronize(self):
+        self.waits += 1
+
+
+class FakeTorch:
+    """Stands in for torch: an allocator that forgets pinning, and the CUDA of above."""
+
+    def __init__(self):
+        self.cuda = FakeCuda()
+
+    def empty(self, shape, dtype, *, pin_memory):
+        assert pin_memory
+        return torch.empty(shape, dtype=dtype)
+
+
+def test_a_gpu_tensor_is_not_waited_for_until_the_worker_reads_it():
+    """The caller starts the copy; the event is waited for by who reads it."""
+    fake = FakeTorch()
+    tensor = torch.tensor([1e5], dtype=torch.bfloat16)
+    deferred = _devices._defer_cuda_copy(fake, tensor)
+    assert fake.cuda.waits == 0
+    assert deferred.nbytes == 2
+    assert float(deferred) == float(tensor)
+    assert fake.cuda.waits == 1
+    assert deferred.numpy().dtype == np.float32
+
+
+def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused():
+    """The copy would become a part of the graph."""
+    fake = FakeTorch()
+    fake.cuda.capturing = True
+    with pytest.raises(InvalidValueError, match="after the capture"):
+        _devices._defer_cuda_copy(fake, torch.zeros(1))
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_logging_a_cuda_tensor_does_not_synchronise_the_device():
+    """torch's sync debug mode, set to error, passes over scalars and arrays."""
+    tensor = torch.arange(1000.0, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        scalar = _arrays.scalar(tensor[3], "tag")
+        array = _arrays.snapshot(tensor, "tag")
+        tensor.zero_()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float(scalar) == 3.0
+    assert array.numpy().tolist() == list(map(float, range(1000)))
