@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Not late as the others: the function takes the name of its module, and must do so once and for all.
+from tblog.patch import patch, unpatch
+
 if TYPE_CHECKING:
     from tblog import records
     from tblog.file_writer import FileWriter
     from tblog.global_writer import GlobalSummaryWriter
     from tblog.options import WriterOptions
-    from tblog.patch import patch, unpatch
     from tblog.record_writer import RecordWriter
     from tblog.writer import SummaryWriter
 
@@ -38,8 +40,6 @@ _HOMES = {
     "RecordWriter": "tblog.record_writer",
     "SummaryWriter": "tblog.writer",
     "WriterOptions": "tblog.options",
-    "patch": "tblog.patch",
-    "unpatch": "tblog.patch",
 }
 
 

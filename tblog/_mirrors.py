@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tblog._entries import RecordEntry, RunScalar, ScalarDict
 from tblog._events import SUMMARY, EventEncoder, event_bytes
+from tblog.patch import TENSORBOARDX, TORCH, original
 from tblog.records import EmbeddingRecord, EventRecord
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from tblog._reports import Reports
     from tblog.options import Flavor, WriterOptions
 
-_TORCH = "torch.utils.tensorboard.writer"
-_TENSORBOARDX = "tensorboardX.writer"
-_TENSORBOARD = "tensorboard.summary.writer.event_file_writer"
+_TORCH = (TORCH, "torch.utils.tensorboard.writer")
+_TENSORBOARDX = (TENSORBOARDX, "tensorboardX.writer")
+_TENSORBOARD = ("tensorboard", "tensorboard.summary.writer.event_file_writer")
 _PACKAGES = {"torch", "tensorboardX", "tensorboard", "tblog"}
 _HOOKABLE = ("__init__", "add_event", "add_summary", "add_graph")
 
@@ -43,18 +44,30 @@ def find_mirror(flavor: Flavor, logdir: str, options: WriterOptions, reports: Re
         reports: where a failing hook is told of.
     """
     own, other = (_TORCH, _TENSORBOARDX) if flavor == "torch" else (_TENSORBOARDX, _TORCH)
-    for name in (own, other, _TENSORBOARD):
+    for package, name in (own, other, _TENSORBOARD):
         module = sys.modules.get(name)
-        if module is not None and any(map(_is_hooked, _classes(module))):
-            return Mirror(module, logdir, options, reports)
+        if module is None:
+            continue
+        events = _class(module, "EventFileWriter")
+        for files in (_class(module, "FileWriter"), original(package, "FileWriter")):
+            if any(map(_is_hooked, filter(None, (files, events)))):
+                return Mirror(_Originals(module, files, events), logdir, options, reports)
     return None
+
+
+class _Originals(NamedTuple):
+    """One family of the originals: where it lives, and its classes as the tools left them."""
+
+    module: ModuleType
+    files: type | None
+    events: type | None
 
 
 class Mirror:
     """Shows the events of one writer to the hooks in one module."""
 
-    def __init__(self, module: ModuleType, logdir: str, options: WriterOptions, reports: Reports) -> None:
-        self._module = module
+    def __init__(self, originals: _Originals, logdir: str, options: WriterOptions, reports: Reports) -> None:
+        self._originals = originals
         self._logdir = logdir
         self._reports = reports
         self._encoder = EventEncoder(logdir, options, reports.values_left_out)
@@ -92,7 +105,7 @@ class Mirror:
             listener = self._listen(run)
             if not serialized:
                 return
-            event = self._module.event_pb2.Event.FromString(serialized)
+            event = self._originals.module.event_pb2.Event.FromString(serialized)
             if not hasattr(listener, "add_summary"):
                 listener.add_event(event)
             elif event.WhichOneof("what") == "summary":
@@ -102,14 +115,14 @@ class Mirror:
         except Exception as error:
             self._reports.once(
                 "mirror",
-                f"a tool that listens to {self._module.__name__} failed to mirror {self._logdir}: {error!r}. "
+                f"a tool that listens to {self._originals.module.__name__} failed to mirror {self._logdir}: {error!r}. "
                 "The event file is not affected",
             )
 
     def _listen(self, run: str) -> Any:
         if run not in self._listeners:
             logdir = f"{self._logdir}/{run}" if run else self._logdir
-            self._listeners[run] = _listener(self._module, logdir)
+            self._listeners[run] = _listener(self._originals, logdir)
         return self._listeners[run]
 
 
@@ -122,9 +135,9 @@ def _scalar_summary(tags: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
     return serialized
 
 
-def _classes(module: ModuleType) -> list[type]:
-    named = (getattr(module, name, None) for name in ("FileWriter", "EventFileWriter"))
-    return [kind for kind in named if isinstance(kind, type)]
+def _class(module: ModuleType, name: str) -> type | None:
+    found = getattr(module, name, None)
+    return found if isinstance(found, type) else None
 
 
 def _is_hooked(kind: type) -> bool:
@@ -132,16 +145,19 @@ def _is_hooked(kind: type) -> bool:
 
 
 def _is_original(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] in _PACKAGES
+    return _is_ours(kind.__module__)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in _PACKAGES
 
 
 def _is_foreign(kind: type, method: str) -> bool:
-    """Return whether a method was put in its class by another module than the one that defines it."""
+    """Return whether a method was put in its class by another package than those that define it."""
     for owner in kind.__mro__[:-1]:
         if method in vars(owner):
             function = vars(owner)[method]
-            home = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else None
-            return not isinstance(function, FunctionType) or function.__globals__ is not home
+            return not isinstance(function, FunctionType) or not _is_ours(function.__globals__["__name__"])
     return False
 
 
@@ -156,22 +172,14 @@ def _do_nothing(*_args: Any, **_kwargs: Any) -> None:
     pass
 
 
-def _listener(module: ModuleType, logdir: str) -> Any:
+def _listener(originals: _Originals, logdir: str) -> Any:
     """Return a hooked writer for a directory that the hooks are told of, and that writes nothing."""
-    events = getattr(module, "EventFileWriter", None)
     silence = _Silence()
-    event_writer = (
-        silence
-        if events is None
-        else _silent(
-            events,
-            logdir,
-            {"_async_writer": silence, "_event_queue": silence, "_ev_writer": silence, "_closed": False},
-        )
-    )
-    if not hasattr(module, "FileWriter"):
-        return event_writer
-    return _silent(module.FileWriter, logdir, {"event_writer": event_writer, "put": _do_nothing})
+    parts = {"_async_writer": silence, "_event_queue": silence, "_ev_writer": silence, "_closed": False}
+    events = silence if originals.events is None else _silent(originals.events, logdir, parts)
+    if originals.files is None:
+        return events
+    return _silent(originals.files, logdir, {"event_writer": events, "put": _do_nothing})
 
 
 def _silent(kind: type, logdir: str, parts: dict[str, Any]) -> Any:
@@ -181,13 +189,13 @@ def _silent(kind: type, logdir: str, parts: dict[str, Any]) -> Any:
     resolution. A hook on the original's own constructor can only be told by running that; it is
     closed at once, and leaves an event file without events.
     """
-    original = next(owner for owner in kind.__mro__ if _is_original(owner))
+    base = next(owner for owner in kind.__mro__ if _is_original(owner))
 
     def start(self: Any, logdir: str, *_args: Any, **_kwargs: Any) -> None:
         self.__dict__.update(parts, _logdir=logdir)
 
-    if _is_foreign(original, "__init__"):
+    if _is_foreign(base, "__init__"):
         kind(logdir).close()
-    quiet = type(original.__name__, (original,), {"__init__": start, "__module__": __name__})
-    bases = (quiet,) if kind is original else (kind, quiet)
+    quiet = type(base.__name__, (base,), {"__init__": start, "__module__": __name__})
+    bases = (quiet,) if kind is base else (kind, quiet)
     return type(kind.__name__, bases, {"__module__": __name__})(logdir)

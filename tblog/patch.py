@@ -87,6 +87,11 @@ def unpatch() -> None:
             original.__init__ = constructor  # type: ignore[misc] # what it had before
 
 
+def original(package: str, name: str) -> type | None:
+    """Return the class whose place tblog's has taken, or None where nothing is replaced."""
+    return _originals.get(package, {}).get(name)
+
+
 def _take_over(package: ModuleType) -> None:
     """Replace the originals of a package that is loaded."""
     from tblog import _stand_ins
