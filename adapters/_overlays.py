@@ -77,19 +77,9 @@ class OverlayGrid:
     def numpy(self) -> NDArray[np.uint8]:
         """Return the picture, (height, width, 3) uint8."""
         pictures = as_pictures(to_numpy(self.inputs), self.mean, self.std)
-        parts = [self._colored(intensities(to_numpy(self.maps), self.percentile), pictures)]
-        if self.beside_input:
-            parts.insert(0, pictures)
-        number, height, width, _ = pictures.shape
-        columns = square_columns(number, height, width * len(parts))
-        longer_side = max(-(-number // columns) * height, columns * width * len(parts))
-        factor = max(round(self.min_side / longer_side), -(-_LEAST_CELL // (width * len(parts))), 1)
-        shown = _side_by_side([enlarged(part, factor) for part in parts])
-        if self.labels:
-            strips = caption_strips(self.labels, shown.shape[2])
-            shown = np.concatenate([strips, shown], axis=1)
-        grid = tiled(shown, columns=columns)
-        return stacked(caption_strips([self.caption], grid.shape[1])[0], grid) if self.caption else grid
+        colored = self._colored(intensities(to_numpy(self.maps), self.percentile), pictures)
+        parts = [pictures, colored] if self.beside_input else [colored]
+        return _laid_out(parts, self.labels, self.caption, self.min_side)
 
     def _colored(self, values: NDArray[Any], pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
         colors = colorize(values, "grey" if self.style == "grey" else self.colormap)
@@ -102,6 +92,50 @@ def _side_by_side(parts: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     gap = np.empty((*parts[0].shape[:2], GAP, 3), np.uint8)
     gap[...] = BACKGROUND
     return np.concatenate([part for each in parts for part in (gap, each)][1:], axis=2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PictureGrid:
+    """Pictures in a labelled grid, an HWC uint8 image, when the worker asks for it.
+
+    Attributes:
+        inputs: (n, C, H, W), drawn as the `inputs` of an `OverlayGrid`; with `mean`, `std`, `labels`,
+            `caption` and `min_side` as there.
+    """
+
+    inputs: Array
+    mean: ChannelValues = None
+    std: ChannelValues = None
+    labels: Sequence[str] = ()
+    caption: str = ""
+    min_side: int = 512
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the pictures in bytes."""
+        return self.inputs.nbytes
+
+    def numpy(self) -> NDArray[np.uint8]:
+        """Return the picture, (height, width, 3) uint8."""
+        pictures = as_pictures(to_numpy(self.inputs), self.mean, self.std)
+        return _laid_out([pictures], self.labels, self.caption, self.min_side)
+
+
+def _laid_out(
+    parts: Sequence[NDArray[np.uint8]], labels: Sequence[str], caption: str, min_side: int
+) -> NDArray[np.uint8]:
+    """Draw the parts of each cell side by side, its label above them, and the cells in rows."""
+    number, height, width, _ = parts[0].shape
+    width *= len(parts)
+    columns = square_columns(number, height, width)
+    longer_side = max(-(-number // columns) * height, columns * width)
+    least = -(-_LEAST_CELL // width) if labels else 1
+    factor = max(round(min_side / longer_side), least, 1)
+    cells = _side_by_side([enlarged(part, factor) for part in parts])
+    if labels:
+        cells = np.concatenate([caption_strips(labels, cells.shape[2]), cells], axis=1)
+    grid = tiled(cells, columns=columns)
+    return stacked(caption_strips([caption], grid.shape[1])[0], grid) if caption else grid
 
 
 def intensities(maps: NDArray[Any], percentile: float) -> NDArray[Any]:
