@@ -87,6 +87,7 @@ def test_a_scalar_is_read_exactly(name):
 
 
 def fake_tensor():
+    """Return a tensor as torch.compile sees it."""
     with FakeTensorMode():
         return torch.zeros(())
 
@@ -116,7 +117,7 @@ def test_what_is_no_real_number_is_refused_with_its_type(value):
 
 @pytest.mark.parametrize("make", [lambda: torch.zeros((), device="meta"), fake_tensor], ids=["meta", "fake"])
 def test_a_tensor_without_values_is_refused(make):
-    """torch logs a random number for a meta tensor; tblog says that there is none."""
+    """Torch logs a random number for a meta tensor; tblog says that there is none."""
     with pytest.raises(UnsupportedTypeError, match="has no values to log"):
         _arrays.scalar(make(), "tag")
     with pytest.raises(UnsupportedTypeError, match="has no values to log"):
@@ -139,7 +140,7 @@ def test_an_integer_beyond_float64_is_refused():
 ARRAYS = {
     **{
         str(np.dtype(dtype)): np.arange(6).reshape(2, 3).astype(dtype)
-        for dtype in "? b B h H i I l L e f d F D".split()
+        for dtype in ["?", "b", "B", "h", "H", "i", "I", "l", "L", "e", "f", "d", "F", "D"]
     },
     "strided": np.arange(24).reshape(4, 6)[::2, ::-3],
     "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -294,7 +295,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA
 @pytest.mark.cuda
 @needs_cuda
 def test_logging_a_cuda_tensor_does_not_synchronise_the_device():
-    """torch's sync debug mode, set to error, passes over scalars and arrays."""
+    """Torch's sync debug mode, set to error, passes over scalars and arrays."""
     tensor = torch.arange(1000.0, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
