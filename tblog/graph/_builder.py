@@ -1,0 +1,150 @@
+"""One graph in the making: every reader adds its operations here, so that all draw alike.
+
+Lives here: names, scopes, edges, and what a node says of its module and of the parameters that it
+reads. Must not: know where the operations come from. Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tblog.graph._graph import Attribute, Graph, Node, TensorType
+from tblog.graph._scopes import Scope, Scopes, class_name, is_compiled, safe_name
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def tensor_type(value: torch.Tensor) -> TensorType:
+    """Return the dtype, shape and device of a tensor, real or fake. A symbolic size is -1."""
+    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
+    return TensorType(str(value.dtype).removeprefix("torch."), shape, str(value.device))
+
+
+def readable(value: Any) -> Attribute:
+    """Return an option of an operation as the viewer should show it."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    return str(value).replace("torch.", "")
+
+
+class Builder:
+    """Collects the nodes of one graph of `model`."""
+
+    def __init__(self, model: nn.Module, source: str) -> None:
+        self.scopes = Scopes(model)
+        self._nodes: list[Node] = []
+        self._source = source
+        self._model = model
+        self._buffers = dict(model.named_buffers(remove_duplicate=False))
+        self._parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._paths: dict[int, list[str]] = {}
+        for path, tensor in [*self._parameters.items(), *self._buffers.items()]:
+            self._paths.setdefault(id(tensor), []).append(path)
+        self._counted: set[int] = set()
+        self._said: set[Scope] = set()
+
+    def input(self, name: str, output: TensorType) -> Node:
+        """Add an input of the model, called as the argument of its forward."""
+        return self._boundary("input", name, [], [output])
+
+    def output(self, name: str, edges: Iterable[str], output: TensorType) -> Node:
+        """Add an output of the model: `name` says where it is in what forward returns."""
+        return self._boundary("output", name, list(edges), [output])
+
+    def operation(
+        self,
+        scope: Scope,
+        op: str,
+        *,
+        inputs: Iterable[str] = (),
+        outputs: Sequence[TensorType] = (),
+        attributes: Mapping[str, Attribute] | None = None,
+        parameters: Iterable[str] = (),
+        label: str | None = None,
+    ) -> Node:
+        """Add an operation.
+
+        `parameters` are dotted paths of what it reads of the model's state; `label` is its name in
+        its scope, and by default the last word of `op`.
+        """
+        short = safe_name(label or op.rpartition("::")[2].rpartition(".")[2])
+        node = Node(
+            name=self.scopes.unique(f"{scope.name}/{short}"),
+            op=op,
+            inputs=list(inputs),
+            outputs=list(outputs),
+            attributes=self._of_module(scope),
+        )
+        node.attributes.update(attributes or {})
+        self._read_state(node, scope, parameters)
+        self._nodes.append(node)
+        return node
+
+    def finish(self) -> Graph:
+        """Return the graph."""
+        return Graph(nodes=self._nodes, source=self._source)
+
+    def _boundary(self, kind: str, name: str, inputs: list[str], outputs: list[TensorType]) -> Node:
+        total = sum(tensor.numel() for tensor in _distinct(self._parameters.values()))
+        node = Node(
+            name=self.scopes.unique(f"{kind}/{safe_name(name)}"),
+            op=kind,
+            inputs=inputs,
+            outputs=outputs,
+            attributes={
+                "source": self._source,
+                "model": class_name(self._model),
+                "model_parameters": total,
+            },
+        )
+        self._nodes.append(node)
+        return node
+
+    def _of_module(self, scope: Scope) -> dict[str, Attribute]:
+        """Say whose operation it is: the path always, the module's own description once a call."""
+        attributes: dict[str, Attribute] = {"path": scope.path} if scope.path else {}
+        module = self.scopes.module(scope.path)
+        if module is not None and scope not in self._said:
+            self._said.add(scope)
+            attributes["module"] = f"{class_name(module)}({_extra_repr(module)})"
+        return attributes
+
+    def _read_state(self, node: Node, scope: Scope, paths: Iterable[str]) -> None:
+        count = 0
+        for path in dict.fromkeys(paths):
+            parameter = self._parameters.get(path)
+            tensor = self._buffers.get(path) if parameter is None else parameter
+            if tensor is None:
+                continue
+            note = " buffer" if parameter is None else ""
+            if parameter is not None:
+                if id(parameter) in self._counted:
+                    note = " shared"
+                else:
+                    self._counted.add(id(parameter))
+                    count += parameter.numel()
+            node.attributes[self._local_name(tensor, scope)] = f"{tensor_type(tensor)}{note}"
+        if count:
+            node.attributes["parameters"] = count
+
+    def _local_name(self, tensor: torch.Tensor, scope: Scope) -> str:
+        """Return what a scope's module calls a tensor that it may share with others."""
+        paths = self._paths[id(tensor)]
+        prefix = f"{scope.path}." if scope.path else ""
+        return next((path[len(prefix) :] for path in paths if path.startswith(prefix)), paths[0])
+
+
+def _distinct(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def _extra_repr(module: Any) -> str:
+    if is_compiled(module):
+        return ""
+    try:
+        return " ".join(str(module.extra_repr()).split())
+    except Exception:
+        return ""  # a description is not worth a graph

@@ -1,0 +1,169 @@
+"""The call to read: which arguments the model gets, and how it looks with flat inputs and outputs.
+
+Lives here: the meaning of `input_to_model`, and a module around the model that takes the tensors
+of its arguments and returns the tensors of its result, so that each reader sees plain tuples,
+whatever forward takes and returns. Must not: change the model.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tblog.errors import InvalidValueError
+from tblog.graph._structures import replaced, tensors_in
+from tblog.graph._wrappers import scripted
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Call:
+    """A model and the arguments to call it with."""
+
+    model: nn.Module
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> list[tuple[str, torch.Tensor]]:
+        """The tensors of the arguments, each named after the argument it is, or is in."""
+        names = _positional_names(self.model, len(self.args))
+        found: list[tuple[str, torch.Tensor]] = []
+        for name, value in [*zip(names, self.args, strict=True), *self.kwargs.items()]:
+            found.extend(tensors_in(value, name))
+        return found
+
+    def arguments(self, tensors: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments with `tensors` in the place of `inputs`."""
+        new = iter(tensors)
+
+        def take(_: torch.Tensor) -> Any:
+            return next(new)
+
+        args = [replaced(value, take) for value in self.args]
+        return args, {key: replaced(value, take) for key, value in self.kwargs.items()}
+
+
+def bind(model: nn.Module, input_to_model: Any) -> Call:
+    """Return the call that `input_to_model` asks for.
+
+    A tuple holds the positional arguments, and so does a list, unless forward's first parameter
+    is said to be a list or takes it alone. A mapping holds keyword arguments if forward has
+    parameters of these names, and is one argument otherwise. None is no argument. All else is
+    one argument.
+    """
+    if input_to_model is None:
+        if scripted(model) is None and not _binds(model, (), {}):
+            raise InvalidValueError(
+                f"the graph of {type(model).__name__} cannot be read: its forward needs the arguments "
+                f"{', '.join(_required(model))}, and input_to_model was None; give them as input_to_model"
+            )
+        return Call(model, (), {})
+    one = Call(model, (input_to_model,), {})
+    if isinstance(input_to_model, Mapping):
+        by_name = all(isinstance(key, str) for key in input_to_model)
+        if by_name and _parameters(model) is not None and _binds(model, (), input_to_model):
+            return Call(model, (), dict(input_to_model))
+        return one
+    if isinstance(input_to_model, tuple) and hasattr(input_to_model, "_fields"):
+        return one
+    if isinstance(input_to_model, (tuple, list)):
+        as_list = isinstance(input_to_model, list) and _wants_list(model, input_to_model)
+        many = Call(model, tuple(input_to_model), {})
+        return (
+            many if not as_list and (_binds(model, many.args, {}) or not _binds(model, one.args, {})) else one
+        )
+    return one
+
+
+def flattened(call: Call, names: list[str]) -> nn.Module:
+    """Return a module around the model, whose inputs and outputs are tuples of tensors.
+
+    Each run of it leaves in `names` the places of the outputs in what the model returned.
+    """
+    from torch import nn
+
+    class FlatCall(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = call.model
+
+        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            args, kwargs = call.arguments(tensors)
+            outputs = list(tensors_in(self.model(*args, **kwargs)))
+            names[:] = [name or "output" for name, _ in outputs]
+            return tuple(tensor for _, tensor in outputs)
+
+    return FlatCall()
+
+
+def _parameters(model: nn.Module) -> list[inspect.Parameter] | None:
+    """Return forward's parameters, or None where Python cannot say (compiled by TorchScript)."""
+    schema = getattr(getattr(model, "forward", None), "schema", None)
+    if schema is not None:
+        return [
+            inspect.Parameter(
+                argument.name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+            )
+            for argument in schema.arguments[1:]
+        ]
+    try:
+        return list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _binds(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    parameters = _parameters(model)
+    if parameters is None:
+        return True
+    try:
+        inspect.Signature(parameters).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def _required(model: nn.Module) -> list[str]:
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        parameter.name
+        for parameter in _parameters(model) or []
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in variadic
+    ]
+
+
+def _wants_list(model: nn.Module, values: list[Any]) -> bool:
+    """Say whether forward's first parameter is annotated as a list and `values` could be it."""
+    import torch
+
+    if not values or not all(isinstance(value, torch.Tensor) for value in values):
+        return False
+    forward: Callable[..., Any] = model.forward
+    try:
+        hints = typing.get_type_hints(forward)
+    except Exception:
+        return False  # annotations may name what is not there at run time
+    first = next(iter(_parameters(model) or []), None)
+    wanted = typing.get_origin(hints.get(first.name)) if first is not None else None
+    return isinstance(wanted, type) and issubclass(list, wanted)
+
+
+def _positional_names(model: nn.Module, count: int) -> list[str]:
+    names: list[str] = []
+    for parameter in _parameters(model) or []:
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            rest = count - len(names)
+            names.extend(parameter.name if rest == 1 else f"{parameter.name}.{i}" for i in range(rest))
+        elif parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            names.append(parameter.name)
+    names.extend(f"input.{index}" for index in range(len(names), count))
+    return names[:count]

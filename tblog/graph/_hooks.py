@@ -1,0 +1,179 @@
+"""The third way: the model runs as it always does, and hooks and a function mode watch it.
+
+Nothing about the model has to be understood for that, so that it works wherever the model runs:
+whatever Python decides on the way is followed, and shown as it went this time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from tblog.graph._builder import Builder, readable, tensor_type
+from tblog.graph._call import Call
+from tblog.graph._origins import Origins, version_of
+from tblog.graph._preserve import lent
+from tblog.graph._scopes import class_name
+from tblog.graph._structures import tensors_in
+
+if TYPE_CHECKING:
+    from tblog.graph._graph import Attribute, Graph
+    from tblog.graph._scopes import Scope
+
+
+def read_by_hooks(call: Call) -> Graph:
+    """Return the graph of a call, recorded while it runs."""
+    inputs = call.inputs
+    tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for _, tensor in inputs]
+    args, kwargs = call.arguments(tensors)
+    with lent(call.model, runs=True, watched=True):
+        recorder = Recorder(call.model)
+        for (name, _), tensor in zip(inputs, tensors, strict=True):
+            recorder.take_input(name, tensor)
+        with recorder.watching():
+            result = call.model(*args, **kwargs)
+        return recorder.finish(result)
+
+
+class Recorder(TorchFunctionMode):
+    """Records each function of torch that is called on tensors, and each call of a module."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._builder = Builder(model, "hooks")
+        self._origins = Origins()
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._state = {id(t): path for path, t in [*model.named_parameters(), *model.named_buffers()]}
+        self._stack: list[Scope] = [self._builder.scopes.root]
+        self._entered_at: list[int] = []
+        self._thread = threading.get_ident()
+
+    def take_input(self, name: str, tensor: torch.Tensor) -> None:
+        """Add an input of the model."""
+        self._origins.made(tensor, self._builder.input(name, tensor_type(tensor)).name)
+
+    def finish(self, result: Any) -> Graph:
+        """Add the outputs, and return the graph."""
+        for name, tensor in tensors_in(result):
+            self._builder.output(name or "output", self._origins.edges([tensor])[:1], tensor_type(tensor))
+        return self._builder.finish()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record all that this thread runs meanwhile."""
+        enter = register_module_forward_pre_hook(self._enter)
+        leave = register_module_forward_hook(self._leave, with_kwargs=True, always_call=True)
+        try:
+            with self:
+                yield
+        finally:
+            leave.remove()
+            enter.remove()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run a function of torch, and add it if it made or changed a tensor."""
+        given = _arguments(func, args, kwargs or {})
+        read = [tensor for _, tensor in tensors_in(given)]
+        before = [(tensor, version_of(tensor)) for tensor in read]
+        edges = self._origins.edges(read)
+        result = func(*args, **(kwargs or {}))
+        changed = {id(tensor) for tensor, version in before if version_of(tensor) != version}
+        known = {id(tensor) for tensor in read}
+        returned = [tensor for _, tensor in tensors_in(result)]
+        made = [tensor for tensor in returned if id(tensor) not in known or id(tensor) in changed]
+        made += [t for t, _ in before if id(t) in changed and not any(t is one for one in made)]
+        if made:
+            self._add(f"torch::{_name(func)}", read, edges, made, _options(given))
+            for tensor in made:
+                if id(tensor) in changed:
+                    self._origins.written(tensor)
+        return result
+
+    def _add(
+        self,
+        op: str,
+        read: Sequence[torch.Tensor],
+        edges: Sequence[str],
+        made: Sequence[torch.Tensor],
+        options: dict[str, Attribute],
+    ) -> None:
+        node = self._builder.operation(
+            self._stack[-1],
+            op,
+            inputs=edges,
+            outputs=[tensor_type(tensor) for tensor in made],
+            attributes=options,
+            parameters=[self._state[id(tensor)] for tensor in read if id(tensor) in self._state],
+        )
+        for index, tensor in enumerate(made):
+            self._origins.made(tensor, f"{node.name}:{index}" if index else node.name)
+
+    def _enter(self, module: nn.Module, _: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        path = self._paths.get(id(module))
+        scope = self._stack[-1] if path is None else self._builder.scopes.enter(self._stack, path)
+        self._stack.append(scope)
+        self._entered_at.append(self._origins.count)
+
+    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Add a module that made its output unseen, in compiled code, or that returned its input."""
+        if threading.get_ident() != self._thread:
+            return
+        entered_at = self._entered_at.pop()
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - a mode has no other switch
+            returned = [tensor for _, tensor in tensors_in(output)]
+            unseen = [tensor for tensor in returned if not self._origins.edges([tensor])]
+            made = unseen or (returned if self._origins.count == entered_at else [])
+            if made:
+                read = [tensor for _, tensor in tensors_in([args, kwargs])]
+                state = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+                self._add(class_name(module), [*read, *state], self._origins.edges(read), made, {})
+        self._stack.pop()
+
+
+def _arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a function is called with, by name where it has names."""
+    names = _parameter_names(func)
+    named = {names[i] if i < len(names) else f"argument_{i}": value for i, value in enumerate(args)}
+    return {**named, **kwargs}
+
+
+@lru_cache(maxsize=1024)
+def _parameter_names(func: Callable[..., Any]) -> list[str]:
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return []  # written in C
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in positional]
+
+
+def _options(given: dict[str, Any]) -> dict[str, Attribute]:
+    return {
+        name: readable(value)
+        for name, value in given.items()
+        if value is not None and next(tensors_in(value), None) is None
+    }
+
+
+def _name(func: Callable[..., Any]) -> str:
+    """Return the last word of a function's name: "getitem" for `torch.Tensor.__getitem__`."""
+    name: str = (resolve_name(func) or getattr(func, "__name__", "function")).removesuffix(".__get__")
+    last = name.rpartition(".")[2]
+    return last.strip("_") if last.startswith("__") else last

@@ -1,0 +1,166 @@
+"""The graph of an ONNX file: the weights' shapes are read, the weights themselves are not."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tblog.errors import MissingDependencyError
+from tblog.graph._graph import Attribute, Graph, Node, TensorType
+from tblog.graph._scopes import Names, safe_name
+
+# What torch's exporter says of the modules that an operation ran in.
+# https://github.com/pytorch/pytorch/blob/v2.5.0/torch/onnx/_internal/exporter/_core.py
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_CLASSES = "pkg.torch.onnx.class_hierarchy"
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def read_onnx_graph(path: str | os.PathLike[str]) -> Graph:
+    """Read the graph of an ONNX file.
+
+    Args:
+        path: of the file. Weights that lie in files beside it need not be there.
+
+    Returns:
+        Plain data, whose `SerializeToString` gives the GraphDef.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        OSError: the file cannot be read.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("onnx", "onnx", "add_onnx_graph") from error
+    model = onnx.load(Path(path), load_external_data=False)
+    with contextlib.suppress(Exception):  # the shapes that the file has will do
+        model = onnx.shape_inference.infer_shapes(model)
+    return _Reader().read(model.graph)
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+        self._nodes: list[Node] = []
+        self._edges: dict[str, str] = {}
+        self._types: dict[str, TensorType] = {}
+        self._constants: dict[str, TensorType] = {}
+
+    def read(self, graph: Any) -> Graph:
+        """Return the graph."""
+        self._learn(graph)
+        for value in graph.input:
+            if value.name not in self._constants:
+                self._add(f"input/{_path(value.name)}", "input", outputs=[value.name])
+        self._operations(graph, prefix="")
+        for value in graph.output:
+            node = self._add(f"output/{_path(value.name)}", "output", inputs=[value.name])
+            node.outputs = [self._types.get(value.name, TensorType())]
+        return Graph(self._nodes, "onnx")
+
+    def _learn(self, graph: Any) -> None:
+        """Note the types of values, and what is a weight."""
+        for value in (*graph.input, *graph.value_info, *graph.output):
+            self._types[value.name] = _value_type(value.type.tensor_type)
+        for weight in graph.initializer:
+            self._constants[weight.name] = TensorType(_dtype(weight.data_type), tuple(weight.dims))
+
+    def _operations(self, graph: Any, prefix: str) -> None:
+        for node in graph.node:
+            if node.op_type == "Constant":
+                self._constants[node.output[0]] = self._types.get(node.output[0], TensorType())
+                continue
+            bodies = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+            name = prefix + _node_name(node)
+            results = [edge for body in bodies for edge in self._body(body, f"{name}_body/")]
+            made = self._add(name, node.op_type, inputs=node.input, outputs=node.output)
+            made.inputs.extend(results)
+            made.attributes.update(_options(node))
+
+    def _body(self, graph: Any, prefix: str) -> list[str]:
+        """Draw what an operation runs, a branch or a loop's body, and return where its results come from."""
+        self._learn(graph)
+        self._operations(graph, prefix)
+        return [self._edges[value.name] for value in graph.output if value.name in self._edges]
+
+    def _add(self, name: str, op: str, *, inputs: Iterable[str] = (), outputs: Iterable[str] = ()) -> Node:
+        node = Node(self._names.unique(name), op)
+        for key in inputs:
+            if key in self._edges:
+                node.inputs.append(self._edges[key])
+            elif key in self._constants:
+                node.attributes[key.rpartition("/")[2]] = str(self._constants[key])
+        for index, key in enumerate(outputs):
+            self._edges[key] = f"{node.name}:{index}" if index else node.name
+            node.outputs.append(self._types.get(key, TensorType()))
+        self._nodes.append(node)
+        return node
+
+
+def _node_name(node: Any) -> str:
+    """Return a node's name in the scopes of the modules that it ran in, as far as the file says."""
+    notes = {entry.key: entry.value for entry in node.metadata_props}
+    scopes = _module_scopes(notes)
+    if scopes:
+        return "/".join([*scopes, safe_name(node.op_type)])
+    return _path(node.name or f"{node.op_type}_{node.output[0]}")
+
+
+def _module_scopes(notes: Mapping[str, str]) -> list[str]:
+    try:
+        paths = ast.literal_eval(notes[_SCOPES])[:-1]  # the last is the operation
+        classes = ast.literal_eval(notes[_CLASSES])[:-1]
+        scopes, outer = [], ""
+        for path, kind in zip(paths, classes, strict=True):
+            own = path.removeprefix(f"{outer}.") if outer else path
+            name = safe_name(kind.rpartition(".")[2])
+            scopes.append(f"{name}[{safe_name(own)}]" if own else name)
+            outer = path
+    except (KeyError, ValueError, SyntaxError, TypeError, AttributeError):
+        return []
+    return scopes
+
+
+def _path(name: str) -> str:
+    """Return a name of the file as one of the viewer's: it may hold scopes already."""
+    return "/".join(safe_name(part) for part in name.split("/") if part) or "_"
+
+
+def _value_type(type_: Any) -> TensorType:
+    if not type_.elem_type:
+        return TensorType()
+    shape = None
+    if type_.HasField("shape"):
+        shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in type_.shape.dim)
+    return TensorType(_dtype(type_.elem_type), shape)
+
+
+def _dtype(number: int) -> str:
+    from onnx import TensorProto
+
+    name: str = TensorProto.DataType.Name(number).lower()
+    return _DTYPES.get(name, name)
+
+
+def _options(node: Any) -> dict[str, Attribute]:
+    from onnx import helper
+
+    return {
+        attribute.name: _option(helper.get_attribute_value(attribute))
+        for attribute in node.attribute
+        if not attribute.HasField("g") and not attribute.HasField("t")
+    }
+
+
+def _option(value: Any) -> Attribute:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, (bool, int, float)) else str(list(value))

@@ -1,0 +1,184 @@
+"""The model is lent: while a graph is read it may be dressed up, and afterwards it is as it was.
+
+Lives here: what is put aside and put back (modes, attributes, buffers, hooks, gradients, random
+states), also when reading fails. Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import sys
+import warnings
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from tblog.graph._wrappers import unwrapped
+
+_OBSERVERS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+_CONTAINERS = (dict, list, set, deque, OrderedDict, defaultdict)
+
+
+@contextmanager
+def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
+    """Put the model into eval mode and take wrappers off, and leave it exactly as it was.
+
+    Args:
+        model: any module.
+        runs: whether its operations will be carried out on its own tensors. What they change in
+            place is then put back too, which takes a copy of the buffers.
+        watched: whether forward hooks run. Tracers would hand them placeholders to keep.
+    """
+    with ExitStack() as stack:
+        stack.callback(_random_states())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(_eager())
+        for module in model.modules():
+            stack.callback(_remembered(module))
+        if runs:
+            stack.callback(_remembered_values(model))
+        for module in model.modules():
+            _undress(module, watched=watched)
+        for module in model.modules():
+            # The flag itself: `train(False)` is overridden in the wild, by methods that merge weights.
+            module.training = False
+        yield
+
+
+def _undress(module: nn.Module, *, watched: bool) -> None:
+    """Take off what keeps a tracer from seeing the operations; `_remembered` puts it back on."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    attributes = vars(module)
+    attributes["_compiled_call_impl"] = None
+    if not watched:
+        attributes.update({name: OrderedDict() for name in _OBSERVERS if name in attributes})
+    children = attributes["_modules"]
+    for name, child in children.items():
+        children[name] = child if child is None else unwrapped(child)
+
+
+def _remembered(module: nn.Module) -> Callable[[], None]:
+    """Return a function that puts the attributes of a module back, and what containers hold."""
+    if isinstance(module, torch.jit.ScriptModule):
+        training = module.training
+        return lambda: setattr(module, "training", training)
+    kind = type(module)
+    attributes = dict(vars(module))
+    contents: list[tuple[Any, Any]] = []
+    for value in attributes.values():
+        _collect(value, contents, set())
+
+    def put_back() -> None:
+        if type(module) is not kind:
+            module.__class__ = kind
+        for container, content in contents:
+            if not _same(container, content):
+                _refill(container, content)
+        current = vars(module)
+        for name in [name for name in current if name not in attributes]:
+            del current[name]
+        current.update(attributes)
+
+    return put_back
+
+
+def _collect(value: Any, contents: list[tuple[Any, Any]], seen: set[int]) -> None:
+    """List the plain containers in `value`, each with a copy of itself."""
+    if type(value) not in _CONTAINERS or id(value) in seen:
+        return
+    seen.add(id(value))
+    contents.append((value, copy.copy(value)))
+    for child in value.values() if isinstance(value, dict) else value:
+        _collect(child, contents, seen)
+
+
+def _same(container: Any, content: Any) -> bool:
+    """Say whether a container holds the very same objects in the same order."""
+    if len(container) != len(content):
+        return False
+    if isinstance(container, set):
+        return bool(container == content)
+    if isinstance(container, dict):
+        return _same([*container, *container.values()], [*content, *content.values()])
+    return all(one is other for one, other in zip(container, content, strict=True))
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    if isinstance(container, (dict, set)):
+        container.update(content)
+    else:
+        container.extend(content)
+
+
+def _remembered_values(model: nn.Module) -> Callable[[], None]:
+    """Return a function that puts back what a run changes in place: buffers and gradients."""
+    tensors: dict[int, torch.Tensor] = {}
+    for module in model.modules():
+        held = [*module.buffers(recurse=False), *vars(module).values()]
+        tensors.update({id(t): t for t in held if isinstance(t, torch.Tensor) and not t.is_meta})
+    with torch.no_grad():
+        copies = [(tensor, tensor.detach().clone(), _version(tensor)) for tensor in tensors.values()]
+    gradients = [
+        (parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None
+    ]
+    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+
+    def put_back() -> None:
+        with torch.no_grad():
+            for tensor, value, version in copies:
+                if _version(tensor) != version or version is None:
+                    tensor.copy_(value)
+        for parameter, requires_grad in trainable:
+            parameter.grad = None
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+    return put_back
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version  # noqa: SLF001 - the counter has no other name
+
+
+@contextmanager
+def _eager() -> Iterator[None]:
+    """Let compiled functions run as they were written, and attention as its modules say."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    compiler_loaded = "torch._dynamo" in sys.modules
+    try:
+        with torch.compiler.set_stance("force_eager") if compiler_loaded else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _random_states() -> Callable[[], None]:
+    """Return a function that puts back the random states of Python, numpy and torch."""
+    states: list[tuple[Callable[[Any], Any], Any]] = [
+        (random.setstate, random.getstate()),
+        (torch.set_rng_state, torch.get_rng_state()),
+    ]
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        states.append((numpy.random.set_state, numpy.random.get_state()))
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+
+    def put_back() -> None:
+        for put, state in states:
+            put(state)
+
+    return put_back

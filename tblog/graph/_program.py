@@ -1,0 +1,228 @@
+"""The operations of an exported program become nodes.
+
+Lives here: what the nodes of a `torch.fx` graph mean for the picture: which are operations, which
+only pass a value on, which module call each belongs to. Must not: run anything.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import fx
+
+from tblog.graph._builder import Builder, readable, tensor_type
+from tblog.graph._graph import TensorType
+from tblog.graph._scopes import class_name
+from tblog.graph._writes import Writes
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+    from tblog.graph._graph import Attribute, Graph
+    from tblog.graph._scopes import Scope
+
+_PREFIX = "model"  # the attribute of the flat module that holds the model
+
+# What exporting adds to a program to guard it, and mode switches: nobody would look for these.
+_UNSEEN = ("_assert", "sym_constrain", "sym_size", "sym_numel", "_set_grad_enabled", "_enter_autocast")
+
+# Copies of a constant that a tracer makes before it lets the program see it.
+_CONSTANT_COPIES = {"aten::lift_fresh_copy", "aten::detach", "aten::detach_", "aten::lift_fresh"}
+
+
+@dataclass
+class _Value:
+    """What a node of the program stands for: edges to draw, or state of the model, or a constant."""
+
+    edges: list[str] = field(default_factory=list)
+    types: list[TensorType] = field(default_factory=list)
+    state: str | None = None
+    constant: TensorType | None = None
+
+
+class Program:
+    """Reads one exported program."""
+
+    def __init__(self, model: nn.Module, program: ExportedProgram) -> None:
+        self._builder = Builder(model, "export")
+        self._program = program
+        self._values: dict[fx.Node, _Value] = {}
+        self._scopes: dict[str, Scope] = {}
+        self._busy: set[Scope] = set()
+        self._writes = Writes()
+
+    def read(self, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
+        """Return the graph; `inputs` and `outputs` name the tensors that go in and come out."""
+        signature = self._program.graph_signature
+        state = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+        }
+        names = dict(zip(signature.user_inputs, inputs, strict=True))
+        for node in self._program.graph.find_nodes(op="placeholder"):
+            if node.name in names:
+                made = self._builder.input(names[node.name], _type(node))
+                self._values[node] = _Value([made.name], made.outputs)
+            elif node.name in state:
+                self._values[node] = _Value(state=state[node.name].removeprefix(f"{_PREFIX}."))
+            else:
+                self._values[node] = _Value(constant=_type(node))
+        results = self._walk(self._program.graph_module)
+        kinds = [spec.kind for spec in signature.output_specs]
+        returned = [value for value, kind in zip(results, kinds, strict=True) if kind.name == "USER_OUTPUT"]
+        for name, value in zip(outputs, returned, strict=False):
+            type_ = value.types[0] if value.types else TensorType()
+            self._builder.output(name, value.edges[:1], type_)
+        return self._builder.finish()
+
+    def _walk(self, module: fx.GraphModule) -> list[_Value]:
+        """Draw the operations of a graph whose placeholders have values; return what it returns."""
+        for node in module.graph.nodes:
+            if node.op == "get_attr":
+                held = getattr(module, node.target, None)
+                self._values[node] = _Value(
+                    constant=tensor_type(held) if isinstance(held, torch.Tensor) else None
+                )
+            elif node.op == "call_function":
+                self._values[node] = self._value(module, node)
+            elif node.op == "output":
+                flat = node.args[0] if isinstance(node.args[0], (tuple, list)) else [node.args[0]]
+                return [self._values[arg] if isinstance(arg, fx.Node) else _Value() for arg in flat]
+        return []
+
+    def _value(self, module: fx.GraphModule, node: fx.Node) -> _Value:
+        target = node.target
+        if target is operator.getitem and isinstance(node.args[1], int):
+            return _item(self._values[node.args[0]], node.args[1])  # type: ignore[index]
+        if isinstance(target, torch._ops.HigherOrderOperator):  # noqa: SLF001 - the type has no public name
+            return self._higher_order(module, node, target)
+        if isinstance(target, torch._ops.OpOverload):  # noqa: SLF001 - nor has this
+            return self._overload(node, target._schema.name)  # noqa: SLF001 - nor has the schema
+        return _Value(self._edges(node))  # arithmetic on sizes: whoever reads it depends on its sources
+
+    def _overload(self, node: fx.Node, name: str) -> _Value:
+        if name.rpartition("::")[2].startswith(_UNSEEN):
+            return _Value()
+        first = self._values.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
+        if first is not None and first.constant is not None and name in _CONSTANT_COPIES:
+            return first
+        scopes = self._stack(node)
+        if name == "aten::alias" and first is not None:
+            if scopes[-1] in self._busy:
+                return first
+            name = class_name(self._builder.scopes.module(scopes[-1].path))  # Identity
+        return self._operation(node, name, scopes)
+
+    def _operation(self, node: fx.Node, name: str, scopes: list[Scope]) -> _Value:
+        attributes, arguments = _arguments(node)
+        state = []
+        for key, arg in arguments:
+            value = self._values[arg]
+            if value.state is not None:
+                state.append(value.state)
+            elif value.constant is not None:
+                attributes[key] = f"{value.constant} constant"
+        edges = self._edges(node)
+        made = self._builder.operation(
+            scopes[-1],
+            name,
+            inputs=[*edges, *self._writes.before(node, edges)],
+            outputs=_types(node),
+            attributes=attributes,
+            parameters=state,
+        )
+        self._busy.update(scopes)
+        self._writes.note(node, made.name)
+        if len(made.outputs) == 1:
+            return _Value([made.name], made.outputs)
+        return _Value(
+            [f"{made.name}:{i}" if i else made.name for i in range(len(made.outputs))], made.outputs
+        )
+
+    def _higher_order(self, module: fx.GraphModule, node: fx.Node, target: Any) -> _Value:
+        """Draw the bodies that an operator of graphs runs; one that has a single body is that body."""
+        bodies = [
+            (str(arg.target), getattr(module, str(arg.target)))
+            for arg in node.all_input_nodes
+            if arg.op == "get_attr" and isinstance(getattr(module, str(arg.target), None), fx.GraphModule)
+        ]
+        operands = [
+            arg
+            for arg in node.all_input_nodes
+            if arg not in {n for n in node.all_input_nodes if n.op == "get_attr"}
+        ]
+        results = []
+        for _, body in bodies:
+            for placeholder, operand in zip(body.graph.find_nodes(op="placeholder"), operands, strict=False):
+                self._values[placeholder] = self._values[operand]
+            results.append(self._walk(body))
+        if len(bodies) == 1:
+            merged = _Value()
+            for value in results[0]:
+                merged.edges.extend(value.edges[:1])
+                merged.types.extend(value.types[:1])
+            return merged
+        made = self._builder.operation(
+            self._stack(node)[-1],
+            target.name(),
+            inputs=[
+                *self._edges(node),
+                *(edge for result in results for value in result for edge in value.edges),
+            ],
+            outputs=_types(node),
+        )
+        return _Value(
+            [f"{made.name}:{i}" if i else made.name for i in range(len(made.outputs))], made.outputs
+        )
+
+    def _edges(self, node: fx.Node) -> list[str]:
+        return [edge for arg in node.all_input_nodes for edge in self._values[arg].edges]
+
+    def _stack(self, node: fx.Node) -> list[Scope]:
+        """Return the scopes of the module calls that were running, the innermost last."""
+        stack = [self._builder.scopes.root]
+        for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+            if path == _PREFIX or not path.startswith(f"{_PREFIX}."):
+                continue
+            if key not in self._scopes:
+                self._scopes[key] = self._builder.scopes.enter(stack, path.removeprefix(f"{_PREFIX}."))
+            stack.append(self._scopes[key])
+        return stack
+
+
+def _item(value: _Value, index: int) -> _Value:
+    """Return one of several outputs."""
+    return _Value(value.edges[index : index + 1] or value.edges[:1], value.types[index : index + 1])
+
+
+def _type(node: fx.Node) -> TensorType:
+    return next(iter(_types(node)), TensorType())
+
+
+def _types(node: fx.Node) -> list[TensorType]:
+    """Return what an operation returns: tensors, or a number that it read out of one."""
+    value = node.meta.get("val")
+    if isinstance(value, (tuple, list)):
+        return [tensor_type(one) if isinstance(one, torch.Tensor) else TensorType() for one in value]
+    if isinstance(value, torch.Tensor):
+        return [tensor_type(value)]
+    return [] if value is None else [TensorType(type(value).__name__.removeprefix("Sym").lower(), ())]
+
+
+def _arguments(node: fx.Node) -> tuple[dict[str, Attribute], list[tuple[str, fx.Node]]]:
+    """Sort what an operation was called with: options by name, and nodes by the name of their argument."""
+    names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]  # noqa: SLF001 - the schema has no public name
+    options: dict[str, Attribute] = {}
+    nodes: list[tuple[str, fx.Node]] = []
+    for name, value in [*zip(names, node.args, strict=False), *node.kwargs.items()]:
+        found: list[fx.Node] = []
+        fx.map_arg(value, found.append)
+        nodes.extend((name, one) for one in found)
+        if not found and value is not None:
+            options[name] = readable(value)
+    return options, nodes

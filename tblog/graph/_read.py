@@ -1,0 +1,96 @@
+"""A model is read: by export, else by tracing, else by hooks. Runs on the caller's thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from tblog.errors import InvalidValueError
+from tblog.graph._errors import GraphError
+
+if TYPE_CHECKING:
+    from tblog.graph._call import Call
+    from tblog.graph._graph import Graph
+
+Source: TypeAlias = Literal["export", "trace", "hooks"]
+
+logger = logging.getLogger("tblog")
+
+_WAYS: tuple[Source, ...] = ("export", "trace", "hooks")
+_MAX_REASON = 200
+
+
+def read_graph(
+    model: Any,
+    input_to_model: Any = None,
+    *,
+    use_strict_trace: bool = True,
+    source: Source | None = None,
+) -> Graph:
+    """Read the graph of a model, and leave the model exactly as it was.
+
+    Args:
+        model: a `torch.nn.Module` (a data-parallel or compiled wrapper is taken off), a scripted
+            module or function, or a function of tensors. It is read in eval mode, as torch does.
+        input_to_model: a tensor; a tuple or list of positional arguments; a mapping of keyword
+            arguments; None where forward needs none. Arguments may be nested, and of any type.
+        use_strict_trace: `strict` of `torch.jit.trace`, where that is used.
+        source: the one way to use: "export", "trace" or "hooks". None tries them in this order,
+            and says in one line of the log why a way did not work.
+
+    Returns:
+        Plain data, whose `SerializeToString` gives the GraphDef, and whose `str` prints it.
+
+    Raises:
+        GraphError: no way worked; the message says why, for each.
+        InvalidValueError: `source` names no way, or an input is needed and none was given.
+        InvalidTypeError: `model` is nothing that can be read.
+    """
+    if source not in {None, *_WAYS}:
+        raise InvalidValueError(
+            f"add_graph: source was {source!r}; give one of {', '.join(_WAYS)}, or None for all"
+        )
+    from tblog.graph._call import bind
+    from tblog.graph._wrappers import as_module, scripted
+
+    call = bind(as_module(model), input_to_model)
+    reasons: list[str] = []
+    ways = _WAYS if scripted(call.model) is None else _WAYS[1:]  # it cannot be exported, and need not be run
+    for way in ways if source is None else (source,):
+        try:
+            graph = _reader(way, strict=use_strict_trace)(call)
+        except Exception as error:
+            reasons.append(f"{way}: {_one_line(error)}")
+            failure = error
+        else:
+            graph.reasons = reasons
+            return graph
+        if way != "hooks" and source is None:
+            logger.warning(
+                "tblog: the graph of %s: %s; trying the next way", type(call.model).__name__, reasons[-1]
+            )
+    raise GraphError(
+        f"the graph of {type(call.model).__name__} could not be read ({'; '.join(reasons)}). "
+        "Check that the model runs on this input, on the device where its parameters are"
+    ) from failure
+
+
+def _reader(way: Source, *, strict: bool) -> Callable[[Call], Graph]:
+    if way == "export":
+        from tblog.graph._export import read_by_export
+
+        return read_by_export
+    if way == "trace":
+        from tblog.graph._trace import read_by_trace
+
+        return lambda call: read_by_trace(call, strict=strict)
+    from tblog.graph._hooks import read_by_hooks
+
+    return read_by_hooks
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return text if len(text) <= _MAX_REASON else f"{text[: _MAX_REASON - 3]}..."
