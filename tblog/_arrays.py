@@ -69,6 +69,8 @@ def scalar(value: Any, tag: str) -> Any:
     """
     if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
         return _to_float(value, tag)
+    if isinstance(value, _devices.DeferredTensor):
+        return value  # an adapter's number, which is on its way already
     if isinstance(value, (str, bytes, list, tuple, dict, set)) or value is None:
         raise _unsupported(value, tag, "give one number")
     if is_torch_tensor(value):

@@ -39,6 +39,10 @@ class DeferredTensor:
         array: NDArray[np.generic] = widen(self._host).numpy()
         return array
 
+    def element(self, index: int) -> DeferredTensor:
+        """Return one element of the first dimension; one copy serves many numbers."""
+        return DeferredTensor(self._host[index], self._arrived)
+
     def __float__(self) -> float:
         """Wait for the copy of one number and return it."""
         self._arrived.synchronize()
