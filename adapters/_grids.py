@@ -112,25 +112,32 @@ def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArra
         scale: one pair of limits for each "map", maps[i], or one for the whole "layer".
         symmetric: whether the limits are -m and m for the greatest magnitude m.
     """
-    axes = tuple(range(1 if scale == "map" else 0, maps.ndim))
     maps = maps if maps.dtype.kind == "f" else maps.astype(np.float32)
-    finite = np.isfinite(maps)
-    # A map without a finite value has the limits 0 and 0.
-    some = finite.any(axes, keepdims=True)
-    low = np.where(some, np.min(maps, axes, keepdims=True, where=finite, initial=np.inf), 0.0)
-    high = np.where(some, np.max(maps, axes, keepdims=True, where=finite, initial=-np.inf), 0.0)
-    low, high = low.astype(np.float64), high.astype(np.float64)
+    limits = np.array([_finite_limits(one) for one in maps], np.float64)
+    if scale == "layer":
+        known = limits[np.isfinite(limits[:, 0])]
+        limits = np.array([[known[:, 0].min(), known[:, 1].max()]]) if len(known) else np.zeros((1, 2))
+    low, high = np.nan_to_num(limits).T.reshape(2, -1, *[1] * (maps.ndim - 1))
     if symmetric:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
     span = high - low
     # float32 is exact enough for 256 colours, unless the difference of two values overflows in it.
-    dtype = np.float32 if maps.dtype.itemsize <= 4 and span.max(initial=0) < 1e38 else np.float64
+    dtype = np.float32 if maps.dtype.itemsize <= 4 and span.max() < 1e38 else np.float64
     with np.errstate(invalid="ignore"):
         values = (maps - low.astype(dtype)) / np.where(span > 0, span, 1.0).astype(dtype)
     if symmetric:
         values += np.where(span > 0, 0.0, 0.5).astype(dtype)  # a map of zeros has the middle colour
-    return values, float(low.min(initial=0)), float(high.max(initial=0))
+    return values, float(low.min()), float(high.max())
+
+
+def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
+    """Return the least and the greatest finite value, NaN if there is none."""
+    low, high = one.min(), one.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = one[np.isfinite(one)]
+        low, high = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def grid_of(
@@ -161,8 +168,11 @@ def grid_of(
 def _stretched(cells: NDArray[np.uint8], most: int = 8) -> NDArray[np.uint8]:
     """Widen the short side of cells that are more than `most` times as long as wide, as (1, 1000) is."""
     height, width = cells.shape[-3:-1]
-    cells = cells.repeat(max(1, width // (most * height)), axis=-3)
-    return cells.repeat(max(1, height // (most * width)), axis=-2)
+    if width > most * height:
+        return cells.repeat(width // (most * height), axis=-3)
+    if height > most * width:
+        return cells.repeat(height // (most * width), axis=-2)
+    return cells
 
 
 def square_columns(number: int, height: int, width: int) -> int:
@@ -172,7 +182,13 @@ def square_columns(number: int, height: int, width: int) -> int:
 
 def enlarged(cells: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Repeat each pixel of (n, H, W, 3) `factor` times along both sides."""
-    return cells if factor == 1 else cells.repeat(factor, axis=1).repeat(factor, axis=2)
+    if factor == 1:
+        return cells
+    number, height, width, channels = cells.shape
+    # An assignment lets go of the interpreter lock, numpy.repeat does not.
+    pixels = np.empty((number, height, factor, width, factor, channels), np.uint8)
+    pixels[...] = cells[:, :, None, :, None]
+    return pixels.reshape(number, height * factor, width * factor, channels)
 
 
 def tiled(
@@ -180,14 +196,14 @@ def tiled(
 ) -> NDArray[np.uint8]:
     """Lay (n, H, W, 3) cells out in rows, with `gap` pixels of background around each."""
     cells = np.asarray(cells)
-    number, height, width, channels = cells.shape
+    number, height, width, _ = cells.shape
     rows = -(-number // columns)
-    framed = _background(rows * columns, height + gap, width + gap, channels)
+    framed = _background((rows * columns, height + gap), width + gap)
     framed[:number, gap:, gap:] = cells
-    framed = framed.reshape(rows, columns, height + gap, width + gap, channels).swapaxes(1, 2)
-    picture = _background(rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
+    framed = framed.reshape(rows, columns, height + gap, width + gap, 3).swapaxes(1, 2)
+    picture = _background((rows * (height + gap) + gap,), columns * (width + gap) + gap)
     picture[: -gap or None, : -gap or None] = framed.reshape(
-        rows * (height + gap), columns * (width + gap), channels
+        rows * (height + gap), columns * (width + gap), 3
     )
     return picture
 
@@ -204,7 +220,7 @@ def check_scale(scale: str) -> None:
         raise InvalidValueError(f'A grid was asked for with scale={scale!r}; give "map" or "layer"')
 
 
-def _background(*shape: int) -> NDArray[np.uint8]:
-    pixels = np.empty(shape, np.uint8)
-    pixels[...] = BACKGROUND
-    return pixels
+def _background(rows: tuple[int, ...], width: int) -> NDArray[np.uint8]:
+    pixels = np.empty((*rows, width * 3), np.uint8)
+    pixels[...] = np.array(BACKGROUND * width, np.uint8)  # by whole rows: many times faster than by pixels
+    return pixels.reshape(*rows, width, 3)

@@ -87,9 +87,9 @@ def require_ran(model: nn.Module, wanted: Iterable[str], ran: Iterable[str]) -> 
     missing = [display_name(model, path) for path in wanted if path not in have]
     if missing:
         raise InvalidValueError(
-            f"The forward pass did not run {_listed(missing)}; run the model once before asking, choose "
-            "layers that its forward() calls as modules, and give the model that torch.compile or DataParallel "
-            "wraps rather than the wrapper's copies"
+            f"The forward pass did not run {_listed(missing)}; run the model once before asking, and choose layers "
+            "that its forward() calls as modules. Inside what torch.compile and DataParallel return, modules run "
+            "without their hooks: call the model that was given to them"
         )
 
 

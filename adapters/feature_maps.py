@@ -49,7 +49,7 @@ class FeatureMaps:
     of the model's last forward pass; of a layer that runs several times in it, the last time.
 
     Args:
-        model: the model, on any device; modules inside what torch.compile returned run without hooks.
+        model: the model, on any device; not what torch.compile returned, where modules run without hooks.
         layers: paths, patterns, types or modules (see `find_layers`).
         show: "outputs", "inputs" or "both"; "attention" shows the weights of each head of
             `nn.MultiheadAttention` layers, computed once more for the shown sample.

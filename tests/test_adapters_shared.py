@@ -309,6 +309,10 @@ class TestGrids:
             if limits[0] < limits[1]:
                 np.testing.assert_allclose(values[index], Normalize(*limits)(one), atol=1e-5)
             assert low <= limits[0] <= limits[1] <= high
+        if symmetric:
+            assert high == -low == np.abs(maps).max()
+        else:
+            assert (low, high) == (maps.min(), maps.max())
 
     def test_constant_and_broken_maps_are_drawn(self):
         """A constant map has the first colour, one of zeros the middle if symmetric; NaN stays NaN."""
