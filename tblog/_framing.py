@@ -6,16 +6,18 @@ https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc23
 
 Lives here: bytes to framed bytes, and the walk over records that are already in a file.
 Must not: know what a record holds (but for the first one of a file), open files, import protobuf.
-Pure functions, for any thread. `crc32c` is imported at the first call: it takes 40 ms to import.
+Pure functions, for any thread. The package crc32c, which takes 40 ms to import, waits for the first call.
 """
 
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed import ReadableBuffer
 
 HEADER_BYTES = 12
@@ -27,11 +29,17 @@ MASK_DELTA = 0xA282EAD8
 _FILE_VERSION = b"brain.Event:2"
 
 
-def masked_crc(data: ReadableBuffer) -> int:
-    """Return the masked CRC-32C (RFC 3720, section B.4) of `data`, a uint32."""
-    from crc32c import crc32c
+@cache
+def crc32c() -> Callable[[ReadableBuffer], int]:
+    """Return the native function that computes a CRC-32C (RFC 3720, section B.4)."""
+    from crc32c import crc32c as native
 
-    crc: int = crc32c(data)
+    return native
+
+
+def masked_crc(data: ReadableBuffer) -> int:
+    """Return the masked CRC-32C of `data`, a uint32."""
+    crc = crc32c()(data)
     return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
 
 

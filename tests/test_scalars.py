@@ -16,7 +16,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboardX.proto import event_pb2 as event_pb2_x
 from tensorboardX.proto import summary_pb2 as summary_pb2_x
 
-from tblog import _scalars
+from tblog import _scalars, _tag_table
 from tblog._scalars import ScalarEncoder
 
 PEERS = pytest.mark.parametrize(
@@ -37,9 +37,12 @@ usual_tags = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 wall_times = st.floats(1e9, 3e9) | st.floats()
 
 any_entries = st.lists(st.tuples(tags, values, int64s, wall_times), max_size=40)
+# Enough records for the columns, of which some are close in time, as in a training loop.
+usual_times = st.floats(1.7e9, 1.7e9 + 100) | st.floats(1e9, 3e9)
 usual_entries = st.lists(
-    st.tuples(usual_tags, values, usual_steps, st.floats(1e9, 3e9)), min_size=20, max_size=60
-)
+    st.tuples(usual_tags, values, usual_steps, usual_times), min_size=20, max_size=40
+).map(lambda entries: entries * 3)
+assert _scalars.MIN_COLUMNS < 20 * 3
 
 
 @st.composite
@@ -73,7 +76,7 @@ def usual(n, tag="train/loss", step=1000):
 
 
 @PEERS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(entries=any_entries)
 def test_any_entries_are_what_protobuf_writes(event_type, summary_type, entries):
     """Any tag, value, int64 step and wall time gives protobuf's bytes, in order."""
@@ -81,7 +84,7 @@ def test_any_entries_are_what_protobuf_writes(event_type, summary_type, entries)
 
 
 @PEERS
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(entries=usual_entries)
 def test_columns_are_what_protobuf_writes(event_type, summary_type, entries):
     """Batches that go through the columns give protobuf's bytes, whatever their mix of tags and steps."""
@@ -89,7 +92,7 @@ def test_columns_are_what_protobuf_writes(event_type, summary_type, entries):
 
 
 @PEERS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(entries=dict_entries())
 def test_dicts_are_what_protobuf_writes(event_type, summary_type, entries):
     """One event of many values gives protobuf's bytes, without values and with repeated tags too."""
@@ -142,6 +145,22 @@ def test_values_need_no_more_than_float(copies):
     assert ScalarEncoder().encode(entries) == by_protobuf([(t, float(v), s, w) for t, v, s, w in entries])
 
 
+@pytest.mark.parametrize("copies", [1, 100])
+def test_steps_may_be_of_numpy(copies):
+    """A step that is an integer of numpy, or a boolean, is the integer that it stands for."""
+    steps = [np.int64(-3), np.uint8(200), np.int32(2**20), True]
+    entries = [("loss", 1.0, step, 1.7e9) for step in steps] * copies
+    assert ScalarEncoder().encode(entries) == by_protobuf([(t, v, int(s), w) for t, v, s, w in entries])
+
+
+@pytest.mark.parametrize("copies", [1, 100])
+def test_a_step_beyond_int64_raises(copies):
+    """What the format cannot hold is an error, and never another step."""
+    for step in (2**63, -(2**63) - 1, 1.5):
+        with pytest.raises((OverflowError, struct.error)):
+            ScalarEncoder().encode([("loss", 1.0, step, 1.7e9)] * copies)
+
+
 @pytest.mark.parametrize("n", [2, 100])
 def test_a_value_that_fails_takes_no_other_down(n):
     """A batch with a bad value raises; entry by entry, all others are encoded."""
@@ -157,14 +176,15 @@ def test_a_value_that_fails_takes_no_other_down(n):
 def test_memory_is_bounded_with_tags_that_never_repeat(monkeypatch):
     """What is remembered is dropped at its bound, and the bytes stay right."""
     monkeypatch.setattr(_scalars, "CHUNK", 64)
-    monkeypatch.setattr(_scalars, "MAX_TAGS", 100)
-    monkeypatch.setattr(_scalars, "MAX_TEMPLATES", 150)
+    monkeypatch.setattr(_tag_table, "MAX_TAGS", 100)
     monkeypatch.setattr(_scalars, "MAX_LAYOUTS", 3)
     encoder = ScalarEncoder()
     entries = [(f"tag {i % 700}", i, i**4, 1.7e9 + i) for i in range(2000)]
     assert encoder.encode(entries) == by_protobuf(entries)
-    assert len(encoder._ids) <= 100
-    assert len(encoder._templates) <= 150
+    assert len(encoder._tags._ids) <= 100
+    monkeypatch.setattr(_tag_table, "MAX_HELD_BYTES", 5_000)
+    assert encoder.encode(entries) == by_protobuf(entries)
+    assert encoder._tags._held_bytes <= 5_000 + 64 * 200
     dicts = [((f"tag {i}", "b"), (i, 1), i, 1.7e9) for i in range(50)]
     assert encoder.encode_dicts(dicts) == by_protobuf(dicts)
     assert len(encoder._layouts) <= 3
