@@ -46,7 +46,6 @@ class EventEncoder:
         self._logdir = logdir
         self._png_compress_level = options.png_compress_level
         self._report = report
-        self._projector: Any = None
 
     def encode(self, entry: RecordEntry) -> list[bytes]:
         """Return the serialised events of a record; an embedding becomes files and no event."""
@@ -78,4 +77,6 @@ class EventEncoder:
         return events
 
     def _embedding(self, record: records.EmbeddingRecord, step: int) -> None:
-        raise NotImplementedError  # TODO
+        from tblog.summaries.embedding import write_embedding
+
+        write_embedding(record, self._logdir, step, self._png_compress_level)

@@ -1,0 +1,112 @@
+"""Going on with a run that is on disk: where it ended, and cutting off what is to be logged anew.
+
+TensorBoard's Rust loader ignores a `purge_step`, and shows points of tags that are not logged again;
+only shortening the old files removes them for both loaders. A file that a living tblog writer holds is
+left alone. A file changes in one step: the new one is complete, under a name that no loader reads, before
+it takes the old one's place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, BinaryIO
+
+from tblog._framing import frame
+from tblog._reports import logger
+from tblog._walk import EventHead, event_head, walk
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: nothing is known of other writers there
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def event_paths(logdir: str) -> list[str]:
+    """Return the event files of a run, in the order in which TensorBoard reads them."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(logdir) as entries:
+        return sorted(entry.path for entry in entries if "tfevents" in entry.name and entry.is_file())
+    return []
+
+
+def last_step(logdir: str) -> int | None:
+    """Return the largest step of a run's summaries, or None if it has none."""
+    largest: int | None = None
+    for path in event_paths(logdir):
+        with open(path, "rb") as file:
+            for piece in walk(file):
+                head = event_head(piece.data) if piece.data is not None else None
+                if head is not None and head.has_summary and (largest is None or head.step > largest):
+                    largest = head.step
+    return largest
+
+
+def cut_from(logdir: str, step: int) -> int:
+    """Remove a run's summaries from a step on, and the damage in its files; return how many."""
+    return sum(_rewrite(path, lambda head: not head.has_summary or head.step < step) for path in event_paths(logdir))
+
+
+def cut_torn_tails(logdir: str) -> None:
+    """Cut back what a killed process left of its last record in each file of a run."""
+    for path in event_paths(logdir):
+        with _unless_in_use(path) as file:
+            if file is None:
+                continue
+            whole = size = 0
+            for piece in walk(file):
+                whole = piece.end if piece.data is not None else whole
+                size = piece.end
+            if whole < size:
+                os.truncate(path, whole)
+
+
+def _rewrite(path: str, keeps: Callable[[EventHead], bool]) -> int:
+    """Replace a file by one that has the wanted records alone; return the number of those removed."""
+    with _unless_in_use(path) as file:
+        if file is None:
+            return 0
+        removed, damaged = _count(file, keeps)
+        if removed or damaged:
+            _replace(path, file, keeps)
+        return removed
+
+
+def _count(file: BinaryIO, keeps: Callable[[EventHead], bool]) -> tuple[int, bool]:
+    removed, damaged = 0, False
+    for piece in walk(file):
+        if piece.data is None:
+            damaged = True
+        elif not keeps(event_head(piece.data)):
+            removed += 1
+    return removed, damaged
+
+
+def _replace(path: str, file: BinaryIO, keeps: Callable[[EventHead], bool]) -> None:
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, name.replace("tfevents", "tfe-partial"))
+    with open(partial, "wb") as new:
+        for piece in walk(file):
+            if piece.data is not None and keeps(event_head(piece.data)):
+                new.write(frame(piece.data))
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def _unless_in_use(path: str) -> Iterator[BinaryIO | None]:
+    """Yield the file, locked against writers, or None while a writer has it."""
+    with open(path, "rb") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.warning("tblog leaves %s as it is: a writer has it open", path)
+                yield None
+                return
+            except OSError:  # a file system without locks
+                pass
+        yield file
