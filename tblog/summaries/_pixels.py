@@ -1,0 +1,89 @@
+"""Arrays become uint8 pixels: axes in order, values scaled, batches laid out as a grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog.summaries._shapes import check_real, require, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA
+
+
+def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) -> None:
+    """Check that an array has the axes that `dataformats` names and a number of channels that can be drawn.
+
+    Args:
+        array: anything with a shape; without one it passes.
+        dataformats: one letter for each axis, in any order and case.
+        layouts: the sets of letters that may be named.
+        what: begins the message.
+
+    Raises:
+        InvalidValueError: it does not.
+        UnsupportedTypeError: the array holds no real numbers.
+    """
+    letters = dataformats.upper()
+    known = sorted(letters) in [sorted(layout) for layout in layouts]
+    require(
+        known, f"{what}: dataformats", dataformats, f"the letters of {' or '.join(layouts)}, in any order"
+    )
+    check_real(array, f"{what}: the array")
+    shape = shape_of(array)
+    if shape is None:
+        return
+    require(len(shape) == len(letters), f"{what}: the shape", shape, f"one axis for each of {dataformats!r}")
+    require(0 not in shape, f"{what}: the shape", shape, "at least one element on each axis")
+    channels = shape[letters.index("C")] if "C" in letters else 1
+    require(
+        channels in CHANNELS,
+        f"{what}: with dataformats {dataformats!r} and shape {shape}, the number of channels",
+        channels,
+        "1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), or name the axes otherwise",
+    )
+
+
+def ordered(array: NDArray[Any], dataformats: str, wanted: str) -> NDArray[Any]:
+    """Return a view with the axes in the wanted order; those that `dataformats` lacks have length 1."""
+    letters = dataformats.upper()
+    missing = [axis for axis in wanted if axis not in letters]
+    expanded = array.reshape((1,) * len(missing) + array.shape)
+    view: NDArray[Any] = expanded.transpose([[*missing, *letters].index(axis) for axis in wanted])
+    return view
+
+
+def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pixels: uint8 as it is, all else times 255 in float32, clipped to [0, 255]; NaN is black."""
+    if array.dtype == np.uint8:
+        return array
+    with np.errstate(over="ignore"):
+        scaled: NDArray[np.float32] = np.multiply(array, np.float32(255), dtype=np.float32, casting="unsafe")
+    np.fmax(scaled, 0, out=scaled)
+    np.fmin(scaled, 255, out=scaled)
+    return scaled.astype(np.uint8)
+
+
+def tile(images: NDArray[Any], columns: int, rows: int | None = None) -> NDArray[np.uint8]:
+    """Lay images out in rows, from the top left; what is left over stays black.
+
+    Args:
+        images: shape (n, height, width, channels), of any real dtype; grey becomes RGB.
+        columns: images in a row.
+        rows: rows of the grid, as many as the images need if None.
+
+    Returns:
+        uint8 of shape (rows * height, columns * width, 2, 3 or 4).
+    """
+    count, height, width, channels = images.shape
+    rows = -(-count // columns) if rows is None else rows
+    grid = np.zeros((rows * height, columns * width, 3 if channels == 1 else channels), np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        grid[top : top + height, left : left + width] = to_uint8(image)
+    return grid

@@ -1,0 +1,52 @@
+"""Writes PNG files: one filter, zlib, three chunks. Worker thread.
+
+Why not Pillow: its encoder holds the interpreter lock while it compresses (gaps of many milliseconds
+in the training thread), tries all five filters on each row, and took two to three times the CPU for
+files of about the same size. numpy and zlib let go of the lock.
+
+Format: https://www.w3.org/TR/2003/REC-PNG-20031110/
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # grey, grey and alpha, RGB, RGBA
+_NO_FILTER, _UP = 0, 2
+_MEMORY_LEVEL = 9  # zlib's highest, 256 KiB: a tenth less work than with its default of 8
+
+
+def encode_png(pixels: NDArray[np.uint8], compress_level: int) -> bytes:
+    """Encode a picture.
+
+    Args:
+        pixels: uint8 of shape (height, width, channels), channels from 1 to 4.
+        compress_level: zlib level, 0 to 9.
+    """
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
+    deflate = zlib.compressobj(compress_level, memLevel=_MEMORY_LEVEL)
+    body = deflate.compress(_filtered(pixels.reshape(height, width * channels)).data) + deflate.flush()
+    return b"".join([_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", body), *_chunk(b"IEND", b"")])
+
+
+def _filtered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the rows, but for the first as differences from the row above, each after its filter's number."""
+    filtered = np.empty((rows.shape[0], 1 + rows.shape[1]), np.uint8)
+    filtered[0, 0], filtered[1:, 0] = _NO_FILTER, _UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    return filtered
+
+
+def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)

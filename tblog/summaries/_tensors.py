@@ -1,0 +1,94 @@
+"""numpy arrays become TensorProto messages, as TensorFlow's and TensorBoard's `make_ndarray` read them.
+
+Fields: https://github.com/tensorflow/tensorflow/blob/v2.15.0/tensorflow/core/framework/tensor.proto
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._wire import sized
+from tblog.errors import UnsupportedTypeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tensorboardX.proto.tensor_pb2 import TensorProto
+
+# By numpy dtype: DataType, the field's number, and the bytes that the field holds.
+_PACKED = {
+    "float32": ("DT_FLOAT", 5, "<f4"),
+    "float64": ("DT_DOUBLE", 6, "<f8"),
+    "complex64": ("DT_COMPLEX64", 9, "<c8"),
+    "bool": ("DT_BOOL", 11, "u1"),
+    "complex128": ("DT_COMPLEX128", 12, "<c16"),
+}
+# By numpy dtype: DataType and the field's name; its numbers take as many bytes as they need.
+_LISTED = {
+    "int8": ("DT_INT8", "int_val"),
+    "uint8": ("DT_UINT8", "int_val"),
+    "int16": ("DT_INT16", "int_val"),
+    "uint16": ("DT_UINT16", "int_val"),
+    "int32": ("DT_INT32", "int_val"),
+    "int64": ("DT_INT64", "int64_val"),
+}
+# By numpy dtype: DataType. tensorboardX's messages lack both names, and the fields for these numbers.
+_RAW = {"uint32": 22, "uint64": 23}
+
+_AT_ONCE = 4096  # numbers listed before another thread may have the interpreter lock
+
+
+def check_dtype(array: Any, what: str) -> None:
+    """Check that a tensor's dtype can be written, as far as it is known.
+
+    Raises:
+        UnsupportedTypeError: it holds dates, records or objects.
+    """
+    dtype = getattr(array, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind not in "fiubcUS":
+        raise UnsupportedTypeError(f"{what} has dtype {dtype}; give numbers, booleans or strings")
+
+
+def tensor_proto(array: NDArray[Any], dtype: str | None = None) -> TensorProto:
+    """Build a message with an array's shape, dtype and values.
+
+    Args:
+        array: numbers, booleans or strings, of any shape.
+        dtype: "bfloat16" where float32 values stand for such; other names change nothing.
+    """
+    from tensorboardX.proto.tensor_pb2 import TensorProto
+    from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboardX.proto.types_pb2 import DataType
+
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in array.shape])
+    proto = TensorProto(tensor_shape=shape)
+    flat = array.reshape(-1)
+    if flat.dtype == np.longdouble:
+        flat = flat.astype(np.float64)
+    if flat.dtype.kind in "US":
+        proto.dtype = DataType.Value("DT_STRING")
+        proto.string_val.extend(text.encode() if isinstance(text, str) else text for text in flat.tolist())
+    elif dtype == "bfloat16" and flat.dtype == np.float32:
+        _list(proto, "DT_BFLOAT16", "half_val", flat.view(np.uint32) >> 16)
+    elif flat.dtype == np.float16:
+        _list(proto, "DT_HALF", "half_val", flat.view(np.uint16))
+    elif flat.dtype.name in _LISTED:
+        _list(proto, *_LISTED[flat.dtype.name], flat)
+    elif flat.dtype.name in _RAW:
+        proto.dtype = _RAW[flat.dtype.name]
+        proto.tensor_content = flat.astype(flat.dtype.newbyteorder("<")).tobytes()
+    else:
+        data_type, field, layout = _PACKED[flat.dtype.name]
+        proto.dtype = DataType.Value(data_type)
+        proto.MergeFromString(sized(field, flat.astype(layout).tobytes()))
+    return proto
+
+
+def _list(proto: TensorProto, data_type: str, field: str, numbers: NDArray[Any]) -> None:
+    from tensorboardX.proto.types_pb2 import DataType
+
+    proto.dtype = DataType.Value(data_type)
+    listed = getattr(proto, field)
+    for start in range(0, numbers.size, _AT_ONCE):
+        listed.extend(numbers[start : start + _AT_ONCE].tolist())

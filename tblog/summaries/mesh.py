@@ -1,0 +1,84 @@
+"""Point clouds and triangle meshes: up to three tensors that the mesh dashboard puts together."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._arrays import to_numpy
+from tblog.errors import InvalidTypeError
+from tblog.summaries._shapes import check_real, require, shape_of
+from tblog.summaries._tensors import tensor_proto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.records import MeshRecord
+    from tblog.summaries import EncodeContext
+
+# MeshPluginData.ContentType, in the order in which both originals write the tensors:
+# https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/mesh/plugin_data.proto
+_CONTENT_TYPES = {"vertices": ("VERTEX", 1), "faces": ("FACE", 2), "colors": ("COLOR", 3)}
+
+# The key of `uint32 components = 7`, which tensorboardX's copy of that message lacks.
+_COMPONENTS_KEY = 7 << 3
+
+
+def check_mesh(record: MeshRecord) -> None:
+    """Check the three shapes and the configuration.
+
+    Raises:
+        InvalidValueError: a shape is not (B, N, 3), or two of them do not go together.
+        InvalidTypeError: the configuration cannot be written as JSON.
+        UnsupportedTypeError: an array holds no real numbers.
+    """
+    what = f"mesh {record.tag!r}"
+    wanted = {"vertices": "(B, N, 3)", "faces": "(B, M, 3)", "colors": "(B, N, 3), the shape of vertices"}
+    vertices = shape_of(record.vertices)
+    for name, array in _parts(record).items():
+        check_real(array, f"{what}: {name}")
+        shape = shape_of(array)
+        if shape is None:
+            continue
+        fits = len(shape) == 3 and shape[2] == 3
+        if vertices is not None:
+            same = slice(None) if name == "colors" else slice(1)
+            fits = fits and shape[same] == vertices[same]
+        require(fits, f"{what}: the shape of {name}", shape, wanted[name])
+    try:
+        json.dumps(record.config)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"{what}: config was {record.config!r}, which is no JSON; {error}") from error
+
+
+def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:
+    """Encode the tensors that are there, each with the settings of the whole mesh."""
+    from tensorboardX.proto.plugin_mesh_pb2 import MeshPluginData
+    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+
+    parts = _parts(record)
+    components = sum(1 << _CONTENT_TYPES[name][1] for name in parts)
+    config = "{}" if record.config is None else json.dumps(record.config, sort_keys=True)
+    summary = Summary()
+    for name, array in parts.items():
+        content_name, content_type = _CONTENT_TYPES[name]
+        values: NDArray[Any] = to_numpy(array).astype(np.float32)
+        plugin = MeshPluginData(
+            name=record.tag, content_type=content_type, json_config=config, shape=values.shape
+        )
+        content = plugin.SerializeToString() + bytes([_COMPONENTS_KEY, components])
+        plugin_data = SummaryMetadata.PluginData(plugin_name="mesh", content=content)
+        summary.value.add(
+            tag=f"{record.tag}_{content_name}",
+            tensor=tensor_proto(values),
+            metadata=SummaryMetadata(plugin_data=plugin_data),
+        )
+    return [summary]
+
+
+def _parts(record: MeshRecord) -> dict[str, Any]:
+    arrays = {name: getattr(record, name) for name in _CONTENT_TYPES}
+    return {name: array for name, array in arrays.items() if array is not None}

@@ -1,0 +1,91 @@
+"""Precision-recall curves, from predictions or from what the caller counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._arrays import to_numpy
+from tblog.summaries._shapes import check_real, require, shape_of
+
+if TYPE_CHECKING:
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.records import PrCurveRecord, RawPrCurveRecord
+    from tblog.summaries import EncodeContext
+
+_MOST_THRESHOLDS = 127  # both originals' limit
+_RAW_CURVES = (
+    "true_positive_counts",
+    "false_positive_counts",
+    "true_negative_counts",
+    "false_negative_counts",
+    "precision",
+    "recall",
+)
+
+
+def check_pr_curve(record: PrCurveRecord) -> None:
+    """Check that labels and predictions are of one shape, and that there are thresholds.
+
+    Raises:
+        InvalidValueError: they are not.
+        UnsupportedTypeError: an array holds no real numbers.
+    """
+    what = f"PR curve {record.tag!r}"
+    check_real(record.labels, f"{what}: labels")
+    check_real(record.predictions, f"{what}: predictions")
+    require(record.num_thresholds >= 1, f"{what}: num_thresholds", record.num_thresholds, "1 to 127")
+    labels, predictions = shape_of(record.labels), shape_of(record.predictions)
+    if labels is not None and predictions is not None:
+        wanted = f"that of predictions, {predictions}"
+        require(labels == predictions, f"{what}: the shape of labels", labels, wanted)
+
+
+def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[Summary]:
+    """Encode a curve at evenly spaced thresholds. Predictions outside [0, 1] are left out and reported."""
+    from tensorboardX import summary
+
+    labels, predictions = to_numpy(record.labels), to_numpy(record.predictions)
+    weights = 1.0 if record.weights is None else record.weights
+    thresholds = min(record.num_thresholds, _MOST_THRESHOLDS)
+    bucket = np.floor(predictions * (thresholds - 1))
+    counted = (bucket >= 0) & (bucket <= thresholds - 1)
+    if not counted.all():
+        left_out = int(np.count_nonzero(~counted))
+        context.report(record.tag, "PR curve: predictions outside [0, 1] were left out", left_out)
+        weights = np.broadcast_to(_plain(weights), labels.shape)[counted]
+        labels, predictions = labels[counted], predictions[counted]
+    return [summary.pr_curve(record.tag, labels, predictions, thresholds, _plain(weights))]
+
+
+def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
+    """Check that the six curves are of one length.
+
+    Raises:
+        InvalidValueError: they are not.
+        UnsupportedTypeError: one holds no real numbers.
+    """
+    first: tuple[int, ...] | None = None
+    for name in _RAW_CURVES:
+        curve = getattr(record, name)
+        what = f"PR curve {record.tag!r}: {name}"
+        check_real(curve, what)
+        shape = shape_of(curve)
+        if shape is not None:
+            first = first or shape
+            fits = len(shape) == 1 and shape == first
+            require(fits, f"{what}: the shape", shape, "(num_thresholds,), the same for all six")
+
+
+def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> list[Summary]:
+    """Encode a curve that the caller counted, as it was given."""
+    from tensorboardX import summary
+
+    curves = [to_numpy(getattr(record, name)) for name in _RAW_CURVES]
+    return [summary.pr_curve_raw(record.tag, *curves, num_thresholds=record.num_thresholds)]
+
+
+def _plain(weights: Any) -> Any:
+    return weights if isinstance(weights, (int, float)) else to_numpy(weights)

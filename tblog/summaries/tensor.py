@@ -1,0 +1,39 @@
+"""A tensor of any shape and dtype, for whoever reads the file; TensorBoard itself shows it nowhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tblog._arrays import to_numpy
+from tblog.summaries._shapes import require
+from tblog.summaries._tensors import check_dtype, tensor_proto
+
+if TYPE_CHECKING:
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.records import TensorRecord
+    from tblog.summaries import EncodeContext
+
+_PROTOBUF_LIMIT = 1 << 31
+
+
+def check_tensor(record: TensorRecord) -> None:
+    """Check the size and the dtype.
+
+    Raises:
+        InvalidValueError: the tensor is larger than a protobuf message can be.
+        UnsupportedTypeError: it holds neither numbers, booleans nor strings.
+    """
+    what = f"tensor {record.tag!r}"
+    check_dtype(record.tensor, what)
+    fits = record.tensor.nbytes < _PROTOBUF_LIMIT
+    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, "less than 2 GiB, in parts for example")
+
+
+def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[Summary]:
+    """Encode a tensor with its shape and dtype."""
+    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+
+    tensor = tensor_proto(to_numpy(record.tensor), record.dtype)
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="tensor"))
+    return [Summary(value=[Summary.Value(tag=record.tag, tensor=tensor, metadata=metadata)])]

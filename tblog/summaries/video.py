@@ -1,0 +1,69 @@
+"""Moving pictures, as animated GIF by Pillow: byte for byte what moviepy 2 writes, by way of Pillow too."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING
+
+from tblog._arrays import to_numpy
+from tblog.summaries._pixels import check_axes, ordered, tile
+from tblog.summaries._shapes import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.records import VideoRecord
+    from tblog.summaries import EncodeContext
+
+_SHORTEST_MS = 20  # browsers show a GIF's frames of less for 100 ms
+
+
+def check_video(record: VideoRecord) -> None:
+    """Check the axes, the channels and the frame rate.
+
+    Raises:
+        InvalidValueError: one of them cannot be drawn.
+        UnsupportedTypeError: the frames hold no real numbers.
+    """
+    what = f"video {record.tag!r}"
+    check_axes(record.frames, record.dataformats, ("NTCHW",), what)
+    require(0 < record.fps < math.inf, f"{what}: fps", record.fps, "frames a second, a number above 0")
+
+
+def encode_video(record: VideoRecord, _context: EncodeContext) -> list[Summary]:
+    """Encode a video, or a batch of them side by side, that starts over for ever."""
+    from PIL import Image
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    videos = ordered(to_numpy(record.frames), record.dataformats, "NTHWC")
+    first, *others = (Image.fromarray(frame) for frame in _frames(videos))
+    gif = io.BytesIO()
+    first.save(
+        gif,
+        "GIF",
+        save_all=True,
+        append_images=others,
+        duration=max(1000 / record.fps, _SHORTEST_MS),
+        loop=0,
+    )
+    image = Summary.Image(
+        height=first.height,
+        width=first.width,
+        colorspace=videos.shape[-1],
+        encoded_image_string=gif.getvalue(),
+    )
+    return [Summary(value=[Summary.Value(tag=record.tag, image=image)])]
+
+
+def _frames(videos: NDArray[np.generic]) -> Iterator[NDArray[np.uint8]]:
+    """Yield each frame of a batch as a grid, which is padded to a power of two as both originals do it."""
+    count = len(videos)
+    places = 1 << (count - 1).bit_length()
+    rows = 1 << (count.bit_length() - 1) // 2
+    for time in range(videos.shape[1]):
+        yield tile(videos[:, time], places // rows, rows)
