@@ -63,7 +63,7 @@ def unusual_arrays() -> dict[str, NDArray[Any]]:
         "float64": normal,
         "float16": normal.astype(np.float16),
         "denormal": (normal * 1e-40).astype(np.float32),
-        "huge": np.float32(3e38) * random.uniform(-1, 1, 50_000).astype(np.float32),
+        "huge": (np.sign(normal) * 10.0 ** random.uniform(15, 38, 50_000)).astype(np.float32),
         "wide": (normal * 10.0 ** random.uniform(-30, 30, 50_000)).astype(np.float32),
         "int64": random.integers(-(2**40), 2**40, 50_000),
         "uint8": random.integers(0, 256, 50_000).astype(np.uint8),

@@ -19,6 +19,7 @@ class Stored:
     number: int
     name: str
     asks: str
+    sizes: Mapping[str, Mapping[str, int]]
     results: Results
     rows: Sequence[Row]
     failures: Sequence[tuple[str, str]]
@@ -74,6 +75,7 @@ def _stored(answer: Answer) -> Stored:
         question.number,
         question.name,
         question.asks,
+        {trial.key: trial.sizes for trial in answer.trials},
         answer.results,
         answer.rows,
         answer.failures,

@@ -31,6 +31,7 @@ class Answer:
 
     question: Question
     prepared: Sample
+    trials: Sequence[Trial] = ()
     rounds: dict[str, list[Sample | None]] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     read_back: int = 0
@@ -49,17 +50,26 @@ class Answer:
 def run(questions: Iterable[Question], *, repeats: int, quick: bool) -> Iterator[Answer]:
     """Answer the questions one after the other, showing a progress bar; failures are kept, not raised."""
     for question in questions:
-        prepared = _in_a_process(question, None, None)
-        trials = question.trials(Plan(quick, prepared))
-        answer = Answer(question, prepared, {trial.key: [] for trial in trials})
-        label = f"{question.number:2d} {question.name}"
-        with tqdm(total=len(trials) * repeats, desc=label, unit="trial") as bar:
-            for turn in range(repeats):
-                for trial in _rotated(trials, turn):
-                    bar.set_postfix_str(trial.key)
-                    _take(answer, trial)
-                    bar.update()
+        answer = Answer(question, {})
+        try:
+            answer.prepared = _in_a_process(question, None, None)
+        except TrialError as error:
+            answer.failures.append(("preparation", str(error)))
+        else:
+            answer.trials = question.trials(Plan(quick, answer.prepared))
+        _take_all(answer, repeats)
         yield answer
+
+
+def _take_all(answer: Answer, repeats: int) -> None:
+    answer.rounds.update({trial.key: [] for trial in answer.trials})
+    label = f"{answer.question.number:2d} {answer.question.name}"
+    with tqdm(total=len(answer.trials) * repeats, desc=label, unit="trial") as bar:
+        for turn in range(repeats):
+            for trial in _rotated(answer.trials, turn):
+                bar.set_postfix_str(trial.key)
+                _take(answer, trial)
+                bar.update()
 
 
 def _rotated(trials: Sequence[Trial], turn: int) -> Sequence[Trial]:

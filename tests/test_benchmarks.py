@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import _check, _data, _table, report
+from benchmarks import _check, _data, _runner, _table, report
 from benchmarks.__main__ import main
 from benchmarks._question import Figure, Plan, Results, Row, show
 from benchmarks._reader import BrokenFileError, event_files, masked_crc, read_scalars
@@ -142,6 +142,19 @@ def test_question_keeps_its_rows_where_its_trials_failed(number):
     assert all(row.figure is None and row.met() is None for row in rows)
 
 
+def test_question_whose_preparation_failed_keeps_its_rows(monkeypatch):
+    """Where nothing could be prepared, the failure and the rows are there, and the other questions go on."""
+
+    def fail(*_):
+        raise _runner.TrialError("no torch")
+
+    monkeypatch.setattr(_runner, "_in_a_process", fail)
+    for answer in _runner.run([question(3), question(12)], repeats=2, quick=True):
+        assert answer.failures == [("preparation", "no torch")]
+        assert answer.rows
+        assert all(row.figure is None for row in answer.rows)
+
+
 @pytest.mark.parametrize("number", numbers())
 def test_quick_mode_asks_a_part_of_the_full_one(number):
     """The quick mode has no trial of a writer that the full one lacks."""
@@ -180,7 +193,9 @@ def losing_result():
         Row("b", "at most 1/10", Figure(0.5, 0.4, 0.6), 0.1, 1.0, "fraction"),
         Row("c", "at most 2 ms", None, 2.0, 9.0, "ms", "no such machine"),
     ]
-    stored = Stored(1, "name", "What?", Results({}, {}), rows, [("torch", "it | failed")], 3)
+    stored = Stored(
+        1, "name", "What?", {"tblog": {"events": 3}}, Results({}, {}), rows, [("torch", "it | failed")], 3
+    )
     machine = dict.fromkeys(("date", "processor", "python", "torch", "tensorboardX"), "some")
     return ResultFile(machine, 5, False, [stored])
 

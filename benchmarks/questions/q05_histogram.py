@@ -1,6 +1,6 @@
 """5: What does `add_histogram` of 1,000,000 float32 cost, in the call and in all?
 
-tblog also logs arrays on which short cuts go wrong (`_data.unusual_arrays`); the counts of all of
+The first histogram, which may bring imports with it, is logged and flushed before. tblog also logs arrays on which short cuts go wrong (`_data.unusual_arrays`); the counts of all of
 them are compared with numpy's on the same edges.
 """
 
@@ -36,9 +36,12 @@ def _arrays() -> list[NDArray[np.float32]]:
 
 
 def _measure(trial: Trial, logdir: Path) -> Sample:
+    import torch  # noqa: F401  (a training program has it)
+
     arrays, durations = _arrays(), []
     writer = peer(trial.writer).open(str(logdir / "timed"))
     writer.add_histogram("first", arrays[0][:1000], 0)
+    writer.flush()
     started = _clock.cpu_secs()
     for step in range(trial.sizes["calls"]):
         start = time.perf_counter()

@@ -1,4 +1,7 @@
-"""6: What does `add_image` of 3x512x512 uint8 cost, in the call and in all, with the same pixels back?"""
+"""6: What does `add_image` of 3x512x512 uint8 cost, in the call and in all, with the same pixels back?
+
+The first image, which may bring imports with it, is logged and flushed before.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,12 @@ def _pictures(trial: Trial) -> list[NDArray[np.uint8]]:
 
 
 def _measure(trial: Trial, logdir: Path) -> Sample:
+    import torch  # noqa: F401  (a training program has it)
+
     pictures, calls, durations = _pictures(trial), trial.sizes["calls"], []
     writer = peer(trial.writer).open(str(logdir))
     writer.add_image("first", pictures[0][:, :16, :16].copy(), 0)
+    writer.flush()
     started = _clock.cpu_secs()
     for step in range(calls):
         start = time.perf_counter()

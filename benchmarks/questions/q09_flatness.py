@@ -52,8 +52,6 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
     opened = peer(trial.writer).open
     if "keys" in trial.sizes:
         return _keys(opened(str(logdir)), trial.sizes["keys"])
-    import torch  # noqa: F401  (a training program has it)
-
     sizes = trial.sizes
     writers = [opened(str(logdir / f"run{index:02d}")) for index in range(sizes["writers"])]
     for writer in writers:
