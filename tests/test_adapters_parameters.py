@@ -1,0 +1,416 @@
+"""Tests of adapters/parameters.py: figures against hand-made ones, steps of every kind, and hooks that come off."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
+
+import tblog
+from tblog._arrays import to_numpy
+from tblog.adapters.cam import class_activation_maps
+from tblog.adapters.parameters import ParameterWatch
+from tblog.errors import InvalidValueError
+from tblog.records import HistogramRecord, ScalarRecord
+from tests.reading import points
+from tests.untouched import untouched
+
+torch.set_num_threads(1)
+
+
+def _network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+
+
+def _batch(seed=1):
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def _loss(model, batch):
+    return model(batch).square().sum()
+
+
+def _scalars(records):
+    return {record.tag: float(record.value) for record in records if isinstance(record, ScalarRecord)}
+
+
+def _histograms(records):
+    return {record.tag: to_numpy(record.values) for record in records if isinstance(record, HistogramRecord)}
+
+
+def _train(model, watch, optimizer, steps=1):
+    """Train with one backward pass in each step; return what each step's call of `records` gave."""
+    given = []
+    for step in range(steps):
+        _loss(model, _batch(step)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        given.append(watch.records())
+    return given
+
+
+def _sgd(model, rate=0.01):
+    return torch.optim.SGD(model.parameters(), lr=rate)
+
+
+def test_figures_are_those_made_by_hand():
+    """Norms, update ratios, gradients and activations of a step agree with plain formulas."""
+    model, batch = _network(), _batch(0)
+    before = copy.deepcopy(model)
+    _loss(before, batch).backward()
+    with ParameterWatch(model, every=1) as watch:
+        (records,) = _train(model, watch, _sgd(model))
+    scalars, histograms = _scalars(records), _histograms(records)
+    for name, old in before.named_parameters():
+        new = model.get_parameter(name)
+        gradient = old.grad
+        assert scalars[f"parameter_norm/{name}"] == pytest.approx(new.norm().item())
+        assert scalars[f"gradient_norm/{name}"] == pytest.approx(gradient.norm().item())
+        assert scalars[f"update_ratio/{name}"] == pytest.approx(
+            (0.01 * gradient.norm() / old.norm()).item(), rel=1e-4
+        )
+        np.testing.assert_allclose(histograms[f"parameters/{name}"], new.detach().ravel())
+        np.testing.assert_allclose(histograms[f"gradients/{name}"], gradient.ravel())
+    together = torch.cat([each.grad.ravel() for each in before.parameters()])
+    assert scalars["gradient_norm/all"] == pytest.approx(together.norm().item())
+    hidden = before[1](before[0](batch)).detach()
+    assert scalars["activation_norm/1"] == pytest.approx(hidden.norm().item())
+    assert scalars["activation_dead/1"] == pytest.approx((hidden == 0).all(0).float().mean().item())
+    np.testing.assert_allclose(histograms["activations/1"], hidden.ravel())
+    assert {tag: value for tag, value in scalars.items() if "nonfinite" in tag} == {
+        f"{kind}_nonfinite/{name}": 0
+        for kind, names in {
+            "parameter": dict(before.named_parameters()),
+            "gradient": dict(before.named_parameters()),
+            "activation": "012",
+        }.items()
+        for name in names
+    }
+
+
+def test_every_nth_step_is_watched_beginning_with_the_first():
+    """With every=3 of seven steps the first, fourth and seventh give records."""
+    model = _network()
+    with ParameterWatch(model, every=3) as watch:
+        given = _train(model, watch, _sgd(model), steps=7)
+    assert [bool(records) for records in given] == [True, False, False, True, False, False, True]
+
+
+def test_records_may_be_fetched_whenever_it_suits():
+    """What the last watched step showed waits until it is fetched, once, also after the block."""
+    model = _network()
+    optimizer = _sgd(model)
+    with ParameterWatch(model, every=2) as watch:
+        for step in range(5):
+            _loss(model, _batch(step)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert _scalars(watch.records())["parameter_norm/0.weight"] == pytest.approx(
+        model[0].weight.norm().item()
+    )
+    assert watch.records() == []
+
+
+def test_backward_passes_that_accumulate_are_one_step():
+    """The gradient is the sum of the passes, the activations are the last one's, and a step is an optimizer's."""
+    model, passes = _network(), [_batch(seed) for seed in range(3)]
+    twin = copy.deepcopy(model)
+    _loss(twin, torch.cat(passes)).backward()
+    optimizer, given = _sgd(model), []
+    with ParameterWatch(model, every=2) as watch:
+        for _ in range(3):
+            for batch in passes:
+                _loss(model, batch).backward()
+                given.append(watch.records())
+            optimizer.step()
+            optimizer.zero_grad()
+            given.append(watch.records())
+    assert [bool(records) for records in given] == [False, False, False, True, *[False] * 7, True]
+    scalars = _scalars(given[3])
+    assert scalars["gradient_norm/0.weight"] == pytest.approx(twin[0].weight.grad.norm().item(), rel=1e-5)
+    assert scalars["activation_norm/0"] == pytest.approx(twin[0](passes[-1]).norm().item(), rel=1e-5)
+
+
+def test_a_grad_scalers_scale_is_taken_out():
+    """Under mixed precision gradients are told as if the loss had not been scaled."""
+    model, batch = _network(), _batch()
+    twin = copy.deepcopy(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _loss(twin, batch).backward()
+    scaler, optimizer = torch.amp.GradScaler("cpu", init_scale=2.0**10), _sgd(model)
+    with ParameterWatch(model, scaler=scaler) as watch:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = _loss(model, batch)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        records = watch.records()
+    for name, parameter in twin.named_parameters():
+        wanted = parameter.grad.norm().item()
+        assert _scalars(records)[f"gradient_norm/{name}"] == pytest.approx(wanted, rel=1e-5)
+        np.testing.assert_allclose(
+            _histograms(records)[f"gradients/{name}"], parameter.grad.ravel(), rtol=1e-5
+        )
+    assert _histograms(records)["activations/0"].dtype == np.float32  # numpy has no bfloat16
+
+
+def test_a_step_that_the_scaler_skips_is_told():
+    """Infinite gradients make the scaler skip the optimizer; the watch tells them, and that nothing changed."""
+    model = _network()
+    scaler, optimizer = torch.amp.GradScaler("cpu", init_scale=2.0**10), _sgd(model)
+    with ParameterWatch(model, scaler=scaler) as watch:
+        scaler.scale(_loss(model, _batch()) * float("inf")).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        scalars = _scalars(watch.records())
+    assert scalars["gradient_nonfinite/2.bias"] == 1
+    assert scalars["update_ratio/2.bias"] == 0
+    assert scalars["parameter_nonfinite/2.bias"] == 0
+
+
+def test_dead_units_and_nonfinite_values_are_counted():
+    """A unit that is never active, a row of zeros and a NaN are told as shares."""
+    model = _network()
+    with torch.no_grad():
+        model[0].bias[:3] = -1e6
+        model[2].weight[0] = 0
+        model[2].weight[1, 0] = float("nan")
+    with ParameterWatch(model) as watch:
+        scalars = _scalars(_train(model, watch, _sgd(model[0]))[0])
+    assert scalars["activation_dead/1"] == 3 / 6
+    assert scalars["parameter_dead/2.weight"] == pytest.approx(1 / 3)
+    assert scalars["parameter_nonfinite/2.weight"] == pytest.approx(1 / 18)
+    assert scalars["activation_nonfinite/2"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "dead"),
+    [
+        (nn.Conv2d(1, 4, 1), torch.ones(2, 1, 3, 3), 1 / 4),
+        (nn.Conv1d(1, 4, 1), torch.ones(2, 1, 5), 1 / 4),
+        (nn.Linear(1, 4), torch.ones(2, 5, 1), 1 / 4),
+        (nn.Linear(1, 4), torch.ones(2, 1), 1 / 4),
+        (nn.Linear(1, 4), torch.ones(1), 1 / 4),
+    ],
+)
+def test_channels_are_found_in_each_layout(layer, inputs, dead):
+    """Pictures, sequences of both orders, features and a single sample have their channels where torch has them."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter[:] = 1
+            parameter[2] = 0
+    with ParameterWatch(layer) as watch:
+        layer(inputs).sum().backward()
+        _sgd(layer).step()
+        scalars = _scalars(watch.records())
+    assert scalars[f"activation_dead/{type(layer).__name__}"] == dead
+
+
+def test_two_optimizers_make_one_step():
+    """The updates of both are told, in one set of records."""
+    model = _network()
+    optimizers = [torch.optim.SGD(model[0].parameters(), 0.1), torch.optim.SGD(model[2].parameters(), 0.1)]
+    with ParameterWatch(model, every=2) as watch:
+        _loss(model, _batch()).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        scalars = _scalars(watch.records())
+        assert watch.records() == []
+    assert scalars["update_ratio/0.weight"] > 0
+    assert scalars["update_ratio/2.weight"] > 0
+
+
+def test_other_models_optimizers_do_not_count():
+    """Steps of a second model's optimizer are not steps of the watched one."""
+    model, other = _network(), _network()
+    with ParameterWatch(model, every=2) as watch:
+        assert [bool(records) for records in _train(other, watch, _sgd(other), steps=3)] == [False] * 3
+        assert [bool(records) for records in _train(model, watch, _sgd(model), steps=3)] == [
+            True,
+            False,
+            True,
+        ]
+
+
+def test_passes_that_do_not_train_are_not_shown():
+    """A validation pass and another adapter's pass change nothing of what is told."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
+    batch = torch.rand(2, 1, 8, 8)
+    optimizer = _sgd(model)
+    with ParameterWatch(model) as watch:
+        model(batch).sum().backward()
+        wanted = model[0](batch).norm().item()
+        with torch.no_grad():
+            model(5 * batch)
+        class_activation_maps(model, 7 * batch, "0")
+        optimizer.step()
+        scalars = _scalars(watch.records())
+    assert scalars["activation_norm/0"] == pytest.approx(wanted)
+
+
+def test_recomputed_activations_are_watched_too():
+    """Layers under activation checkpointing show their outputs when they run with gradients."""
+    model, batch = _network(), _batch()
+    with ParameterWatch(model) as watch:
+        checkpoint(model, batch.requires_grad_(), use_reentrant=True).sum().backward()
+        _sgd(model).step()
+        assert _scalars(watch.records())["activation_norm/0"] > 0
+
+
+def test_between_watched_steps_one_hook_is_left():
+    """Parameters and layers are free of hooks but in a watched step."""
+    model = _network()
+    optimizer = _sgd(model)
+    with ParameterWatch(model, every=3) as watch:
+        assert all(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
+        assert all(layer._forward_hooks for layer in model)
+        _train(model, watch, optimizer)
+        assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
+        assert not any(layer._forward_hooks for layer in model)
+
+
+@pytest.mark.parametrize("error", [None, KeyError], ids=["ended", "raised"])
+def test_all_hooks_come_off(error):
+    """After the block, also one that raised half-way, the model and the optimizers have no hooks of it."""
+    from torch.optim.optimizer import _global_optimizer_post_hooks
+
+    model = _network()
+    with untouched(model):
+        try:
+            with ParameterWatch(model):
+                _ = model(_batch())
+                if error:
+                    raise error
+        except KeyError:
+            pass
+    assert not any(parameter._post_accumulate_grad_hooks for parameter in model.parameters())
+    assert not _global_optimizer_post_hooks
+
+
+class _NoSync(TorchDispatchMode):
+    """Fail at each operation that makes a CUDA device's caller wait."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique", "unique")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().removeprefix("aten::").split(".")[0]
+        assert name not in self.waiting, f"{name} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_waits_for_the_device():
+    """A watched step reads no value of a tensor: what would wait on a GPU does not occur."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
+    optimizer, batch = _sgd(model), torch.rand(2, 1, 8, 8)
+    scaler = torch.amp.GradScaler("cpu")
+    with ParameterWatch(model, every=1, scaler=scaler, max_values=10) as watch, _NoSync():
+        scaler.scale(model(batch).sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert watch.records()
+    with _NoSync(), pytest.raises(AssertionError, match="waits"):
+        batch.sum().item()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_nothing_waits_for_a_cuda_device():
+    """With torch's sync debug mode set to error, a watched step passes, and the values are exact."""
+    model, batch = _network().cuda(), _batch().cuda()
+    optimizer = _sgd(model)
+    twin = copy.deepcopy(model)
+    _loss(twin, batch).backward()
+    with ParameterWatch(model, every=1) as watch:
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            _loss(model, batch).backward()
+            optimizer.step()
+            records = watch.records()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert _scalars(records)["gradient_norm/0.weight"] == pytest.approx(twin[0].weight.grad.norm().item())
+
+
+def test_a_histogram_counts_an_even_sample_of_large_tensors():
+    """max_values bounds what a histogram holds, and the numbers count all values all the same."""
+    model = nn.Linear(100, 70)
+    with ParameterWatch(model, max_values=500) as watch:
+        model(torch.rand(2, 100)).sum().backward()
+        _sgd(model).step()
+        records = watch.records()
+    drawn = _histograms(records)["parameters/weight"]
+    assert 400 < len(drawn) <= 500
+    assert np.isin(drawn, model.weight.detach().numpy()).all()
+    assert _scalars(records)["parameter_norm/weight"] == pytest.approx(model.weight.norm().item())
+
+
+def test_what_is_not_wanted_is_not_told():
+    """Each kind can be left out, and a tag stands before all."""
+    model = _network()
+    wanted = {"parameters": False, "activations": False, "histograms": False, "tag": "run"}
+    with ParameterWatch(model, **wanted) as watch:
+        (records,) = _train(model, watch, _sgd(model))
+    assert {record.tag.split("/")[1] for record in records} == {
+        "gradient_norm",
+        "gradient_dead",
+        "gradient_nonfinite",
+    }
+    assert all(record.tag.startswith("run/") for record in records)
+    with ParameterWatch(model, gradients=False) as watch:
+        (records,) = _train(model, watch, _sgd(model))
+    assert not any(record.tag.startswith("gradient") for record in records)
+
+
+def test_layers_choose_parameters_and_outputs():
+    """Chosen layers show their own parameters and outputs alone; a wrong name tells the nearest."""
+    model = _network()
+    with ParameterWatch(model, layers="2") as watch:
+        (records,) = _train(model, watch, _sgd(model))
+    names = {record.tag.split("/", 1)[1] for record in records}
+    assert names == {"2", "2.weight", "2.bias", "all"}
+    with pytest.raises(InvalidValueError, match="no layer '22'"):
+        ParameterWatch(model, layers="22")
+
+
+def test_sparse_gradients_are_told_by_what_they_store():
+    """An embedding with sparse gradients is watched like any other layer."""
+    model = nn.Embedding(10, 3, sparse=True)
+    with ParameterWatch(model) as watch:
+        model(torch.tensor([1, 1, 4])).sum().backward()
+        _sgd(model).step()
+        scalars = _scalars(watch.records())
+    assert scalars["gradient_norm/weight"] == pytest.approx((3 * 2**2 + 3 * 1**2) ** 0.5)
+
+
+def test_frozen_parameters_have_no_updates():
+    """Parameters that are not trained show their norm, and neither gradient nor update."""
+    model = _network()
+    model[0].requires_grad_(requires_grad=False)
+    with ParameterWatch(model) as watch:
+        scalars = _scalars(_train(model, watch, _sgd(model))[0])
+    assert "parameter_norm/0.weight" in scalars
+    assert "update_ratio/0.weight" not in scalars
+    assert "gradient_norm/0.weight" not in scalars
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [({"every": 0}, "1 or more"), ({"layers": nn.ReLU}, "requires a gradient")]
+)
+def test_wrong_arguments_are_refused(wrong, told):
+    """A period of nothing, and layers without anything to train, are errors."""
+    with pytest.raises(InvalidValueError, match=told):
+        ParameterWatch(_network(), **wrong)
+
+
+def test_records_reach_tensorboard(tmp_path):
+    """What is logged at a watched step is read back at that step."""
+    model = _network()
+    with ParameterWatch(model, every=2) as watch, tblog.SummaryWriter(str(tmp_path)) as writer:
+        for step, records in enumerate(_train(model, watch, _sgd(model), steps=3)):
+            writer.add_records(records, step)
+    assert [step for step, *_ in points(tmp_path)["gradient_norm/all"]] == [0, 2]
