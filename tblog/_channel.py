@@ -26,6 +26,7 @@ from tblog._eventfile import EventFile
 from tblog._events import EventEncoder
 from tblog._queue import RecordQueue
 from tblog._reports import Reports, logger
+from tblog._resume import Resume
 from tblog._scalars import ScalarEncoder
 from tblog.stats import Stats
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Flush)
 
 MAX_OPEN_FILES = 64
-ENTRIES_A_STEP = 2048
+ENTRIES_A_STEP = 2_000  # four chunks of the scalar encoder
 RETRY_SECS = 0.5
 
 
@@ -50,6 +51,7 @@ class Channel:
         suffix: appended to the names of its event files.
         flush_secs: bound on the time to a sync, in seconds.
         options: the writer's options.
+        resume: what to do with earlier files of each run, before this channel's are created.
         clock: monotonic seconds.
     """
 
@@ -59,6 +61,7 @@ class Channel:
         suffix: str,
         flush_secs: float,
         options: WriterOptions,
+        resume: Resume | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.logdir = logdir
@@ -73,18 +76,23 @@ class Channel:
         self._suffix = suffix
         self._flush_secs = flush_secs
         self._clock = clock
+        self._resume = resume
         self._files: dict[str, EventFile] = {}
-        self.start_anew()
+        self._start_anew()
 
-    def start_anew(self) -> None:
-        """Begin with files of its own and nothing queued: at first, and in a forked child."""
+    def start_anew_in_child(self) -> None:
+        """Begin anew in a forked child: the parent has resumed the run, and has the files."""
+        self._resume = None
+        self._start_anew()
+
+    def _start_anew(self) -> None:
         for file in self._files.values():
             file.release()
         self.tags.clear()  # the writer's quick path knows no tag, so its next call looks around
         self.queue.reset()
         self.served = False
         self.mirror: Mirror | None = None
-        self.main_file = EventFile(self.logdir, self._suffix)
+        self.main_file = EventFile(self.logdir, self._suffix, self._resume)
         self._files = {"": self.main_file}
         self._dirty: set[str] = set()
         self._open_runs: dict[str, None] = {}  # the least recently written first
@@ -175,7 +183,7 @@ class Channel:
     def _append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
         file = self._files.get(run)
         if file is None:
-            file = self._files[run] = EventFile(f"{self.logdir}/{run}", self._suffix)
+            file = self._files[run] = EventFile(f"{self.logdir}/{run}", self._suffix, self._resume)
         file.append(frames)
         self.written += records
         self._dirty.add(run)

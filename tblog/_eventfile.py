@@ -17,6 +17,7 @@ import threading
 import time
 
 from tblog import _framing
+from tblog._resume import Resume
 from tblog._sinks import FactorySink, LocalSink, Sink, is_remote, make_directory
 
 _naming = threading.Lock()
@@ -46,10 +47,12 @@ class EventFile:
     Args:
         logdir: the run's directory, or a URL whose prefix tensorboardX has a factory for.
         suffix: appended to the file's name.
+        resume: what to do with earlier files of the directory, before this one is created.
     """
 
-    def __init__(self, logdir: str, suffix: str = "") -> None:
+    def __init__(self, logdir: str, suffix: str = "", resume: Resume | None = None) -> None:
         self.logdir = logdir
+        self._resume = resume
         self._suffix = suffix
         self.path = ""
         self.size = 0
@@ -79,6 +82,9 @@ class EventFile:
         if self.path and self._reopen():
             return
         make_directory(self.logdir)
+        if self._resume is not None:
+            self._resume.prepare(self.logdir)
+            self._resume = None
         while self._sink is None:
             path = _new_path(self.logdir, self._suffix)
             try:

@@ -10,19 +10,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from tblog._framing import frame
 from tblog._reports import logger
+from tblog._sinks import claim, is_remote
 from tblog._walk import EventHead, event_head, walk
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: nothing is known of other writers there
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True)
+class Resume:
+    """How a writer goes on with runs that are on disk.
+
+    Attributes:
+        step: the step to go on from; what lies at it and beyond is cut off. None keeps all.
+    """
+
+    step: int | None = None
+
+    def prepare(self, logdir: str) -> None:
+        """Make a run's earlier files end whole, and before the step."""
+        if is_remote(logdir):
+            return
+        if self.step is not None:
+            cut_from(logdir, self.step)
+        cut_torn_tails(logdir)
 
 
 def event_paths(logdir: str) -> list[str]:
@@ -46,7 +62,9 @@ def last_step(logdir: str) -> int | None:
 
 def cut_from(logdir: str, step: int) -> int:
     """Remove a run's summaries from a step on, and the damage in its files; return how many."""
-    return sum(_rewrite(path, lambda head: not head.has_summary or head.step < step) for path in event_paths(logdir))
+    return sum(
+        _rewrite(path, lambda head: not head.has_summary or head.step < step) for path in event_paths(logdir)
+    )
 
 
 def cut_torn_tails(logdir: str) -> None:
@@ -100,13 +118,8 @@ def _replace(path: str, file: BinaryIO, keeps: Callable[[EventHead], bool]) -> N
 def _unless_in_use(path: str) -> Iterator[BinaryIO | None]:
     """Yield the file, locked against writers, or None while a writer has it."""
     with open(path, "rb") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.warning("tblog leaves %s as it is: a writer has it open", path)
-                yield None
-                return
-            except OSError:  # a file system without locks
-                pass
-        yield file
+        if claim(file.fileno(), alone=True):
+            yield file
+        else:
+            logger.warning("tblog leaves %s as it is: a writer has it open", path)
+            yield None

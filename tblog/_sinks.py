@@ -32,6 +32,24 @@ class Sink(Protocol):
         ...
 
 
+def claim(fd: int, *, alone: bool = False) -> bool:
+    """Lock a file as one of its writers, or `alone`; return False where others hold it.
+
+    Readers take no notice. Where there are no locks (Windows, some network file systems), it is True.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return True
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 class LocalSink:
     """A file of the local file system, opened for appending and never truncated at opening."""
 
@@ -40,6 +58,7 @@ class LocalSink:
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, flags, 0o666)
+        claim(self._fd)
 
     def write(self, data: bytearray) -> int:
         """Write to the operating system, which may take a part only."""

@@ -167,6 +167,6 @@ def start_anew_in_child() -> None:
     global _workers_lock, _exit_is_arranged  # noqa: PLW0603 - the parent's state is void here
     _workers_lock = threading.RLock()
     for channel in open_channels():
-        channel.start_anew()
+        channel.start_anew_in_child()
     _workers.clear()
     _exit_is_arranged = False

@@ -13,6 +13,7 @@ from tblog._arguments import check_run, to_step, to_wall_time
 from tblog._channel import Channel
 from tblog._entries import RecordEntry
 from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
+from tblog._resume import Resume
 from tblog.errors import InvalidTypeError
 from tblog.options import WriterOptions
 from tblog.records import EventRecord, GraphRecord, SummaryRecord
@@ -52,7 +53,7 @@ class FileWriter:
         *,
         logdir: str | os.PathLike[str] | None = None,
         options: WriterOptions | None = None,
-        purge_step: int | None = None,
+        resume: Resume | None = None,
     ) -> None:
         directory = log_dir if log_dir is not None else logdir
         if directory is None:
@@ -62,7 +63,7 @@ class FileWriter:
         self._flush_secs = float(flush_secs)
         self._suffix = filename_suffix or ""
         self._options = options or WriterOptions.DEFAULT
-        self._purge_step = purge_step
+        self._resume = resume
         self._past = Stats()
         self._opening = threading.RLock()
         self._channel: Channel | None = None
@@ -76,27 +77,29 @@ class FileWriter:
             return channel
         with self._opening:
             if self._channel is None:
-                self._channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options)
+                self._channel = Channel(
+                    self._logdir, self._suffix, self._flush_secs, self._options, self._resume
+                )
                 weakref.finalize(self, Channel.start_closing, self._channel).atexit = False
             if not self._channel.served:
                 _worker.serve(self._channel)
-                self._purge()
+                self._mark_start()
                 self._channel.mirror = self._find_mirror(self._channel)
             return self._channel
 
     def _find_mirror(self, channel: Channel) -> _mirrors.Mirror | None:
         return _mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
 
-    def _purge(self) -> None:
-        """Tell loaders to drop the run's points from the purge step on.
+    def _mark_start(self) -> None:
+        """Tell a loader that has read the earlier files to forget their points from the step on.
 
         TensorBoard's Python loader does so at a START that is not the run's first: hence two.
         """
-        step, self._purge_step = self._purge_step, None
-        if step is None or self._channel is None:
+        resume, self._resume = self._resume, None
+        if resume is None or resume.step is None or self._channel is None:
             return
         for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
-            event = event_bytes(time.time(), to_step(step), field, payload)
+            event = event_bytes(time.time(), resume.step, field, payload)
             self._channel.queue.put(RecordEntry(EventRecord(event=event), 0, 0.0, "", len(event)))
 
     @property

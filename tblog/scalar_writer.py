@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tblog import _arrays, summaries
 from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
 from tblog._entries import RunScalar, ScalarDict
+from tblog._resume import Resume, last_step
 from tblog.errors import InvalidTypeError
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
@@ -55,6 +56,7 @@ class ScalarWriter:
         comet_config: Mapping[str, Any] | None = None,
         *,
         options: WriterOptions | None = None,
+        resume: bool | int = False,
         **kwargs: Any,
     ) -> None:
         if kwargs:
@@ -73,9 +75,18 @@ class ScalarWriter:
         self._write_to_disk = write_to_disk
         self._comet_config = comet_config
         self._metadata: tuple[Any, Any] | None = None
-        self._purge_from = self.purge_step
+        self._resume = self._resuming(resume)
         self._start_unopened()
         self._get_file_writer()
+
+    def _resuming(self, resume: bool | int) -> Resume | None:
+        """Settle the step to go on from; `purge_step` is a way to say it."""
+        step = self.purge_step if resume is True or resume is False else to_step(resume)
+        self.next_step = step if step is not None else 0
+        if resume is True and step is None:
+            last = last_step(self.log_dir)
+            self.next_step = 0 if last is None else last + 1
+        return None if resume is False and step is None else Resume(step)
 
     def _start_unopened(self) -> None:
         self.file_writer: Any = None
@@ -96,7 +107,7 @@ class ScalarWriter:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the configuration; the event file is opened by the first call that needs it."""
         self.__dict__.update(state)
-        self._purge_from = None  # the original has purged
+        self._resume = None  # the original has done so
         self._start_unopened()
 
     def _get_file_writer(self) -> Any:
@@ -109,9 +120,9 @@ class ScalarWriter:
                     self.flush_secs,
                     self.filename_suffix,
                     options=self.options,
-                    purge_step=self._purge_from,
+                    resume=self._resume,
                 )
-                self._purge_from = None
+                self._resume = None
             else:
                 self.file_writer = DiscardingFileWriter(self.log_dir)
             self.all_writers = {self.log_dir: self.file_writer}

@@ -1,0 +1,182 @@
+"""Going on with a run: both of TensorBoard's loaders show one clean curve, and nothing kept is damaged."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tblog import SummaryWriter
+from tblog._framing import first_event, frame
+from tblog._resume import cut_from, event_paths, last_step
+from tblog._walk import event_head, walk
+from tests.reading import event_files, points, rust_points
+from tests.test_contract import run_python
+
+
+def log_curve(logdir, steps, value, **options):
+    """Log one curve, and one of a run below, and close the writer."""
+    with SummaryWriter(logdir, **options) as writer:
+        for step in steps:
+            writer.add_scalar("loss", value, step)
+            writer.add_scalars("pair", {"a": value}, step)
+        return writer.next_step
+
+
+@pytest.mark.parametrize("how", [{"resume": 60}, {"purge_step": 60}], ids=["resume", "purge_step"])
+def test_a_run_resumed_at_a_step_shows_one_curve_in_both_loaders(tmp_path, how):
+    """The points from the step on are those of the second part, in this run and in the one below."""
+    log_curve(tmp_path, range(100), 1.0)
+    assert log_curve(tmp_path, range(60, 80), 2.0, **how) == 60
+    curve = [(step, 1.0) for step in range(60)] + [(step, 2.0) for step in range(60, 80)]
+    assert points(tmp_path) == {"loss": curve}
+    expected = {".": {"loss": curve}, "pair_a": {"pair": curve}}
+    assert rust_points(tmp_path, expected) == expected
+
+
+def test_a_tag_that_is_not_logged_again_ends_at_the_step(tmp_path):
+    """The Rust loader would show its old points for ever if the old file kept them."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(10):
+            writer.add_scalar("only before", 1.0, step)
+    with SummaryWriter(tmp_path, purge_step=4) as writer:
+        writer.add_scalar("after", 1.0, 4)
+    expected = {".": {"only before": [(step, 1.0) for step in range(4)], "after": [(4, 1.0)]}}
+    assert rust_points(tmp_path, expected) == expected
+
+
+def test_resuming_without_a_step_keeps_everything_and_tells_the_next_step(tmp_path):
+    """`next_step` follows the largest step on disk."""
+    log_curve(tmp_path, range(10), 1.0)
+    assert log_curve(tmp_path, range(10, 12), 2.0, resume=True) == 10
+    assert points(tmp_path)["loss"] == [(step, 1.0 if step < 10 else 2.0) for step in range(12)]
+    assert log_curve(tmp_path / "new", range(2), 1.0, resume=True) == 0
+
+
+def test_a_torn_tail_is_cut_back_and_nothing_else(tmp_path):
+    """What a killed process left of its last record goes, every whole record stays."""
+    log_curve(tmp_path, range(10), 1.0)
+    (path,) = event_files(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + frame(b"x" * 50)[:30])
+    log_curve(tmp_path, range(10, 12), 2.0, resume=True)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_a_living_writer_has_open_is_left_alone(tmp_path, caplog):
+    """Resuming beside a writer that is still at work does not touch its file."""
+    with SummaryWriter(tmp_path) as living:
+        for step in range(10):
+            living.add_scalar("loss", 1.0, step)
+        living.flush()
+        path = living.file_writer.event_writer._file_name
+        before = Path(path).read_bytes()
+        SummaryWriter(tmp_path, resume=5).close()
+        assert Path(path).read_bytes() == before
+        assert "a writer has it open" in caplog.text
+        living.add_scalar("loss", 1.0, 10)
+    assert len(points(tmp_path)["loss"]) == 11
+
+
+def test_a_writer_purges_once_and_not_again_after_close_or_in_a_copy(tmp_path):
+    """What is logged after the purge stays when the writer opens its next file."""
+    import pickle
+
+    writer = SummaryWriter(tmp_path, purge_step=0)
+    writer.add_scalar("loss", 1.0, 0)
+    writer.close()
+    writer.add_scalar("loss", 2.0, 1)
+    writer.close()
+    with pickle.loads(pickle.dumps(writer)) as copy:
+        copy.add_scalar("loss", 3.0, 2)
+    assert points(tmp_path)["loss"] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+
+
+def test_a_kill_in_the_middle_of_a_cut_leaves_the_old_file_whole(tmp_path):
+    """The new file takes the old one's place only when it is complete, under no name that loaders read."""
+    log_curve(tmp_path, range(50), 1.0)
+    (path,) = event_files(tmp_path)
+    before = path.read_bytes()
+    code = """
+        import os, signal, sys
+        from tblog import SummaryWriter
+        os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)
+        SummaryWriter(sys.argv[1], resume=10)
+    """
+    assert run_python(code, tmp_path).returncode == -signal.SIGKILL
+    assert event_files(tmp_path) == [path]
+    assert path.read_bytes() == before
+    log_curve(tmp_path, [], 1.0, resume=10)
+    assert points(tmp_path)["loss"] == [(step, 1.0) for step in range(10)]
+
+
+def event_file(path, steps):
+    """Write an event file by hand, and return the ends of its records."""
+    frames = [first_event(1.0)]
+    frames += [frame(b"\x10" + bytes([step]) + b"\x2a\x00") for step in steps]
+    path.write_bytes(b"".join(frames))
+    ends = [0]
+    for one in frames:
+        ends.append(ends[-1] + len(one))
+    return ends[1:]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.lists(st.integers(1, 127), max_size=8),
+    damage=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 400),
+    tail=st.binary(max_size=60),
+)
+def test_whatever_is_in_a_file_a_walk_ends_and_covers_it(tmp_path_factory, steps, damage, cut, tail):
+    """Pieces follow each other without gaps; each record is whole; cutting leaves a clean file."""
+    logdir = tmp_path_factory.mktemp("walk")
+    path = logdir / "events.out.tfevents.1"
+    event_file(path, steps)
+    data = bytearray(path.read_bytes())
+    for position, byte in damage:
+        if position < len(data):
+            data[position] = byte
+    data = bytes(data[: max(1, len(data) - cut)] + tail)
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        pieces = list(walk(file))
+    assert [piece.start for piece in pieces] == [0, *[piece.end for piece in pieces[:-1]]][: len(pieces)]
+    assert pieces[-1].end == len(data)
+    readable = [piece.data for piece in pieces if piece.data is not None]
+    assert b"".join(data[piece.start + 12 : piece.end - 4] for piece in pieces if piece.data) == b"".join(
+        readable
+    )
+    last_step(str(logdir))
+    cut_from(str(logdir), 64)
+    with open(path, "rb") as file:
+        kept = [piece.data for piece in walk(file)]
+    assert kept == [one for one in readable if not event_head(one).has_summary or event_head(one).step < 64]
+
+
+@given(st.binary(max_size=200))
+def test_reading_the_head_of_arbitrary_bytes_ends_without_an_error(data):
+    """A record whose checksum is right may still hold anything."""
+    event_head(data)
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(st.integers(1, 127), min_size=1, max_size=8),
+    position=st.integers(0, 10_000),
+    byte=st.integers(1, 255),
+)
+def test_one_damaged_byte_costs_one_record_at_most(tmp_path_factory, steps, position, byte):
+    """The walk finds its way back to the next whole record."""
+    path = tmp_path_factory.mktemp("damage") / "events.out.tfevents.1"
+    event_file(path, steps)
+    data = bytearray(path.read_bytes())
+    data[position % len(data)] ^= byte
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        whole = [piece for piece in walk(file) if piece.data is not None]
+    assert len(whole) == len(steps)
+    assert event_paths(str(path.parent)) == [str(path)]
