@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _check, _data
+from benchmarks import _check, _clock, _data
 from benchmarks._question import Sample, Trial
 from benchmarks.peers import peer
 
@@ -95,13 +95,14 @@ def measure(trial: Trial, logdir: Path, way: Callable[[Any], LogStep]) -> Sample
     rows = table(steps + _WARM_UP)
     writer = peer(trial.writer).open(str(logdir))
     log = None if writer is None else way(writer)
-    durations, clock = [], time.perf_counter_ns
+    durations, clock = [0] * len(rows), time.perf_counter_ns
+    _clock.settle()
     for step, values in enumerate(rows):
         start = clock()
         operate(operations)
         if log is not None:
             log(values, step)
-        durations.append(clock() - start)
+        durations[step] = clock() - start
     if writer is not None:
         writer.close()
     timed = np.array(durations[_WARM_UP:]) / 1e9

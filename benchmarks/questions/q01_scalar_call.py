@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _check, _data, _picture
+from benchmarks import _check, _clock, _data, _picture
 from benchmarks._question import Plan, Question, Results, Row, Sample, Trial
 from benchmarks.peers import peer, peers_of
 
@@ -45,6 +45,7 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
 
 def _mean(writer: Any, values: list[float]) -> float:
     add = writer.add_scalar
+    _clock.settle()
     start = time.perf_counter()
     for step, value in enumerate(values):
         add(_data.TAG, value, step)
@@ -55,6 +56,7 @@ def _mean(writer: Any, values: list[float]) -> float:
 
 def _durations(writer: Any, values: list[float]) -> list[int]:
     add, clock, durations = writer.add_scalar, time.perf_counter_ns, [0] * len(values)
+    _clock.settle()
     for step, value in enumerate(values):
         start = clock()
         add(_data.TAG, value, step)

@@ -30,6 +30,7 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
     values = _data.floats(trial.sizes["events"])
     writer = peer(trial.writer).open(str(logdir))
     add = writer.add_scalar
+    _clock.settle()
     started, start = _clock.cpu_secs(), time.perf_counter()
     for step, value in enumerate(values):
         add(_data.TAG, value, step)

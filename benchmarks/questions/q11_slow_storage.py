@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _check, _data, _picture, _slow_storage
+from benchmarks import _check, _clock, _data, _picture, _slow_storage
 from benchmarks._question import Plan, Question, Results, Row, Sample, Trial
 from benchmarks.peers import peer, peers_of
 
@@ -50,11 +50,12 @@ def _open(trial: Trial, logdir: Path) -> Any:
 def _measure(trial: Trial, logdir: Path) -> Sample:
     values = _data.floats(trial.sizes["events"])
     writer = _open(trial, logdir)
-    add, clock, durations = writer.add_scalar, time.perf_counter, []
+    add, clock, durations = writer.add_scalar, time.perf_counter, [0.0] * len(values)
+    _clock.settle()
     for step, value in enumerate(values):
         start = clock()
         add(_data.TAG, value, step)
-        durations.append(clock() - start)
+        durations[step] = clock() - start
     start = clock()
     writer.close()
     return {"mean": sum(durations) / len(durations), "longest": max(durations), "close": clock() - start}
