@@ -77,11 +77,11 @@ def _with_boxes(pixels: NDArray[np.uint8], record: ImageRecord, context: EncodeC
     from PIL import Image
 
     boxes = to_numpy(record.boxes)
-    labels: Sequence[str | None] = [None] * len(boxes)
+    labels = [""] * len(boxes)
     if record.labels is not None:
         given = [record.labels] if isinstance(record.labels, str) else record.labels
         if len(given) == len(boxes):
-            labels = [str(label) for label in given]
+            labels = ["" if label is None else str(label) for label in given]
         else:
             context.report(record.tag, f"image: labels for {len(boxes)} boxes were left out", len(given))
     image = Image.fromarray(pixels)
@@ -90,7 +90,7 @@ def _with_boxes(pixels: NDArray[np.uint8], record: ImageRecord, context: EncodeC
     return np.asarray(image)
 
 
-def _draw_box(image: Image.Image, box: Sequence[float], label: str | None) -> None:
+def _draw_box(image: Image.Image, box: Sequence[float], label: str) -> None:
     """Draw a red frame, and the label in black on red in its lower left corner."""
     from PIL import ImageDraw, ImageFont
 

@@ -1,0 +1,64 @@
+"""Records encoded by tblog, and originals' summaries, both parsed by TensorBoard's own messages."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+from PIL import Image, ImageSequence
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from tblog import summaries
+
+
+class Reports(list):
+    """Collects what an encoder reports."""
+
+    def __call__(self, tag, what, count):
+        self.append((tag, what, count))
+
+
+def parsed(summary):
+    """Return the same summary as TensorBoard's message."""
+    return Summary.FromString(summary.SerializeToString())
+
+
+def encoded(record, reports=None, png_compress_level=1):
+    """Return the summaries of a record; what is reported is kept in `reports`, and wrong without it."""
+    told = Reports() if reports is None else reports
+    context = summaries.EncodeContext(png_compress_level, told)
+    made = [parsed(summary) for summary in summaries.encode(record, context)]
+    assert reports is not None or not told
+    return made
+
+
+def one(record, reports=None):
+    """Return the only value of the only summary of a record."""
+    (summary,) = encoded(record, reports)
+    (value,) = summary.value
+    return value
+
+
+def pixels(value):
+    """Return the pixels of an image value."""
+    picture = Image.open(io.BytesIO(value.image.encoded_image_string))
+    picture.load()
+    return np.asarray(picture)
+
+
+def frames(value):
+    """Return the frames of an animated image value in RGB, shape (T, H, W, 3), and their durations in ms."""
+    picture = Image.open(io.BytesIO(value.image.encoded_image_string))
+    shown = [
+        (np.asarray(frame.convert("RGB")), frame.info["duration"])
+        for frame in ImageSequence.Iterator(picture)
+    ]
+    return np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
+
+
+def samples(value):
+    """Return the samples of a sound value, shape (L, C), and the sample rate."""
+    with wave.open(io.BytesIO(value.audio.encoded_audio_string)) as sound:
+        words = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+        return words.reshape(-1, sound.getnchannels()), sound.getframerate()
