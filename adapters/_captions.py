@@ -16,8 +16,38 @@ from numpy.typing import NDArray
 from tblog.adapters._colormaps import colormap_table
 
 BACKGROUND: Final = (44, 46, 52)  # dark enough for bwr's white zero, light enough for viridis's dark end
+CARD_WIDTH: Final = 350  # pixels to which TensorBoard's Images page scales a picture, by nearest neighbour
 _INK: Final = (236, 236, 236)
 _MARGIN: Final = 4
+
+
+def captioned(
+    picture: NDArray[np.uint8],
+    text: str,
+    colormap: str | None = None,
+    limits: tuple[float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """Put a text above a picture, (height, width, 3) uint8, in letters that can be read on a card.
+
+    A picture that TensorBoard makes smaller gets letters of larger pixels, so that no stroke is lost.
+
+    Args:
+        picture: narrow ones are filled up to the width of a card.
+        text: long ones are broken into lines; an empty one leaves the picture alone.
+        colormap: see `caption_strips`.
+        limits: see `caption_strips`.
+    """
+    if not text:
+        return picture
+    width = max(picture.shape[1], CARD_WIDTH)
+    factor = -(-width // CARD_WIDTH)
+    strip = caption_strips([text], -(-width // factor), colormap, limits)[0]
+    return stacked(strip.repeat(factor, axis=0).repeat(factor, axis=1)[:, :width], picture)
+
+
+def counted(shown: int, total: int, noun: str) -> str:
+    """Return "16 channels", or "8 of 16 channels" where not all are shown."""
+    return f"{shown} {noun}{'s' * (shown != 1)}" if shown == total else f"{shown} of {total} {noun}s"
 
 
 def caption_strips(
@@ -35,7 +65,7 @@ def caption_strips(
         limits: what the first and the last colour stand for.
     """
     width = max(width, 160)
-    size = min(max(width // 36, 12), 22)
+    size = min(max(width // 27, 12), 40)
     line_height = round(size * 1.35)
     letters = int((width - 2 * _MARGIN) / _font(size).getlength("abcdefghij 0123456789") * 21)
     broken = [textwrap.wrap(text, letters) for text in texts]

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tblog._arrays import to_numpy
-from tblog.adapters._captions import BACKGROUND, caption_strips, stacked
+from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, captioned
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.errors import InvalidValueError
 from tblog.records import Array
 
 Scale: TypeAlias = Literal["map", "layer"]
 GAP: Final = 2  # pixels between cells
+_MOST_HEIGHT: Final = 600  # pixels to which a grid is enlarged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,9 +40,6 @@ class MapGrid:
             can be compared.
         symmetric: scale from -m to m, where m is the greatest magnitude, so that 0 has the middle
             colour; else from the least to the greatest value.
-        columns: maps in a row; None makes the grid about square.
-        min_side: pixels; the cells are enlarged by a whole factor until the grid's longer side is
-            about as long.
     """
 
     maps: Array
@@ -49,8 +47,6 @@ class MapGrid:
     colormap: str = "viridis"
     scale: Scale = "map"
     symmetric: bool = False
-    columns: int | None = None
-    min_side: int = 512
 
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
@@ -65,9 +61,9 @@ class MapGrid:
         """Return the picture, (height, width, 3) uint8."""
         maps = to_numpy(self.maps)
         values, low, high = scaled(maps, scale=self.scale, symmetric=self.symmetric)
-        grid = grid_of(colorize(values, self.colormap), columns=self.columns, min_side=self.min_side)
+        grid = grid_of(colorize(values, self.colormap))
         limits = None if self.scale == "map" and len(maps) > 1 else (low, high)
-        return _captioned(grid, self.caption, self.colormap, limits)
+        return captioned(grid, self.caption, self.colormap, limits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,13 +74,11 @@ class ColorGrid:
         maps: (n, 3, H, W) numbers, scaled from -m to m, where m is the greatest magnitude.
         caption: what is written above the grid.
         scale: whether m is of each "map" or of the whole "layer".
-        min_side: pixels; smaller grids are enlarged by a whole factor to about this.
     """
 
     maps: Array
     caption: str = ""
     scale: Scale = "map"
-    min_side: int = 512
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
@@ -96,12 +90,13 @@ class ColorGrid:
 
     def numpy(self) -> NDArray[np.uint8]:
         """Return the picture, (height, width, 3) uint8."""
-        values, _, _ = scaled(to_numpy(self.maps), scale=self.scale, symmetric=True)
+        values, _, greatest = scaled(to_numpy(self.maps), scale=self.scale, symmetric=True)
         finite = np.isfinite(values)
         pixels = np.rint(255 * np.where(finite, values, 0.0)).astype(np.uint8)
         pixels = np.moveaxis(pixels, 1, -1)
         pixels[~finite.all(axis=1)] = NON_FINITE
-        return _captioned(grid_of(pixels, min_side=self.min_side), self.caption, None, None)
+        limits = f" · from -{greatest:.3g} to {greatest:.3g}" if self.scale == "layer" else ""
+        return captioned(grid_of(pixels), self.caption and self.caption + limits)
 
 
 def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArray[Any], float, float]:
@@ -140,29 +135,31 @@ def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def grid_of(
-    cells: NDArray[np.uint8], *, columns: int | None = None, min_side: int = 512, gap: int = GAP
-) -> NDArray[np.uint8]:
-    """Return one picture of cells in rows, enlarged by a whole factor so that small cells can be seen.
+def grid_of(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay cells out in an about square grid, enlarged by a whole factor to the width of a card at most.
 
     Args:
-        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side.
-        columns: cells in a row; None makes the grid about square.
-        min_side: pixels of the longer side; what is smaller is enlarged to about this.
-        gap: pixels between cells and around them.
+        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side, which thin
+            lines part.
     """
     cells = _stretched(cells)
+    if cells.ndim == 4:
+        return _laid_out(cells, GAP, 0)
+    if cells.shape[1] == 1:
+        return _laid_out(cells[:, 0], GAP, 0)
+    return _laid_out(cells, 2 * GAP, 1)
+
+
+def _laid_out(cells: NDArray[np.uint8], gap: int, line: int) -> NDArray[np.uint8]:
     panels = cells.shape[1] if cells.ndim == 5 else 1
-    height, width = cells.shape[-3:-1]
-    number, width = len(cells), width * panels
-    columns = columns or square_columns(number, height, width)
-    rows = -(-number // columns)
-    factor = max(1, round(min_side / max(rows * height, columns * width)))
-    if panels == 1:
-        cells = cells.reshape(number, height, width, 3)
-        return tiled(enlarged(cells, factor), columns=columns, gap=gap)
-    joined = [tiled(enlarged(cell, factor), columns=panels, gap=1) for cell in cells]
-    return tiled(joined, columns=columns, gap=2 * gap)
+    number, height, width = len(cells), cells.shape[-3], cells.shape[-2] * panels
+    columns = square_columns(number, height, width)
+    room = CARD_WIDTH - (columns + 1) * gap - columns * (panels + 1) * line
+    factor = max(1, min(room // (columns * width), _MOST_HEIGHT // (-(-number // columns) * height)))
+    if cells.ndim == 5:
+        joined = [tiled(enlarged(cell, factor), columns=panels, gap=line) for cell in cells]
+        return tiled(joined, columns=columns, gap=gap)
+    return tiled(enlarged(cells, factor), columns=columns, gap=gap)
 
 
 def _stretched(cells: NDArray[np.uint8], most: int = 8) -> NDArray[np.uint8]:
@@ -206,12 +203,6 @@ def tiled(
         rows * (height + gap), columns * (width + gap), 3
     )
     return picture
-
-
-def _captioned(
-    grid: NDArray[np.uint8], caption: str, colormap: str | None, limits: tuple[float, float] | None
-) -> NDArray[np.uint8]:
-    return stacked(caption_strips([caption], grid.shape[1], colormap, limits)[0], grid) if caption else grid
 
 
 def check_scale(scale: str) -> None:

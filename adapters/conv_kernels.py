@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tblog._arrays import scalar, snapshot
+from tblog.adapters._captions import counted
 from tblog.adapters._grids import ColorGrid, MapGrid, Scale
 from tblog.adapters._layers import Layers, display_name, find_layers
 from tblog.adapters._model_state import model_state_kept, require_initialized
@@ -102,12 +103,12 @@ def _grid(
 ) -> Deferred:
     number, inputs, *size = weight.shape
     shown = weight[:filters]
-    words = f"{len(shown)} of {number} filters"
+    words = counted(len(shown), number, "filter")
     if channels is None and inputs == 3 and len(size) == 2 and max(size) > 1:
         kernels = snapshot(shown, caption)
         return ColorGrid(maps=kernels, caption=f"{caption} · {words}, input channels as colours", scale=scale)
     shown = _chosen(shown, channels, caption)
-    words += f", {shown.shape[1]} of {inputs} input channels"
+    words += f", {counted(shown.shape[1], inputs, 'input channel')}"
     if max(size) == 1:
         shown = shown.reshape(1, *shown.shape[:2])
         words += " · filters down, channels across"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tblog._arrays import snapshot
 from tblog.adapters._attention import attention_type, attention_weights
+from tblog.adapters._captions import counted
 from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import MapGrid, Scale, check_scale
 from tblog.adapters._hooks import Hooks
@@ -193,7 +194,9 @@ def _maps_of(
     if tensor.dim() == 2:
         rows = tensor if batch_dim == 0 else tensor.transpose(0, batch_dim)
         chosen = _chosen(rows, name, channels, "sample")
-        return chosen.unsqueeze(0), f"samples down, features across · {shape}"
+        return chosen.unsqueeze(
+            0
+        ), f"{counted(len(chosen), len(rows), 'sample')} down, features across · {shape}"
     size = tensor.shape[batch_dim]
     if not -size <= sample < size:
         raise InvalidValueError(
@@ -205,9 +208,9 @@ def _maps_of(
         chosen = _chosen(one.t(), name, channels, axis)
         return chosen.unsqueeze(
             0
-        ), f"{len(chosen)} of {one.shape[1]} channels down, positions across · {shape}"
+        ), f"{counted(len(chosen), one.shape[1], axis)} down, positions across · {shape}"
     chosen = _chosen(one, name, channels, axis)
-    return chosen, f"{len(chosen)} of {len(one)} {axis}s · {shape}"
+    return chosen, f"{counted(len(chosen), len(one), axis)} · {shape}"
 
 
 def _chosen(maps: Tensor, name: str, channels: int | Sequence[int], axis: str) -> Tensor:

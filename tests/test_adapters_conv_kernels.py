@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations
 from tblog.adapters.conv_kernels import conv_kernels
 from tblog.errors import InvalidValueError
 from tblog.records import HistogramRecord, ImageRecord, ScalarRecord
+from tests.cells import cells_of
 from tests.untouched import untouched
 
 
@@ -28,16 +29,6 @@ def grids(records):
     return {record.tag: record.image for record in records if isinstance(record, ImageRecord)}
 
 
-def cell(picture, cells, columns, index, height, width):
-    """Cut one cell out of a captioned grid of square layout, at one pixel for each number."""
-    rows = -(-cells // columns)
-    gap = 2
-    factor = (picture.shape[1] - gap * (columns + 1)) // (columns * width)
-    top = picture.shape[0] - rows * (height * factor + gap) + index // columns * (height * factor + gap)
-    left = gap + index % columns * (width * factor + gap)
-    return picture[top : top + height * factor : factor, left : left + width * factor : factor]
-
-
 class TestPictures:
     """Compared with matplotlib."""
 
@@ -46,28 +37,23 @@ class TestPictures:
         (grid,) = grids(conv_kernels(model, "2", channels=1, statistics=False)).values()
         weight = model[2].weight.detach().numpy()[:, 0]
         norm = Normalize(-np.abs(weight).max(), np.abs(weight).max())
-        picture = grid.numpy()
-        for index in range(4):
-            wanted = ScalarMappable(norm, "bwr").to_rgba(weight[index], bytes=True)[..., :3]
-            assert np.abs(cell(picture, 4, 2, index, 3, 3).astype(int) - wanted).max() <= 1
-        assert grid.caption == "2 · Conv2d · 4x6x3x3 · 4 of 4 filters, 1 of 6 input channels"
+        wanted = ScalarMappable(norm, "bwr").to_rgba(weight.reshape(12, 3), bytes=True)[..., :3]
+        assert np.abs(cells_of(grid, 4, 3, 3) - wanted.reshape(4, 3, 3, 3)).max() <= 1
+        assert grid.caption == "2 · Conv2d · 4x6x3x3 · 4 filters, 1 of 6 input channels"
 
     def test_first_layers_are_drawn_in_colors(self, model):
         """Three input channels are red, green and blue, 0 is grey, as imshow draws 0.5 + w / 2m."""
         (grid,) = grids(conv_kernels(model, "0", statistics=False)).values()
         weight = model[0].weight.detach().numpy()
         wanted = 0.5 + weight / (2 * np.abs(weight).max())
-        for index in range(6):
-            pixels = cell(grid.numpy(), 6, 3, index, 5, 5).astype(int)
-            assert np.abs(pixels - 255 * wanted[index].transpose(1, 2, 0)).max() <= 1
+        assert np.abs(cells_of(grid, 6, 5, 5) - 255 * wanted.transpose(0, 2, 3, 1)).max() <= 1
 
     def test_each_filter_can_have_its_own_scale(self, model):
         """With scale="map" every filter reaches an end of the colour map."""
         (grid,) = grids(conv_kernels(model, "2", channels=1, scale="map", statistics=False)).values()
         weight = model[2].weight.detach().numpy()[:, 0]
-        for index in range(4):
-            pixels = cell(grid.numpy(), 4, 2, index, 3, 3)
-            greatest = np.unravel_index(np.abs(weight[index]).argmax(), (3, 3))
+        for kernel, pixels in zip(weight, cells_of(grid, 4, 3, 3), strict=True):
+            greatest = np.unravel_index(np.abs(kernel).argmax(), (3, 3))
             assert tuple(pixels[greatest]) in {(255, 0, 0), (0, 0, 255)}
 
 

@@ -18,13 +18,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import nn
 
-from tblog.adapters._captions import BACKGROUND, caption_strips
+from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, caption_strips, captioned
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, grid_of, scaled, tiled
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import find_layer, find_layers, require_ran
 from tblog.adapters._model_state import model_state_kept
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
+from tests.cells import cells_of
 from tests.untouched import untouched
 
 
@@ -357,38 +358,51 @@ class TestGrids:
         assert (grid[rest] == BACKGROUND).all()
 
     def test_small_maps_are_enlarged_by_a_whole_factor(self):
-        """64 maps of 8x8 fill about 512 pixels; large maps keep their size; flat ones are widened."""
-        assert grid_of(np.zeros((64, 8, 8, 3), np.uint8)).shape == (64 * 8 + 9 * 2, 64 * 8 + 9 * 2, 3)
+        """64 maps of 8x8 nearly fill the card; large maps keep their size; flat ones are widened."""
+        assert grid_of(np.zeros((64, 8, 8, 3), np.uint8)).shape == (5 * 64 + 9 * 2, 5 * 64 + 9 * 2, 3)
         assert grid_of(np.zeros((1, 700, 600, 3), np.uint8)).shape == (704, 604, 3)
-        height, width, _ = grid_of(np.zeros((1, 1, 1000, 3), np.uint8)).shape
-        assert (height, width) == (129, 1004)
+        assert grid_of(np.zeros((1, 1, 1000, 3), np.uint8)).shape == (129, 1004, 3)
+        assert grid_of(np.zeros((1, 1000, 1, 3), np.uint8)).shape == (1004, 129, 3)
 
     def test_panels_stand_side_by_side_in_their_cell(self):
-        """Cells of two panels have a thin line between the panels and a wider gap around the cell."""
-        cells = np.stack([np.full((2, 3, 3, 3), shade, np.uint8) for shade in (50, 100, 150)])
+        """Cells of two panels have thin lines around the panels and a wider gap around the cell."""
+        cells = np.stack([np.full((2, 3, 3, 3), shade, np.uint8) for shade in (50, 100)])
         cells[:, 1] += 25
-        grid = grid_of(cells, columns=1, min_side=1, gap=2)
-        row = grid[6]
-        assert [int(shade) for shade in dict.fromkeys(row[:, 0])] == [BACKGROUND[0], 50, 75]
-        assert len(row) == 2 * 4 + 2 * 3 + 3 * 1
+        row = grid_of(cells)[100, :, 0]
+        runs = np.split(row, np.flatnonzero(np.diff(row)) + 1)
+        side = len(runs[1])
+        assert side % 3 == 0
+        gap = BACKGROUND[0]
+        assert [(int(run[0]), len(run)) for run in runs] == [
+            (gap, 5), (50, side), (gap, 1), (75, side), (gap, 5)
+        ]  # fmt: skip
 
     def test_a_map_grid_is_what_matplotlib_draws(self):
-        """Without a caption, the cells hold matplotlib's colours of the same numbers."""
+        """The cells hold matplotlib's colours of the same numbers."""
         maps = np.random.default_rng(0).normal(size=(4, 5, 5)).astype(np.float32)
-        grid = MapGrid(maps=maps, colormap="bwr", scale="layer", symmetric=True, min_side=1)
+        grid = MapGrid(maps=maps, colormap="bwr", scale="layer", symmetric=True)
         assert grid.nbytes == maps.nbytes
-        greatest = np.abs(maps).max()
-        wanted = ScalarMappable(Normalize(-greatest, greatest), "bwr").to_rgba(maps[3], bytes=True)[..., :3]
-        assert np.abs(grid.numpy()[9:14, 9:14].astype(int) - wanted).max() <= 1
+        norm = Normalize(-np.abs(maps).max(), np.abs(maps).max())
+        wanted = ScalarMappable(norm, "bwr").to_rgba(maps.reshape(20, 5), bytes=True)[..., :3]
+        assert np.abs(cells_of(grid, 4, 5, 5) - wanted.reshape(4, 5, 5, 3)).max() <= 1
 
-    def test_the_caption_stands_above_and_leaves_the_grid_alone(self):
+    @pytest.mark.parametrize("side", [5, 50, 200, 500])
+    def test_the_caption_stands_above_and_leaves_the_grid_alone(self, side):
         """A caption adds rows at the top, with ink in them, and changes nothing below."""
-        maps = np.random.default_rng(0).normal(size=(4, 50, 50)).astype(np.float32)
-        plain = MapGrid(maps=maps, min_side=1).numpy()
-        captioned = MapGrid(maps=maps, min_side=1, caption="layer1 · Conv2d").numpy()
-        strip = captioned[: -len(plain)]
-        assert (captioned[-len(plain) :, : plain.shape[1]] == plain).all()
+        maps = np.random.default_rng(0).normal(size=(4, side, side)).astype(np.float32)
+        plain = MapGrid(maps=maps).numpy()
+        picture = MapGrid(maps=maps, caption="layer1 · Conv2d").numpy()
+        strip = picture[: -len(plain)]
+        assert (picture[-len(plain) :, : plain.shape[1]] == plain).all()
         assert (strip != BACKGROUND).any()
+        assert picture.shape[1] == max(CARD_WIDTH, plain.shape[1])
+
+    def test_letters_have_the_same_height_on_the_card_whatever_the_picture(self):
+        """A picture of three times a card's width has letters of three by three pixels."""
+        small, large = (
+            captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (CARD_WIDTH, 3 * CARD_WIDTH)
+        )
+        assert (large[:-9:3, ::3] == small[:-9]).all()
 
     def test_a_common_scale_is_shown_with_its_limits(self):
         """The bar of colours appears where all maps have one scale, from its first to its last colour."""
@@ -413,10 +427,10 @@ class TestGrids:
         maps = np.zeros((2, 3, 2, 2), np.float32)
         maps[0, 0, 0, 0], maps[0, 1, 0, 0] = 1, -1
         maps[1, 2, 1, 1] = np.nan
-        picture = ColorGrid(maps=maps, min_side=1).numpy()
-        assert picture[2, 2].tolist() == [255, 0, 128]
-        assert picture[2, 3].tolist() == [128, 128, 128]
-        assert tuple(picture[3, 7]) == NON_FINITE
+        cells = cells_of(ColorGrid(maps=maps), 2, 2, 2)
+        assert cells[0, 0, 0].tolist() == [255, 0, 128]
+        assert cells[0, 0, 1].tolist() == [128, 128, 128]
+        assert tuple(cells[1, 1, 1]) == NON_FINITE
 
     def test_wrong_arguments_are_refused_when_a_grid_is_made(self):
         """The error is raised in the call, not on the worker."""
