@@ -1,0 +1,31 @@
+"""Log the machine and the pace of the training while it runs: Scalars page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from subjects import Config, DigitNet, load_splits, training_steps
+from tblog import SummaryWriter
+from tblog.adapters.system import SystemSampler
+
+
+def main(log_dir: str | Path = "runs/system", epochs: int = 20) -> None:
+    """Train the demo's network, with a sample of the machine in each tenth of a second."""
+    config = Config(epochs=epochs)
+    train, _ = load_splits(config.seed)
+    total = epochs * -(-len(train) // config.batch_size)
+    with (
+        SummaryWriter(f"{log_dir}/by_step") as writer,
+        SummaryWriter(f"{log_dir}/by_second") as by_second,
+        SystemSampler(period_secs=0.1, total_steps=total) as sampler,
+    ):
+        for step, _ in enumerate(training_steps(DigitNet(), train, config)):
+            sampler.step()
+            if step % 20 == 0:  # one point for each step that logs: the mean since the last one
+                writer.add_records(sampler.records(), step)
+        for sample in sampler.samples():  # each sample that is left, at its own time
+            by_second.add_records(sample.records, sample.elapsed_secs, sample.walltime)
+
+
+if __name__ == "__main__":
+    main()
