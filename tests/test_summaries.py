@@ -1,0 +1,184 @@
+"""Which record is encoded how; what is checked where; and that TensorBoard reads one of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tensorboardX.event_file_writer import EventFileWriter
+from tensorboardX.proto.event_pb2 import Event
+
+from tblog import records, summaries
+from tblog.errors import InvalidTypeError, InvalidValueError
+from tests.encoded import encoded
+from tests.reading import accumulator
+
+generator = np.random.default_rng(1)
+PICTURE = generator.integers(0, 256, (3, 8, 9), dtype=np.uint8)
+CURVE = np.linspace(0, 1, 5)
+
+RECORDS = [
+    records.ScalarRecord(tag="scalar", value=0.5),
+    records.TensorScalarRecord(tag="tensor scalar", value=0.5),
+    records.DescribedScalarRecord(tag="described scalar", value=0.5, display_name="A"),
+    records.HistogramRecord(tag="histogram", values=generator.normal(size=100)),
+    records.RawHistogramRecord(
+        tag="raw histogram",
+        min=0,
+        max=2,
+        num=3,
+        sum=4,
+        sum_squares=6,
+        bucket_limits=[1, 2],
+        bucket_counts=[1, 2],
+    ),
+    records.ImageRecord(tag="image", image=PICTURE),
+    records.VideoRecord(tag="video", frames=np.stack([PICTURE] * 3)[None]),
+    records.AudioRecord(tag="audio", samples=generator.uniform(-1, 1, 100)),
+    records.TextRecord(tag="text", text="a *text*"),
+    records.TensorRecord(tag="tensor", tensor=PICTURE),
+    records.PrCurveRecord(tag="curve", labels=CURVE > 0.5, predictions=CURVE),
+    records.RawPrCurveRecord(
+        tag="raw curve",
+        true_positive_counts=CURVE,
+        false_positive_counts=CURVE,
+        true_negative_counts=CURVE,
+        false_negative_counts=CURVE,
+        precision=CURVE,
+        recall=CURVE,
+        num_thresholds=5,
+    ),
+    records.MeshRecord(tag="mesh", vertices=generator.normal(size=(1, 5, 3))),
+    records.CustomScalarsRecord(layout={"a": {"b": ["Multiline", ["scalar"]]}}),
+    records.HparamsRecord(hparams={"lr": 0.1, "bias": True}, metrics=["scalar"]),
+]
+NO_SUMMARIES = [
+    records.EmbeddingRecord(tag="e", matrix=np.zeros((2, 2))),
+    records.GraphRecord(graph_def=b""),
+    records.SummaryRecord(summary=b""),
+    records.EventRecord(event=b""),
+]
+
+
+class Late:
+    """An array whose shape nobody knows before it is made."""
+
+    def __init__(self, array):
+        self._array = array
+        self.nbytes = array.nbytes
+        self.made = 0
+
+    def numpy(self):
+        """Make the array, and count how often that was asked."""
+        self.made += 1
+        return self._array
+
+
+def late(record):
+    """Return the record with each of its arrays deferred, and these."""
+    arrays = {
+        field.name: Late(getattr(record, field.name))
+        for field in dataclasses.fields(record)
+        if isinstance(getattr(record, field.name), np.ndarray)
+    }
+    return dataclasses.replace(record, **arrays), list(arrays.values())
+
+
+def kind(record):
+    """Return the name of a record's kind."""
+    return type(record).__name__
+
+
+def test_every_kind_of_record_is_known():
+    """The lists of this file name each kind that records.py has."""
+    kinds = {
+        each for each in vars(records).values() if isinstance(each, type) and issubclass(each, records.Record)
+    }
+    assert kinds - {records.Record} == {type(record) for record in RECORDS + NO_SUMMARIES}
+
+
+@pytest.mark.parametrize("record", RECORDS + NO_SUMMARIES, ids=kind)
+def test_good_records_pass_the_check(record):
+    """The check of a record that can be logged says nothing."""
+    summaries.check(record)
+    summaries.check(late(record)[0])
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=kind)
+def test_a_deferred_array_is_made_once_and_gives_the_same(record):
+    """Where an array comes from makes no difference to the summary."""
+    deferred, arrays = late(record)
+    assert encoded(deferred) == encoded(record)
+    assert [array.made for array in arrays] == [1] * len(arrays)
+
+
+def test_a_deferred_array_is_checked_when_it_is_made():
+    """A shape that nobody knew at the call is checked by the worker."""
+    record = records.ImageRecord(tag="i", image=Late(np.zeros((3, 3))))
+    summaries.check(record)
+    with pytest.raises(InvalidValueError, match=r"\(3, 3\)"):
+        encoded(record)
+
+
+@pytest.mark.parametrize("record", NO_SUMMARIES, ids=kind)
+def test_a_record_that_is_no_summary_is_refused(record):
+    """The error names the kinds that can be encoded."""
+    with pytest.raises(InvalidTypeError, match=f"{kind(record)}.*HistogramRecord"):
+        encoded(record)
+
+
+def test_a_derived_record_is_encoded_as_its_base():
+    """Adapters may derive a record of their own."""
+
+    class Derived(records.TextRecord):
+        pass
+
+    assert encoded(Derived(tag="t", text="a")) == encoded(records.TextRecord(tag="t", text="a"))
+
+
+def test_checks_load_neither_tensorboardx_nor_torch():
+    """What the caller's thread runs is light; so is the encoders' package until something is encoded."""
+    program = """
+import sys
+import numpy as np
+from tblog import records, summaries
+summaries.check(records.HistogramRecord(tag="h", values=np.zeros(3)))
+summaries.check(records.ImageRecord(tag="i", image=np.zeros((3, 4, 4))))
+summaries.check(records.EmbeddingRecord(tag="e", matrix=np.zeros((3, 4)), images=np.zeros((3, 3, 4, 4))))
+summaries.check(records.HparamsRecord(hparams={"lr": 0.1}))
+print(sorted({"torch", "tensorboardX", "PIL", "google.protobuf"} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_tensorboard_reads_one_of_each(tmp_path):
+    """Each kind, written to an event file, is found by TensorBoard under its tag and plugin."""
+    writer = EventFileWriter(str(tmp_path))
+    for record in RECORDS:
+        for summary in summaries.encode(record, summaries.EncodeContext()):
+            writer.add_event(Event(wall_time=1.0, step=1, summary=summary))
+    writer.close()
+    found = accumulator(tmp_path)
+    tags = found.Tags()
+    assert tags["scalars"] == ["scalar", "described scalar"]
+    assert tags["histograms"] == ["histogram", "raw histogram"]
+    assert tags["images"] == ["image", "video"]
+    assert tags["audio"] == ["audio"]
+    plugins = {tag: found.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags["tensors"]}
+    assert plugins == {
+        "tensor scalar": "scalars",
+        "text/text_summary": "text",
+        "tensor": "tensor",
+        "curve": "pr_curves",
+        "raw curve": "pr_curves",
+        "mesh_VERTEX": "mesh",
+        "custom_scalars__config__": "custom_scalars",
+    }
+    hparams = found.PluginTagToContent("hparams")
+    assert set(hparams) == {
+        f"_hparams_/{name}" for name in ("experiment", "session_start_info", "session_end_info")
+    }

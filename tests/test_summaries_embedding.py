@@ -1,0 +1,224 @@
+"""Embeddings lie where both originals put them, and the projector reads what was logged."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorboardX
+import torch
+import torch.utils.tensorboard
+from google.protobuf import text_format
+from PIL import Image
+from tensorboard import program
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+from tblog.errors import InvalidValueError, UnsupportedTypeError
+from tblog.records import EmbeddingRecord
+from tblog.summaries import check
+from tblog.summaries.embedding import write_embedding
+
+ORIGINALS = (torch.utils.tensorboard.SummaryWriter, tensorboardX.SummaryWriter)
+generator = np.random.default_rng(2)
+MATRIX = generator.normal(size=(7, 3)).astype(np.float32)
+LABELS = ["zero", "one", 2, 3.5, None, "Grüße", "six seven"]
+ROWS = [[f"n{index}", index] for index in range(7)]
+IMAGES = generator.random((7, 3, 5, 5))
+
+CASES = {
+    "points alone": {},
+    "labels": {"labels": LABELS},
+    "columns": {"labels": ROWS, "header": ["name", "index"]},
+    "images": {"images": IMAGES},
+    "grey images": {"images": IMAGES[:, :1].astype(np.float32), "labels": LABELS},
+    "float64 points": {"matrix": MATRIX.astype(np.float64)},
+    "float16 points": {"matrix": MATRIX.astype(np.float16)},
+    "integer points": {"matrix": np.arange(21).reshape(7, 3)},
+    "one point": {"matrix": MATRIX[:1], "labels": ["a"], "images": IMAGES[:1]},
+    "one dimension": {"matrix": MATRIX[:, :1]},
+    "a tag with slashes": {"tag": "a/b%d"},
+    "a tag to escape": {"tag": 'a\\b näme "quoted"'},
+}
+# tensorboardX escapes no tag, and what it writes then cannot be parsed.
+COMPARED = [(case, writer) for case in CASES for writer in ORIGINALS[: 1 if case == "a tag to escape" else 2]]
+
+
+def record_of(**given):
+    """Return a record with a tag and points unless they are given."""
+    return EmbeddingRecord(**{"tag": "default", "matrix": MATRIX, **given})
+
+
+def config_of(logdir):
+    """Return the projector's configuration, parsed as TensorBoard does."""
+    text = (Path(logdir) / "projector_config.pbtxt").read_text()
+    return text_format.Parse(text, ProjectorConfig())
+
+
+def files_of(logdir):
+    """Return the bytes of each file below a directory, pictures as pixels, but for event files and configuration."""
+    found = {}
+    for path in sorted(Path(logdir).rglob("*")):
+        if path.is_file() and "tfevents" not in path.name and path.suffix != ".pbtxt":
+            content = np.asarray(Image.open(path)).tolist() if path.suffix == ".png" else path.read_bytes()
+            found[str(path.relative_to(logdir))] = content
+    return found
+
+
+@pytest.mark.parametrize(("case", "writer_class"), COMPARED, ids=str)
+def test_the_files_are_the_originals(case, writer_class, tmp_path):
+    """Names and contents of all files, pixels of the sprite, and what the configuration says."""
+    record = record_of(**CASES[case])
+    images = None if record.images is None else torch.from_numpy(record.images)
+    write_embedding(record, str(tmp_path / "ours"), 12)
+    with writer_class(str(tmp_path / "theirs")) as writer:
+        writer.add_embedding(record.matrix, record.labels, images, 12, record.tag, record.header)
+    ours, theirs = files_of(tmp_path / "ours"), files_of(tmp_path / "theirs")
+    if writer_class is tensorboardX.SummaryWriter:  # it leaves the rows below the images as the memory was
+        rows = -(-len(record.matrix) // int(np.ceil(np.sqrt(len(record.matrix))))) * 5
+        for files in (ours, theirs):
+            files.update({name: content[:rows] for name, content in files.items() if name.endswith("png")})
+    assert ours == theirs
+    assert config_of(tmp_path / "ours") == config_of(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize("step", [0, 3, 123456, -1])
+def test_the_step_has_five_digits(step, tmp_path):
+    """As both originals fill it up with zeros."""
+    write_embedding(record_of(), str(tmp_path / "ours"), step)
+    with ORIGINALS[0](str(tmp_path / "theirs")) as writer:
+        writer.add_embedding(MATRIX, global_step=step)
+    assert config_of(tmp_path / "ours") == config_of(tmp_path / "theirs")
+
+
+def test_earlier_entries_stay(tmp_path):
+    """Each embedding is added once, also to what another process wrote, and by a writer that was opened anew."""
+    with tensorboardX.SummaryWriter(str(tmp_path)) as writer:
+        writer.add_embedding(MATRIX, tag="theirs")
+    for step in (1, 2, 2):
+        write_embedding(record_of(), str(tmp_path), step)
+    names = [entry.tensor_name for entry in config_of(tmp_path).embeddings]
+    assert names == ["theirs:00000", "default:00001", "default:00002"]
+
+
+@pytest.mark.parametrize(
+    "tag", ["..", ".", "../../up", "/etc", "a/../../b", "~", "\0", "tab\tand\nline", "..."]
+)
+def test_no_tag_leads_out_of_the_log_directory(tag, tmp_path):
+    """All files lie in a directory of their own, two levels below the run, and the configuration finds them there."""
+    logdir = tmp_path / "run"
+    write_embedding(record_of(tag=tag, labels=LABELS), str(logdir), 1)
+    (entry,) = config_of(logdir).embeddings
+    assert entry.tensor_name == f"{tag}:00001"
+    for name in (entry.tensor_path, entry.metadata_path):
+        path = (logdir / name).resolve()
+        assert path.is_file()
+        assert path.parent.parent == (logdir / "00001").resolve()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_labels_stay_on_their_points(tmp_path):
+    """Tabs and line ends in labels, blank labels and a single column's header would shift those that follow."""
+    labels = ["a\tb", "c\nd", "", "  ", "e\r\nf", "g", "h"]
+    write_embedding(record_of(labels=[[label] for label in labels], header=["only"]), str(tmp_path), 1)
+    lines = (tmp_path / "00001/default/metadata.tsv").read_text().splitlines()
+    assert lines == ["a b", "c d", "-", "-  ", "e  f", "g", "h"]
+
+
+@pytest.mark.parametrize("labels", [torch.arange(7), np.arange(7)], ids=["torch", "numpy"])
+def test_labels_of_an_array_are_its_values(labels, tmp_path):
+    """A tensor of classes gives "3" and not "tensor(3)"."""
+    write_embedding(record_of(labels=labels), str(tmp_path), 1)
+    assert (tmp_path / "00001/default/metadata.tsv").read_text().split() == list("0123456")
+
+
+def test_uint8_images_keep_their_values(tmp_path):
+    """Both originals multiply them by 255 and show white."""
+    images = (IMAGES * 255).astype(np.uint8)
+    write_embedding(record_of(images=images), str(tmp_path), 1)
+    sprite = np.asarray(Image.open(tmp_path / "00001/default/sprite.png"))
+    assert (sprite[:5, :5] == images[0].transpose(1, 2, 0)).all()
+    assert (sprite[5:10, :5] == images[3].transpose(1, 2, 0)).all()
+    assert (sprite[10:, 5:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (6, 3)])
+def test_images_are_made_square(shape, tmp_path):
+    """The projector wants square images on a square sprite: black is put around others."""
+    images = np.ones((7, 3, *shape), np.float32)
+    write_embedding(record_of(images=images), str(tmp_path), 1)
+    (entry,) = config_of(tmp_path).embeddings
+    assert list(entry.sprite.single_image_dim) == [6, 6]
+    sprite = np.asarray(Image.open(tmp_path / "00001/default/sprite.png"))
+    assert sprite.shape == (18, 18, 3)
+    assert (sprite[:6, :6] == 255).sum() == 3 * shape[0] * shape[1]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_configuration_as_it_was(tmp_path):
+    """The configuration never names files that are not there, and no half-written file stays behind."""
+    write_embedding(record_of(), str(tmp_path), 1)
+    before = config_of(tmp_path)
+    (tmp_path / "00002").write_text("in the way")
+    with pytest.raises(OSError, match="00002"):
+        write_embedding(record_of(), str(tmp_path), 2)
+    assert config_of(tmp_path) == before
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_remote_files_are_uploaded(tmp_path, monkeypatch):
+    """Below s3:// and gs:// each file goes through tensorboardX's upload, the configuration last."""
+    uploaded = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tensorboardX.embedding.maybe_upload_file", uploaded.append)
+    write_embedding(record_of(labels=LABELS), "s3://bucket/run", 1)
+    folder = "s3://bucket/run/00001/default"
+    assert uploaded == [
+        f"{folder}/tensors.tsv",
+        f"{folder}/metadata.tsv",
+        "s3://bucket/run/projector_config.pbtxt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"matrix": MATRIX[0]}, InvalidValueError),
+        ({"matrix": MATRIX * 1j}, UnsupportedTypeError),
+        ({"labels": LABELS[:-1]}, InvalidValueError),
+        ({"labels": LABELS, "header": ["a", "b"]}, InvalidValueError),
+        ({"labels": ROWS, "header": ["a"]}, InvalidValueError),
+        ({"images": IMAGES[:-1]}, InvalidValueError),
+        ({"images": IMAGES[0]}, InvalidValueError),
+        ({"images": np.broadcast_to(np.uint8(0), (7, 3, 3000, 3000))}, InvalidValueError),
+    ],
+)
+def test_what_does_not_go_together_is_refused(wrong, error):
+    """At the call, by shapes alone: rows, labels, columns, images, and the side of the sprite."""
+    with pytest.raises(error, match="embedding 'default'"):
+        check(record_of(**wrong))
+
+
+def test_the_projector_serves_what_was_written(tmp_path):
+    """TensorBoard's own plugin finds the embedding and gives back its values, labels and sprite."""
+    write_embedding(record_of(labels=LABELS, images=IMAGES, tag="a/b"), str(tmp_path), 3)
+    with tensorboardX.SummaryWriter(str(tmp_path)) as writer:
+        writer.add_scalar("s", 1.0)
+    board = program.TensorBoard()
+    board.configure(logdir=str(tmp_path), load_fast="false", reload_interval=0, port=0)
+    base = board.launch() + "data/plugin/projector"
+
+    def served(route):
+        with urllib.request.urlopen(f"{base}/{route}", timeout=60) as answer:
+            return answer.read()
+
+    info = json.loads(served("info?run=."))["embeddings"][0]
+    assert (info["tensorName"], info["tensorShape"]) == ("a/b:00003", [7, 3])
+    tensor = np.frombuffer(served("tensor?run=.&name=a/b:00003&num_rows=10"), np.float32)
+    assert (tensor.reshape(7, 3) == MATRIX).all()
+    labels = served("metadata?run=.&name=a/b:00003&num_rows=10").decode()
+    assert labels.splitlines() == [str(label) for label in LABELS]
+    sprite = Image.open(io.BytesIO(served("sprite_image?run=.&name=a/b:00003")))
+    assert sprite.size == (15, 15)

@@ -1,0 +1,31 @@
+"""Texts are the originals', whatever they are made of."""
+
+from __future__ import annotations
+
+import pytest
+import tensorboardX.summary
+import torch.utils.tensorboard.summary
+
+from tblog.records import TextRecord
+from tests.encoded import one, parsed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", "# Title\n\n|a|b|\n|-|-|\n|1|2|", "Grüße, 你好, 🙂", "\0", "x" * 100_000]
+)
+def test_a_text_is_the_originals(text):
+    """The same tag, tensor and metadata as in both."""
+    ours = one(TextRecord(tag="a tag/of text", text=text))
+    for module in (torch.utils.tensorboard.summary, tensorboardX.summary):
+        assert ours == parsed(module.text("a tag/of text", text)).value[0]
+
+
+@pytest.mark.parametrize("given", [3, {"lr": 0.1}, None, ["a"]])
+def test_anything_is_logged_as_its_str(given):
+    """What is no string is turned into one, where both originals raise."""
+    assert one(TextRecord(tag="t", text=given)) == one(TextRecord(tag="t", text=str(given)))
+
+
+def test_half_a_surrogate_is_a_question_mark():
+    """A string that is no UTF-8 is logged as far as it is, where both originals raise."""
+    assert one(TextRecord(tag="t", text="a\ud800b")).tensor.string_val == [b"a?b"]
