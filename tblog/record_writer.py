@@ -20,6 +20,10 @@ class Writable(Protocol):
         """Hand over what is buffered."""
         ...
 
+    def fileno(self) -> int:
+        """Return the operating system's number of a local file."""
+        ...
+
     def close(self) -> Any:
         """Give the file back."""
         ...
@@ -57,7 +61,7 @@ class RecordWriter:
     def flush(self) -> None:
         """Hand everything over, and wait for the disk where this writer opened the file."""
         self._writer.flush()
-        if self.path and hasattr(self._writer, "fileno"):
+        if self.path and not is_remote(self.path):
             os.fsync(self._writer.fileno())
 
     def close(self) -> None:

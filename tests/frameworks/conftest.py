@@ -1,0 +1,82 @@
+"""What the tests with other frameworks share: a fresh process in which tblog is patched in."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+from tests.processes import run_program, site_packages_without
+
+FRAMEWORKS = {
+    "accelerate",
+    "clearml",
+    "ignite",
+    "lightning",
+    "mlflow",
+    "stable_baselines3",
+    "transformers",
+    "wandb",
+}
+
+OFFLINE = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MPLBACKEND": "agg",
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+}
+
+
+@pytest.fixture(autouse=True)
+def _need_framework(request):
+    """Skip where the framework that a test file is named after is missing; in CI, fail."""
+    name = request.path.stem.removeprefix("test_")
+    assert name in FRAMEWORKS
+    if importlib.util.find_spec(name) is None:
+        reason = f'{name} is not installed; pip install "tblog[frameworks]"'
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def _packages_without_tensorboard(tmp_path_factory):
+    names = {"tensorboard", "tensorboard_data_server"}
+    return site_packages_without(names, tmp_path_factory.mktemp("site-packages"))
+
+
+@pytest.fixture(params=["tensorboard installed", "tensorboard missing"])
+def run_patched(request, tmp_path, _packages_without_tensorboard):
+    """Return a function that runs a program after `tblog.patch()`, with and without tensorboard."""
+    packages = _packages_without_tensorboard if request.param == "tensorboard missing" else None
+
+    def run(source):
+        patched = f"import tblog\ntblog.patch()\n{source}"
+        return run_program(patched, tmp_path, packages=packages, **OFFLINE)
+
+    return run
+
+
+IMPORTS = {
+    "tblog alone": "import tblog\nMIRROR\nfrom tblog import SummaryWriter\n",
+    "patch first": "import tblog\ntblog.patch()\nMIRROR\nfrom torch.utils.tensorboard import SummaryWriter\n",
+    "patch last": "import tblog\nMIRROR\ntblog.patch()\nfrom torch.utils.tensorboard import SummaryWriter\n",
+}
+
+
+@pytest.fixture(params=list(IMPORTS))
+def run_mirrored(request, tmp_path):
+    """Return a function that runs a program under a tool that mirrors, started before or after the patch.
+
+    The first argument starts the tool; the program finds `SummaryWriter`.
+    """
+
+    def run(start, source):
+        imports = IMPORTS[request.param].replace("MIRROR", start)
+        check = "assert issubclass(SummaryWriter, tblog.SummaryWriter)\n"
+        return run_program(imports + check + source, tmp_path, HOME=str(tmp_path), **OFFLINE)
+
+    return run

@@ -1,0 +1,121 @@
+"""`GlobalSummaryWriter`: one series from many processes, in one file."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.processes import run_program
+from tests.reading import accumulator, event_files, points, rust_points
+
+PROGRAM = """
+import multiprocessing, os, sys
+from tblog import GlobalSummaryWriter
+
+def work(writer, count):
+    for value in range(count):
+        writer.add_scalar("loss", value)
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    writer = GlobalSummaryWriter("run")
+    processes = [multiprocessing.Process(target=work, args=(writer, 40)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    work(writer, 20)
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_share_one_series_and_one_file(tmp_path, method):
+    """Whatever the start method, every call has a step of its own and none is lost to a loader."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = f"[sys.executable, 'program.py', '{method}']"
+    run_program(f"import subprocess, sys; subprocess.run({command}, check=True)", tmp_path, timeout=60)
+    assert len(event_files(tmp_path / "run")) == 1
+    series = points(tmp_path / "run")
+    assert [step for step, _ in series["loss"]] == list(range(100))
+    assert rust_points(tmp_path / "run", {".": series}) == {".": series}
+
+
+def test_each_kind_counts_the_steps_of_each_tag(tmp_path):
+    """Scalars, images and texts of one name do not disturb each other's steps."""
+    run_program(
+        """
+        import numpy as np
+        from tblog import GlobalSummaryWriter
+        writer = GlobalSummaryWriter(log_dir="run", coalesce_process=True)
+        for _ in range(2):
+            writer.add_scalar("x", np.float32(0.5), walltime=12.5)
+            writer.add_image("x", np.zeros((4, 4, 3), np.uint8), dataformats="HWC")
+            writer.add_text("x", "text")
+        assert writer.file_writer.get_logdir() == writer.logdir == "run"
+        writer.close()
+        """,
+        tmp_path,
+    )
+    run = accumulator(tmp_path / "run")
+    assert [(event.step, event.wall_time) for event in run.Scalars("x")] == [(0, 12.5), (1, 12.5)]
+    assert [event.step for event in run.Images("x")] == [0, 1]
+    assert [event.step for event in run.Tensors("x/text_summary")] == [0, 1]
+
+
+def test_a_child_of_a_bare_fork_can_log(tmp_path):
+    """A process that `os.fork` made has a connection of its own, and leaves its parent's alone."""
+    run_program(
+        """
+        import os
+        from tblog import GlobalSummaryWriter
+        writer = GlobalSummaryWriter("run")
+        writer.add_scalar("x", 0)
+        child = os.fork()
+        for value in range(50):
+            writer.add_scalar("x", value)
+        if not child:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+        tmp_path,
+        timeout=60,
+    )
+    assert [step for step, _ in points(tmp_path / "run")["x"]] == list(range(101))
+
+
+def test_a_wrong_call_is_an_error_in_the_caller_and_takes_no_step(tmp_path):
+    """What cannot be logged raises in the process that calls, as SummaryWriter raises it."""
+    run_program(
+        """
+        import numpy as np
+        from tblog import GlobalSummaryWriter
+        writer = GlobalSummaryWriter("run")
+        wrong = [
+            (NotImplementedError, lambda: writer.add_scalar("x", "text")),
+            (AssertionError, lambda: writer.add_scalar("x", np.zeros(3))),
+            (TypeError, lambda: writer.add_scalar(3, 0.5)),
+            (ValueError, lambda: writer.add_image("x", np.zeros(3))),
+        ]
+        for kind, call in wrong:
+            try:
+                call()
+            except kind:
+                continue
+            raise SystemExit(f"no {kind}")
+        writer.add_scalar("x", 0.5)
+        """,
+        tmp_path,
+    )
+    assert points(tmp_path / "run") == {"x": [(0, 0.5)]}
+
+
+def test_all_modules_of_a_process_get_one_writer(tmp_path):
+    """`getSummaryWriter` makes a writer at its first call and returns it at every later one."""
+    run_program(
+        """
+        from tblog import GlobalSummaryWriter
+        first, second = GlobalSummaryWriter.getSummaryWriter(), GlobalSummaryWriter.getSummaryWriter()
+        assert first is second and first.logdir.startswith("runs/")
+        """,
+        tmp_path,
+    )

@@ -1,0 +1,88 @@
+"""`RecordWriter`: its frames are those that TensorBoard reads, and it destroys no file."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import tensorboardX.record_writer as originals
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.summary.writer.record_writer import RecordWriter as TensorboardRecordWriter
+
+from tblog import RecordWriter
+
+
+def written_by_tensorboard(records):
+    """Return the bytes of records as tensorboard frames them."""
+    file = io.BytesIO()
+    writer = TensorboardRecordWriter(file)
+    for record in records:
+        writer.write(record)
+    return file.getvalue()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.binary(max_size=300), max_size=5))
+def test_frames_are_tensorboards(records):
+    """Any bytes are framed as tensorboard's RecordWriter frames them, in a file that the caller opened."""
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    for record in records:
+        writer.write(record)
+    assert file.getvalue() == written_by_tensorboard(records)
+
+
+def test_records_are_added_to_a_file_that_exists(tmp_path):
+    """A second writer of a path keeps what the first wrote."""
+    path = tmp_path / "records"
+    for record in (b"one", b"two"):
+        writer = RecordWriter(path)
+        writer.write(record)
+        writer.close()
+    assert path.read_bytes() == written_by_tensorboard([b"one", b"two"])
+
+
+@pytest.mark.parametrize("damage", [b"x", b"\0" * 16, written_by_tensorboard([b"torn"])[:-1]])
+def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damage):
+    """Records after a torn one could not be read, so that the path is refused and keeps its bytes."""
+    path = tmp_path / "records"
+    before = written_by_tensorboard([b"one"]) + damage
+    path.write_bytes(before)
+    with pytest.raises(FileExistsError, match=f"last {len(damage)} bytes are no whole record"):
+        RecordWriter(str(path))
+    assert path.read_bytes() == before
+
+
+def test_flush_hands_everything_over(tmp_path):
+    """What was written before a flush can be read by others."""
+    path = tmp_path / "records"
+    writer = RecordWriter(str(path))
+    writer.write(b"one")
+    writer.flush()
+    assert path.read_bytes() == written_by_tensorboard([b"one"])
+    writer.close()
+
+
+def test_close_may_be_called_twice(tmp_path):
+    """The second close does nothing, and `closed` tells of the first."""
+    writer = RecordWriter(str(tmp_path / "records"))
+    assert not writer.closed
+    writer.close()
+    writer.close()
+    assert writer.closed
+
+
+def test_a_registered_prefix_is_opened_by_its_factory(monkeypatch):
+    """A URL goes to the factory that a user registered with tensorboardX."""
+    files = {}
+
+    class Factory:
+        def open(self, path):
+            return files.setdefault(path, io.BytesIO())
+
+    monkeypatch.setitem(originals.REGISTERED_FACTORIES, "mem", Factory())
+    writer = RecordWriter("mem://bucket/records")
+    writer.write(b"one")
+    writer.flush()
+    assert files["mem://bucket/records"].getvalue() == written_by_tensorboard([b"one"])
