@@ -14,18 +14,22 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from digits import logbook
+from digits import insights, logbook
 from digits.data import load_splits
 from digits.model import DigitNet
 from digits.training import Config, evaluate, training_steps
 from tblog import SummaryWriter
+from tblog.adapters.parameters import ParameterWatch
+from tblog.adapters.system import SystemSampler
 from tblog.stats import Stats
+
+RUNS = Path("runs")
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[Path, Config]:
     """Return the log directory and the configuration."""
     parser = argparse.ArgumentParser(description="Train a small network on handwritten digits and log it.")
-    default = Path("runs") / time.strftime("digits-%Y-%m-%d_%H-%M-%S")
+    default = RUNS / time.strftime("digits-%Y-%m-%d_%H-%M-%S")
     parser.add_argument(
         "--logdir", type=Path, default=default, help="where the run goes (default: %(default)s)"
     )
@@ -45,24 +49,35 @@ def train(logdir: Path, config: Config) -> list[SummaryWriter]:
     torch.manual_seed(config.seed)
     train_split, validation_split = load_splits(config.seed)
     model = DigitNet(dropout=config.dropout)
-    total = config.epochs * -(-len(train_split) // config.batch_size)
+    steps_per_epoch = -(-len(train_split) // config.batch_size)
+    total = config.epochs * steps_per_epoch
 
     with (
         SummaryWriter(logdir) as writer,
         SummaryWriter(logdir / "train") as train_writer,
         SummaryWriter(logdir / "validation") as validation_writer,
+        ParameterWatch(
+            model, steps_per_epoch, layers=["conv1", "conv2"], histograms=False, tag="watch"
+        ) as watch,
+        SystemSampler(period_secs=1, total_steps=total) as sampler,
         tqdm(training_steps(model, train_split, config), total=total, unit="step") as progress,
     ):
         steps = logbook.StepLog(writer, train_writer, validation_writer)
         logbook.log_start(writer, model, train_split, config)
+        insights.log_layers(writer, model, train_split.images)
         for number, step in enumerate(progress):
             evaluation = evaluate(model, validation_split)
             steps.log_step(step, evaluation, number)
+            sampler.step()
+            writer.add_records(watch.records(), number)
             if step.ends_epoch:
                 progress.set_postfix(epoch=step.epoch + 1, accuracy=f"{evaluation.accuracy:.1%}")
                 steps.log_epoch(number)
                 logbook.log_epoch(writer, model, validation_split, evaluation, number)
+                insights.log_maps(writer, model, validation_split, number)
+                writer.add_records(sampler.records(), number)
         logbook.log_end(writer, model, validation_split, evaluation, number)
+        insights.log_explanations(writer, model, validation_split, number)
     return [writer, train_writer, validation_writer]
 
 
@@ -70,11 +85,12 @@ def report(logdir: Path, writers: list[SummaryWriter], seconds: float) -> str:
     """Say where the run is, how to look at it, and what logging it cost."""
     stats = sum((writer.stats for writer in writers), start=Stats())
     root = logdir.resolve().parent
+    or_make = "      (or: make view)" if logdir.parent == RUNS else ""
     return f"""
 The run is in {logdir}
 
 To look at it
-  here               tensorboard --logdir {logdir.parent}      (or: make view), then open http://localhost:6006/
+  here               tensorboard --logdir {logdir.parent}{or_make}, then open http://localhost:6006/
   in a notebook      %load_ext tensorboard
                      %tensorboard --logdir {root}
   from a server      there: tensorboard --logdir {root}

@@ -114,6 +114,25 @@ def test_start_has_graph_text_layout_hparams_and_inputs(run: Path) -> None:
     assert [event.step for event in demo.Images("inputs")] == [0]
 
 
+def test_adapters_show_the_inside_of_the_network(run: Path) -> None:
+    """A little of each adapter is logged: maps and kernels at each epoch, explanations at the end."""
+    demo = read(run)
+    images = set(demo.Tags()["images"])
+    assert images >= {
+        "feature_maps/conv1",
+        "feature_maps/conv2",
+        "conv_kernels/conv1",
+        "cam/HiResCAM/pool",
+        "saliency/integrated_gradients",
+        "activation_maximization/conv2",
+    }
+    assert [event.step for event in demo.Images("feature_maps/conv1")] == [22, 45]
+    assert "38,282" in str(demo.Tensors("model_summary/text_summary")[0])
+    scalars = demo.Tags()["scalars"]
+    assert "watch/update_ratio/conv1.weight" in scalars
+    assert "system/process/memory_mib" in scalars
+
+
 def test_embedding_has_labels_and_pictures(run: Path) -> None:
     """The projector finds the points, a header with two columns, and the sprite."""
     assert 'tensor_name: "penultimate_layer' in (run / "projector_config.pbtxt").read_text()

@@ -7,6 +7,7 @@ import json
 import os
 import runpy
 import signal
+import sys
 from pathlib import Path
 
 import nbclient
@@ -211,6 +212,8 @@ def test_notebook_runs_with_tensorboard_beside_it(tmp_path: Path, monkeypatch: p
     # TensorBoard notes the servers it has started in the directory for temporary files.
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    # As in an activated environment, which is where `%tensorboard` finds the program.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
     try:
         nbclient.NotebookClient(

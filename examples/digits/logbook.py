@@ -17,8 +17,9 @@ LAYOUT = {
         "loss": ["Multiline", [r"^loss$"]],
         "accuracy": ["Multiline", [r"^accuracy$"]],
     },
-    "Digits": {
-        "accuracy of each digit": ["Multiline", [r"^digit_accuracy/\d$"]],
+    "Digits": {"accuracy of each digit": ["Multiline", [r"^digit_accuracy/\d$"]]},
+    "Gradients": {
+        "share that a step changes": ["Multiline", [r"^watch/update_ratio/.*weight$"]],
         "gradient norm in an epoch": [
             "Margin",
             ["gradient_norm/mean", "gradient_norm/min", "gradient_norm/max"],
