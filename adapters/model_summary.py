@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tblog.adapters._model_state import model_state_kept
+from tblog.adapters._tables import INDENT, table
 from tblog.errors import InvalidValueError, MissingDependencyError
 from tblog.records import HparamsRecord, Record, ScalarRecord, TextRecord
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# torchinfo's names of the columns, and their titles; those marked need a forward pass.
+# torchinfo's names of the columns, and their titles.
 _TITLES: Final = {
     "input_size": "Input shape",
     "output_size": "Output shape",
@@ -30,7 +31,6 @@ _TITLES: Final = {
 }
 _NUMBERS: Final = {"num_params", "params_percent", "mult_adds"}
 _NEED_INPUT: Final = {"input_size", "output_size", "mult_adds"}
-_INDENT: Final = "\u2003"  # an em space, which Markdown keeps at the start of a cell
 
 
 def model_summary(
@@ -171,23 +171,29 @@ def _totals(statistics: Any, input_bytes: int | None) -> dict[str, int | float]:
 
 
 def _markdown(statistics: Any, totals: Mapping[str, int | float], depth: int, columns: Sequence[str]) -> str:
-    lines = [
-        _row(["Total", ""]),
-        _row(["---", "---:"]),
-        *(_row([name.replace("_", " "), _readable(total)]) for name, total in totals.items()),
-        "",
-        _row(["Layer", "Type", *(_TITLES[column] for column in columns)]),
-        _row(["---", "---", *("---:" if column in _NUMBERS else "---" for column in columns)]),
-        *(
-            _row(_cells(layer, statistics.total_params, depth, columns))
-            for layer in statistics.summary_list
-            if layer.depth <= depth
-        ),
+    titles = ["Layer", "Type", *(_TITLES[column] for column in columns)]
+    rows = [
+        _cells(layer, statistics.total_params, depth, columns)
+        for layer in statistics.summary_list
+        if layer.depth <= depth
     ]
-    return "\n".join(lines)
+    numbers = {index for index, column in enumerate(columns, start=2) if column in _NUMBERS}
+    return f"{_in_words(totals)}\n\n{table(titles, rows, numbers)}"
 
 
-def _cells(layer: Any, total_params: int, depth: int, columns: Sequence[str]) -> Iterator[str]:
+def _in_words(totals: Mapping[str, int | float]) -> str:
+    words = f"**{totals['parameters']:,}** parameters, {totals['trainable_parameters']:,} of them trainable"
+    if "mult_adds" not in totals:
+        return words
+    sizes = ", ".join(
+        f"{name.removesuffix('_megabytes').replace('_', '/')} {total:,.2f}"
+        for name, total in totals.items()
+        if name.endswith("_megabytes")
+    )
+    return f"{words}; **{totals['mult_adds']:,}** mult-adds\n\nMegabytes: {sizes}"
+
+
+def _cells(layer: Any, total_params: int, depth: int, columns: Sequence[str]) -> list[str]:
     deepest = layer.depth == depth
     shown = {
         "input_size": _shape(layer.input_size),
@@ -198,10 +204,8 @@ def _cells(layer: Any, total_params: int, depth: int, columns: Sequence[str]) ->
         "mult_adds": layer.macs_to_str(deepest),
         "trainable": layer.trainable,
     }
-    yield _INDENT * max(layer.depth - 1, 0) + f"`{_path(layer) or layer.class_name}`"
-    yield layer.class_name
-    for column in columns:
-        yield "" if shown[column] == "--" else shown[column]
+    name = INDENT * max(layer.depth - 1, 0) + f"`{_path(layer) or layer.class_name}`"
+    return [name, layer.class_name, *("" if shown[column] == "--" else shown[column] for column in columns)]
 
 
 def _path(layer: Any) -> str:
@@ -212,17 +216,9 @@ def _path(layer: Any) -> str:
     return ".".join(reversed(names))
 
 
-def _row(cells: Sequence[str] | Iterator[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _shape(sizes: Any) -> str:
     sizes = sizes if isinstance(sizes, (list, tuple)) else [sizes] if sizes else []
     return " x ".join(map(str, sizes))
-
-
-def _readable(total: float) -> str:
-    return f"{total:,}" if isinstance(total, int) else f"{total:,.2f}"
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

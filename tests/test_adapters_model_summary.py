@@ -12,6 +12,7 @@ import torchinfo
 from torch import nn
 from torchvision.models import resnet18
 
+from tblog.adapters._tables import table
 from tblog.adapters.model_summary import model_summary
 from tblog.errors import InvalidValueError, MissingDependencyError
 from tblog.records import HparamsRecord, ScalarRecord, TextRecord
@@ -37,10 +38,10 @@ def scalars(records):
     return {record.tag: record.value for record in records if isinstance(record, ScalarRecord)}
 
 
-def table(text):
+def layers(text):
     """Return the rows of the layers' table as lists of cells, the header first."""
-    lines = text.split("\n\n")[1].splitlines()
-    rows = [[cell.strip(" \u2003") for cell in line.strip("|").split("|")] for line in lines]
+    lines = text.split("\n\n")[-1].splitlines()
+    rows = [[cell.strip(" \u2003\u2007\u2008") for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
 
 
@@ -84,7 +85,7 @@ class TestNumbers:
             )
         )
         theirs = [line for line in printed.splitlines() if "(" in line and "[" in line]
-        rows = table(record.text)[1:]
+        rows = layers(record.text)[1:]
         assert len(rows) == len(theirs) == 19
         for row, line in zip(rows, theirs, strict=True):
             path, kind, *cells = row
@@ -96,7 +97,7 @@ class TestNumbers:
     def test_paths_are_those_of_named_modules(self, resnet):
         """The first column can be copied into another adapter's `layers`."""
         (record,) = model_summary(resnet, depth=4, scalars=False)
-        paths = [row[0].strip("`") for row in table(record.text)[2:]]
+        paths = [row[0].strip("`") for row in layers(record.text)[2:]]
         assert paths == [name for name, _ in resnet.named_modules() if name]
 
     def test_frozen_parameters_are_told_apart(self, model):
@@ -152,7 +153,7 @@ class TestInputs:
         """Counts are there, shapes are not."""
         model.register_forward_pre_hook(lambda *_: pytest.fail("it ran"))
         text, *rest = model_summary(model)
-        assert table(text.text)[0] == ["Layer", "Type", "Parameters", "Trainable"]
+        assert layers(text.text)[0] == ["Layer", "Type", "Parameters", "Trainable"]
         assert [record.tag for record in rest] == [
             "model_summary/parameters",
             "model_summary/trainable_parameters",
@@ -187,19 +188,30 @@ class TestTheModelIsLeftAlone:
 class TestText:
     """The Markdown."""
 
-    def test_each_table_is_regular(self, model):
-        """All rows of a table have as many cells as its header, and a rule follows the header."""
-        text = model_summary(model, (1, 3, 4, 4))[0]
+    def test_the_table_is_regular(self, model):
+        """All rows have as many cells as the header, and a rule follows the header."""
+        (text,) = model_summary(model, (1, 3, 4, 4), scalars=False)
         assert isinstance(text, TextRecord)
-        for part in text.text.split("\n\n"):
-            counts = {line.count("|") for line in part.splitlines()}
-            assert len(counts) == 1
-            assert set(part.splitlines()[1]) <= set("|-: ")
+        lines = text.text.split("\n\n")[-1].splitlines()
+        assert len({line.count("|") for line in lines}) == 1
+        assert set(lines[1]) == set("|- ")
+
+    def test_numbers_are_aligned(self):
+        """What a shorter number lacks is filled by spaces as wide as a digit and as a comma."""
+        text = table(["name", "number"], [["a", "1,234"], ["b", "56"], ["c", ""]], {1})
+        assert text.splitlines()[2:] == ["| a | 1,234 |", "| b | \u2007\u2008\u200756 |", "| c |  |"]
+
+    def test_the_totals_are_told_in_words(self, resnet):
+        """The text begins with the numbers that people ask for."""
+        assert model_summary(resnet, SIZE)[0].text.startswith(
+            "**11,689,512** parameters, 11,689,512 of them trainable; **1,814,083,944** mult-adds\n\n"
+            "Megabytes: input 0.60, forward/backward 39.75, parameter 46.76, total 87.11\n\n"
+        )
 
     def test_chosen_columns_come_in_the_given_order(self, model):
         """The header follows the argument."""
         text = model_summary(model, (1, 3, 4, 4), columns=["trainable", "input_size"], depth=1)[0].text
-        assert table(text)[0] == ["Layer", "Type", "Trainable", "Input shape"]
+        assert layers(text)[0] == ["Layer", "Type", "Trainable", "Input shape"]
 
 
 class TestErrors:
