@@ -44,15 +44,16 @@ def _keep(result: ResultFile, folder: Path) -> None:
     print(f"Kept in {path} and {pictures}/")
 
 
+def _number(text: str) -> int:
+    if text not in map(str, numbers()):
+        raise argparse.ArgumentTypeError(f"there is no question {text!r}; give numbers from {numbers()}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "questions",
-        nargs="*",
-        type=int,
-        metavar="N",
-        choices=numbers(),
-        help="numbers of questions; all if none",
+        "questions", nargs="*", type=_number, metavar="N", help="questions by number; all if none"
     )
     parser.add_argument(
         "--quick", action="store_true", help="small sizes and wide limits: is anything broken?"

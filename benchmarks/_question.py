@@ -128,7 +128,9 @@ class Question:
 
 
 def short(value: float) -> str:
-    """Return a number with three significant digits and no exponent."""
+    """Return a number with three significant digits and no exponent, a whole one without decimals."""
+    if value == round(value):
+        return f"{value:,.0f}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f}"
 

@@ -57,7 +57,9 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
     for writer in writers:
         writer.add_scalar("first", 0.0, 0)
         writer.flush()
-    tags, before = _data.tags(sizes["tags"]), _clock.peak_bytes()
+    tags = _data.tags(sizes["tags"])
+    _clock.forget_peak()
+    before = _clock.peak_bytes()
     times = max(1, _ENOUGH // sizes["events"])
     costs = []
     for turn in range(times):
