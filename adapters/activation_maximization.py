@@ -99,7 +99,7 @@ def activation_maximization(
         mean=mean,
         std=std,
         labels=[f"{channel}: {activation:.3g}" for channel, activation in zip(wanted, reached, strict=True)],
-        caption=f"{name}: what excites each channel, and its mean activation",
+        caption=f"{name}: what excites each channel, and how much",
     )
     return [ImageRecord(tag=f"{tag}/{name}", image=grid, dataformats="HWC")]
 

@@ -6,6 +6,7 @@ sampled as records when it logs. Sampling takes well under a millisecond without
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import warnings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_SAMPLES: Final = 10_000  # about a day of the default period, a few MB
 _PACE_SAMPLES: Final = 20  # the time left follows the pace of so many periods
+_LOOPBACK: Final = re.compile(r"lo\d*$|.*loopback", re.IGNORECASE)
 _TIME_LEFT: Final = "time_left_secs"
 
 
@@ -193,13 +195,16 @@ class _Machine:
         return figures
 
     def _transferred(self) -> dict[str, int]:
-        disk: Any = self._psutil.disk_io_counters()  # None in some containers
-        network: Any = self._psutil.net_io_counters()
-        counters = {"disk/read": (disk, "read_bytes"), "disk/write": (disk, "write_bytes")}
-        counters |= {"network/received": (network, "bytes_recv"), "network/sent": (network, "bytes_sent")}
-        return {
-            name: getattr(source, field) for name, (source, field) in counters.items() if source is not None
+        interfaces: dict[str, Any] = self._psutil.net_io_counters(pernic=True)
+        outside = [counted for name, counted in interfaces.items() if not _LOOPBACK.match(name)]
+        totals = {
+            "network/received": sum(counted.bytes_recv for counted in outside),
+            "network/sent": sum(counted.bytes_sent for counted in outside),
         }
+        disk = self._psutil.disk_io_counters()
+        if disk is not None:  # as in some containers
+            totals |= {"disk/read": disk.read_bytes, "disk/write": disk.write_bytes}
+        return totals
 
 
 class _Pace:

@@ -77,7 +77,7 @@ def _by_tag(records):
     return {record.tag: record.value for record in records}
 
 
-def turned(sampler, *moments):
+def _turned(sampler, *moments):
     """Take samples at the given times, without the thread; return each as {tag: value}."""
     sampler._machine.begin(0.0)
     sampler._pace.begin(0.0, sampler._steps)
@@ -121,24 +121,26 @@ def test_the_thread_ends_with_the_block_also_when_it_raises():
 
 def test_process_figures_agree_with_the_process():
     """The resident memory is the one that psutil gives for this process."""
-    (values,) = turned(SystemSampler(), (1.0, 0))
+    (values,) = _turned(SystemSampler(), (1.0, 0))
     assert values["system/process/memory_mib"] == pytest.approx(
         psutil.Process().memory_info().rss / 2**20, rel=0.2
     )
 
 
 def test_rates_are_per_second_of_the_interval(monkeypatch):
-    """Bytes on disk and network are told in MiB per second since the sample before."""
+    """Bytes of all interfaces but the loopback are told in MiB per second since the sample before."""
     counted = iter([0, 30 * 2**20, 30 * 2**20])
 
-    def counters():
-        moved = next(counted)
-        return SimpleNamespace(read_bytes=moved, write_bytes=0, bytes_recv=0, bytes_sent=2 * moved)
+    def counters(*, pernic):
+        assert pernic
+        moved = SimpleNamespace(bytes_recv=0, bytes_sent=next(counted))
+        loopback = SimpleNamespace(bytes_recv=moved.bytes_sent, bytes_sent=moved.bytes_sent)
+        return {"lo": loopback, "eth0": moved, "eth1": moved}
 
     sampler = SystemSampler()
     monkeypatch.setattr(psutil, "disk_io_counters", lambda: None)
     monkeypatch.setattr(psutil, "net_io_counters", counters)
-    first, second = turned(sampler, (10.0, 0), (20.0, 0))
+    first, second = _turned(sampler, (10.0, 0), (20.0, 0))
     assert first["system/network/sent_mib_per_sec"] == 6
     assert second["system/network/sent_mib_per_sec"] == 0
     assert first["system/network/received_mib_per_sec"] == 0
@@ -148,7 +150,7 @@ def test_rates_are_per_second_of_the_interval(monkeypatch):
 def test_pace_and_time_left_follow_the_steps():
     """Steps per second are those of the last period; the time left is at the pace of the last periods."""
     sampler = SystemSampler(total_steps=100, tag="machine")
-    idle, quick, slow = turned(sampler, (10.0, 0), (20.0, 40), (30.0, 20))
+    idle, quick, slow = _turned(sampler, (10.0, 0), (20.0, 40), (30.0, 20))
     assert "machine/steps_per_sec" not in idle
     assert quick["machine/steps_per_sec"] == 4
     assert slow["machine/steps_per_sec"] == 2
@@ -161,7 +163,7 @@ def test_pace_and_time_left_follow_the_steps():
 
 def test_no_time_left_without_a_goal():
     """Without total_steps there is a pace and no time left."""
-    (values,) = turned(SystemSampler(), (10.0, 5))
+    (values,) = _turned(SystemSampler(), (10.0, 5))
     assert values["system/steps_per_sec"] == 0.5
     assert "system/time_left_secs" not in values
 
@@ -202,7 +204,7 @@ def test_only_the_gpus_that_cuda_may_use_are_sampled(monkeypatch, visible, tempe
 def test_no_gpu_is_no_error(monkeypatch, module):
     """Neither a missing package nor a missing driver stops the sampler."""
     monkeypatch.setitem(sys.modules, "pynvml", module)
-    (values,) = turned(SystemSampler(), (1.0, 0))
+    (values,) = _turned(SystemSampler(), (1.0, 0))
     assert not any("gpu" in tag for tag in values)
 
 

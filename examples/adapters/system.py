@@ -15,16 +15,13 @@ def main(log_dir: str | Path = "runs/system", epochs: int = 20) -> None:
     train, _ = load_splits(config.seed)
     total = epochs * -(-len(train) // config.batch_size)
     with (
-        SummaryWriter(f"{log_dir}/by_step") as writer,
-        SummaryWriter(f"{log_dir}/by_second") as by_second,
+        SummaryWriter(log_dir) as writer,
         SystemSampler(period_secs=0.1, total_steps=total) as sampler,
     ):
         for step, _ in enumerate(training_steps(DigitNet(), train, config)):
             sampler.step()
-            if step % 20 == 0:  # one point for each step that logs: the mean since the last one
+            if step % 20 == 0:  # one point each time: the mean of what was sampled since the last
                 writer.add_records(sampler.records(), step)
-        for sample in sampler.samples():  # each sample that is left, at its own time
-            by_second.add_records(sample.records, sample.elapsed_secs, sample.walltime)
 
 
 if __name__ == "__main__":
