@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tblog._arrays import snapshot
 from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
 from tblog.records import HistogramRecord, RawHistogramRecord
 from tblog.summaries import check
@@ -163,6 +164,13 @@ def test_values_outside_all_bins_are_one_bin(values, bins):
     histogram = one(HistogramRecord(tag="h", values=np.array(values), bins=bins)).histo
     assert (list(histogram.bucket), list(histogram.bucket_limit)) == ([2], [max(values)])
     assert (histogram.num, histogram.min, histogram.max) == (2, min(values), max(values))
+
+
+def test_bfloat16_is_counted_exactly():
+    """Values beyond float16's range, which torch logs as infinite, are in their bins."""
+    tensor = torch.tensor([1e5, -3e38, 1e-30, 1.0], dtype=torch.bfloat16)
+    histogram = one(HistogramRecord(tag="h", values=snapshot(tensor, "h")))
+    assert_same(histogram, original(torch.utils.tensorboard.summary, tensor.double().numpy(), "tensorflow"))
 
 
 def test_values_are_not_changed():

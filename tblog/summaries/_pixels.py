@@ -29,7 +29,7 @@ def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) 
         InvalidValueError: it does not.
         UnsupportedTypeError: the array holds no real numbers.
     """
-    letters = dataformats.upper()
+    letters = str(dataformats).upper()
     known = sorted(letters) in [sorted(layout) for layout in layouts]
     require(
         known, f"{what}: dataformats", dataformats, f"the letters of {' or '.join(layouts)}, in any order"

@@ -1,8 +1,8 @@
 """Writes PNG files: one filter, zlib, three chunks. Worker thread.
 
-Why not Pillow: its encoder holds the interpreter lock while it compresses (gaps of many milliseconds
-in the training thread), tries all five filters on each row, and took two to three times the CPU for
-files of about the same size. numpy and zlib let go of the lock.
+Why not Pillow: it tries four filters on each row, in plain loops, and took 1.5 to 6 times the CPU at
+the same level (photographs, noise, charts, gradients; 2 cores, Pillow 11.3) for files between the same
+size and a tenth smaller. zlib and numpy work without the interpreter lock, as Pillow's encoder does.
 
 Format: https://www.w3.org/TR/2003/REC-PNG-20031110/
 """
