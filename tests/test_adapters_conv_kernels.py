@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +17,10 @@ from tblog.adapters.conv_kernels import conv_kernels
 from tblog.errors import InvalidValueError
 from tblog.records import HistogramRecord, ImageRecord, ScalarRecord
 from tests.cells import cells_of
+from tests.reading import accumulator
 from tests.untouched import untouched
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "adapters"
 
 
 @pytest.fixture
@@ -198,3 +204,16 @@ class TestErrors:
         """A layer without a shape asks to be run first."""
         with pytest.raises(InvalidValueError, match="run the model once"):
             conv_kernels(nn.Sequential(nn.LazyConv2d(2, 3)))
+
+
+class TestExample:
+    """The program in examples/adapters."""
+
+    def test_it_logs_what_the_documentation_shows(self, tmp_path, monkeypatch):
+        """TensorBoard's reader finds kernels of each network, and of the one in training after each epoch."""
+        monkeypatch.syspath_prepend(EXAMPLES)
+        runpy.run_path(str(EXAMPLES / "conv_kernels.py"))["main"](tmp_path)
+        run = accumulator(tmp_path)
+        assert {tag.split("/")[0] for tag in run.Tags()["images"]} == {"digits", "resnet18", "vgg11"}
+        assert [event.step for event in run.Images("digits/conv1")] == [0, 1, 2, 3, 4]
+        assert "digits_filter_norms/conv2" in run.Tags()["histograms"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
+import runpy
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,10 @@ from torch import nn
 from tblog.adapters.feature_maps import FeatureMaps
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.cells import cells_of
+from tests.reading import accumulator
 from tests.untouched import untouched
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "adapters"
 
 
 @pytest.fixture
@@ -337,3 +342,17 @@ class TestErrors:
         """They are checked before the model runs."""
         with pytest.raises(InvalidValueError, match=said):
             FeatureMaps(model, "0", **arguments)
+
+
+class TestExample:
+    """The program in examples/adapters."""
+
+    def test_it_logs_what_the_documentation_shows(self, tmp_path, monkeypatch):
+        """TensorBoard's reader finds maps of each network, and of the one in training after each epoch."""
+        monkeypatch.syspath_prepend(EXAMPLES)
+        runpy.run_path(str(EXAMPLES / "feature_maps.py"))["main"](tmp_path)
+        images = accumulator(tmp_path).Tags()["images"]
+        assert {tag.split("/")[0] for tag in images} == {
+            "digits", "resnet18", "vgg11", "vit_attention", "vit_tokens"
+        }  # fmt: skip
+        assert [event.step for event in accumulator(tmp_path).Images("digits/conv1")] == [0, 1, 2, 3, 4]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import runpy
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +18,10 @@ from tblog.adapters._tables import table
 from tblog.adapters.model_summary import model_summary
 from tblog.errors import InvalidValueError, MissingDependencyError
 from tblog.records import HparamsRecord, ScalarRecord, TextRecord
+from tests.reading import accumulator
 from tests.untouched import untouched
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "adapters"
 
 SIZE = (1, 3, 224, 224)
 
@@ -243,3 +248,17 @@ class TestErrors:
         monkeypatch.setitem(sys.modules, "torchinfo", None)
         with pytest.raises(MissingDependencyError, match=r"tblog\[adapters\]"):
             model_summary(model)
+
+
+class TestExample:
+    """The program in examples/adapters."""
+
+    def test_it_logs_what_the_documentation_shows(self, tmp_path, monkeypatch):
+        """TensorBoard's reader finds the totals of each network in a run of its own."""
+        monkeypatch.syspath_prepend(EXAMPLES)
+        runpy.run_path(str(EXAMPLES / "model_summary.py"))["main"](tmp_path)
+        totals = [
+            accumulator(tmp_path / name).Scalars("model_summary/parameters")[0].value
+            for name in ("digits", "resnet18", "vgg11")
+        ]
+        assert totals == [38_282, 11_689_512, 132_863_336]
