@@ -14,18 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.serving import TIMEOUT_SECS, Server, serve
-
-CHROMIUM = Path(os.environ.get("TBLOG_CHROMIUM", "/usr/bin/chromium"))
-# Headless, without a GPU, alone: no first-run pages, no traffic of its own.
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tests.browser.serving import CHROMIUM, CHROMIUM_FLAGS, TIMEOUT_SECS, Server, serve
 
 expect.set_options(timeout=TIMEOUT_SECS * 1000)
 
@@ -47,9 +36,8 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*FLAGS]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield chromium
         chromium.close()
 

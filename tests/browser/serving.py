@@ -1,8 +1,9 @@
-"""A TensorBoard server of one's own: started on a free port, asked what it has read, and ended."""
+"""A TensorBoard of one's own, started on a free port and ended, and the browser that looks at it."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,18 @@ from pathlib import Path
 from typing import TextIO
 
 TIMEOUT_SECS = 60
+CHROMIUM = Path(os.environ.get("TBLOG_CHROMIUM", "/usr/bin/chromium"))
+# Without a GPU, alone: no first-run pages, no traffic of its own.
+CHROMIUM_FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Chromium's sandbox refuses to run as root.
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+]
 
 
 @dataclass(frozen=True)

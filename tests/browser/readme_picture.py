@@ -1,0 +1,70 @@
+"""Draw the README's picture: `python -m tests.browser.readme_picture runs/digits-...`, after `make demo`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.serving import CHROMIUM, CHROMIUM_FLAGS, serve
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.png"
+GAP = 10
+
+
+def time_series(page: Page) -> None:
+    """Show the charts and pictures of chosen tags, without the settings beside them."""
+    page.locator("image-card img").first.wait_for()
+    page.get_by_role("button", name="Settings").last.click()
+    chosen = "^(accuracy|loss|confusion|mistakes|parameters/conv2.weight|watch/update_ratio/conv2.weight)$"
+    page.get_by_role("combobox", name="Filter tags").fill(chosen)
+    page.keyboard.press("Escape")
+    page.locator("scalar-card line-chart canvas").first.wait_for()
+
+
+def images(page: Page) -> None:
+    """Show what the adapters drew."""
+    page.locator("tf-tag-filterer input").fill("cam|kernels|saliency|feature_maps")
+    page.locator("tf-image-loader img").first.wait_for()
+
+
+def graphs(page: Page) -> None:
+    """Show the layers of the network."""
+    page.locator("g.node.meta").filter(has_text="DigitNet").first.locator(".nodecolortarget").first.dblclick()
+    page.locator("g.node").filter(has_text="conv1").first.wait_for()
+
+
+def projector(page: Page) -> None:
+    """Show the digits as the penultimate layer sees them."""
+    inner = page.frame_locator("iframe").frame_locator("iframe")
+    expect(inner.locator("vz-projector")).to_contain_text("Points: 360")
+
+
+def shoot(browser: Browser, address: str, name: str) -> Image.Image:
+    """Take one page of TensorBoard."""
+    page = browser.new_page(viewport={"width": 1180, "height": 760})
+    page.goto(f"{address}#{name}")
+    {"timeseries": time_series, "images": images, "graphs": graphs, "projector": projector}[name](page)
+    page.wait_for_timeout(3000)  # animations; the picture is looked at by a person anyway
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def main(run: Path) -> None:
+    """Put four pages into one picture."""
+    with serve(run) as server, sync_playwright() as playwright:
+        server.wait_for_scalar(".", "final/accuracy")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS])
+        shots = [shoot(browser, server.url, name) for name in ("timeseries", "images", "graphs", "projector")]
+    width, height = shots[0].size
+    sheet = Image.new("RGB", (2 * width + GAP, 2 * height + GAP), "#888888")
+    for place, shot in enumerate(shots):
+        sheet.paste(shot, ((place % 2) * (width + GAP), (place // 2) * (height + GAP)))
+    small = sheet.resize((1600, round(1600 * sheet.height / sheet.width)), Image.Resampling.LANCZOS)
+    small.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
