@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from tensorboard.context import RequestContext
 from tensorboardX.event_file_writer import EventFileWriter
 from tensorboardX.proto.event_pb2 import Event
 
 from tblog import records, summaries
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.encoded import encoded
-from tests.reading import accumulator
+from tests.reading import accumulator, rust_server
 
 generator = np.random.default_rng(1)
 PICTURE = generator.integers(0, 256, (3, 8, 9), dtype=np.uint8)
@@ -155,30 +157,64 @@ print(sorted({"torch", "tensorboardX", "PIL", "google.protobuf"} & set(sys.modul
     assert result.stdout.strip() == "[]"
 
 
-def test_tensorboard_reads_one_of_each(tmp_path):
-    """Each kind, written to an event file, is found by TensorBoard under its tag and plugin."""
-    writer = EventFileWriter(str(tmp_path))
-    for record in RECORDS:
+EDGE_CASES = [
+    records.HistogramRecord(tag="nothing", values=np.zeros(0)),
+    records.HistogramRecord(tag="outside all bins", values=np.full(3, 1e30)),
+    records.HistogramRecord(tag="one value", values=np.zeros(1)),
+]
+# What comes last is read only if TensorBoard refused nothing before.
+LAST = records.HistogramRecord(tag="the last", values=np.arange(5.0))
+TENSORS = {
+    "scalars": {"tensor scalar"},
+    "text": {"text/text_summary"},
+    "pr_curves": {"curve", "raw curve"},
+    "mesh": {"mesh_VERTEX"},
+    "custom_scalars": {"custom_scalars__config__"},
+    "hparams": {f"_hparams_/{name}" for name in ("experiment", "session_start_info", "session_end_info")},
+}
+HISTOGRAMS = {"histogram", "raw histogram", "nothing", "outside all bins", "one value", "the last"}
+BLOBS = {"images": {"image", "video"}, "audio": {"audio"}}
+SCALARS = {"scalar", "described scalar"}
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    """Return a directory with one event file that holds one of each kind."""
+    directory = tmp_path_factory.mktemp("one of each")
+    writer = EventFileWriter(str(directory))
+    for record in [*RECORDS, *EDGE_CASES, LAST]:
         for summary in summaries.encode(record, summaries.EncodeContext()):
             writer.add_event(Event(wall_time=1.0, step=1, summary=summary))
     writer.close()
-    found = accumulator(tmp_path)
+    return directory
+
+
+def test_tensorboards_accumulator_reads_one_of_each(logdir):
+    """Each kind, written to an event file, is found by TensorBoard under its tag and plugin."""
+    found = accumulator(logdir)
     tags = found.Tags()
-    assert tags["scalars"] == ["scalar", "described scalar"]
-    assert tags["histograms"] == ["histogram", "raw histogram"]
-    assert tags["images"] == ["image", "video"]
-    assert tags["audio"] == ["audio"]
-    plugins = {tag: found.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags["tensors"]}
-    assert plugins == {
-        "tensor scalar": "scalars",
-        "text/text_summary": "text",
-        "tensor": "tensor",
-        "curve": "pr_curves",
-        "raw curve": "pr_curves",
-        "mesh_VERTEX": "mesh",
-        "custom_scalars__config__": "custom_scalars",
-    }
-    hparams = found.PluginTagToContent("hparams")
-    assert set(hparams) == {
-        f"_hparams_/{name}" for name in ("experiment", "session_start_info", "session_end_info")
-    }
+    assert set(tags["scalars"]) == SCALARS
+    assert set(tags["histograms"]) == HISTOGRAMS
+    assert {kind: set(tags[kind]) for kind in BLOBS} == BLOBS
+    plugins = {plugin: set(found.PluginTagToContent(plugin)) for plugin in TENSORS}
+    assert plugins == TENSORS
+    assert set(found.PluginTagToContent("tensor")) == {"tensor"}
+
+
+def test_tensorboards_rust_server_reads_one_of_each(logdir):
+    """The data server lists each kind that has a dashboard; it is asked until it has read the whole file."""
+    context, deadline = RequestContext(), time.monotonic() + 20
+    with rust_server(logdir) as data:
+
+        def listed(what, plugin):
+            return set(
+                getattr(data, f"list_{what}")(context, experiment_id="", plugin_name=plugin).get(".", ())
+            )
+
+        while "the last" not in listed("tensors", "histograms") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert listed("tensors", "histograms") == HISTOGRAMS
+        assert listed("scalars", "scalars") == SCALARS | TENSORS["scalars"]
+        assert {plugin: listed("blob_sequences", plugin) for plugin in BLOBS} == BLOBS
+        others = {plugin: tags for plugin, tags in TENSORS.items() if plugin != "scalars"}
+        assert {plugin: listed("tensors", plugin) for plugin in others} == others
