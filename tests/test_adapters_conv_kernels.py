@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import runpy
 from pathlib import Path
 
@@ -170,6 +171,20 @@ class TestTheModelIsLeftAlone:
         with untouched(layer):
             (grid,) = grids(conv_kernels(layer, statistics=False)).values()
         assert np.array_equal(grid.maps, layer.eval().weight.detach())
+
+    @pytest.mark.cuda
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+    def test_nothing_waits_for_a_cuda_device(self, model):
+        """With torch's sync debug mode set to error kernels and statistics are taken, and exactly."""
+        on_device = copy.deepcopy(model).cuda()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            records = conv_kernels(on_device, "2", channels=[4, 0])
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        (grid,) = grids(records).values()
+        assert np.array_equal(grid.maps.numpy(), model[2].weight.detach()[:, [4, 0]])
+        assert float(records[1].value) == pytest.approx(model[2].weight.mean().item(), abs=1e-6)
 
 
 class TestErrors:

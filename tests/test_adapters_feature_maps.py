@@ -259,6 +259,21 @@ class TestTheModelIsLeftAlone:
         wanted = by_hand(model[0], lambda: model(images * 2))[0]
         assert np.array_equal(captured(maps.records()[0]), wanted)
 
+    @pytest.mark.cuda
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+    def test_nothing_waits_for_a_cuda_device(self, model, images):
+        """With torch's sync debug mode set to error a pass is captured, by indices too, and exactly."""
+        model, images = model.cuda().eval(), images.cuda()
+        wanted = by_hand(model[0], lambda: model(images))[0].cpu()
+        with FeatureMaps(model, "0", channels=[3, 1], show="both") as maps:
+            torch.cuda.set_sync_debug_mode("error")
+            try:
+                model(images)
+                records = maps.records()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        assert np.array_equal(records[1].image.maps.numpy(), wanted[[3, 1]])
+
 
 class TestTheirPictures:
     """What the worker draws."""
