@@ -27,7 +27,8 @@ def readable(value: Any) -> Attribute:
     """Return an option of an operation as the viewer should show it."""
     if isinstance(value, (bool, int, float)):
         return value
-    return str(value).replace("torch.", "")
+    name = getattr(value, "__qualname__", None)  # of a function, whose text would say where in memory it is
+    return str(value if name is None else name).replace("torch.", "")
 
 
 class Builder:

@@ -7,6 +7,7 @@ whatever forward takes and returns. Must not: change the model.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,10 @@ class Call:
         for name, value in [*zip(names, self.args, strict=True), *self.kwargs.items()]:
             found.extend(tensors_in(value, name))
         return found
+
+    def fresh_tensors(self) -> list[torch.Tensor]:
+        """Return copies of the tensors of `inputs`, each one of its own, for a run to change."""
+        return [tensor.detach().clone().requires_grad_(tensor.requires_grad) for _, tensor in self.inputs]
 
     def arguments(self, tensors: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments with `tensors` in the place of `inputs`."""
@@ -82,6 +87,26 @@ def bind(model: nn.Module, input_to_model: Any) -> Call:
     return one
 
 
+def settled(call: Call) -> Call:
+    """Return a call whose model knows all its shapes: of a lazy one, a copy that ran once."""
+    from torch.nn.parameter import is_lazy
+
+    lazy: list[Any] = [
+        tensor for tensor in (*call.model.parameters(), *call.model.buffers()) if is_lazy(tensor)
+    ]
+    if not lazy:
+        return call
+    from tblog.graph._preserve import random_states_kept
+
+    # Uninitialised buffers cannot be copied, but made anew.
+    made = {id(tensor): type(tensor)(device=tensor.device, dtype=tensor.dtype) for tensor in lazy}
+    model = copy.deepcopy(call.model, made).eval()
+    with random_states_kept():
+        args, kwargs = call.arguments(call.fresh_tensors())
+        model(*args, **kwargs)
+    return Call(model, call.args, call.kwargs)
+
+
 def flattened(call: Call, names: list[str]) -> nn.Module:
     """Return a module around the model, whose inputs and outputs are tuples of tensors.
 
@@ -93,6 +118,7 @@ def flattened(call: Call, names: list[str]) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.model = call.model
+            self.training = False  # itself alone: the model's own flags are somebody else's business
 
         def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             args, kwargs = call.arguments(tensors)

@@ -6,8 +6,9 @@ comes with its module's path, shapes and dtypes. What depends on data cannot be 
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,59 @@ def read_by_export(call: Call) -> Graph:
     """Return the graph of a call, read by `torch.export`."""
     outputs: list[str] = []
     inputs = call.inputs
-    with lent(call.model, runs=False, watched=False), _pass_through_seen(call.model):
-        flat = flattened(call, outputs).eval()
-        program = torch.export.export(flat, tuple(tensor for _, tensor in inputs), strict=False)
-    return Program(call.model, program).read([name for name, _ in inputs], outputs)
+    with lent(call.model, runs=False, watched=False), _pass_through_seen(call.model), _quiet():
+        flat = flattened(call, outputs)
+        flat.forward = _refusing(flat.forward)
+        try:
+            program = torch.export.export(flat, tuple(call.fresh_tensors()), strict=False)
+        except _RefusedError as refused:
+            raise refused.why from None
+        return Program(call.model, program).read([name for name, _ in inputs], outputs)
+
+
+class _RefusedError(Exception):
+    """The model cannot run on placeholders. The exporter prints whole programs for other errors."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def _refusing(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def forward_or_refuse(*tensors: torch.Tensor) -> Any:
+        try:
+            return forward(*tensors)
+        except Exception as error:
+            raise _RefusedError(error) from error
+
+    return forward_or_refuse
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter from warning of what is told in one line, and from noting stacks that nobody reads."""
+    thread = threading.get_ident()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    loggers = [
+        logging.getLogger(f"torch.{name}")
+        for name in ("fx.experimental.symbolic_shapes", "_subclasses.fake_tensor")
+    ]
+    config: Any = torch.fx.config
+    noted = getattr(config, "do_not_emit_stack_traces", None)  # which is half of the time
+    for logger in loggers:
+        logger.addFilter(of_others)
+    if noted is not None:
+        config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        if noted is not None:
+            config.do_not_emit_stack_traces = noted
+        for logger in loggers:
+            logger.removeFilter(of_others)
 
 
 @contextmanager
@@ -41,6 +91,10 @@ def _pass_through_seen(model: nn.Module) -> Iterator[None]:
     modules = {id(vars(module)) for module in model.modules()}
 
     def leave_alias(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if (
+            torch.compiler.is_dynamo_compiling()
+        ):  # the body of an operator of graphs, which allows no side effects
+            return None
         mine = id(vars(module)) in modules and threading.get_ident() == thread
         if mine and isinstance(output, torch.Tensor) and any(output is arg for arg in args):
             return torch.ops.aten.alias(output)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def read_by_hooks(call: Call) -> Graph:
     """Return the graph of a call, recorded while it runs."""
     inputs = call.inputs
-    tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for _, tensor in inputs]
+    tensors = call.fresh_tensors()
     args, kwargs = call.arguments(tensors)
     with lent(call.model, runs=True, watched=True):
         recorder = Recorder(call.model)
@@ -150,18 +150,37 @@ class Recorder(TorchFunctionMode):
 def _arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return what a function is called with, by name where it has names."""
     names = _parameter_names(func)
+    if names is None:
+        fitting = [some for some in _schemas(_name(func)) if _fits(some, args)]
+        names = tuple(argument.name for argument in fitting[0]) if fitting else ()
     named = {names[i] if i < len(names) else f"argument_{i}": value for i, value in enumerate(args)}
     return {**named, **kwargs}
 
 
 @lru_cache(maxsize=1024)
-def _parameter_names(func: Callable[..., Any]) -> list[str]:
+def _parameter_names(func: Callable[..., Any]) -> tuple[str, ...] | None:
     try:
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
-        return []  # written in C
+        return None  # written in C
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters if parameter.kind in positional]
+    return tuple(parameter.name for parameter in parameters if parameter.kind in positional)
+
+
+@lru_cache(maxsize=1024)
+def _schemas(name: str) -> list[list[Any]]:
+    """Return the positional arguments of each overload of the operator of a name."""
+    overloads = torch._C._jit_get_schemas_for_operator(f"aten::{name}")  # noqa: SLF001 - signatures are nowhere else
+    return [[one for one in schema.arguments if not one.kwarg_only] for schema in overloads]
+
+
+def _fits(arguments: list[Any], values: tuple[Any, ...]) -> bool:
+    """Say whether values may be the arguments: as many, and tensors where tensors belong."""
+    return len(values) <= len(arguments) and all(
+        isinstance(value, torch.Tensor) == str(argument.type).endswith(("Tensor", "Optional[Tensor]"))
+        for argument, value in zip(arguments, values, strict=False)
+        if value is not None
+    )
 
 
 def _options(given: dict[str, Any]) -> dict[str, Attribute]:

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -35,13 +35,14 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         watched: whether forward hooks run. Tracers would hand them placeholders to keep.
     """
     with ExitStack() as stack:
-        stack.callback(_random_states())
+        stack.enter_context(random_states_kept())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        stack.enter_context(_eager())
+        stack.enter_context(_unfused_attention())
         for module in model.modules():
             stack.callback(_remembered(module))
         if runs:
+            stack.enter_context(_eager())
             stack.callback(_remembered_values(model))
         for module in model.modules():
             _undress(module, watched=watched)
@@ -153,20 +154,25 @@ def _version(tensor: torch.Tensor) -> int | None:
 
 
 @contextmanager
-def _eager() -> Iterator[None]:
-    """Let compiled functions run as they were written, and attention as its modules say."""
+def _unfused_attention() -> Iterator[None]:
+    """Let attention run as its modules say, not as one operation that stands for all of them."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    compiler_loaded = "torch._dynamo" in sys.modules
     try:
-        with torch.compiler.set_stance("force_eager") if compiler_loaded else nullcontext():
-            yield
+        yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-def _random_states() -> Callable[[], None]:
-    """Return a function that puts back the random states of Python, numpy and torch."""
+def _eager() -> AbstractContextManager[Any]:
+    """Let compiled functions run as they were written. The exporter does that on its own."""
+    compiler_loaded = "torch._dynamo" in sys.modules  # loading it takes a second
+    return torch.compiler.set_stance("force_eager") if compiler_loaded else nullcontext()
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Put back the random states of Python, numpy and torch."""
     states: list[tuple[Callable[[Any], Any], Any]] = [
         (random.setstate, random.getstate()),
         (torch.set_rng_state, torch.get_rng_state()),
@@ -176,9 +182,8 @@ def _random_states() -> Callable[[], None]:
         states.append((numpy.random.set_state, numpy.random.get_state()))
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
-
-    def put_back() -> None:
-        for put, state in states:
-            put(state)
-
-    return put_back
+    try:
+        yield
+    finally:
+        for put_back, state in states:
+            put_back(state)

@@ -7,16 +7,16 @@ only pass a value on, which module call each belongs to. Must not: run anything.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import fx
 
 from tblog.graph._builder import Builder, readable, tensor_type
 from tblog.graph._graph import TensorType
-from tblog.graph._scopes import class_name
+from tblog.graph._scopes import Scope, class_name
 from tblog.graph._writes import Writes
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from tblog.graph._graph import Attribute, Graph
-    from tblog.graph._scopes import Scope
 
 _PREFIX = "model"  # the attribute of the flat module that holds the model
 
@@ -55,6 +54,7 @@ class Program:
         self._scopes: dict[str, Scope] = {}
         self._busy: set[Scope] = set()
         self._writes = Writes()
+        self._body = ""  # where in the operators of graphs the walk is
 
     def read(self, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
         """Return the graph; `inputs` and `outputs` name the tensors that go in and come out."""
@@ -100,9 +100,11 @@ class Program:
         if target is operator.getitem and isinstance(node.args[1], int):
             return _item(self._values[node.args[0]], node.args[1])  # type: ignore[index]
         if isinstance(target, torch._ops.HigherOrderOperator):  # noqa: SLF001 - the type has no public name
-            return self._higher_order(module, node, target)
+            return self._higher_order(module, node, str(target))
         if isinstance(target, torch._ops.OpOverload):  # noqa: SLF001 - nor has this
             return self._overload(node, target._schema.name)  # noqa: SLF001 - nor has the schema
+        if isinstance(node.meta.get("val"), torch.Tensor):
+            return self._operation(node, f"python::{getattr(target, '__name__', target)}", self._stack(node))
         return _Value(self._edges(node))  # arithmetic on sizes: whoever reads it depends on its sources
 
     def _overload(self, node: fx.Node, name: str) -> _Value:
@@ -118,7 +120,10 @@ class Program:
             name = class_name(self._builder.scopes.module(scopes[-1].path))  # Identity
         return self._operation(node, name, scopes)
 
-    def _operation(self, node: fx.Node, name: str, scopes: list[Scope]) -> _Value:
+    def _operation(
+        self, node: fx.Node, name: str, scopes: list[Scope], results: Iterable[_Value] = ()
+    ) -> _Value:
+        """Draw an operation; `results` are those of the bodies that it runs."""
         attributes, arguments = _arguments(node)
         state = []
         for key, arg in arguments:
@@ -127,7 +132,7 @@ class Program:
                 state.append(value.state)
             elif value.constant is not None:
                 attributes[key] = f"{value.constant} constant"
-        edges = self._edges(node)
+        edges = [*self._edges(node), *(edge for value in results for edge in value.edges)]
         made = self._builder.operation(
             scopes[-1],
             name,
@@ -138,47 +143,35 @@ class Program:
         )
         self._busy.update(scopes)
         self._writes.note(node, made.name)
-        if len(made.outputs) == 1:
-            return _Value([made.name], made.outputs)
-        return _Value(
-            [f"{made.name}:{i}" if i else made.name for i in range(len(made.outputs))], made.outputs
-        )
+        several = [f"{made.name}:{index}" for index in range(1, len(made.outputs))]
+        return _Value([made.name, *several], made.outputs)
 
-    def _higher_order(self, module: fx.GraphModule, node: fx.Node, target: Any) -> _Value:
-        """Draw the bodies that an operator of graphs runs; one that has a single body is that body."""
-        bodies = [
-            (str(arg.target), getattr(module, str(arg.target)))
-            for arg in node.all_input_nodes
-            if arg.op == "get_attr" and isinstance(getattr(module, str(arg.target), None), fx.GraphModule)
-        ]
-        operands = [
-            arg
-            for arg in node.all_input_nodes
-            if arg not in {n for n in node.all_input_nodes if n.op == "get_attr"}
-        ]
+    def _higher_order(self, module: fx.GraphModule, node: fx.Node, name: str) -> _Value:
+        """Draw the bodies that an operator of graphs runs, and the operator unless it is a mere wrapper."""
+        operands: list[fx.Node] = []
+        bodies: dict[str, fx.GraphModule] = {}
+        for _, arg in _arguments(node)[1]:
+            held = getattr(module, str(arg.target), None) if arg.op == "get_attr" else None
+            if isinstance(held, fx.GraphModule):
+                bodies[str(arg.target)] = held
+            else:
+                operands.append(arg)
+        scopes, outside = self._stack(node), self._body
+        wraps = name.startswith("wrap") and len(bodies) == 1
         results = []
-        for _, body in bodies:
-            for placeholder, operand in zip(body.graph.find_nodes(op="placeholder"), operands, strict=False):
+        for title, body in bodies.items():
+            placeholders = body.graph.find_nodes(op="placeholder")
+            for placeholder, operand in zip(placeholders, operands[-len(placeholders) :], strict=False):
                 self._values[placeholder] = self._values[operand]
-            results.append(self._walk(body))
-        if len(bodies) == 1:
-            merged = _Value()
-            for value in results[0]:
-                merged.edges.extend(value.edges[:1])
-                merged.types.extend(value.types[:1])
-            return merged
-        made = self._builder.operation(
-            self._stack(node)[-1],
-            target.name(),
-            inputs=[
-                *self._edges(node),
-                *(edge for result in results for value in result for edge in value.edges),
-            ],
-            outputs=_types(node),
-        )
-        return _Value(
-            [f"{made.name}:{i}" if i else made.name for i in range(len(made.outputs))], made.outputs
-        )
+            self._body = outside if wraps else f"{outside}/{name}/{title}"
+            results.extend(self._walk(body))
+        self._body = outside
+        if wraps:
+            firsts = [value for value in results if value.edges]
+            return _Value(
+                [one.edges[0] for one in firsts], [type_ for one in firsts for type_ in one.types[:1]]
+            )
+        return self._operation(node, name, scopes, results)
 
     def _edges(self, node: fx.Node) -> list[str]:
         return [edge for arg in node.all_input_nodes for edge in self._values[arg].edges]
@@ -187,11 +180,13 @@ class Program:
         """Return the scopes of the module calls that were running, the innermost last."""
         stack = [self._builder.scopes.root]
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
-            if path == _PREFIX or not path.startswith(f"{_PREFIX}."):
-                continue
-            if key not in self._scopes:
-                self._scopes[key] = self._builder.scopes.enter(stack, path.removeprefix(f"{_PREFIX}."))
-            stack.append(self._scopes[key])
+            if path.startswith(f"{_PREFIX}."):
+                if key not in self._scopes:
+                    self._scopes[key] = self._builder.scopes.enter(stack, path.removeprefix(f"{_PREFIX}."))
+                stack.append(self._scopes[key])
+        if self._body:
+            name = stack[-1].name + self._body
+            stack.append(self._scopes.setdefault(name, Scope(stack[-1].path, name)))
         return stack
 
 
@@ -216,7 +211,10 @@ def _types(node: fx.Node) -> list[TensorType]:
 
 def _arguments(node: fx.Node) -> tuple[dict[str, Attribute], list[tuple[str, fx.Node]]]:
     """Sort what an operation was called with: options by name, and nodes by the name of their argument."""
-    names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]  # noqa: SLF001 - the schema has no public name
+    schema = getattr(node.target, "_schema", None)
+    names = [f"argument_{index}" for index in range(len(node.args))]
+    if schema is not None:
+        names = [argument.name for argument in schema.arguments]
     options: dict[str, Attribute] = {}
     nodes: list[tuple[str, fx.Node]] = []
     for name, value in [*zip(names, node.args, strict=False), *node.kwargs.items()]:

@@ -51,7 +51,7 @@ def read_graph(
         raise InvalidValueError(
             f"add_graph: source was {source!r}; give one of {', '.join(_WAYS)}, or None for all"
         )
-    from tblog.graph._call import bind
+    from tblog.graph._call import bind, settled
     from tblog.graph._wrappers import as_module, scripted
 
     call = bind(as_module(model), input_to_model)
@@ -59,7 +59,8 @@ def read_graph(
     ways = _WAYS if scripted(call.model) is None else _WAYS[1:]  # it cannot be exported, and need not be run
     for way in ways if source is None else (source,):
         try:
-            graph = _reader(way, strict=use_strict_trace)(call)
+            call = settled(call)
+            graph = _reader(way, strict=use_strict_trace, chosen=source is not None)(call)
         except Exception as error:
             reasons.append(f"{way}: {_one_line(error)}")
             failure = error
@@ -76,7 +77,7 @@ def read_graph(
     ) from failure
 
 
-def _reader(way: Source, *, strict: bool) -> Callable[[Call], Graph]:
+def _reader(way: Source, *, strict: bool, chosen: bool) -> Callable[[Call], Graph]:
     if way == "export":
         from tblog.graph._export import read_by_export
 
@@ -84,7 +85,7 @@ def _reader(way: Source, *, strict: bool) -> Callable[[Call], Graph]:
     if way == "trace":
         from tblog.graph._trace import read_by_trace
 
-        return lambda call: read_by_trace(call, strict=strict)
+        return lambda call: read_by_trace(call, strict=strict, faithful=not chosen)
     from tblog.graph._hooks import read_by_hooks
 
     return read_by_hooks

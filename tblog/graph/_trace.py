@@ -6,13 +6,17 @@ shows the branch that this input took. What TorchScript compiled already is read
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.jit._trace import TracerWarning
 
 from tblog.graph._builder import tensor_type
 from tblog.graph._call import Call, flattened
+from tblog.graph._errors import GraphError
 from tblog.graph._graph import TensorType
 from tblog.graph._preserve import lent
 from tblog.graph._script import Script
@@ -23,20 +27,35 @@ if TYPE_CHECKING:
     from tblog.graph._graph import Graph
 
 
-def read_by_trace(call: Call, *, strict: bool) -> Graph:
-    """Return the graph of a call, read by `torch.jit.trace`."""
+# What the tracer says where Python looks at a value, and the graph would show what holds for this input alone.
+_LOOKED = "Converting a tensor to a Python"
+
+
+def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
+    """Return the graph of a call, read by `torch.jit.trace`.
+
+    Raises:
+        GraphError: `faithful`, and the model's operations depend on the values of the input.
+    """
     if (compiled := scripted(call.model)) is not None:
         with lent(call.model, runs=False, watched=False):
             return _read_scripted(call.model, compiled, call.inputs)
     names: list[str] = []
     inputs = call.inputs
-    tensors = tuple(tensor.detach().clone() for _, tensor in inputs)
+    tensors = tuple(call.fresh_tensors())
     with lent(call.model, runs=True, watched=False):
-        flat = flattened(call, names).eval()
-        traced: Any = torch.jit.trace(flat, tensors, strict=strict, check_trace=False)  # type: ignore[no-untyped-call]
-    reader = Script(call.model)
-    types = [(name, tensor_type(tensor)) for name, tensor in inputs]
-    return reader.finish(reader.read(traced.graph, Value(module=traced), types), names)
+        flat = flattened(call, names)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", TracerWarning)
+            TracerWarning.ignore_lib_warnings()  # type: ignore[no-untyped-call]
+            traced: Any = torch.jit.trace(flat, tensors, strict=strict, check_trace=False)  # type: ignore[no-untyped-call]
+        looks = [warning for warning in said if str(warning.message).startswith(_LOOKED)]
+        if faithful and looks:
+            place = f"{Path(looks[0].filename).name}:{looks[0].lineno}"
+            raise GraphError(f"what the model does depends on the values in its input, at {place}")
+        reader = Script(call.model)
+        types = [(name, tensor_type(tensor)) for name, tensor in inputs]
+        return reader.finish(reader.read(traced.graph, Value(module=traced), types), names)
 
 
 def _read_scripted(model: nn.Module, compiled: Any, inputs: list[tuple[str, torch.Tensor]]) -> Graph:
