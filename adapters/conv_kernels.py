@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from tblog._arrays import scalar, snapshot
 from tblog.adapters._captions import counted
+from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, Scale
 from tblog.adapters._layers import Layers, display_name, find_layers
 from tblog.adapters._model_state import model_state_kept, require_initialized
+from tblog.adapters._selection import take
 from tblog.errors import InvalidValueError
 from tblog.records import Deferred, HistogramRecord, ImageRecord, Record, ScalarRecord
 
@@ -63,14 +65,14 @@ def conv_kernels(
 
     if filters < 1:
         raise InvalidValueError(f"conv_kernels: filters was {filters}; give 1 or more")
+    colormap_table(colormap)
     records: list[Record] = []
     wanted = AnyConvolution if layers is None else layers
     for path, layer in find_layers(model, wanted, AnyConvolution).items():
         name = display_name(model, path)
         with torch.no_grad():
             weight = _filters_first(layer)
-            caption = f"{name} · {type(layer).__name__} · {'x'.join(map(str, weight.shape))}"
-            grid = _grid(weight, caption, filters, channels, scale, colormap)
+            grid = _grid(weight, name, type(layer).__name__, filters, channels, scale, colormap)
             records.append(ImageRecord(tag=f"{tag}/{name}", image=grid, dataformats="HWC"))
             if statistics:
                 records += _statistics(weight, tag, name)
@@ -95,19 +97,23 @@ def _filters_first(layer: _ConvNd) -> Tensor:
 
 def _grid(
     weight: Tensor,
-    caption: str,
+    name: str,
+    kind: str,
     filters: int,
     channels: int | Sequence[int] | None,
     scale: Scale,
     colormap: str,
 ) -> Deferred:
     number, inputs, *size = weight.shape
+    caption = f"{name} · {kind} · {'x'.join(map(str, weight.shape))}"
     shown = weight[:filters]
     words = counted(len(shown), number, "filter")
     if channels is None and inputs == 3 and len(size) == 2 and max(size) > 1:
-        kernels = snapshot(shown, caption)
+        kernels = snapshot(shown, name)
         return ColorGrid(maps=kernels, caption=f"{caption} · {words}, input channels as colours", scale=scale)
-    shown = _chosen(shown, channels, caption)
+    if channels is None:
+        channels = 64 if len(size) == 1 or max(size) == 1 else 8
+    shown = take(shown, channels, 1, f"{name} input channels")
     words += f", {counted(shown.shape[1], inputs, 'input channel')}"
     if max(size) == 1:
         shown = shown.reshape(1, *shown.shape[:2])
@@ -115,28 +121,8 @@ def _grid(
     elif len(size) == 3:
         shown = shown.flatten(1, 2)
         words += f", each in {size[0]} slices"
-    maps = snapshot(shown, caption)
+    maps = snapshot(shown, name)
     return MapGrid(maps=maps, caption=f"{caption} · {words}", scale=scale, colormap=colormap, symmetric=True)
-
-
-def _chosen(weight: Tensor, channels: int | Sequence[int] | None, caption: str) -> Tensor:
-    import torch
-
-    inputs, size = weight.shape[1], weight.shape[2:]
-    if channels is None:
-        channels = 64 if len(size) == 1 or max(size) == 1 else 8
-    if isinstance(channels, int):
-        channels = range(min(channels, inputs))
-    outside = [index for index in channels if not -inputs <= index < inputs]
-    if outside or not channels:
-        raise InvalidValueError(
-            f"conv_kernels: {caption} has no input channels {outside or list(channels)}; "
-            f"give a number, or indices from 0 to {inputs - 1}"
-        )
-    if channels == range(len(channels)):
-        return weight[:, : len(channels)]
-    # Not an index tensor, for which a GPU would be waited.
-    return torch.stack([weight[:, index] for index in channels], dim=1)
 
 
 def _statistics(weight: Tensor, tag: str, name: str) -> Iterator[Record]:

@@ -10,17 +10,17 @@ The training thread copies the maps that are shown and no more; the worker draws
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tblog._arrays import snapshot
 from tblog.adapters._attention import attention_type, attention_weights
-from tblog.adapters._captions import counted
 from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import MapGrid, Scale, check_scale
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
+from tblog.adapters._selection import Selection
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import Array, ImageRecord
 
@@ -56,6 +56,8 @@ class FeatureMaps:
             `nn.MultiheadAttention` layers, computed once more for the shown sample.
         channels: the first so many channels, or the indices of those to show.
         sample: index in the batch of the sample to show.
+        max_side: longer maps are thinned to every second, third, ... row and column until their longer
+            side is at most this; it bounds memory where maps are large.
         batch_dim: the axis of the batch; 1 for sequences as (L, N, C).
         transform: a function of what a layer gives (or takes, the tuple of its arguments), which
             returns the tensor to show; for vision transformers, one that turns tokens into maps.
@@ -76,6 +78,7 @@ class FeatureMaps:
         show: Shown = "outputs",
         channels: int | Sequence[int] = 100,
         sample: int = 0,
+        max_side: int = 256,
         batch_dim: int = 0,
         transform: Callable[[Any], Tensor] | None = None,
         scale: Scale = "map",
@@ -91,14 +94,14 @@ class FeatureMaps:
             raise InvalidValueError(
                 f"FeatureMaps: channels was {channels!r}; give 1 or more, or some indices"
             )
+        if max_side < 1:
+            raise InvalidValueError(f"FeatureMaps: max_side was {max_side}; give 1 pixel or more")
         check_scale(scale)
         colormap_table(colormap)
         self._model = model
         self._layers = find_layers(model, layers, attention_type() if show == "attention" else None)
         self._show = show
-        self._channels = channels
-        self._sample = sample
-        self._batch_dim = batch_dim
+        self._selection = Selection(channels=channels, sample=sample, batch_dim=batch_dim, max_side=max_side)
         self._transform = transform
         self._scale = scale
         self._symmetric = symmetric
@@ -150,13 +153,14 @@ class FeatureMaps:
     def _watch(self, path: str, layer: Any) -> None:
         # Plain functions: a deep copy of the model copies bound methods, and with them this object.
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._capture(path, "input", (*args, *kwargs.values()), self._batch_dim)
+            self._capture(path, "input", (*args, *kwargs.values()), self._selection)
 
         def take_output(_layer: Any, _args: Any, _kwargs: Any, output: Any) -> None:
-            self._capture(path, "output", output, self._batch_dim)
+            self._capture(path, "output", output, self._selection)
 
         def take_attention(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Any) -> None:
-            self._capture(path, "attention", attention_weights(layer, args, kwargs, self._sample), 0)
+            weights = attention_weights(layer, args, kwargs, self._selection.sample)
+            self._capture(path, "attention", weights, replace(self._selection, sample=0, batch_dim=0))
 
         if self._show in {"inputs", "both"}:
             self._hooks.forward_pre(layer, take_input)  # before a layer that works in place
@@ -165,7 +169,7 @@ class FeatureMaps:
         if self._show == "attention":
             self._hooks.forward(layer, take_attention)
 
-    def _capture(self, path: str, side: str, value: Any, batch_dim: int) -> None:
+    def _capture(self, path: str, side: str, value: Any, selection: Selection) -> None:
         name = display_name(self._model, path)
         transform = self._transform or _first_tensor
         tensor = transform(value)
@@ -174,57 +178,8 @@ class FeatureMaps:
                 f"FeatureMaps: the {side} of {name} is a {type(value).__name__} without a tensor; "
                 "give a transform that returns the tensor to show"
             )
-        alone = side == "attention"  # computed for the one sample
-        sample, axis = (0, "head") if alone else (self._sample, "channel")
-        maps, words = _maps_of(tensor.detach(), name, self._channels, sample, batch_dim, axis)
+        maps, words = selection.maps(tensor.detach(), name, "head" if side == "attention" else "channel")
         self._captured[path, side] = _Captured(snapshot(maps, f"{self._tag}/{name}"), words)
-
-
-def _maps_of(
-    tensor: Tensor, name: str, channels: int | Sequence[int], sample: int, batch_dim: int, axis: str
-) -> tuple[Tensor, str]:
-    """Return the maps to show, (n, H, W) or (n, P, H, W), and the words that describe them."""
-    shape = "x".join(map(str, tensor.shape))
-    if not 2 <= tensor.dim() <= 5 or not tensor.numel():
-        raise InvalidValueError(
-            f"FeatureMaps: {name} gave a tensor of shape ({shape}); wanted are 2 to 5 axes, such as "
-            "(N, C, H, W) or (N, L, C), and some elements: choose another layer or give a transform"
-        )
-    tensor = tensor.abs() if tensor.is_complex() else tensor
-    if tensor.dim() == 2:
-        rows = tensor if batch_dim == 0 else tensor.transpose(0, batch_dim)
-        chosen = _chosen(rows, name, channels, "sample")
-        return chosen.unsqueeze(
-            0
-        ), f"{counted(len(chosen), len(rows), 'sample')} down, features across · {shape}"
-    size = tensor.shape[batch_dim]
-    if not -size <= sample < size:
-        raise InvalidValueError(
-            f"FeatureMaps: sample {sample} was asked for, and {name} gave a batch of {size}, shape ({shape}); "
-            f"give a sample from 0 to {size - 1}, or the right batch_dim"
-        )
-    one = tensor.select(batch_dim, sample)
-    if one.dim() == 2:
-        chosen = _chosen(one.t(), name, channels, axis)
-        return chosen.unsqueeze(
-            0
-        ), f"{counted(len(chosen), one.shape[1], axis)} down, positions across · {shape}"
-    chosen = _chosen(one, name, channels, axis)
-    return chosen, f"{counted(len(chosen), len(one), axis)} · {shape}"
-
-
-def _chosen(maps: Tensor, name: str, channels: int | Sequence[int], axis: str) -> Tensor:
-    import torch
-
-    if isinstance(channels, int):
-        return maps[:channels]
-    outside = [index for index in channels if not -len(maps) <= index < len(maps)]
-    if outside:
-        raise InvalidValueError(
-            f"FeatureMaps: {name} has no {axis} {outside}; give indices from 0 to {len(maps) - 1}"
-        )
-    # Not an index tensor, for which a GPU would be waited.
-    return torch.stack([maps[index] for index in channels])
 
 
 def _first_tensor(value: Any) -> Tensor | None:

@@ -197,9 +197,9 @@ class TestErrors:
             ({"layers": "1"}, "'1' is of type ReLU; give layers of type ConvNd"),
             (
                 {"layers": "2", "channels": [6]},
-                r"has no input channels \[6\]; give a number, or indices from 0 to 5",
+                r"2 input channels \[6\] were asked for, of 6; give how many, or indices from 0 to 5",
             ),
-            ({"layers": "2", "channels": 0}, r"has no input channels"),
+            ({"layers": "2", "channels": 0}, "2 input channels 0 were asked for"),
             ({"filters": 0}, "filters was 0"),
             ({"layers": "2", "colormap": "nope"}, "no colour map named 'nope'"),
             ({"layers": "2", "scale": "none"}, "scale='none'"),

@@ -107,6 +107,15 @@ class TestWhatIsCaptured:
         assert few.records()[0].image.nbytes == 2 * 8 * 8 * 4
         assert captured(few.records()[0]).base is None
 
+    def test_large_maps_are_thinned_before_they_are_copied(self, model, images):
+        """Maps of 8x8 with max_side=3 keep every third row and column, and the caption tells."""
+        with FeatureMaps(model, "0", max_side=3) as maps:
+            model(images)
+        wanted = by_hand(model[0], lambda: model(images))[0]
+        grid = maps.records()[0].image
+        assert np.array_equal(grid.maps, wanted[:, ::3, ::3])
+        assert grid.caption.endswith("6 channels, 1 of 3 rows and columns · 4x6x8x8")
+
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
     def test_other_precisions_are_shown_exactly(self, model, images, dtype):
         """Maps of reduced precision keep their values."""
@@ -321,9 +330,12 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ({"sample": 4}, r"sample 4 was asked for, and 0 gave a batch of 4, shape \(4x6x8x8\)"),
-            ({"channels": [6]}, r"0 has no channel \[6\]; give indices from 0 to 5"),
-            ({"transform": torch.sum}, r"0 gave a tensor of shape \(\); wanted are 2 to 5 axes"),
+            ({"sample": 4}, r"Sample 4 was asked for, and 0 gave a batch of 4, shape \(4x6x8x8\)"),
+            (
+                {"channels": [6]},
+                r"The 0 channels \[6\] were asked for, of 6; give how many, or indices from 0 to 5",
+            ),
+            ({"transform": torch.sum}, r"layer 0 gave a tensor of shape \(\); wanted are 2 to 5 axes"),
         ],
     )
     def test_what_does_not_fit_is_said_in_the_forward_pass(self, model, images, arguments, said):
@@ -347,6 +359,7 @@ class TestErrors:
         ("arguments", "said"),
         [
             ({"show": "weights"}, "show was 'weights'"),
+            ({"max_side": 0}, "max_side was 0"),
             ({"channels": 0}, "channels was 0; give 1 or more"),
             ({"channels": []}, "channels was .*; give 1 or more"),
             ({"colormap": "nope"}, "no colour map named 'nope'"),
