@@ -61,8 +61,9 @@ def notes(result: ResultFile) -> list[str]:
         for trial, message in question.failures
     ]
     machine = "; ".join(f"{name} {value}" for name, value in result.machine.items())
+    rounds = "one round" if result.repeats == 1 else f"{result.repeats} rounds"
     return [
-        f"Medians of {result.repeats} rounds, spread from the lowest to the highest; each writer in a process of "
+        f"Medians of {rounds}, spread from the lowest to the highest; each writer in a process of "
         f"its own, in alternation. {read_back:,} events and values were read back and were equal to what was "
         "logged" + (f", {len(failures)} trials failed." if failures else "; no trial failed."),
         *failures,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 VALUES = 50
 _STEP_SECS = 0.5e-3
 _WARM_UP = 100
-_TIMED_BATCHES = 15
+_TIMED_BATCHES = 500
 
 LogStep = Callable[[list[float], int], None]
 
@@ -42,9 +42,9 @@ def _operations() -> Callable[[int], None]:
 
 
 def calibrate() -> Sample:
-    """Return how many operations take half a millisecond: the fastest of several batches decides."""
-    operate, count = _operations(), 500
-    operate(count)
+    """Return how many operations take half a millisecond: the fastest of many short batches decides."""
+    operate, count = _operations(), 20
+    operate(1000)
     fastest = min(_secs(operate, count) for _ in range(_TIMED_BATCHES))
     return {"operations": float(max(1, round(_STEP_SECS / (fastest / count))))}
 

@@ -255,16 +255,17 @@ def test_quick_run_of_two_questions_passes(tmp_path, capsys):
     assert "physical limit" in capsys.readouterr().out
 
 
-def test_trial_that_logs_something_else_fails_the_run(tmp_path, monkeypatch):
-    """What is read back and differs from what was logged is a failure, not a figure."""
+@pytest.mark.parametrize("error", [AssertionError("values differ"), KeyError("no such tag")])
+def test_trial_that_logs_something_else_fails_the_run(tmp_path, monkeypatch, error):
+    """What cannot be read back, or differs from what was logged, is a failure and not a figure."""
 
     def differ(_trial, _logdir):
-        raise AssertionError("values differ")
+        raise error
 
     asked = question(10)
     monkeypatch.setattr("benchmarks.__main__.question", lambda _: replace(asked, check=differ))
     assert main(["10", "--quick", "--results", str(tmp_path)]) == 1
     (path,) = tmp_path.glob("*.json")
     (stored,) = json.loads(path.read_text())["questions"]
-    assert {message for _, message in stored["failures"]} == {"values differ"}
+    assert {message for _, message in stored["failures"]} == {f"read back: {type(error).__name__}: {error}"}
     assert all(row["figure"] is None for row in stored["rows"])
