@@ -105,7 +105,7 @@ def fake_tensor():
         torch.tensor(1j),
         np.array(1j),
         np.array("x"),
-        object(),
+        ...,
     ],
     ids=repr,
 )
@@ -224,7 +224,7 @@ def test_sequences_of_numbers_and_of_tensors_are_arrays():
     assert _arrays.snapshot([torch.ones(2), torch.zeros(2)], "tag").tolist() == [[1, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("value", [object(), {"a": 1}, None, [[1], [1, 2]], np.array([object()])], ids=repr)
+@pytest.mark.parametrize("value", [..., {"a": 1}, None, [[1], [1, 2]], np.array([...])], ids=repr)
 def test_what_holds_no_numbers_is_refused(value):
     """The error says what is taken."""
     with pytest.raises(UnsupportedTypeError, match="give "):
