@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# `frameworks` beside it brings those that tests/frameworks tries; CI does that.
+TEST_EXTRAS ?= test
+PYTEST_ARGS ?= -n 2 --dist loadfile
 LOGDIR ?= runs
 PORT ?= 6006
 
@@ -23,7 +26,7 @@ demo: $(VENV)/.has-demo
 view: $(VENV)/.has-demo
 	$(VENV)/bin/tensorboard --logdir $(LOGDIR) --port $(PORT)
 
-test: $(VENV)/.has-test
+test: $(VENV)/.has-$(TEST_EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -35,7 +38,7 @@ bench: $(VENV)/.has-bench
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The stamps .has-demo, .has-test and .has-bench say which extras the environment has.
+# A stamp, such as .has-demo, says which extras the environment has.
 $(VENV)/.has-%: setup.cfg pyproject.toml | $(PY)
 	$(PY) -m pip install --editable '.[$*]'
 	@touch $@
