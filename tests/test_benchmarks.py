@@ -264,6 +264,7 @@ def test_trial_that_logs_something_else_fails_the_run(tmp_path, monkeypatch, err
 
     asked = question(10)
     monkeypatch.setattr("benchmarks.__main__.question", lambda _: replace(asked, check=differ))
+    monkeypatch.setattr(_runner, "_in_a_process", lambda *_: {"bytes": 1.0})
     assert main(["10", "--quick", "--results", str(tmp_path)]) == 1
     (path,) = tmp_path.glob("*.json")
     (stored,) = json.loads(path.read_text())["questions"]
