@@ -34,13 +34,17 @@ def norm(values: torch.Tensor) -> torch.Tensor:
 
 def nonfinite_share(values: torch.Tensor) -> torch.Tensor:
     """Return which share of the values is NaN or infinite."""
-    return values.isfinite().logical_not_().count_nonzero() / values.numel()
+    # Times 0 is 0 for what is finite and NaN for the rest, in fewer passes than isfinite() takes.
+    return values.mul(0).count_nonzero() / values.numel()
 
 
 def dead_share(values: torch.Tensor, axis: int) -> torch.Tensor:
     """Return which share of the units, the slices along an axis, is zero everywhere else."""
-    units = values.movedim(axis, 0) if values.dim() else values.reshape(1)
-    return units.reshape(len(units), -1).any(1).logical_not_().count_nonzero() / len(units)
+    import torch
+
+    others = [other for other in range(values.dim()) if other != axis % values.dim()]
+    greatest = values.abs().amax(others) if others else values
+    return greatest.eq(0).mean(dtype=torch.float32)
 
 
 def update_ratio(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
