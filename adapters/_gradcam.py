@@ -68,7 +68,15 @@ def masks_of(
     transform: ReshapeTransform | None,
     options: Mapping[str, bool],
 ) -> NDArray[np.float32]:
-    """Return grad-cam's masks, (N, H, W) from 0 to 1, and let go of what it holds on to."""
+    """Return grad-cam's masks, (N, H, W) from 0 to 1, and let go of what it holds on to.
+
+    Raises:
+        InvalidValueError: an option is wanted that the method lacks.
+    """
+    if "aug_smooth" in options and not hasattr(cam_class, "forward_augmentation_smoothing"):
+        raise InvalidValueError(
+            f"{cam_class.__name__} cannot smooth by augmentation; leave out aug_smooth=True"
+        )
     arguments: dict[str, Any] = {} if transform is None else {"reshape_transform": transform}
     if "ablation_layer" in inspect.signature(cam_class).parameters:
         arguments["ablation_layer"] = _ablation_layer(tokens=transform is not None)

@@ -365,6 +365,7 @@ def test_an_input_of_a_wrong_shape_is_refused(inputs, error, told):
     [
         ({"method": "GradCam2"}, "nearest are GradCAM"),
         ({"layers": None}, "needs layers"),
+        ({"method": "FinerCAM", "aug_smooth": True}, "FinerCAM cannot smooth"),
         ({"mean": [0.5, 0.5]}, "3 channels"),
         ({"style": "pretty"}, "overlay"),
         ({"weight": 2}, "0 to 1"),

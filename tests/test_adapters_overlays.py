@@ -1,0 +1,105 @@
+"""Tests of adapters/_overlays.py: inputs as pictures, maps as colours, and their layout."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tblog.adapters._colormaps import NON_FINITE, colormap_table
+from tblog.adapters._overlays import OverlayGrid, PictureGrid, as_pictures, intensities
+from tblog.records import Deferred
+
+
+def _random(*shape):
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def test_inputs_in_range_are_shown_as_they_are():
+    """Numbers from 0 to 1 become bytes, rounded to the nearest; one channel becomes grey."""
+    inputs = _random(2, 3, 4, 5)
+    wanted = np.rint(inputs.transpose(0, 2, 3, 1) * 255)
+    np.testing.assert_array_equal(as_pictures(inputs, None, None), wanted)
+    grey = as_pictures(inputs[:, :1], None, None)
+    assert (grey == wanted[..., :1]).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(low=st.floats(-1e6, 0.4), span=st.floats(2, 1e6))
+def test_inputs_out_of_range_are_scaled_to_their_own(low, span):
+    """Without mean and std, each picture's least and greatest values become black and white."""
+    inputs = np.stack([low + span * _random(1, 6, 6), _random(1, 6, 6)])
+    picture = as_pictures(inputs, None, None)
+    assert picture[0].min() == 0
+    assert picture[0].max() == 255
+
+
+def test_normalization_is_undone():
+    """Inputs times std plus mean are the picture, for one number or one for each channel."""
+    pictures = _random(1, 3, 4, 4)
+    mean, std = [0.1, 0.2, 0.3], [0.5, 1.0, 2.0]
+    inputs = (pictures - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    wanted = as_pictures(pictures, None, None)
+    np.testing.assert_allclose(as_pictures(inputs, mean, std), wanted, atol=1)
+    np.testing.assert_allclose(as_pictures((pictures - 0.5) / 0.25, 0.5, 0.25), wanted, atol=1)
+
+
+def test_other_numbers_of_channels_are_drawn_as_their_mean():
+    """Two or more than three channels have no colours: their mean is grey."""
+    inputs = _random(1, 5, 4, 4)
+    wanted = np.rint(inputs.mean(1) * 255)
+    np.testing.assert_allclose(as_pictures(inputs, None, None)[..., 0], wanted, atol=1)
+
+
+def test_inputs_that_are_not_finite_do_not_spoil_the_rest():
+    """NaN is drawn black, an infinity at its end."""
+    inputs = np.array([[[[np.nan, np.inf, -np.inf, 0.5]]]], np.float32)
+    assert as_pictures(inputs, None, None)[0, 0, :, 0].tolist() == [0, 255, 0, 128]
+
+
+def test_the_percentile_has_the_last_colour():
+    """A single great value does not darken the others; a map of zeros stays zero, also with few points."""
+    maps = np.zeros((3, 10, 20))
+    maps[0, :, :10] = 1
+    maps[0, 0, 0] = 1000
+    maps[1, 0, 0] = 5
+    scaled = intensities(maps, 99)
+    assert scaled[0, 1, 0] == 1
+    assert scaled[1, 0, 0] == 1
+    assert not scaled[2].any()
+
+
+def test_values_that_are_not_finite_stand_out():
+    """NaN in a map is drawn in the colour that no map contains."""
+    maps = np.full((1, 2, 2), np.nan)
+    maps[0, 0, 0] = 1
+    picture = OverlayGrid(maps=maps, inputs=_random(1, 1, 2, 2), style="heat", beside_input=False).numpy()
+    assert tuple(picture[-10, -10]) == NON_FINITE
+    assert tuple(picture[10, 10]) == tuple(colormap_table("jet")[255])
+
+
+@pytest.mark.parametrize("side", [8, 100, 700])
+@pytest.mark.parametrize("number", [1, 3, 10])
+def test_pictures_of_any_size_and_number_make_a_readable_grid(side, number):
+    """Small inputs are enlarged, all cells have room for their labels, and the grid is RGB bytes."""
+    grid = OverlayGrid(
+        maps=_random(number, side, side),
+        inputs=_random(number, 3, side, side),
+        labels=[f"label {index}" for index in range(number)],
+        caption="a caption",
+    )
+    picture = grid.numpy()
+    assert isinstance(grid, Deferred)
+    assert grid.nbytes == 4 * number * 4 * side * side
+    assert picture.dtype == np.uint8
+    assert min(picture.shape[:2]) >= min(2 * side, 160)
+    assert max(picture.shape[:2]) >= 400
+
+
+def test_a_grid_of_pictures_alone_has_no_maps():
+    """PictureGrid draws the inputs, with labels and caption."""
+    pictures = _random(4, 1, 8, 8)
+    plain = PictureGrid(inputs=pictures, min_side=16)
+    np.testing.assert_array_equal(plain.numpy()[2:10, 2:10, 0], np.rint(pictures[0, 0] * 255))
+    labelled = PictureGrid(inputs=pictures, labels=list("abcd"), caption="four")
+    assert labelled.numpy().shape[0] > labelled.numpy().shape[1] >= 320
+    assert labelled.nbytes == pictures.nbytes
