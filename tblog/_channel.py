@@ -1,9 +1,9 @@
 """The worker's side of one writer: its queue, its event files, and the way from entries to bytes.
 
-Lives here: which encoder takes an entry, which file its bytes go to, when files are written,
+Lives here: which encoder takes an entry, which run its bytes go to, when files are written,
 synced and closed, what happens when one of these fails.
-Must not: start threads, wait for callers. Everything but `__init__` and the two commands at the end
-runs on the worker thread. Clock: `time.monotonic`, passed in for tests.
+Must not: start threads. Everything but opening and the commands at the end runs on the worker thread.
+Clock: `time.monotonic`, passed in for tests.
 
 The contract, each heading with a test of its name in tests/test_contract.py:
 
@@ -17,30 +17,48 @@ Storage that refuses is tried again; meanwhile the queue keeps what its bound al
 from __future__ import annotations
 
 import time
+import weakref
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tblog import _framing
 from tblog._entries import Close, Flush, RecordEntry, RunScalar, ScalarDict
-from tblog._eventfile import EventFile
+from tblog._eventfile import FULL
 from tblog._events import EventEncoder
-from tblog._queue import RecordQueue
+from tblog._locks import importing, on_worker
+from tblog._queue import ClosedQueueError, RecordQueue
 from tblog._reports import Reports, logger
 from tblog._resume import Resume
+from tblog._run_files import RunFiles
 from tblog._scalars import ScalarEncoder
+from tblog.records import EmbeddingRecord
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
+    from tblog._eventfile import EventFile
     from tblog._mirrors import Mirror
     from tblog.options import WriterOptions
 
-_Command = TypeVar("_Command", bound=Flush)
-
-MAX_OPEN_FILES = 64
 ENTRIES_A_STEP = 2_000  # four chunks of the scalar encoder
 RETRY_SECS = 0.5
+SILENCE_SECS = 60.0
+"""`flush` and `close` wait for storage that does not react at all no longer than this."""
+
+_TOGETHER = {tuple, RunScalar, ScalarDict}
+
+
+class QuickUser(Protocol):
+    """A writer that appends to the queue by itself."""
+
+    def forget_channel(self) -> None:
+        """Append no more to the queue of a channel that is closed, or that is the parent process's."""
+        ...
+
+
+channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+"""All channels of the process, for its exit and for its forked children."""
 
 
 class Channel:
@@ -68,84 +86,139 @@ class Channel:
         self.options = options
         self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow)
         self.reports = Reports(logdir)
-        self.closed = False
-        self.tags: dict[str, str] = {}
-        self.written = 0
-        self.bytes_written = 0
         self.worker_secs = 0.0
         self._suffix = suffix
         self._flush_secs = flush_secs
         self._clock = clock
         self._resume = resume
-        self._files: dict[str, EventFile] = {}
         self._start_anew()
+        channels.add(self)
 
     def start_anew_in_child(self) -> None:
         """Begin anew in a forked child: the parent has resumed the run, and has the files."""
         self._resume = None
+        self._files.forget_in_child()
+        self._let_go_of_user()
+        self.queue.reset()
         self._start_anew()
 
     def _start_anew(self) -> None:
-        for file in self._files.values():
-            file.release()
-        self.tags.clear()  # the writer's quick path knows no tag, so its next call looks around
-        self.queue.reset()
+        self.tags: dict[str, str] = {}
         self.served = False
+        self.closed = False
         self.mirror: Mirror | None = None
-        self.main_file = EventFile(self.logdir, self._suffix, self._resume)
-        self._files = {"": self.main_file}
-        self._dirty: set[str] = set()
-        self._open_runs: dict[str, None] = {}  # the least recently written first
+        self._user: Callable[[], QuickUser | None] = _no_user
+        self._closing: dict[str, Close] = {}
+        self._files = RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock)
         self._scalars = ScalarEncoder()
         self._events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self._in_hand: list[Any] = []
+        self._dealt = 0  # how many of those in hand are encoded or counted
+        self._appetite = ENTRIES_A_STEP
         self._next_sync = self._clock() + self._flush_secs
         self._retry_at = 0.0
+
+    @property
+    def main_file(self) -> EventFile:
+        """Return the event file of the writer's own run."""
+        return self._files.own
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a worker takes what is put here, and nobody has closed it."""
+        return self.served and not self._closing
+
+    @property
+    def is_closing(self) -> bool:
+        """Return whether somebody has closed it."""
+        return bool(self._closing)
+
+    def open(self, *, patient: bool) -> None:
+        """Create the event file, on the caller's thread.
+
+        Args:
+            patient: go on where that fails, and leave it to the worker to try again.
+
+        Raises:
+            OSError: the file cannot be created, and the caller is not patient.
+        """
+        self.queue.on_drop = self._tell_drop
+        try:
+            self.main_file.open()
+        except OSError as error:
+            if not patient and not self.main_file.path:
+                raise
+            self._fail(error)
 
     def step(self) -> int:
         """Take some entries to the operating system; return how many."""
         started = time.thread_time()
         try:
             if self.queue.failing and not self._recovers():
-                self._refuse_commands()
+                self._answer_while_failing()
                 return 0
-            entries = self._in_hand = self.queue.take(ENTRIES_A_STEP)
-            if entries:
-                self._encode(entries)
-                self._write()
-                self.queue.done(0)
-            self._sync_if_due()
-            return len(entries)
+            dealt = self._take_some()
+            if self._clock() >= self._next_sync:
+                self._next_sync = self._clock() + self._flush_secs
+                self._try(self._files.sync)
+            return dealt
         finally:
             self.worker_secs += time.thread_time() - started
 
-    def _encode(self, entries: list[Any]) -> None:
-        if set(map(type, entries)) == {tuple}:
-            self._encode_scalars("", entries)
-            return
-        for kind, group in groupby(entries, type):
-            if kind is tuple:
-                self._encode_scalars("", list(group))
-            elif kind is RunScalar:
-                self._encode_run_scalars(group)
-            elif kind is ScalarDict:
-                self._encode_dicts(list(group))
-            elif kind is RecordEntry:
-                self._encode_records(group)
-            else:
-                self._obey(group)
+    def _take_some(self) -> int:
+        self._dealt = 0
+        self._in_hand = self.queue.take(self._appetite)
+        if not self._in_hand:
+            return 0
+        self._encode(self._in_hand)
+        self._try(self._files.write)
+        self._put_back_rest()
+        self.queue.done(0)
+        if not self.queue.failing:
+            self._appetite = min(2 * self._appetite, ENTRIES_A_STEP)
+        return self._dealt
 
-    def _encode_run_scalars(self, entries: Iterable[RunScalar]) -> None:
-        by_run: dict[str, list[tuple[Any, ...]]] = {}
-        for run, scalar in entries:
-            by_run.setdefault(run, []).append(scalar)
-        for run, scalars in by_run.items():
-            self._encode_scalars(run, scalars)
+    def _put_back_rest(self) -> None:
+        rest, self._in_hand = self._in_hand[self._dealt :], []
+        self.queue.put_back(rest)
+
+    def _encode(self, entries: list[Any]) -> None:
+        """Encode what is in hand, until the storage fails."""
+        for kind, start, end in _stretches(entries):
+            if self.queue.failing:
+                return
+            stretch = entries if end - start == len(entries) else entries[start:end]
+            try:
+                if kind in _TOGETHER:
+                    self._encode_together(kind, stretch)
+                elif kind is RecordEntry:
+                    self._encode_record(*stretch)
+                else:
+                    self._obey(*stretch)
+            except OSError as error:  # of an embedding's files: it is encoded again later
+                self._fail(error)
+                return
+            except BaseException as error:
+                self.reports.failure(error, tag="?", step=0, kind=kind.__name__, records=len(stretch))
+            self._dealt = end
+
+    def _encode_together(self, kind: type, entries: list[Any]) -> None:
+        if kind is tuple:
+            self._encode_scalars("", entries)
+        elif kind is ScalarDict:
+            self._encode_dicts(entries)
+        else:
+            by_run: dict[str, list[tuple[Any, ...]]] = {}
+            for run, scalar in entries:
+                by_run.setdefault(run, []).append(scalar)
+            for run, scalars in by_run.items():
+                self._encode_scalars(run, scalars)
 
     def _encode_scalars(self, run: str, entries: list[Any]) -> None:
         try:
-            frames = self._scalars.encode(entries)
-        except Exception as error:
+            with importing:
+                frames = self._scalars.encode(entries)
+        except BaseException as error:
             if len(entries) == 1:
                 tag, _, step, _ = entries[0]
                 self.reports.failure(error, tag=tag, step=step, kind="scalar")
@@ -153,12 +226,13 @@ class Channel:
             for entry in entries:
                 self._encode_scalars(run, [entry])
             return
-        self._append(run, frames, len(entries))
+        self._files.append(run, frames, len(entries))
 
     def _encode_dicts(self, entries: list[ScalarDict]) -> None:
         try:
-            frames = self._scalars.encode_dicts(entries)
-        except Exception as error:
+            with importing:
+                frames = self._scalars.encode_dicts(entries)
+        except BaseException as error:
             if len(entries) == 1:
                 tag = ", ".join(entries[0].tags[:3])
                 self.reports.failure(error, tag=tag, step=entries[0].step, kind="scalar dict")
@@ -166,159 +240,187 @@ class Channel:
             for entry in entries:
                 self._encode_dicts([entry])
             return
-        self._append("", frames, len(entries))
+        self._files.append("", frames, len(entries))
 
-    def _encode_records(self, entries: Iterable[RecordEntry]) -> None:
-        for entry in entries:
-            try:
-                for event in self._events.encode(entry):
-                    self._append(entry.run, _framing.frame(event), 0)
-                self.written += 1
-            except Exception as error:
-                kind = type(entry.record).__name__.removesuffix("Record").lower()
-                self.reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind)
-            self._write()
-            self.queue.done(entry.nbytes)
+    def _encode_record(self, entry: RecordEntry) -> None:
+        try:
+            with importing:
+                frames = [_framing.frame(event) for event in self._events.encode(entry)]
+        except BaseException as error:
+            if (
+                isinstance(error, OSError)
+                and error.errno in FULL
+                and isinstance(entry.record, EmbeddingRecord)
+            ):
+                raise
+            kind = type(entry.record).__name__.removesuffix("Record").lower()
+            self.reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind)
+        else:
+            self._files.append(entry.run, b"".join(frames), 1)
+            self._try(self._files.write)
+        self.queue.done(entry.nbytes)
 
-    def _append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
-        file = self._files.get(run)
-        if file is None:
-            file = self._files[run] = EventFile(f"{self.logdir}/{run}", self._suffix, self._resume)
-        file.append(frames)
-        self.written += records
-        self._dirty.add(run)
-
-    def _write(self) -> None:
-        while self._dirty:
-            run = self._dirty.pop()
-            try:
-                self.bytes_written += self._files[run].write()
-            except OSError as error:
-                self._dirty.add(run)
-                self._fail(error)
-                return
-            if run:
-                self._keep_open(run)
-
-    def _keep_open(self, run: str) -> None:
-        self._open_runs.pop(run, None)
-        self._open_runs[run] = None
-        if len(self._open_runs) > MAX_OPEN_FILES:
-            oldest = next(iter(self._open_runs))
-            del self._open_runs[oldest]
-            self._files[oldest].release()
-
-    def _sync_if_due(self) -> None:
-        if self._clock() >= self._next_sync:
-            self._next_sync = self._clock() + self._flush_secs
-            self._sync()
-
-    def _sync(self) -> None:
-        for file in self._files.values():
-            try:
-                file.sync()
-            except OSError as error:
-                self._fail(error)
+    def _try(self, storing: Callable[[], None]) -> None:
+        """Do something with the storage, and take note if it refuses."""
+        try:
+            storing()
+        except OSError as error:
+            self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         self.queue.failing = True
+        self.queue.asked = True  # those who wait are answered soon
+        self._appetite = 1  # so that what goes back to a full queue is little
         self._retry_at = self._clock() + RETRY_SECS
-        self.reports.first_error = self.reports.first_error or error
-        self.reports.once(
-            "storage",
-            f"tblog cannot write to {self.logdir}: {error}. Training goes on; {len(self.queue.pending)} records "
-            "wait, more are kept until the queue is full, and writing is tried again",
-        )
+        self.reports.storage(error, self.queue.waiting)
 
     def _recovers(self) -> bool:
         if self._clock() < self._retry_at and not self.queue.asked:
             return False
         self.queue.failing = False
-        self._write()
+        self._try(self._files.recover)
         if self.queue.failing:
             return False
-        self.reports.forget("storage")
-        logger.warning("tblog writes to %s again; %d records were dropped", self.logdir, self.queue.dropped)
+        self.queue.recovered()
+        self.reports.storage_is_back(self.queue.dropped)
         return True
 
-    def _refuse_commands(self) -> bool:
+    def _answer_while_failing(self) -> None:
         """Answer those who wait for a flush that cannot be had now; a close gives up what waits."""
-        if not self.queue.asked:
-            return False
-        self.queue.asked = False
-        entries = self.queue.take(len(self.queue.pending))
-        commands = [entry for entry in entries if isinstance(entry, Flush)]
-        if any(isinstance(command, Close) for command in commands):
-            self.queue.dropped += len(entries) - len(commands)
-            self._close_files()
-        else:
-            self.queue.put_back(entries, commands)
-        for command in commands:
-            command.done.set()
-        return False
+        if self.queue.asked:
+            self.queue.asked = False
+            for command in self.queue.take_commands():
+                if isinstance(command, Close):
+                    self.queue.give_up()
+                    self._close_files()
+                command.done.set()
 
-    def _obey(self, commands: Iterable[Flush]) -> None:
-        self.queue.asked = False
-        for command in commands:
-            self.queue.taken -= 1  # a command is no record
-            self._write()
+    def _obey(self, command: Flush) -> None:
+        self.queue.taken -= 1  # a command is no record
+        try:
+            self._try(self._files.write)
             if isinstance(command, Close):
                 self._close_files()
+            else:
+                self._try(self._files.flush)
+        finally:
             command.done.set()
 
     def _close_files(self) -> None:
-        self._sync()
-        for file in self._files.values():
-            lost = file.give_up()
-            self.queue.dropped += lost
-            self.written -= lost
-            file.release()
-        self.closed = True
+        try:
+            lost, error = self._files.close()
+            self.queue.count_dropped(lost)
+            self.reports.gave_up(error, self.queue.dropped)
+        finally:
+            self.closed = True
 
-    def fail_unforeseen(self, error: Exception) -> None:
-        """Count what an error of tblog's own took with it, and let those who wait for it go on."""
-        lost = [entry for entry in self._in_hand if not isinstance(entry, Flush)]
-        self.reports.failure(error, tag="?", step=0, kind="step", records=len(lost))
-        for entry in self._in_hand:
-            if isinstance(entry, Close):
-                self.closed = True
-            if isinstance(entry, Flush):
-                entry.done.set()
-        self._in_hand = []
+    def fail_unforeseen(self, error: BaseException) -> None:
+        """Go on after an error of tblog's own, or one that was thrown at its thread."""
+        self.reports.once(
+            ("unforeseen", type(error)),
+            f"tblog met an unforeseen error in its worker, and goes on; please report it: {error!r}",
+        )
+        self._put_back_rest()
+        self._fail(OSError(f"unforeseen: {error!r}"))
 
-    # Called by the writer, on the caller's side.
+    # On the caller's side.
+
+    def lend(self, user: QuickUser) -> None:
+        """Let a writer append to `queue.pending` by itself, until it is told to forget this channel."""
+        self._user = weakref.ref(user)
 
     def put(self, entry: Any) -> None:
-        """Queue an entry; tools that mirror the run see it first."""
+        """Queue an entry; tools that mirror the run see it first.
+
+        Raises:
+            ClosedQueueError: the channel was closed.
+        """
         for each in (entry,) if self.mirror is None else self.mirror.show(entry):
             self.queue.put(each)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Return when everything queued before is with the operating system; False after `timeout`."""
-        return self._order(Flush()).done.wait(timeout)
+    def flush(self) -> bool:
+        """Return when everything queued before is with the operating system; False if that was given up."""
+        flush = Flush()
+        try:
+            self.queue.command(flush)
+        except ClosedQueueError:
+            flush = self.start_closing()
+        return self._wait_for(flush)
+
+    def close(self) -> bool:
+        """Return when everything is written, synced and closed; False if waiting for that was given up."""
+        return self._wait_for(self.start_closing())
+
+    def start_closing(self) -> Close:
+        """Ask for a flush, a sync and the end; the command says when that is done. A second call asks no more."""
+        closing = self._closing.setdefault("", Close())
+        self.queue.refuse_more()
+        self._let_go_of_user()
+        self.queue.end_with(closing)
+        return closing
+
+    def _let_go_of_user(self) -> None:
+        user = self._user()
+        if user is not None:
+            user.forget_channel()
+
+    def _wait_for(self, command: Flush) -> bool:
+        """Wait as long as the worker gets on; never on the worker's own thread, where a finaliser may log."""
+        if on_worker():
+            return False
+        progress, deadline = self._progress(), time.monotonic() + SILENCE_SECS
+        while not command.done.wait(1.0):
+            self.queue.wake()
+            if progress != self._progress():
+                progress, deadline = self._progress(), time.monotonic() + SILENCE_SECS
+            elif time.monotonic() > deadline:
+                logger.error(
+                    "tblog: the storage of %s has not reacted for %d s; training goes on, and %d records wait",
+                    self.logdir,
+                    SILENCE_SECS,
+                    self.queue.waiting,
+                )
+                return False
+        return True
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.queue.taken, self.reports.failed, self._files.bytes_written
+
+    def _tell_drop(self) -> None:
+        by_wish = self.options.overflow == "drop" and not self.queue.failing
+        self.reports.dropping(self.queue.waiting, self.queue.pending_bytes, by_wish=by_wish)
 
     def path(self, run: str) -> str:
         """Return the event file of a run, "" before it has one."""
-        file = self._files.get(run)
-        return "" if file is None else file.path
+        return self._files.path(run)
 
     @property
     def stats(self) -> Stats:
         """Return the counters of this channel."""
         return Stats(
             queued=self.queue.queued,
-            written=self.written,
+            written=self._files.written,
             dropped=self.queue.dropped,
             failed=self.reports.failed,
-            bytes=self.bytes_written,
+            bytes=self._files.bytes_written,
             worker_secs=self.worker_secs,
         )
 
-    def start_closing(self) -> Close:
-        """Ask for a flush, a sync and the end; the command says when that is done."""
-        self.tags.clear()
-        return self._order(Close())
 
-    def _order(self, command: _Command) -> _Command:
-        self.queue.command(command)
-        return command
+def _no_user() -> None:
+    """Return None: nobody appends to the queue by itself."""
+
+
+def _stretches(entries: list[Any]) -> Iterator[tuple[type, int, int]]:
+    """Yield kind, start and end of what is encoded at once: scalars that follow each other, or one other entry."""
+    kinds = set(map(type, entries))
+    if len(kinds) == 1 and kinds <= _TOGETHER:
+        yield kinds.pop(), 0, len(entries)
+        return
+    start = 0
+    for kind, group in groupby(entries, type):
+        count = len(list(group))
+        width = count if kind in _TOGETHER else 1
+        for each in range(start, start + count, width):
+            yield kind, each, each + width
+        start += count

@@ -52,3 +52,7 @@ class Flush:
 
 class Close(Flush):
     """The command to flush, sync and close every file, and to forget the channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued = False

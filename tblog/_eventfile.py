@@ -1,8 +1,8 @@
 """One event file: its name, its first event, and the promise that nothing follows a torn record.
 
 Lives here: naming (Names), opening, appending whole records, finishing or cutting back one that
-the storage took in part, syncing. Must not: encode records, report errors. Owned by the worker
-thread once it is open.
+the storage took in part, syncing, leaving a file that takes no more for a new one.
+Must not: encode records, report errors. Owned by the worker thread once it is open.
 
 Names: `events.out.tfevents.<seconds>.<host>.<nanoseconds>.<pid><suffix>`, all numbers zero-padded,
 since TensorBoard reads the files of a run in the order of their names. A process never uses a
@@ -11,16 +11,34 @@ time twice, and the file is created exclusively: two writers never open the same
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
-import threading
 import time
+from collections import deque
+from typing import TYPE_CHECKING
 
 from tblog import _framing
+from tblog._locks import ForkSafeLock
 from tblog._resume import Resume
 from tblog._sinks import FactorySink, LocalSink, Sink, is_remote, make_directory
 
-_naming = threading.Lock()
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOK_SECS = 1.0
+"""How often a file's name is looked at, for someone may have removed it."""
+
+MAX_OBJECT_BYTES = 8 << 20
+"""A file that a factory opened is left for a new one at this size: each sync uploads it whole."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What a full disk answers: the same file goes on when there is room again."""
+
+_FIRST_BYTES = len(_framing.first_event(1.0))
+
+_naming = ForkSafeLock()
 _last_time_ns = 0
 
 
@@ -35,12 +53,6 @@ def _new_path(logdir: str, suffix: str) -> str:
     return os.path.join(logdir, name)
 
 
-def renew_lock_in_child() -> None:
-    """Replace the naming lock, which another thread of the parent may have held at the fork."""
-    global _naming  # noqa: PLW0603 - see above
-    _naming = threading.Lock()
-
-
 class EventFile:
     """An event file that is created when it is first needed.
 
@@ -48,17 +60,35 @@ class EventFile:
         logdir: the run's directory, or a URL whose prefix tensorboardX has a factory for.
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
+        clock: monotonic seconds.
+
+    Attributes:
+        path: the file's name, "" before it has one; another one when the file had to be left.
+        size: bytes in the file.
+        handed_records: records handed to the operating system.
+        handed_bytes: bytes handed to the operating system.
     """
 
-    def __init__(self, logdir: str, suffix: str = "", resume: Resume | None = None) -> None:
+    def __init__(
+        self,
+        logdir: str,
+        suffix: str = "",
+        resume: Resume | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.logdir = logdir
-        self._resume = resume
-        self._suffix = suffix
         self.path = ""
         self.size = 0
+        self.handed_records = 0
+        self.handed_bytes = 0
+        self._resume = resume
+        self._suffix = suffix
+        self._clock = clock
+        self._look_at = 0.0
         self._sink: Sink | None = None
         self._waiting = bytearray()  # whole records, the first `_torn` bytes of which are in the file
         self._torn = 0
+        self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
         self._unsynced = False
 
     @property
@@ -67,20 +97,24 @@ class EventFile:
         return self._sink is not None
 
     @property
-    def waiting_bytes(self) -> int:
-        """Return how many bytes have not reached the operating system."""
-        return len(self._waiting) - self._torn
+    def buffers(self) -> bool:
+        """Return whether what is written can still be lost with this process, until a sync."""
+        return self._sink is not None and self._sink.buffers and self._unsynced
 
     def open(self) -> None:
         """Create the directory and the file with its first event, or open the file again to append.
 
         Raises:
-            OSError: when that cannot be done.
+            OSError: when that cannot be done; `path` then says whether the file was created.
         """
-        if self._sink is not None:
-            return
-        if self.path and self._reopen():
-            return
+        self._get_ready()
+        self.write()
+
+    def _get_ready(self) -> None:
+        if self._sink is None and not (self.path and self._reopen()):
+            self._create()
+
+    def _create(self) -> None:
         make_directory(self.logdir)
         if self._resume is not None:
             self._resume.prepare(self.logdir)
@@ -92,8 +126,10 @@ class EventFile:
             except FileExistsError:
                 continue
             self.path, self.size, self._torn = path, 0, 0
-        self._waiting[:0] = _framing.first_event(time.time())
-        self.write()
+        first = _framing.first_event(time.time())
+        self._waiting[:0] = first
+        self._appended.appendleft((len(first), 0))
+        self._look_at = self._clock() + LOOK_SECS
 
     def _reopen(self) -> bool:
         """Open the same file again; False where it is not what was left there."""
@@ -107,66 +143,172 @@ class EventFile:
         self._sink = sink
         return True
 
-    def append(self, frames: bytes | bytearray | memoryview) -> None:
-        """Add whole framed records to what the next `write` hands over."""
-        self._waiting += frames
+    def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
+        """Add whole framed records to what the next `write` hands over.
 
-    def write(self) -> int:
-        """Hand everything that waits to the operating system and return the number of bytes.
+        Args:
+            frames: one frame for each record, or those of one record.
+            records: how many.
+        """
+        self._waiting += frames
+        self._appended.append((len(frames), records))
+
+    def write(self) -> None:
+        """Hand everything that waits to the operating system.
 
         Raises:
             OSError: when the storage refuses. What it did not take waits for the next call, which
                 goes on in the middle of a record if it must: nothing else is ever written between.
         """
-        if not self._waiting:
-            return 0
-        self.open()
-        assert self._sink is not None
-        before = self.size
         try:
+            self._leave_if_removed()
             while self._torn < len(self._waiting):
+                self._get_ready()
+                assert self._sink is not None
                 taken = self._sink.write(self._waiting[self._torn :] if self._torn else self._waiting)
                 self._torn += taken
                 self.size += taken
-        finally:
-            self._unsynced = self._unsynced or self.size > before
+                self.handed_bytes += taken
+                self._unsynced = True
+        except OSError as error:
             self._forget_whole_records()
-        return self.size - before
+            if not self._leave_after(error):
+                raise
+            self.write()
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self.handed_records += sum(records for _, records in self._appended)
+        self._appended.clear()
+        del self._waiting[:]
+        self._torn = 0
 
     def _forget_whole_records(self) -> None:
-        if self._torn == len(self._waiting):
-            del self._waiting[:]
-            self._torn = 0
-            return
         whole = 0
         while (end := _framing.record_end(self._waiting, whole)) is not None and end <= self._torn:
+            self._count(end - whole)
             whole = end
         del self._waiting[:whole]
         self._torn -= whole
 
+    def _count(self, frame_bytes: int) -> None:
+        """Count one frame that the file has."""
+        nbytes, records = self._appended.popleft()
+        while not nbytes:
+            self.handed_records += records
+            nbytes, records = self._appended.popleft()
+        if nbytes == frame_bytes:
+            self.handed_records += records
+        elif records > 1:
+            self.handed_records += 1
+            self._appended.appendleft((nbytes - frame_bytes, records - 1))
+        else:
+            self._appended.appendleft((nbytes - frame_bytes, records))
+
+    def _leave_if_removed(self) -> None:
+        """Let go of a file that someone removed or replaced: nobody could read what is written to it."""
+        now = self._clock()
+        if self._sink is None or not self._waiting or now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECS
+        if not self._sink.is_at(self.path):
+            self._leave()
+
+    def _leave_after(self, error: OSError) -> bool:
+        """Let go of a file that refused, if that can help; return whether a new one may take what waits."""
+        if error.errno == errno.EFBIG:
+            self._cut_torn()
+            if self.size <= _FIRST_BYTES:
+                return False
+            self._leave()
+            return True
+        if is_remote(self.logdir):  # what it took is not known
+            self._leave()
+        elif error.errno not in FULL:
+            self.release()  # the next `write` opens it again by its name
+        return False
+
+    def _leave(self) -> None:
+        if self.path and self.size < _FIRST_BYTES:
+            del self._waiting[:_FIRST_BYTES]
+            self._appended.popleft()
+        self.release()
+        self.path = ""
+        self._torn = 0
+
+    def _cut_torn(self) -> None:
+        torn, self._torn = self._torn, 0
+        if torn and self._sink is not None:
+            try:
+                self._sink.cut(self.size - torn)
+                self.size -= torn
+            except OSError:  # nothing may follow the torn record
+                self._leave()
+
     def give_up(self) -> int:
         """Drop what waits, cut a torn record back, and return the number of records dropped."""
-        dropped = end = 0
-        while (next_end := _framing.record_end(self._waiting, end)) is not None:
-            dropped, end = dropped + 1, next_end
-        torn, self._torn = self._torn, 0
+        dropped = sum(records for _, records in self._appended)
+        self._cut_torn()
         del self._waiting[:]
-        if torn and self._sink is not None:
-            self._sink.cut(self.size - torn)
-            self.size -= torn
+        self._appended.clear()
+        return dropped
+
+    def give_up_first(self) -> int:
+        """Drop the oldest of the records that wait, and return how many they are: those of one frame."""
+        end = _framing.record_end(self._waiting)
+        assert end is not None
+        self._cut_torn()
+        handed = self.handed_records
+        self._count(end)
+        del self._waiting[:end]
+        dropped, self.handed_records = self.handed_records - handed, handed
         return dropped
 
     def sync(self) -> None:
-        """Write what waits and wait for stable storage; does nothing when nothing is new."""
+        """Write what waits and wait for stable storage; does nothing when nothing is new.
+
+        Raises:
+            OSError: when the storage refuses.
+        """
         self.write()
-        if self._unsynced:
-            self.open()
-            assert self._sink is not None
+        if not self._unsynced:
+            return
+        self._get_ready()
+        assert self._sink is not None
+        if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
+            self._close_sink()
+            self.path = ""
+        else:
             self._sink.sync()
-            self._unsynced = False
+        self._unsynced = False
+
+    def close(self) -> None:
+        """Sync and give the handle back.
+
+        Raises:
+            OSError: when the storage refuses.
+        """
+        self.write()
+        if not self.buffers:
+            self.sync()
+        if self._sink is not None:
+            self._close_sink()
+
+    def _close_sink(self) -> None:
+        assert self._sink is not None
+        self._sink.close()
+        self._sink = None
+        self._unsynced = False
 
     def release(self) -> None:
         """Give the handle back; a later `write` opens the file again and appends."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            with contextlib.suppress(OSError):  # what it took, the operating system has
+                sink.close()
+
+    def forget_in_child(self) -> None:
+        """Give a forked child's copy of the handle back."""
         if self._sink is not None:
-            sink, self._sink = self._sink, None
-            sink.close()
+            self._sink.forget_in_child()
+            self._sink = None

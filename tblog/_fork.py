@@ -8,16 +8,32 @@ event file of its own at its next call. No lock of the parent's survives, whoeve
 from __future__ import annotations
 
 import os
+import threading
 
-from tblog import _eventfile, _worker
+from tblog import _worker
+from tblog._locks import importing, renew_in_child
+
+IMPORT_SECS = 10.0
+"""The longest that a fork waits for a worker in the middle of encoding, where it may import modules."""
+
+_forking = threading.local()
+
+
+def _before() -> None:
+    _forking.holds = importing.acquire(timeout=IMPORT_SECS)
+
+
+def _after_in_parent() -> None:
+    if _forking.holds:
+        importing.release()
 
 
 def _after_in_child() -> None:
-    _eventfile.renew_lock_in_child()
+    renew_in_child()
     _worker.start_anew_in_child()
 
 
 def arm() -> None:
     """Have forked children start anew. Called once, when the first module that opens files is loaded."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_in_child)
+        os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

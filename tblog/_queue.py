@@ -12,16 +12,22 @@ Overflow: full, `put` waits for room, first come first served, or drops and coun
 say. A queue whose worker makes no progress for `STALL_SECS`, or whose files cannot be written,
 drops and counts too: training goes on. The queue exceeds its bound by at most one record for each
 thread that logs; a record larger than the bound is taken when it is alone.
+Closing: what was put before `close` is taken, what comes later is refused, and nothing lies between:
+`queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
+changes threads, and runs signal handlers, behind calls and backward jumps alone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tblog._entries import RecordEntry
+from tblog._entries import Close, Flush, RecordEntry
+from tblog._locks import on_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +37,25 @@ if TYPE_CHECKING:
 STALL_SECS = 10.0
 
 
+class ClosedQueueError(RuntimeError):
+    """The queue takes no more entries; the writer has another one, or opens one."""
+
+
+class _Nowhere(deque[Any]):
+    """Stands in the place of a queue that takes no more: it is always full."""
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def append(self, _entry: Any) -> NoReturn:
+        raise ClosedQueueError
+
+
+NOWHERE = _Nowhere()
+
+
 def _nobody() -> None:
-    """Wake no worker: none serves the queue yet."""
+    """Tell no one: no worker serves the queue."""
 
 
 class RecordQueue:
@@ -45,30 +68,46 @@ class RecordQueue:
     """
 
     def __init__(self, max_records: int, max_bytes: int, overflow: Overflow) -> None:
-        self.max_records = max_records
+        self._max_records = max_records
         self._max_bytes = max_bytes
         self._overflow = overflow
-        self.failing = False
-        self.asked = False
         self.taken = 0
         self._bytes_taken = 0
         self.wake: Callable[[], None] = _nobody
         """Makes the worker look at the queue at once; safe in signal handlers."""
+        self.on_drop: Callable[[], None] = _nobody
+        """Called at the first record that is dropped, on the caller's thread."""
+        self.pending: deque[Any] = NOWHERE
+        self._source: deque[Any] = deque()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that waits: a forked child starts anew, its parent has the rest."""
-        self.pending: deque[Any] = deque()
+        self._source = self.pending = deque()
         self._callers = threading.RLock()
         self._waiting: deque[threading.Lock] = deque()
         self._bytes_put = self._bytes_taken
         self._stalled_at = -1
+        self.failing = False
+        self.asked = False
+        self.inline = False
         self.dropped = 0
+        self._drop_is_told = False
+
+    @property
+    def quick_room(self) -> int:
+        """Return how many entries may wait if nobody but the caller looks at the queue: none, inline."""
+        return 0 if self.inline else self._max_records
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of entries that wait."""
+        return len(self._source)
 
     @property
     def queued(self) -> int:
         """Return the number of entries accepted so far."""
-        return self.taken + len(self.pending)
+        return self.taken + len(self._source)
 
     @property
     def pending_bytes(self) -> int:
@@ -76,69 +115,130 @@ class RecordQueue:
         return self._bytes_put - self._bytes_taken
 
     def put(self, entry: Any) -> bool:
-        """Append an entry when there is room; return False if it was dropped instead."""
+        """Append an entry when there is room; return False if it was dropped instead.
+
+        Raises:
+            ClosedQueueError: the queue was closed.
+        """
         nbytes = entry.nbytes if type(entry) is RecordEntry else 0
-        if not self._has_room(nbytes) and not self._wait_for_room(nbytes):
-            with self._callers:
-                self.dropped += 1
+        if not self._has_room(nbytes) and not on_worker() and not self._wait_for_room(nbytes):
+            self._drop()
             return False
         if nbytes:
             with self._callers:
                 self._bytes_put += nbytes
         self.pending.append(entry)
-        if self.pending_bytes > self._max_bytes // 4:
+        if self.inline or self.pending_bytes > self._max_bytes // 4:
             self.wake()
         return True
 
     def command(self, command: Any) -> None:
-        """Append a command, whatever the bound, and make the worker look."""
+        """Append a command, whatever the bound, and make the worker look.
+
+        Raises:
+            ClosedQueueError: the queue was closed.
+        """
         self.pending.append(command)
+        self.asked = True
+        self.wake()
+
+    def refuse_more(self) -> None:
+        """Take no more entries, and let those who wait for room go elsewhere."""
+        self.pending = NOWHERE
+        self.on_drop = _nobody
+        self._let_go(len(self._waiting))
+
+    def end_with(self, command: Close) -> None:
+        """Append the last command, once, after `refuse_more`."""
+        if not command.queued:
+            command.queued = True
+            self._source.append(command)
         self.asked = True
         self.wake()
 
     def take(self, limit: int) -> list[Any]:
         """Remove and return up to `limit` of the oldest entries (worker's side)."""
-        pop = self.pending.popleft
-        entries = [pop() for _ in range(min(limit, len(self.pending)))]
+        pop = self._source.popleft
+        entries = [pop() for _ in range(min(limit, len(self._source)))]
         self.taken += len(entries)
         return entries
 
-    def put_back(self, entries: list[Any], commands: list[Any]) -> None:
-        """Return taken entries but the commands to the head of the queue (worker's side)."""
-        answered = set(map(id, commands))
-        kept = [entry for entry in entries if id(entry) not in answered]
-        self.pending.extendleft(reversed(kept))
-        self.taken -= len(kept)
+    def put_back(self, entries: list[Any]) -> None:
+        """Return taken entries to the head of the queue (worker's side)."""
+        self._source.extendleft(reversed(entries))
+        self.taken -= len(entries)
+
+    def take_commands(self) -> list[Flush]:
+        """Remove and return the commands alone (worker's side)."""
+        commands = [entry for entry in tuple(self._source) if isinstance(entry, Flush)]
+        for command in commands:
+            self._source.remove(command)
+        return commands
+
+    def give_up(self) -> None:
+        """Drop and count everything that waits (worker's side)."""
+        self.count_dropped(len(self.take(len(self._source))))
 
     def done(self, nbytes: int) -> None:
         """Give back the room of taken entries and let those who wait for it go on (worker's side)."""
         self._bytes_taken += nbytes
-        for _ in range(min(len(self._waiting), max(1, self.max_records - len(self.pending)))):
+        self._let_go(max(1, self._max_records - len(self._source)))
+
+    def recovered(self) -> None:
+        """Let the next drop be told of anew (worker's side)."""
+        self._drop_is_told = False
+
+    def count_dropped(self, records: int) -> None:
+        """Count records that are given up."""
+        with self._callers:
+            self.dropped += records
+
+    def _let_go(self, limit: int) -> None:
+        for _ in range(min(len(self._waiting), limit)):
             try:
                 self._waiting.popleft().release()
             except IndexError:  # the waiter gave up meanwhile
                 return
 
     def _has_room(self, nbytes: int) -> bool:
+        pending = self.pending
+        if pending is NOWHERE:
+            raise ClosedQueueError
         waiting_bytes = self.pending_bytes
-        return len(self.pending) < self.max_records and (
-            waiting_bytes + nbytes <= self._max_bytes or waiting_bytes == 0
+        return len(pending) < self._max_records and (
+            waiting_bytes + nbytes <= self._max_bytes or waiting_bytes <= 0
         )
+
+    def _drop(self) -> None:
+        self.count_dropped(1)
+        if not self._drop_is_told:
+            self._drop_is_told = True
+            self.on_drop()
 
     def _wait_for_room(self, nbytes: int) -> bool:
         if self._overflow == "drop":
             return False
+        turn = threading.Lock()
+        turn.acquire()
+        self._waiting.append(turn)
+        try:
+            return self._gets_room(nbytes, turn)
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(turn)
+
+    def _gets_room(self, nbytes: int, turn: threading.Lock) -> bool:
         progress = (self.taken, self._bytes_taken)
         deadline = time.monotonic() + STALL_SECS
         while not self.failing and self._stalled_at != self.taken:
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
             self.wake()
-            if not self._has_room(nbytes):
-                turn.acquire(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
             if self._has_room(nbytes):
                 return True
+            is_turn = turn.acquire(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            if self._has_room(nbytes):
+                return True
+            if is_turn:  # somebody who did not wait was quicker: the next turn is this one's again
+                self._waiting.appendleft(turn)
             if progress != (self.taken, self._bytes_taken):
                 progress = (self.taken, self._bytes_taken)
                 deadline = time.monotonic() + STALL_SECS

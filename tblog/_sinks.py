@@ -1,19 +1,31 @@
 """Where the bytes of one event file go: a local file, or what a registered factory opens.
 
 Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
-Must not: know what a record or an event is. Runs on the worker thread, but for the first opening,
-which the caller does so that a log directory that cannot be written is an error at the call.
+Must not: know what a record or an event is. Whatever fails is an OSError. Runs on the worker thread, but
+for the first opening, which the caller does so that a log directory that cannot be written is an error
+at the call.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Sink(Protocol):
-    """Something that takes bytes in order and can make them last."""
+    """Something that takes bytes in order and can make them last.
+
+    Attributes:
+        buffers: what is written stays in this process until `sync`.
+    """
+
+    buffers: bool
 
     def write(self, data: bytearray) -> int:
         """Hand bytes to the storage and return how many of them it took."""
@@ -27,8 +39,16 @@ class Sink(Protocol):
         """Shorten what is stored to its first `size` bytes."""
         ...
 
+    def is_at(self, path: str) -> bool:
+        """Return whether this is still what `path` names."""
+        ...
+
     def close(self) -> None:
         """Give the handle back."""
+        ...
+
+    def forget_in_child(self) -> None:
+        """Give a forked child's copy of the handle back, and leave the parent's file alone."""
         ...
 
 
@@ -52,6 +72,8 @@ def claim(fd: int, *, alone: bool = False) -> bool:
 
 class LocalSink:
     """A file of the local file system, opened for appending and never truncated at opening."""
+
+    buffers = False
 
     def __init__(self, path: str, *, create: bool) -> None:
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -84,34 +106,62 @@ class LocalSink:
         """Return whether `path` still names this file, which someone may have removed or replaced."""
         try:
             there, here = os.stat(path), os.fstat(self._fd)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev)
+
+    forget_in_child = close
 
 
 class FactorySink:
     """A file that tensorboardX's registered factory opened (s3://, gs://, or a user's own)."""
 
+    buffers = True
+
     def __init__(self, path: str) -> None:
         from tensorboardX.record_writer import open_file
 
-        self._file: Any = open_file(path)
+        with _as_os_errors(path):
+            self._file: Any = open_file(path)
+        self._path = path
 
     def write(self, data: bytearray) -> int:
         """Write to the factory's file, which takes all or raises."""
-        self._file.write(bytes(data))
+        with _as_os_errors(self._path):
+            self._file.write(bytes(data))
         return len(data)
 
     def sync(self) -> None:
         """Flush the factory's file, which uploads it where it lives in an object store."""
-        self._file.flush()
+        with _as_os_errors(self._path):
+            self._file.flush()
 
     def cut(self, size: int) -> None:
         """Leave the file: a factory's file cannot be shortened."""
 
+    def is_at(self, path: str) -> bool:  # noqa: ARG002 - nobody but the factory can look there
+        """Return True."""
+        return True
+
     def close(self) -> None:
         """Close the factory's file."""
-        self._file.close()
+        with _as_os_errors(self._path):
+            self._file.close()
+
+    def forget_in_child(self) -> None:
+        """Never close nor finalise the file: either may write out what the parent writes, too."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
+
+
+@contextlib.contextmanager
+def _as_os_errors(path: str) -> Iterator[None]:
+    """Raise what a factory raises, boto3's errors for example, as an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error} ({path})") from error
 
 
 def is_remote(path: str) -> bool:
@@ -130,6 +180,7 @@ def make_directory(path: str) -> None:
     if is_remote(path):
         from tensorboardX.record_writer import directory_check
 
-        directory_check(path)
+        with _as_os_errors(path):
+            directory_check(path)
     else:
         os.makedirs(path, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from tblog._arguments import check_run, to_step, to_wall_time
 from tblog._channel import Channel
 from tblog._entries import RecordEntry
 from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
+from tblog._locks import ForkSafeLock
+from tblog._queue import ClosedQueueError
 from tblog._resume import Resume
 from tblog.errors import InvalidTypeError
 from tblog.options import WriterOptions
@@ -39,6 +40,8 @@ class FileWriter:
         flush_secs: seconds, at most, between syncs to stable storage.
         filename_suffix: appended to the event file's name.
         options: what else there is to choose.
+        resume: what to do with earlier files of the directory.
+        patient: keep what is logged where the file cannot be created yet, and try again.
 
     Raises:
         OSError: the directory or the file cannot be created.
@@ -54,6 +57,7 @@ class FileWriter:
         logdir: str | os.PathLike[str] | None = None,
         options: WriterOptions | None = None,
         resume: Resume | None = None,
+        patient: bool = False,
     ) -> None:
         directory = log_dir if log_dir is not None else logdir
         if directory is None:
@@ -65,47 +69,66 @@ class FileWriter:
         self._options = options or WriterOptions.DEFAULT
         self._resume = resume
         self._past = Stats()
-        self._opening = threading.RLock()
+        self._opening = ForkSafeLock()
         self._channel: Channel | None = None
+        self._channels: list[Channel] = []  # the open one, and others that are not yet closed
+        self._finalizer: Any = None
+        self._patient = patient
         self.event_writer = EventWriter(self)
         self.channel()
+        self._patient = True  # from now on, training goes on
 
     def channel(self) -> Channel:
         """Return the way to the files, opened anew after a `close` or in a forked child."""
         channel = self._channel
-        if channel is not None and channel.served:
+        if channel is not None and channel.is_open:
             return channel
         with self._opening:
-            if self._channel is None:
-                self._channel = Channel(
-                    self._logdir, self._suffix, self._flush_secs, self._options, self._resume
-                )
-                weakref.finalize(self, Channel.start_closing, self._channel).atexit = False
-            if not self._channel.served:
-                _worker.serve(self._channel)
-                self._mark_start()
-                self._channel.mirror = self._find_mirror(self._channel)
-            return self._channel
+            channel = self._channel
+            if channel is None or channel.is_closing:
+                channel = self._new_channel()
+            if not channel.served:
+                _worker.serve(channel, patient=self._patient)
+                self._mark_start(channel)
+                channel.mirror = self._find_mirror(channel)
+            return channel
+
+    def _new_channel(self) -> Channel:
+        self._forget_closed_channels()
+        channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options, self._resume)
+        self._channels.append(channel)
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, Channel.start_closing, channel)
+        self._finalizer.atexit = False
+        self._channel = channel
+        return channel
+
+    def _forget_closed_channels(self) -> None:
+        for channel in tuple(self._channels):
+            if channel.closed:
+                self._channels.remove(channel)
+                self._past += channel.stats
 
     def _find_mirror(self, channel: Channel) -> _mirrors.Mirror | None:
         return _mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
 
-    def _mark_start(self) -> None:
+    def _mark_start(self, channel: Channel) -> None:
         """Tell a loader that has read the earlier files to forget their points from the step on.
 
         TensorBoard's Python loader does so at a START that is not the run's first: hence two.
         """
         resume, self._resume = self._resume, None
-        if resume is None or resume.step is None or self._channel is None:
+        if resume is None or resume.step is None:
             return
         for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
             event = event_bytes(time.time(), resume.step, field, payload)
-            self._channel.queue.put(RecordEntry(EventRecord(event=event), 0, 0.0, "", len(event)))
+            channel.queue.put(RecordEntry(EventRecord(event=event), 0, 0.0, "", len(event)))
 
     @property
     def stats(self) -> Stats:
         """Return what was logged since this writer was made."""
-        return self._past if self._channel is None else self._past + self._channel.stats
+        return sum((channel.stats for channel in tuple(self._channels)), self._past)
 
     def get_logdir(self) -> str:
         """Return the directory of the event file."""
@@ -113,7 +136,15 @@ class FileWriter:
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
         """Queue a record whose arrays take `nbytes`, for this directory or a run below it."""
-        self.channel().put(RecordEntry(record, step, wall_time, run, nbytes))
+        self.put_entry(RecordEntry(record, step, wall_time, run, nbytes))
+
+    def put_entry(self, entry: Any) -> None:
+        """Queue an entry."""
+        while True:
+            try:
+                return self.channel().put(entry)
+            except ClosedQueueError:  # another thread closed the channel just now: there is a new one
+                continue
 
     def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
         """Queue an Event message of any package; `step` and `walltime` are set in it where given.
@@ -177,13 +208,15 @@ class FileWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        with self._opening:
-            channel, self._channel = self._channel, None
+        channel = self._channel
         if channel is None:
             return
         if channel.served:
-            channel.start_closing().done.wait()
-        self._past += channel.stats
+            channel.close()
+        with self._opening:
+            if self._channel is channel:
+                self._channel = None
+            self._forget_closed_channels()
         self._raise_if_strict(channel)
 
     def reopen(self) -> None:
@@ -212,6 +245,10 @@ class RunFileWriter(FileWriter):
     def stats(self) -> Stats:
         """Return the parent's, which counts this run too."""
         return self._parent.stats
+
+    def put_entry(self, entry: Any) -> None:
+        """Queue an entry, which names its run."""
+        self._parent.put_entry(entry)
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
         """Queue a record for this run."""

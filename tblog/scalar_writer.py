@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tblog import _arrays, summaries
 from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
 from tblog._entries import RunScalar, ScalarDict
+from tblog._locks import ForkSafeLock
+from tblog._queue import NOWHERE
 from tblog._resume import Resume, last_step
 from tblog.errors import InvalidTypeError
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
@@ -35,7 +37,7 @@ _now = time.time
 _QUICK = _arrays.QUICK_NUMBERS
 _FIRST_STEP, _LAST_STEP = -(1 << 63), (1 << 63) - 1
 _MAX_KNOWN_TAGS = 100_000
-_OWN_FILES = ("file_writer", "all_writers", "_tags", "_pending", "_room", "_past", "_auto_steps")
+_OWN_FILES = ("file_writer", "all_writers", "_opening", "_tags", "_pending", "_room", "_past", "_auto_steps")
 
 Writer = TypeVar("Writer", bound="ScalarWriter")
 
@@ -76,8 +78,10 @@ class ScalarWriter:
         self._comet_config = comet_config
         self._metadata: tuple[Any, Any] | None = None
         self._resume = self._resuming(resume)
+        self._patient = False
         self._start_unopened()
         self._get_file_writer()
+        self._patient = True  # training goes on when a later file cannot be opened
 
     def _resuming(self, resume: bool | int) -> Resume | None:
         """Settle the step to go on from; `purge_step` is a way to say it."""
@@ -93,11 +97,13 @@ class ScalarWriter:
         self.all_writers: dict[str, Any] | None = None
         self._past = Stats()
         self._auto_steps: dict[str, int] = {}
-        self._forget_channel()
+        self._opening = ForkSafeLock()
+        self.forget_channel()
 
-    def _forget_channel(self) -> None:
+    def forget_channel(self) -> None:
+        """Take the long way at the next call: the queue that the quick path knows takes no more."""
+        self._pending: deque[Any] = NOWHERE
         self._tags: dict[str, str] = {}
-        self._pending: deque[Any] | None = None
         self._room = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,21 +118,25 @@ class ScalarWriter:
 
     def _get_file_writer(self) -> Any:
         """Return the file writer of the log directory, opened anew after a `close`."""
-        if self.all_writers is None or self.file_writer is None:
-            if self._write_to_disk:
-                self.file_writer = FileWriter(
-                    self.log_dir,
-                    self.max_queue,
-                    self.flush_secs,
-                    self.filename_suffix,
-                    options=self.options,
-                    resume=self._resume,
-                )
-                self._resume = None
-            else:
-                self.file_writer = DiscardingFileWriter(self.log_dir)
-            self.all_writers = {self.log_dir: self.file_writer}
-        return self.file_writer
+        with self._opening:
+            if self.all_writers is None or self.file_writer is None:
+                self.file_writer = self._new_file_writer()
+                self.all_writers = {self.log_dir: self.file_writer}
+            return self.file_writer
+
+    def _new_file_writer(self) -> Any:
+        if not self._write_to_disk:
+            return DiscardingFileWriter(self.log_dir)
+        resume, self._resume = self._resume, None
+        return FileWriter(
+            self.log_dir,
+            self.max_queue,
+            self.flush_secs,
+            self.filename_suffix,
+            options=self.options,
+            resume=resume,
+            patient=self._patient,
+        )
 
     def get_logdir(self) -> str:
         """Return the directory of the event files."""
@@ -181,9 +191,10 @@ class ScalarWriter:
                 and display_name is None
                 and summary_description is None
                 and _FIRST_STEP <= global_step <= _LAST_STEP
-                and len(self._pending) < self._room  # type: ignore[arg-type]
+                and len(self._pending) < self._room
             ):
-                self._pending.append((name, number, global_step, _now()))  # type: ignore[union-attr]
+                entry = (name, number, global_step, _now())
+                self._pending.append(entry)  # nothing can come between this line's look and its append
                 return
         except (KeyError, TypeError, OverflowError, RuntimeError):  # a new tag or type, or an odd value
             pass
@@ -390,7 +401,7 @@ class ScalarWriter:
         """
         writers, own = self.all_writers, self.file_writer
         self.all_writers = self.file_writer = None
-        self._forget_channel()
+        self.forget_channel()
         for writer in tuple((writers or {}).values()):
             if not isinstance(writer, (RunFileWriter, FileWriter)):
                 writer.flush()
@@ -418,7 +429,7 @@ class ScalarWriter:
 
     def _know(self, tag: str, name: str) -> None:
         """Let the quick path take a tag, unless defaults of `use_metadata` would pass it by."""
-        if self._metadata is None and self._pending is not None:
+        if self._metadata is None:
             if len(self._tags) >= _MAX_KNOWN_TAGS:
                 self._tags.clear()
             self._tags[tag] = name
@@ -457,12 +468,10 @@ class ScalarWriter:
         if isinstance(writer, FileWriter):
             channel = writer.channel()
             if channel.mirror is None:  # which the quick path would pass by
-                self._tags, self._pending, self._room = (
-                    channel.tags,
-                    channel.queue.pending,
-                    channel.queue.max_records,
-                )
-            channel.put(entry)
+                channel.lend(self)
+                self._tags, self._room = channel.tags, channel.queue.quick_room
+                self._pending = channel.queue.pending
+            writer.put_entry(entry)
 
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""

@@ -1,0 +1,66 @@
+"""Locks that a fork cannot leave held, and who may not wait.
+
+In a forked child each of these locks is free, whichever thread of the parent had it. Used from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class ForkSafeLock:
+    """A reentrant lock: a signal handler or a finaliser may take it again in the thread that holds it."""
+
+    def __init__(self) -> None:
+        self.renew()
+        _locks.add(self)
+
+    def renew(self) -> None:
+        """Be free, whoever held it."""
+        self._lock = threading.RLock()
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Take the lock within `timeout` seconds, 0 for at once; return False if that failed."""
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
+
+importing = ForkSafeLock()
+"""Held by a worker while it encodes, which may import modules: a child that is forked in the middle
+of an import waits for ever when it imports the same module."""
+
+_here = threading.local()
+
+
+def renew_in_child() -> None:
+    """Free all locks: the threads that held them do not run in a forked child."""
+    for lock in tuple(_locks):
+        lock.renew()
+    mark_worker(works=False)
+
+
+def mark_worker(*, works: bool) -> None:
+    """Say whether the current thread does a worker's work, and so must never wait for one."""
+    _here.works = works
+
+
+def on_worker() -> bool:
+    """Return whether the current thread does a worker's work (a finaliser may log there)."""
+    return getattr(_here, "works", False)
