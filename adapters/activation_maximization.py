@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -67,13 +68,14 @@ def activation_maximization(
     Raises:
         InvalidValueError: the layer is not found or does not run, a channel is out of range, or the
             input size does not fit the model.
+        InvalidTypeError: a channel is no index, or the layer does not return a tensor.
         MissingDependencyError: a progress bar is wanted and tqdm is not installed.
     """
     import torch
 
     path, module = find_layer(model, layer)
     name = display_name(model, path)
-    wanted = [channels] if isinstance(channels, int) else list(channels)
+    wanted = _indices(channels)
     _require(bool(wanted), "channels", channels, "at least one channel")
     _require(len(input_size) == 3, "input_size", input_size, "(C, H, W)")
     _require(steps >= 1, "steps", steps, "1 or more")
@@ -158,6 +160,19 @@ class _Reached(Exception):  # noqa: N818  (no error: it ends a forward pass wher
     """The layer has run."""
 
 
+def _indices(channels: Any) -> list[int]:
+    try:
+        return [operator.index(channels)]
+    except TypeError:
+        pass
+    try:
+        return [operator.index(channel) for channel in channels]
+    except TypeError:
+        raise InvalidTypeError(
+            f"activation_maximization: channels was {channels!r}; give an index or a sequence of them"
+        ) from None
+
+
 def _noise(model: nn.Module, input_size: Sequence[int], random: torch.Generator) -> torch.Tensor:
     import torch
 
@@ -183,8 +198,10 @@ def _visible(
 
 def _scaled(gradient: torch.Tensor) -> torch.Tensor:
     """Scale each picture's gradient to a root mean square of 1; one of zeros stays."""
+    import torch
+
     size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
-    return gradient / size.clamp(min=1e-12)
+    return gradient / size.clamp(min=max(1e-12, torch.finfo(gradient.dtype).tiny))
 
 
 def _blurred(pictures: torch.Tensor, deviation: float) -> torch.Tensor:

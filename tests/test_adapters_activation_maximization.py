@@ -115,6 +115,14 @@ def test_a_channel_does_not_depend_on_the_others_in_the_batch():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_channels_are_taken_from_numpy_and_torch_too():
+    """An index may be any integer, a sequence any iterable of them."""
+    model = _convolutional()
+    wanted = _pictures(model, "4", [3])
+    for channels in (np.int64(3), torch.tensor(3), torch.tensor([3]), np.array([3])):
+        np.testing.assert_array_equal(_pictures(model, "4", channels), wanted)
+
+
 def test_pictures_stay_visible_under_the_models_normalization():
     """With mean and std, the picture undone of them is in [0, 1]; without, it may leave it."""
     model, mean, std = _linear(), [0.4, 0.6], [0.2, 0.3]
@@ -194,6 +202,7 @@ def test_the_progress_bar_is_shown_if_wanted_alone(capsys, monkeypatch):
         ({"layer": nn.Conv2d}, InvalidValueError, "One layer is wanted"),
         ({"channels": [0, 5]}, InvalidValueError, r"\[5\]; give 0 to 4"),
         ({"channels": -1}, InvalidValueError, "0 to 4"),
+        ({"channels": [0.5]}, InvalidTypeError, "sequence of them"),
         ({"channels": []}, InvalidValueError, "at least one"),
         ({"input_size": (3, 6, 7)}, InvalidValueError, r"\(1, 3, 6, 7\)"),
         ({"input_size": (6, 7)}, InvalidValueError, r"\(C, H, W\)"),
