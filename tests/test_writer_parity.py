@@ -137,7 +137,9 @@ def assert_same(ours, theirs):
             theirs.audio.num_channels,
         )
         assert ours.audio.length_frames == theirs.audio.length_frames
-        np.testing.assert_allclose(samples(ours.audio), samples(theirs.audio), atol=2)  # libsndfile scales by 2^15 and rounds
+        np.testing.assert_allclose(
+            samples(ours.audio), samples(theirs.audio), atol=2
+        )  # libsndfile scales by 2^15 and rounds
     elif kind == "simple_value":
         np.testing.assert_array_equal(ours.simple_value, theirs.simple_value)
     else:

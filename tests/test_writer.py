@@ -1,0 +1,399 @@
+"""What `SummaryWriter` promises beside the summaries themselves: lifecycle, attributes, positions, new calls."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorboardX
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from tblog import FileWriter, SummaryWriter, WriterOptions, records
+from tests.reading import event_files, events, points, run_events
+
+X = WriterOptions(flavor="tensorboardX")
+
+
+def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboardx(tmp_path):
+    """The core of a program that logs scalars alone stays small."""
+    code = (
+        "import sys, tblog; early = set(sys.modules)\n"
+        "with tblog.SummaryWriter(sys.argv[1]) as writer: writer.add_scalar('x', 1.0, 1)\n"
+        "print([name for name in ('numpy',) if name in early], "
+        "[name for name in ('torch', 'tensorboardX', 'google.protobuf', 'tensorboard') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] []"
+    assert points(tmp_path) == {"x": [(1, 1.0)]}
+
+
+def test_the_default_directory_is_named_as_the_originals_name_it(tmp_path, monkeypatch):
+    """`runs/<date>_<host><comment>`, whatever type the comment is of."""
+    monkeypatch.chdir(tmp_path)
+    with SummaryWriter(comment=7) as writer:
+        assert re.fullmatch(r"runs/[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+7", writer.log_dir)
+    assert event_files(tmp_path / writer.log_dir)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        SummaryWriter,
+        lambda path: SummaryWriter(str(path)),
+        lambda path: SummaryWriter(log_dir=path),
+        lambda path: SummaryWriter(logdir=str(path)),
+        lambda path: SummaryWriter(str(path), "", None, 10, 120, ".suffix"),
+        lambda path: SummaryWriter(str(path), "", None, 10, 120, ".suffix", True, None, {"disabled": True}),
+        lambda path: SummaryWriter(str(path), max_queue=1, flush_secs=10**12),
+    ],
+)
+def test_every_way_to_construct_a_writer_works(tmp_path, make):
+    """By position and by keyword, as either original takes its arguments."""
+    with make(tmp_path / "run") as writer:
+        writer.add_scalar("x", 1.0, 1)
+        assert writer.log_dir == writer.logdir == writer.get_logdir() == str(tmp_path / "run")
+    (path,) = event_files(tmp_path / "run")
+    assert path.name.endswith(writer.filename_suffix)
+    assert points(tmp_path / "run") == {"x": [(1, 1.0)]}
+
+
+def test_an_unknown_argument_is_an_error_that_names_it(tmp_path):
+    """A misspelt argument does not vanish."""
+    with pytest.raises(TypeError, match="flush_sec"):
+        SummaryWriter(tmp_path, flush_sec=3)
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_at_the_call(tmp_path):
+    """Not a warning later."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        SummaryWriter(tmp_path / "file" / "run")
+
+
+def test_the_attributes_that_others_read_are_there(tmp_path):
+    """Frameworks look at these by name."""
+    writer = SummaryWriter(tmp_path, purge_step=3, max_queue=5, flush_secs=7, filename_suffix=".s")
+    assert (writer.purge_step, writer.max_queue, writer.flush_secs, writer.filename_suffix) == (3, 5, 7, ".s")
+    assert len(writer.default_bins) == 1549
+    assert (
+        writer.default_bins
+        == tensorboardX.SummaryWriter(str(tmp_path / "x"), write_to_disk=False).default_bins
+    )
+    assert writer.kwargs == {}
+    assert writer.scalar_dict == {}
+    assert writer
+    own = writer._get_file_writer()
+    assert own is writer.file_writer
+    assert writer.all_writers == {str(tmp_path): own}
+    assert own.get_logdir() == str(tmp_path)
+    (path,) = event_files(tmp_path)
+    assert own.event_writer._file_name == str(path)
+    assert own.event_writer._ev_writer._file_name == str(path)
+    writer.close()
+    assert writer.file_writer is None
+    assert writer.all_writers is None
+
+
+@pytest.mark.parametrize("package", ["tensorboard.compat.proto", "tensorboardX.proto"])
+def test_messages_of_either_package_are_taken(tmp_path, package):
+    """What counts is `SerializeToString`; both originals refuse the other's."""
+    import importlib
+
+    event_module = importlib.import_module(f"{package}.event_pb2")
+    summary_module = importlib.import_module(f"{package}.summary_pb2")
+    graph_module = importlib.import_module(f"{package}.graph_pb2")
+    summary = summary_module.Summary(value=[summary_module.Summary.Value(tag="s", simple_value=2.0)])
+    with SummaryWriter(tmp_path) as writer:
+        own = writer._get_file_writer()
+        own.add_event(event_module.Event(summary=summary), 3, 4.5)
+        own.add_summary(summary, np.int64(5), walltime=6.5)
+        own.add_onnx_graph(graph_module.GraphDef(node=[]))
+        own.event_writer.add_event(event_module.Event(wall_time=7.5, step=8, summary=summary))
+        with pytest.raises(TypeError, match="give an Event message"):
+            own.add_event("no message")
+    found = [(event.wall_time, event.step) for event in run_events(tmp_path) if event.HasField("summary")]
+    assert found == [(4.5, 3), (6.5, 5), (7.5, 8)]
+
+
+def test_a_foreign_writer_in_all_writers_is_flushed_and_closed(tmp_path):
+    """Others put writers of their own into the dict."""
+    calls = []
+
+    class Foreign:
+        def flush(self):
+            calls.append("flush")
+
+        def close(self):
+            calls.append("close")
+
+    writer = SummaryWriter(tmp_path)
+    writer.all_writers["foreign"] = Foreign()
+    writer.flush()
+    writer.close()
+    assert calls == ["flush", "flush", "close"]
+
+
+def test_a_writer_can_be_subclassed_patched_and_carries_its_subclasss_state(tmp_path):
+    """Assignment of a partial, a subclass with state, and a copy of it all work."""
+
+    class Mine(SummaryWriter):
+        def __init__(self, *args, **kwargs):
+            self.mine = 3
+            super().__init__(*args, **kwargs)
+
+        def add_scalar(self, tag, *args, **kwargs):
+            super().add_scalar("mine/" + tag, *args, **kwargs)
+
+    with Mine(tmp_path) as writer:
+        writer.add_scalar("x", 1.0, 1)
+        assert copy.deepcopy(writer).mine == 3
+    with SummaryWriter(tmp_path / "partial") as writer:
+        writer.add_scalar = functools.partial(writer.add_scalar, new_style=True)
+        writer.add_scalar("x", 1.0, 1)
+    assert points(tmp_path) == {"mine/x": [(1, 1.0)]}
+    (event,) = run_events(tmp_path / "partial")
+    assert event.summary.value[0].metadata.plugin_data.plugin_name == "scalars"
+
+
+def test_a_pickled_writer_opens_a_file_of_its_own_when_it_is_first_used(tmp_path):
+    """The copy has the configuration, and neither file nor queue."""
+    writer = SummaryWriter(tmp_path, filename_suffix=".s", options=X)
+    twin = pickle.loads(pickle.dumps(writer))
+    assert len(event_files(tmp_path)) == 1
+    twin.add_scalar("a b", 1.0, 1)
+    twin.close()
+    writer.close()
+    assert len(event_files(tmp_path)) == 2
+    assert points(tmp_path) == {"a_b": [(1, 1.0)]}
+
+
+def test_writing_to_nowhere_checks_the_input_and_leaves_no_file(tmp_path):
+    """`write_to_disk=False` still finds mistakes."""
+    with SummaryWriter(tmp_path / "none", write_to_disk=False) as writer:
+        writer.add_scalar("x", 1.0, 1)
+        writer.add_scalars("x", {"a": 1.0}, 1)
+        writer.add_image("i", np.zeros((3, 2, 2)), 1)
+        writer.add_hparams({"a": 1}, {"b": 2.0})
+        writer._get_file_writer().add_event(event_pb2.Event())
+        with pytest.raises(NotImplementedError):
+            writer.add_scalar("x", "high", 1)
+        assert writer.get_logdir() == str(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_tags_are_cleaned_in_tensorboardxs_flavor_alone(tmp_path):
+    """Torch writes them as given."""
+    for flavor in ("torch", "tensorboardX"):
+        with SummaryWriter(tmp_path / flavor, options=WriterOptions(flavor=flavor)) as writer:
+            writer.add_scalar("/a b#c", 1.0, 1)
+            writer.add_scalar("/a b#c", 2.0, 2)
+    assert list(points(tmp_path / "torch")) == ["/a b#c"]
+    assert points(tmp_path / "tensorboardX") == {"a_b_c": [(1, 1.0), (2, 2.0)]}
+
+
+def test_calls_without_a_step_are_step_0_or_are_counted_where_the_options_say_so(tmp_path):
+    """Both originals write 0, of which TensorBoard shows the last alone."""
+    for auto_step in (False, True):
+        with SummaryWriter(tmp_path / str(auto_step), options=WriterOptions(auto_step=auto_step)) as writer:
+            for value in range(3):
+                writer.add_scalar("x", float(value))
+                writer.add_scalar_dict({"y": float(value)})
+    assert points(tmp_path / "False")["x"] == [(0, 0.0), (0, 1.0), (0, 2.0)]
+    assert points(tmp_path / "True") == {tag: [(0, 0.0), (1, 1.0), (2, 2.0)] for tag in "xy"}
+
+
+def test_a_dict_of_scalars_is_one_event(tmp_path):
+    """All values of a step share one event, and one bad value keeps the whole dict out."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar_dict({"a": 1.0, "b": np.float32(2), "c": 3}, 5)
+        with pytest.raises(NotImplementedError, match="'b'"):
+            writer.add_scalar_dict({"a": 1.0, "b": "x"}, 6)
+        with pytest.raises(TypeError, match="give a dict"):
+            writer.add_scalar_dict([1.0], 6)
+        writer.add_scalar_dict({}, 7)
+    (event,) = run_events(tmp_path)
+    assert event.step == 5
+    assert [(value.tag, value.simple_value) for value in event.summary.value] == [
+        ("a", 1.0),
+        ("b", 2.0),
+        ("c", 3.0),
+    ]
+
+
+def test_records_are_logged_at_one_step(tmp_path):
+    """`add_records` takes what adapters make, and refuses what is no record."""
+    batch = [records.ScalarRecord(tag="a", value=1.0), records.TextRecord(tag="t", text="hello")]
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_records(batch, 4)
+        with pytest.raises(TypeError, match=r"give a record of tblog\.records"):
+            writer.add_record({"a": 1.0}, 4)
+    assert [event.step for event in run_events(tmp_path)] == [4, 4]
+
+
+def test_use_metadata_gives_step_and_time_to_calls_that_name_none(tmp_path):
+    """As in tensorboardX: inside the block alone, and never two of them at once."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("x", 1.0, 1, 2.0)
+        with writer.use_metadata(global_step=10, walltime=20.0):
+            writer.add_scalar("x", 2.0)
+            writer.add_scalar("x", 3.0, 11)
+            with pytest.raises(AssertionError, match="already set"), writer.use_metadata(global_step=1):
+                pass
+        writer.add_scalar("x", 4.0, 12, 13.0)
+        with pytest.raises(AssertionError, match="give global_step"), writer.use_metadata():
+            pass
+    assert [(event.step, event.wall_time) for event in run_events(tmp_path)] == [
+        (1, 2),
+        (10, 20),
+        (11, 20),
+        (12, 13),
+    ]
+
+
+def test_scalars_of_runs_below_are_exported_as_json(tmp_path):
+    """`export_scalars_to_json` gives [time, step, value] for each run, without keeping them in memory."""
+    with SummaryWriter(tmp_path / "run", options=X) as writer:
+        before = time.time()
+        for step in range(3):
+            writer.add_scalars("m", {"a": step * 0.5, "b": 1.0}, step)
+        writer.export_scalars_to_json(tmp_path / "scalars.json")
+    exported = json.loads((tmp_path / "scalars.json").read_text())
+    assert set(exported) == {str(tmp_path / "run" / "m" / key) for key in "ab"}
+    series = exported[str(tmp_path / "run" / "m" / "a")]
+    assert [point[1:] for point in series] == [[0, 0.0], [1, 0.5], [2, 1.0]]
+    assert before <= series[0][0] <= time.time()
+
+
+@pytest.mark.parametrize("key", ["../out", "/abs", "..", "a/../../b", "nul\0"])
+def test_no_run_lies_outside_the_log_directory(tmp_path, key):
+    """A key that would climb out is refused at the call."""
+    with SummaryWriter(tmp_path / "run", options=X) as writer:
+        with pytest.raises(ValueError, match="does not name a directory below"):
+            writer.add_scalars("..", {key: 1.0}, 1)
+        with pytest.raises(ValueError, match="does not name a directory below"):
+            writer.add_hparams({"a": 1}, {}, key)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def session_starts(logdir):
+    """Return the hyperparameters that the runs' session start messages give."""
+    found = {}
+    for event in run_events(logdir):
+        for value in event.summary.value:
+            if value.tag == "_hparams_/session_start_info":
+                data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                found.update(data.session_start_info.hparams)
+    return found
+
+
+def test_log_hparams_puts_them_into_the_run_itself(tmp_path):
+    """No directory below; booleans stay booleans; arrays of one element are numbers."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.log_hparams({"lr": 0.1, "bn": True, "name": "adam", "n": np.int64(3), "none": None})
+        with pytest.raises(ValueError, match="give a bool, a number, a str or None"):
+            writer.log_hparams({"bad": object()})
+    assert len(list(tmp_path.iterdir())) == 1
+    hparams = session_starts(tmp_path)
+    assert hparams["bn"].bool_value is True
+    assert (hparams["lr"].number_value, hparams["name"].string_value, hparams["n"].number_value) == (
+        0.1,
+        "adam",
+        3,
+    )
+
+
+def test_add_hparams_refuses_what_is_no_dict(tmp_path):
+    """Type errors as both originals raise them."""
+    with SummaryWriter(tmp_path) as writer, pytest.raises(TypeError, match="give two dicts"):
+        writer.add_hparams([], {})
+
+
+def test_stats_count_what_was_logged(tmp_path):
+    """Queued, written, bytes and the worker's seconds, over a close too."""
+    writer = SummaryWriter(tmp_path)
+    for step in range(100):
+        writer.add_scalar("x", 1.0, step)
+    writer.flush()
+    first = writer.stats
+    assert (first.queued, first.written, first.dropped, first.failed) == (100, 100, 0, 0)
+    assert first.bytes == event_files(tmp_path)[0].stat().st_size
+    assert first.worker_secs > 0
+    writer.close()
+    writer.add_scalar("x", 1.0, 100)
+    writer.close()
+    assert writer.stats.written == 101
+
+
+def test_a_file_writer_stands_alone(tmp_path):
+    """`FileWriter` takes messages, and opens a new file after a close."""
+    summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="s", simple_value=2.0)])
+    writer = FileWriter(str(tmp_path), 10, 120, ".s")
+    writer.add_summary(summary, 1)
+    writer.close()
+    writer.flush()
+    writer.reopen()
+    writer.add_summary(summary, 2)
+    writer.close()
+    assert points(tmp_path) == {"s": [(1, 2.0), (2, 2.0)]}
+    assert len(event_files(tmp_path)) == 2
+
+
+def test_a_user_registered_file_factory_opens_the_files(tmp_path):
+    """Prefixes that tensorboardX knows a factory for are opened by it."""
+    from tensorboardX.record_writer import REGISTERED_FACTORIES, register_writer_factory
+
+    class Factory:
+        def open(self, path):
+            return (tmp_path / Path(path).name).open("wb")
+
+        def directory_check(self, path):
+            """Nothing to make."""
+
+    register_writer_factory("memory", Factory())
+    try:
+        with SummaryWriter("memory://run") as writer:
+            writer.add_scalar("x", 1.0, 1)
+    finally:
+        del REGISTERED_FACTORIES["memory"]
+    assert points(tmp_path) == {"x": [(1, 1.0)]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    tag=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    step=st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+    value=st.floats(width=32),
+    wall_time=st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_any_tag_step_value_and_time_is_read_back(tmp_path_factory, tag, step, value, wall_time):
+    """Negative steps, 0 and 2^63-1, NaN and infinity, any text."""
+    logdir = tmp_path_factory.mktemp("any")
+    with SummaryWriter(logdir) as writer:
+        writer.add_scalar(tag, value, step, wall_time)
+        writer.add_scalar(tag, value, step, wall_time)
+    for event in run_events(logdir):
+        assert event.step == (step or 0)
+        assert event.wall_time == wall_time
+        np.testing.assert_array_equal(event.summary.value[0].simple_value, np.float32(value))
+        assert event.summary.value[0].tag == tag
+
+
+def test_the_first_event_is_the_file_version(tmp_path):
+    """Loaders want it there, with a time."""
+    SummaryWriter(tmp_path).close()
+    first, *rest = events(event_files(tmp_path)[0])
+    assert first.file_version == "brain.Event:2"
+    assert abs(first.wall_time - time.time()) < 600
+    assert rest == []
