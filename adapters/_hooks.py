@@ -1,4 +1,4 @@
-"""Hooks on modules and tensors that always come off again.
+"""Hooks on modules and parameters that always come off again.
 
 Runs on the caller's thread, inside forward and backward passes: a hook given here must be cheap.
 """
@@ -61,18 +61,6 @@ class Hooks:
             return hook(called, args, kwargs) if called is module else None
 
         self._handles.append(module.register_forward_pre_hook(call, with_kwargs=True))
-
-    def full_backward(self, module: nn.Module, hook: Callable[..., Any]) -> None:
-        """Call `hook(module, grad_inputs, grad_outputs)` in backward; a tuple that it returns replaces `grad_inputs`."""
-
-        def call(called: nn.Module, grad_inputs: Any, grad_outputs: Any) -> Any:
-            return hook(called, grad_inputs, grad_outputs) if called is module else None
-
-        self._handles.append(module.register_full_backward_hook(call))
-
-    def tensor(self, tensor: torch.Tensor, hook: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
-        """Call `hook(gradient)` when the gradient of `tensor` is computed."""
-        self._handles.append(tensor.register_hook(hook))  # type: ignore[no-untyped-call]
 
     def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
         """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
