@@ -6,7 +6,7 @@ Runs on the worker thread. Loads tensorboardX at the first record that needs its
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tblog import records, summaries
 
