@@ -5,8 +5,10 @@ Runs on the worker thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from tblog.graph._groups import grouped
 
 if TYPE_CHECKING:
     from tblog.graph._graph import Attribute, Graph, Node, TensorType
@@ -47,16 +49,17 @@ def encode(graph: Graph) -> bytes:
 
     message = GraphDef()
     message.versions.producer = _PRODUCER
+    shown = grouped([node.name for node in graph.nodes])
     for node in graph.nodes:
-        _fill(message.node.add(), node)
+        _fill(message.node.add(), node, shown)
     encoded: bytes = message.SerializeToString(deterministic=True)
     return encoded
 
 
-def _fill(message: Any, node: Node) -> None:
-    message.name = node.name
+def _fill(message: Any, node: Node, shown: Mapping[str, str]) -> None:
+    message.name = shown[node.name]
     message.op = _drawn_whole(node.op)
-    message.input.extend(node.inputs)
+    message.input.extend(_edge(edge, shown) for edge in node.inputs)
     for key, value in node.attributes.items():
         _set(message.attr[key], value)
     if not node.outputs:
@@ -71,6 +74,11 @@ def _fill(message: Any, node: Node) -> None:
             break
     if any(output.dtype for output in node.outputs):
         _set_dtypes(message.attr["dtype"], node.outputs)
+
+
+def _edge(edge: str, shown: Mapping[str, str]) -> str:
+    name, colon, output = edge.removeprefix("^").partition(":")
+    return ("^" if edge.startswith("^") else "") + shown[name] + colon + output
 
 
 def _drawn_whole(op: str) -> str:

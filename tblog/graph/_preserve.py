@@ -6,7 +6,6 @@ states), also when reading fails. Runs on the caller's thread.
 
 from __future__ import annotations
 
-import copy
 import random
 import sys
 import warnings
@@ -95,7 +94,7 @@ def _collect(value: Any, contents: list[tuple[Any, Any]], seen: set[int]) -> Non
     if type(value) not in _CONTAINERS or id(value) in seen:
         return
     seen.add(id(value))
-    contents.append((value, copy.copy(value)))
+    contents.append((value, value.copy()))
     for child in value.values() if isinstance(value, dict) else value:
         _collect(child, contents, seen)
 

@@ -1,0 +1,53 @@
+"""Long lists become short ones: a scope of a thousand layers is drawn as twenty of fifty.
+
+The viewer lays out all children of an open scope at once, one above the other where they form a
+chain: at a thousand nothing can be read, and each click takes seconds. Runs on the worker thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_MAX_CHILDREN = 100
+_GROUP = 50
+
+
+def grouped(names: Sequence[str]) -> dict[str, str]:
+    """Return the name to show for each name: with one more scope where too many share one.
+
+    Children are grouped in the order in which they run, so that the groups of a chain are a chain.
+    `Net/Linear[7]` becomes `Net/Linear[0]..Linear[49]/Linear[7]`.
+    """
+    children: dict[str, dict[str, None]] = {}
+    for name in names:
+        scope = ""
+        for label in name.split("/"):
+            children.setdefault(scope, {})[label] = None
+            scope = f"{scope}/{label}"
+    groups = {
+        scope: _groups(list(labels)) for scope, labels in children.items() if len(labels) > _MAX_CHILDREN
+    }
+    return {name: _in_groups(name, groups) for name in names}
+
+
+def _groups(labels: list[str]) -> dict[str, str]:
+    """Return the group of each child."""
+    size = max(_GROUP, math.isqrt(len(labels)))
+    found = {}
+    for start in range(0, len(labels), size):
+        group = labels[start : start + size]
+        found.update(dict.fromkeys(group, f"{group[0]}..{group[-1]}"))
+    return found
+
+
+def _in_groups(name: str, groups: dict[str, dict[str, str]]) -> str:
+    if not groups:
+        return name
+    shown, scope = [], ""
+    for label in name.split("/"):
+        if scope in groups:
+            shown.append(groups[scope][label])
+        shown.append(label)
+        scope = f"{scope}/{label}"
+    return "/".join(shown)
