@@ -1,0 +1,130 @@
+"""Programs that are ended at a random moment, and what is then on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tblog._walk import walk
+from tests.faults.program import shared_counters
+from tests.reading import event_files, points, rust_points
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("program.py")
+HANG_SECS = 60
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+# How a program is ended, and whether the interpreter gets to its end in an orderly way.
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+ABRUPT = ("SIGKILL", "SIGTERM", "os._exit", "segmentation fault")
+ORDERLY = ("SIGINT", "exception", "sys.exit", "sys.exit in a thread", "end of the program")
+
+
+@dataclass
+class Ended:
+    """A program that was ended.
+
+    Attributes:
+        logged: calls that had returned.
+        flushed: calls before the last `flush` that had returned.
+        second_before: calls that had returned one second before the end.
+        hung: it did not end, and had to be killed.
+    """
+
+    logged: int
+    flushed: int
+    second_before: int
+    hung: bool
+
+
+@contextmanager
+def start(*command, **arguments):
+    """Start a program, and see that it is gone at the end."""
+    process = subprocess.Popen(
+        list(map(str, command)),
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **arguments,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def end_program(writer, logdir, ending, secs, *also):
+    """Run the program and end it after `secs` seconds of logging; return what it had done."""
+    progress = Path(logdir).with_suffix(".progress")
+    progress.write_bytes(bytes(16))
+    itself = "wait" if ending in SIGNALS else ending
+    command = (sys.executable, PROGRAM, writer, logdir, progress, itself, secs, *also)
+    counters = shared_counters(progress)
+    with start(*command) as process:
+        before = deque([(time.monotonic(), 0)])
+        _watch(process, counters, before, secs if ending in SIGNALS else None)
+        if ending in SIGNALS:
+            process.send_signal(SIGNALS[ending])
+        hung = False
+        try:
+            process.wait(HANG_SECS)
+        except subprocess.TimeoutExpired:
+            hung = True
+        ended = time.monotonic()
+        logged, flushed = counters
+    second_before = max((count for when, count in before if when <= ended - 1.0), default=0)
+    return Ended(logged, flushed, second_before, hung)
+
+
+def _watch(process, counters, before, secs):
+    """Take down the number of calls every few milliseconds, for `secs` from the first on or to the end."""
+    deadline = time.monotonic() + HANG_SECS
+    first = None
+    while process.poll() is None and time.monotonic() < deadline:
+        now = time.monotonic()
+        before.append((now, counters[0]))
+        first = now if first is None and counters[0] else first
+        if secs is not None and first is not None and now > first + secs:
+            return
+        time.sleep(0.005)
+
+
+@dataclass
+class OnDisk:
+    """What a run holds.
+
+    Attributes:
+        points: numbers without a gap, from 0 on.
+        torn: files that end with a part of a record.
+        damaged: files that a reader cannot read to their end, or that hold something unexpected.
+    """
+
+    points: int
+    torn: int
+    damaged: int
+
+
+def on_disk(logdir):
+    """Read a run back by TensorBoard's Python loader and its Rust server, and look at every byte."""
+    torn = damaged = 0
+    for path in event_files(logdir):
+        with open(path, "rb") as file:
+            pieces = list(walk(file))
+        broken = [piece for piece in pieces if piece.data is None]
+        torn += bool(broken) and broken == pieces[-1:]
+        damaged += bool(broken) and broken != pieces[-1:]
+    found = points(logdir).get("x", [])
+    in_order = next((i for i, (step, value) in enumerate(found) if step != i or value != i), len(found))
+    damaged += in_order != len(found)
+    expected = {".": {"x": found}} if found else {}
+    damaged += {run: {"x": tags["x"]} for run, tags in rust_points(logdir, expected).items()} != expected
+    return OnDisk(in_order, torn, damaged)

@@ -1,0 +1,79 @@
+"""A program that logs at full speed until something ends it.
+
+Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text]`: WRITER is tblog, torch or
+tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if somebody else ends it.
+In the file PROGRESS, two int64 are kept up to date: how many calls have returned, and how many of these
+a `flush` has followed that has returned. With "text", every 500th step logs one of 20 kB, too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import threading
+import time
+from itertools import count
+
+FLUSH_EVERY = 200
+
+
+def make_writer(name, logdir, **arguments):
+    """Return the writer of one of the three packages."""
+    if name == "tblog":
+        from tblog import SummaryWriter
+    elif name == "torch":
+        from torch.utils.tensorboard import SummaryWriter
+    else:
+        from tensorboardX import SummaryWriter
+    return SummaryWriter(logdir, **arguments)
+
+
+def shared_counters(path):
+    """Return int64 counters that another process sees in the file."""
+    with open(path, "r+b") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
+
+
+def log(writer, counters, secs, also):
+    """Log the numbers from 0 on for so long."""
+    end = time.monotonic() + secs
+    for step in count():
+        writer.add_scalar("x", step, step)
+        counters[0] = step + 1
+        if "text" in also and step % 500 == 499:
+            writer.add_text("text", "word " * 4000, step)
+        if "flush" in also and step % FLUSH_EVERY == 0:
+            writer.flush()
+            counters[1] = step + 1
+        if step % 16 == 0 and time.monotonic() > end:
+            return
+
+
+def main(name, logdir, progress, ending, secs, *also):
+    """Log, and end as told."""
+    writer = make_writer(name, logdir)
+    counters = shared_counters(progress)
+
+    def work():
+        log(writer, counters, 3600 if ending == "wait" else float(secs), also)
+
+    if ending == "sys.exit in a thread":
+        thread = threading.Thread(target=lambda: (work(), sys.exit(3)))
+        thread.start()
+        thread.join()
+        return
+    work()
+    if ending == "os._exit":
+        os._exit(3)
+    elif ending == "segmentation fault":
+        ctypes.string_at(0)
+    elif ending == "exception":
+        raise RuntimeError("on purpose")
+    elif ending == "sys.exit":
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+"""Real disks that are full, small, gone, read-only, broken or slow, while a program logs to them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.disks import happen, namespace
+from tests.faults.processes import on_disk
+from tests.reading import points
+
+needs_mounts = pytest.mark.skipif(namespace() is None, reason="needs a mount namespace: unshare --mount")
+needs_loops = pytest.mark.skipif(
+    namespace(loop=True) is None, reason="needs to mount a file of its own: root, and mkfs.ext4"
+)
+
+
+def told_of(seen, words):
+    """Return how many of the messages have these words."""
+    return sum(words in message for message in seen["told"])
+
+
+@needs_mounts
+def test_a_disk_that_was_full_holds_everything_afterwards(tmp_path):
+    """Calls go on, one message says what is wrong and one that it is over, and the file is whole."""
+    seen = happen("full disk", "tblog", tmp_path)
+    assert seen["raised"] == 0
+    assert seen["stats"]["written"] == seen["calls"]
+    found = on_disk(tmp_path / "run")
+    assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
+    assert told_of(seen, "No space left on device") == 1
+    assert told_of(seen, "writes to") == 1
+
+
+@needs_mounts
+def test_a_disk_that_stays_full_leaves_a_whole_file_and_exact_counts(tmp_path):
+    """Written and dropped are all that was logged, what is written is in the file, and memory is bounded."""
+    seen = happen("full disk for good", "tblog", tmp_path)
+    assert seen["raised"] == 0
+    assert seen["stats"]["written"] + seen["stats"]["dropped"] == seen["calls"]
+    found = on_disk(tmp_path / "run")
+    assert (found.points, found.torn, found.damaged) == (seen["stats"]["written"], 0, 0)
+    assert told_of(seen, "No space left on device, and") + told_of(seen, "records were lost") >= 1
+    assert seen["grown_kb"] < 64_000
+
+
+@needs_mounts
+def test_a_limit_on_the_size_of_files_leads_to_several_files(tmp_path):
+    """Nothing is lost, and each file is whole."""
+    seen = happen("file-size limit", "tblog", tmp_path)
+    found = on_disk(tmp_path / "run")
+    assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
+    assert len(list((tmp_path / "run").iterdir())) > 5
+    assert all(path.stat().st_size <= 100_000 for path in (tmp_path / "run").iterdir())
+
+
+@needs_mounts
+def test_a_directory_that_was_removed_is_made_anew(tmp_path):
+    """What is logged after someone removed the log directory is in a new file there."""
+    seen = happen("directory removed", "tblog", tmp_path)
+    assert len(points(tmp_path / "run")["x"]) == seen["calls"] == 1000
+    assert told_of(seen, "was removed") == 1
+
+
+@needs_loops
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("read-only remount", "Read-only file system"), ("failing disk", "Input/output error")],
+)
+def test_a_file_system_that_died_and_was_mounted_again_holds_everything(tmp_path, fault, error):
+    """What waited goes behind what is left on the disk, in a new file where the old one is not as it was."""
+    seen = happen(fault, "tblog", tmp_path, loop=True)
+    assert seen["raised"] == 0
+    assert told_of(seen, error) == 1
+    found = on_disk(tmp_path / "run")
+    assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
+
+
+@needs_loops
+def test_a_write_that_does_not_return_for_a_while_holds_nobody_up(tmp_path):
+    """Twenty thousand calls return while the disk is frozen, and all of them are there afterwards."""
+    seen = happen("frozen disk", "tblog", tmp_path, loop=True)
+    found = on_disk(tmp_path / "run")
+    assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
+    assert seen["calls"] == 21_010

@@ -1,0 +1,45 @@
+"""A process that logs at full speed is ended, in every way, at a random moment."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.faults.processes import ABRUPT, ORDERLY, end_program, on_disk
+from tests.reading import event_files
+
+
+@pytest.mark.parametrize("ending", ABRUPT)
+def test_after_a_flush_no_end_of_the_process_loses_what_was_logged_before_it(tmp_path, ending):
+    """What a returned flush has followed is on disk, and readers come to the end of the file."""
+    logdir = tmp_path / "run"
+    ended = end_program("tblog", logdir, ending, random.uniform(0.02, 0.2), "flush")
+    assert not ended.hung
+    found = on_disk(logdir)
+    assert found.points >= ended.flushed > 0
+    assert found.torn <= len(event_files(logdir)) == 1
+    assert not found.damaged
+
+
+@pytest.mark.parametrize("ending", ABRUPT)
+def test_without_a_flush_an_abrupt_end_tears_no_more_than_the_last_record(tmp_path, ending):
+    """The file is valid to its end; how much is missing at most, the long command measures."""
+    logdir = tmp_path / "run"
+    ended = end_program("tblog", logdir, ending, random.uniform(0.02, 0.2))
+    assert not ended.hung
+    found = on_disk(logdir)
+    assert found.points <= ended.logged + 1  # killed between the call and the count
+    assert found.torn <= 1
+    assert not found.damaged
+
+
+@pytest.mark.parametrize("ending", ORDERLY)
+def test_an_exception_an_exit_an_interrupt_and_the_end_of_the_program_lose_nothing(tmp_path, ending):
+    """All that was logged is on disk, without a flush and without a close."""
+    logdir = tmp_path / "run"
+    ended = end_program("tblog", logdir, ending, random.uniform(0.02, 0.1))
+    assert not ended.hung
+    found = on_disk(logdir)
+    assert found.points >= ended.logged > 0
+    assert (found.torn, found.damaged) == (0, 0)
