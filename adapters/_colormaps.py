@@ -116,7 +116,7 @@ def _from_matplotlib(name: str) -> NDArray[np.uint8]:
         from matplotlib import colormaps
     except ImportError:
         raise MissingDependencyError(
-            "matplotlib", "matplotlib", f"The colour map {name!r} (built in are {', '.join(built_in)})"
+            "matplotlib", "adapters", f"The colour map {name!r} (built in are {', '.join(built_in)})"
         ) from None
     if name not in colormaps:
         near = difflib.get_close_matches(name, [*built_in, *colormaps], n=3) or built_in

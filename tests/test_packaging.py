@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -106,6 +109,37 @@ def test_import_loads_neither_torch_nor_tensorboardx(installed: Path, tmp_path: 
     heavy = ("torch", "tensorboardX", "tensorboard", "google.protobuf", "PIL", "matplotlib", "numpy")
     code = f"import tblog, sys; print([name for name in {heavy!r} if name in sys.modules])"
     assert run_outside(installed, tmp_path, code) == "[]"
+
+
+def extras() -> dict[str, set[str]]:
+    """Return what each extra of setup.cfg brings, the extras within it included."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    given = {name: set(text.split()) for name, text in config["options.extras_require"].items()}
+
+    def brought(name: str) -> set[str]:
+        found = set()
+        for requirement in given[name]:
+            if inner := re.fullmatch(r"tblog\[(.+)\]", requirement):
+                found |= {package for extra in inner[1].split(",") for package in brought(extra)}
+            else:
+                found.add(requirement)
+        return found
+
+    return {name: brought(name) for name in given}
+
+
+def test_extras_that_errors_name_bring_the_package() -> None:
+    """Whoever follows the advice of a MissingDependencyError gets what was missing."""
+    named = [
+        (call.args[0].value, call.args[1].value)
+        for path in [*ROOT.glob("tblog/**/*.py"), *ROOT.glob("adapters/*.py")]
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "MissingDependencyError"
+    ]
+    assert named
+    brought = extras()
+    assert [(package, extra) for package, extra in named if package not in brought.get(extra, ())] == []
 
 
 CORE_ONLY = """
