@@ -159,6 +159,7 @@ def test_images_shows_the_pictures_with_their_steps(
         image = loader.locator("img").first
         expect(image).to_have_js_property("complete", value=True)
         assert image.evaluate("image => image.naturalWidth") > 0, title
+    card(page, "tf-image-loader", "confusion").scroll_into_view_if_needed()
     screenshot("images")
 
 
@@ -169,6 +170,7 @@ def test_histograms_draws_one_for_each_epoch(
     page = show("histograms")
     outlines = card(page, "tf-histogram-loader", "parameters/conv1.weight").locator("svg .histogram")
     expect(outlines).to_have_count(EPOCHS)
+    outlines.first.scroll_into_view_if_needed()
     screenshot("histograms")
 
 
@@ -177,6 +179,7 @@ def test_distributions_draws_bands(show: Callable[[str], Page], screenshot: Call
     page = show("distributions")
     chart = card(page, "tf-distribution-loader", "parameters/conv1.weight")
     expect(chart.locator("path.area").first).to_be_visible()
+    chart.scroll_into_view_if_needed()
     screenshot("distributions")
 
 
