@@ -71,7 +71,8 @@ def _check_files(trial: Trial, logdir: Path) -> int:
 
 def _rows(results: Results) -> list[Row]:
     parts = [f"no logging {results.value(_BASE, 'longest', 1e3, 'ms')}"]
-    parts.append(f"held {results.value('tblog', 'held', 100, '%')} of the time")
+    ours, base = results.value("tblog", "held", 100, "%"), results.value(_BASE, "held", 100, "%")
+    parts.append(f"held {ours} of the time, without logging {base}")
     parts.append(f"{results.value('tblog', 'first', 1e3, 'ms')} once, with the first records' imports")
     if "torch" in results.rounds:
         parts.append(

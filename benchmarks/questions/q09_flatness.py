@@ -37,7 +37,7 @@ _BOUND_MIB = 96  # 262,144 waiting records of 200 bytes, the batch on its way to
 
 def _trials(plan: Plan) -> list[Trial]:
     varied = _QUICK if plan.quick else _FULL
-    base = 50_000 if plan.quick else 300_000
+    base = 64_000 if plan.quick else 320_000
     trials = []
     for what, counts in varied.items():
         for count in counts:
