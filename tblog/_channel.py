@@ -404,6 +404,7 @@ class Channel:
             failed=self.reports.failed,
             bytes=self._files.bytes_written,
             worker_secs=self.worker_secs,
+            values_left_out=self.reports.left_out,
         )
 
 

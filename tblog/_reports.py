@@ -6,7 +6,6 @@ Runs on the worker thread, but for `dropping`; the counters are read from any.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 
 from tblog.errors import WriteError
 
@@ -20,7 +19,7 @@ class Reports:
         self._logdir = logdir
         self._told: set[object] = set()
         self.failed = 0
-        self.values_dropped: Counter[str] = Counter()
+        self.left_out = 0
         self.first_error: BaseException | None = None
 
     def failure(self, error: BaseException, *, tag: str, step: int, kind: str, records: int = 1) -> None:
@@ -81,7 +80,7 @@ class Reports:
 
     def values_left_out(self, tag: str, what: str, count: int) -> None:
         """Count values that a summary left out (NaN in a histogram), and warn once for each tag."""
-        self.values_dropped[tag] += count
+        self.left_out += count
         self.once((tag, what), f"tblog: {tag!r}: {what} ({count}); told once for each tag")
 
     def once(self, cause: object, message: str) -> None:

@@ -15,6 +15,7 @@ class Stats:
         dropped: records refused because the queue was full, or given up at `close` because the
             storage took nothing.
         failed: records that could not be encoded.
+        values_left_out: values that summaries left out or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system.
         worker_secs: CPU seconds that the worker thread spent on this writer.
     """
@@ -25,6 +26,7 @@ class Stats:
     failed: int = 0
     bytes: int = 0
     worker_secs: float = 0.0
+    values_left_out: int = 0
 
     def __add__(self, other: Stats) -> Stats:
         """Return the sum of both, field by field."""

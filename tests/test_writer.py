@@ -336,6 +336,16 @@ def test_stats_count_what_was_logged(tmp_path):
     assert writer.stats.written == 101
 
 
+def test_values_that_a_summary_leaves_out_are_counted_and_told_once_for_each_tag(tmp_path, caplog):
+    """NaN among the values of a histogram does not disappear without a word."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(3):
+            writer.add_histogram("h", np.array([1.0, np.nan, np.inf]), step)
+    assert writer.stats.values_left_out == 6
+    assert writer.stats.written == 3
+    assert len([record for record in caplog.records if "'h'" in record.getMessage()]) == 1
+
+
 def test_a_file_writer_stands_alone(tmp_path):
     """`FileWriter` takes messages, and opens a new file after a close."""
     summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="s", simple_value=2.0)])
