@@ -22,7 +22,7 @@ from tblog import _devices
 from tblog.errors import NotAScalarError, UnsupportedTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,6 +85,26 @@ def scalar(value: Any, tag: str) -> Any:
     raise _unsupported(value, tag, "give one number")
 
 
+def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
+    """Return numbers as `scalar` does; those of one GPU and dtype share one copy.
+
+    Raises:
+        The errors of `scalar`.
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, value in enumerate(values):
+        if is_torch_tensor(value) and value.is_cuda and value.numel() == 1 and not value.is_complex():
+            groups.setdefault((value.device, value.dtype), []).append(index)
+    shared: dict[int, Any] = {}
+    for indices in groups.values():
+        shared.update(
+            zip(indices, _devices.defer_together([values[index] for index in indices]), strict=True)
+        )
+    return tuple(
+        shared[index] if index in shared else scalar(value, tags[index]) for index, value in enumerate(values)
+    )
+
+
 def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
     """Return an array that nothing changes any more, copied once at most.
 
@@ -110,9 +130,7 @@ def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
         array = np.from_dlpack(value)
     else:
         raise _unsupported(value, tag, WANTED)
-    if copy and not array.flags.owndata:
-        array = array.copy()
-    return _checked(array, tag, value)
+    return _checked(array.copy() if copy else array, tag, value)
 
 
 def torch_dtype_name(value: Any) -> str | None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tblog.errors import InvalidValueError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -63,6 +65,14 @@ def defer_copy(tensor: Any) -> DeferredTensor | Any:
         return _defer_cuda_copy(torch, tensor)
     host = tensor.cpu()
     return host if host.dim() else host.item()
+
+
+def defer_together(tensors: Sequence[Any]) -> list[DeferredTensor]:
+    """Start one copy for CUDA tensors of one element each, of one device and dtype."""
+    torch = sys.modules["torch"]
+    together = torch.stack([tensor.detach().reshape(()) for tensor in tensors])
+    copy = _defer_cuda_copy(torch, together)
+    return [copy.element(index) for index in range(len(tensors))]
 
 
 def _defer_cuda_copy(torch: Any, tensor: Any) -> DeferredTensor:

@@ -263,7 +263,7 @@ class ScalarWriter:
             tags = self._know_all(tag_scalar_dict)
         values = tuple(tag_scalar_dict.values())
         if set(map(type, values)) != {float}:
-            values = tuple(map(self._number, values, tags))
+            values = _arrays.scalars(values, tags)
         if tags:
             step = self._step(tags[0], global_step)
             self._put(ScalarDict(tags, values, step, self._wall_time(walltime)))

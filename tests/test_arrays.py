@@ -237,7 +237,7 @@ class FakeCuda:
     capturing = False
 
     def __init__(self):
-        self.waits = 0
+        self.waits = self.records = 0
 
     def is_current_stream_capturing(self):
         return self.capturing
@@ -252,7 +252,7 @@ class FakeCuda:
         return self
 
     def record(self):
-        """The copy is on its way."""
+        self.records += 1
 
     def synchronize(self):
         self.waits += 1
@@ -281,6 +281,24 @@ def test_a_gpu_tensor_is_not_waited_for_until_the_worker_reads_it():
     assert deferred.numpy().dtype == np.float32
 
 
+def test_numbers_of_one_gpu_share_one_copy(monkeypatch):
+    """One event is recorded and waited for, and each number is its own."""
+    fake = FakeTorch()
+    fake.stack = torch.stack
+    monkeypatch.setitem(_devices.sys.modules, "torch", fake)
+    copies = _devices.defer_together([torch.tensor(1.5), torch.tensor([2.5])])
+    assert fake.cuda.records == 1
+    assert [float(copy) for copy in copies] == [1.5, 2.5]
+
+
+def test_an_array_protocol_that_hands_out_its_own_memory_is_copied():
+    """A snapshot does not change with the object that it was taken of."""
+    holder = OnlyArray(np.zeros(3))
+    snapshot = _arrays.snapshot(holder, "tag")
+    holder.array += 1
+    assert snapshot.tolist() == [0, 0, 0]
+
+
 def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused():
     """The copy would become a part of the graph."""
     fake = FakeTorch()
@@ -290,6 +308,27 @@ def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused():
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_a_dict_of_cuda_tensors_is_logged_exactly_without_a_sync(tmp_path):
+    """Values are those at the call, though the tensors are overwritten in place on the next line."""
+    from tblog import SummaryWriter
+    from tests.reading import points
+
+    tensors = {str(i): torch.tensor(float(i), device="cuda") for i in range(5)}
+    with SummaryWriter(tmp_path) as writer:
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for step in range(3):
+                writer.add_scalar_dict({**tensors, "python": 0.5}, step)
+                for tensor in tensors.values():
+                    tensor.add_(1)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    expected = {str(i): [(step, float(i + step)) for step in range(3)] for i in range(5)}
+    assert points(tmp_path) == {**expected, "python": [(step, 0.5) for step in range(3)]}
 
 
 @pytest.mark.cuda
