@@ -6,6 +6,7 @@ whatever Python decides on the way is followed, and shown as it went this time.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules import module as module_hooks
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from tblog.graph._builder import Builder, readable, tensor_type
@@ -70,13 +71,15 @@ class Recorder(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Record all that this thread runs meanwhile."""
-        enter = register_module_forward_pre_hook(self._enter)
-        leave = register_module_forward_hook(self._leave, with_kwargs=True, always_call=True)
+        enter = module_hooks.register_module_forward_pre_hook(self._enter)
+        leave = module_hooks.register_module_forward_hook(self._leave, with_kwargs=True, always_call=True)
         try:
             with self:
                 yield
         finally:
             leave.remove()
+            # The handle forgets this table, which makes compiled modules warn of hooks ever after.
+            module_hooks._global_forward_hooks_with_kwargs.pop(leave.id, None)  # noqa: SLF001
             enter.remove()
 
     def __torch_function__(
@@ -131,20 +134,26 @@ class Recorder(TorchFunctionMode):
         self._stack.append(scope)
         self._entered_at.append(self._origins.count)
 
-    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """Add a module that made its output unseen, in compiled code, or that returned its input."""
         if threading.get_ident() != self._thread:
-            return
+            return None
         entered_at = self._entered_at.pop()
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a mode has no other switch
             returned = [tensor for _, tensor in tensors_in(output)]
             unseen = [tensor for tensor in returned if not self._origins.edges([tensor])]
-            made = unseen or (returned if self._origins.count == entered_at else [])
-            if made:
+            passed_on = not unseen and self._origins.count == entered_at
+            if passed_on and isinstance(output, torch.Tensor):
+                # What reads the input of an identity and what reads its output are told apart by this.
+                with contextlib.suppress(RuntimeError):  # not every kind of tensor has views
+                    output = torch.ops.aten.alias(output)
+                returned = [output]
+            if made := returned if passed_on else unseen:
                 read = [tensor for _, tensor in tensors_in([args, kwargs])]
                 state = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
                 self._add(class_name(module), [*read, *state], self._origins.edges(read), made, {})
         self._stack.pop()
+        return output if passed_on else None
 
 
 def _arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

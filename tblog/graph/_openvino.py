@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 # https://docs.openvino.ai/2024/documentation/openvino-ir-format.html
-_DTYPES = {"f": "float", "i": "int", "u": "uint", "bf": "bfloat"}
+_KINDS = {"f": "float", "fp": "float", "i": "int", "u": "uint", "bf": "bfloat"}
 _OPS = {"Parameter": "input", "Result": "output"}
 
 
@@ -82,4 +82,4 @@ def _type(port: Element) -> TensorType:
     precision = port.get("precision", "").lower()
     kind = precision.rstrip("0123456789")
     shape = tuple(int(dim.text or -1) for dim in port.findall("dim"))
-    return TensorType(_DTYPES.get(kind, kind) + precision[len(kind) :], shape)
+    return TensorType(_KINDS.get(kind, kind) + precision[len(kind) :], shape)

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -40,9 +40,11 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         stack.enter_context(_unfused_attention())
         for module in model.modules():
             stack.callback(_remembered(module))
+        # The exporter stands in for parameters and buffers, and writes into all else.
+        stack.callback(_remembered_values(_written(model, buffers=runs)))
         if runs:
             stack.enter_context(_eager())
-            stack.callback(_remembered_values(model))
+            stack.callback(_remembered_gradients(model))
         for module in model.modules():
             _undress(module, watched=watched)
         for module in model.modules():
@@ -118,38 +120,51 @@ def _refill(container: Any, content: Any) -> None:
         container.extend(content)
 
 
-def _remembered_values(model: nn.Module) -> Callable[[], None]:
-    """Return a function that puts back what a run changes in place: buffers and gradients."""
-    tensors: dict[int, torch.Tensor] = {}
-    for module in model.modules():
-        held = [*module.buffers(recurse=False), *vars(module).values()]
-        tensors.update({id(t): t for t in held if isinstance(t, torch.Tensor) and not t.is_meta})
+def _remembered_values(tensors: list[torch.Tensor]) -> Callable[[], None]:
+    """Return a function that puts back what a run wrote into tensors, and their counts of writes."""
     with torch.no_grad():
-        copies = [(tensor, tensor.detach().clone(), _version(tensor)) for tensor in tensors.values()]
-    gradients = [
-        (parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None
-    ]
-    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    for parameter, _ in gradients:
-        parameter.grad = None
+        copies = [(tensor, tensor.detach().clone()) for tensor in tensors]
+    versions = [tensor._version for tensor in tensors]  # noqa: SLF001 - the counter has no other name
 
     def put_back() -> None:
         with torch.no_grad():
-            for tensor, value, version in copies:
-                if _version(tensor) != version or version is None:
-                    tensor.copy_(value)
-        for parameter, requires_grad in trainable:
-            parameter.grad = None
-            if parameter.requires_grad != requires_grad:
-                parameter.requires_grad_(requires_grad)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
+            for tensor, value in copies:
+                if not torch.equal(tensor, value):  # not every kernel counts its writes
+                    tensor.resize_(value.shape).copy_(value)
+        with suppress(TypeError):  # an older torch, which takes one tensor: its counts go on
+            torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
 
     return put_back
 
 
-def _version(tensor: torch.Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version  # noqa: SLF001 - the counter has no other name
+def _remembered_gradients(model: nn.Module) -> Callable[[], None]:
+    """Take the gradients off the parameters, and return a function that puts them back."""
+    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
+    for parameter, gradient, _ in gradients:
+        if gradient is not None:
+            parameter.grad = None
+
+    def put_back() -> None:
+        for parameter, gradient, requires_grad in gradients:
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+
+    return put_back
+
+
+def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
+    """Return the tensors that a forward may write to: buffers, and what modules hold beside them."""
+    found: dict[int, torch.Tensor] = {}
+    for module in model.modules():
+        held = [*vars(module).values(), *(module.buffers(recurse=False) if buffers else ())]
+        found.update({id(t): t for t in held if isinstance(t, torch.Tensor) and _has_values(t)})
+    return list(found.values())
+
+
+def _has_values(tensor: torch.Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_inference()
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""TensorBoard's Graphs dashboard, driven as a person drives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page
+
+from tests.browser.serving import Server
+
+
+class GraphViewer:
+    """One page, which shows the graph of one run at a time."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(f"{server.url}#graphs")
+        self._drawn.first.wait_for(state="attached")
+
+    @property
+    def _drawn(self) -> Locator:
+        return self.page.locator("tf-graph-scene g.node")
+
+    def open(self, run: str) -> None:
+        """Show the graph of a run, and wait until none of another run is left."""
+        menu = self.page.locator("tf-graph-controls paper-dropdown-menu.run-dropdown").first
+        if menu.locator("input").first.input_value() == run:
+            return
+        self._drawn.evaluate_all("nodes => nodes.forEach(node => { node.dataset.of = 'another run' })")
+        menu.click()
+        menu.locator("paper-item").get_by_text(run, exact=True).click()
+        self.page.locator("g.node[data-of]").first.wait_for(state="detached")
+        self._drawn.first.wait_for(state="attached")
+
+    def expand(self, name: str) -> None:
+        """Open a scope, as a double click does, and wait until what is in it is drawn."""
+        self.node(name).locator(".nodeshape").first.dispatch_event("dblclick")
+        self.page.locator(f'g.node.expanded[data-name="{name}"] g.node').first.wait_for(state="attached")
+
+    def node(self, name: str) -> Locator:
+        """Return the drawing of a node or scope, once it is there."""
+        node = self.page.locator(f'g.node[data-name="{name}"]').first
+        node.wait_for(state="attached")
+        return node
+
+    def names(self) -> set[str]:
+        """Return the names of all nodes and scopes that are drawn."""
+        return set(self._drawn.evaluate_all("nodes => nodes.map(node => node.dataset.name)"))
+
+    def edge_labels(self) -> set[str]:
+        """Return the texts beside the edges: the shapes that flow along them."""
+        return set(self.page.locator("tf-graph-scene g.edge text").all_text_contents())
+
+    def details(self, name: str) -> str:
+        """Click on a node, and return the text of its card."""
+        self.node(name).locator(".nodeshape").first.dispatch_event("click")
+        card = self.page.locator("tf-node-info")
+        card.locator(".node-name").get_by_text(name.rpartition("/")[2]).wait_for()
+        return card.inner_text()
+
+    def picture(self, path: Path) -> None:
+        """Write a picture of the whole graph, without cards and menus."""
+        self.page.get_by_text("Fit to screen").click()
+        self.page.wait_for_timeout(1000)  # the animation; a picture taken early is blurred, not wrong
+        self.page.locator("tf-graph-scene").screenshot(path=path)

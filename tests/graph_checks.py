@@ -1,0 +1,80 @@
+"""What holds for the graph of any model, whoever read it."""
+
+from __future__ import annotations
+
+import torch
+
+from tblog.graph._structures import tensors_in
+
+
+def assert_sound(graph):
+    """Names are unique, every edge begins at an output of an earlier node: there is no cycle and no loose end."""
+    outputs = {}
+    for node in graph.nodes:
+        assert node.name not in outputs, node.name
+        for edge in node.inputs:
+            name, _, index = edge.removeprefix("^").partition(":")
+            assert name in outputs, f"{node.name} reads {edge}, which does not come before it"
+            assert edge.startswith("^") or int(index or 0) < outputs[name], f"{node.name} reads {edge}"
+        outputs[node.name] = len(node.outputs)
+
+
+def assert_shows_what_ran(graph, model, *args, **kwargs):
+    """Every module that ran is there, with its shapes, and every parameter that was read is counted once."""
+    ran, read = _run(model, args, kwargs)
+    places = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        places.setdefault(module, []).append(path)
+    shown = {}
+    for node in graph.nodes:
+        path = node.attributes.get("path", "")
+        shown.setdefault(path, set()).update(type_.shape for type_ in node.outputs)
+        while path:
+            path = path.rpartition(".")[0]
+            shown.setdefault(path, set())
+    for module, shapes in ran.items():
+        assert any(path in shown for path in places[module]), f"{places[module]} ran and is not in the graph"
+        if not list(module.children()):
+            assert shapes <= set().union(*[shown.get(path, set()) for path in places[module]]), places[module]
+    assert sum(node.attributes.get("parameters", 0) for node in graph.nodes) == sum(read.values())
+    total = sum(parameter.numel() for parameter in model.parameters())
+    ends = [node for node in graph.nodes if node.op in {"input", "output"}]
+    assert {node.attributes["model_parameters"] for node in ends} == {total}
+
+
+def _run(model, args, kwargs):
+    """Run a model in eval mode.
+
+    Returns:
+        The modules that ran, each with the shapes of the tensors that it returned; and the sizes of the
+        parameters that were read: those of these modules, and those that the result depends on.
+    """
+    ran = {}
+    modes = {module: module.training for module in model.modules()}
+
+    def note(module, _, output):
+        shapes = ran.setdefault(module, set())
+        if isinstance(output, torch.Tensor):
+            shapes.add(tuple(output.shape))
+
+    hooks = [module.register_forward_hook(note) for module in modes]
+    try:
+        model.eval()
+        results = [tensor for _, tensor in tensors_in(model(*args, **kwargs)) if tensor.requires_grad]
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    parameters = list(model.parameters())
+    gradients = (
+        torch.autograd.grad([result.sum() for result in results], parameters, allow_unused=True)
+        if results
+        else [None] * len(parameters)
+    )
+    own = {id(parameter) for module in ran for parameter in module.parameters(recurse=False)}
+    return ran, {
+        id(parameter): parameter.numel()
+        for parameter, gradient in zip(parameters, gradients, strict=True)
+        if gradient is not None or id(parameter) in own
+    }

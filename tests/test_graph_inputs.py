@@ -1,0 +1,196 @@
+"""Whatever forward takes and returns: the graph has an input and an output for each tensor in it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, UserDict
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.graph import read_graph
+from tests import graph_models
+from tests.graph_checks import assert_sound
+
+X = torch.ones(2, 4)
+WAYS = ["export", "trace", "hooks"]
+
+
+class Pair(NamedTuple):
+    """Two things in a named tuple."""
+
+    left: Any
+    right: Any
+
+
+@dataclass
+class Batch:
+    """An image in a dataclass."""
+
+    image: torch.Tensor
+    count: int = 2
+    label: Any = None
+
+
+class Plain:
+    """An object that is none of all these, and holds a tensor."""
+
+    def __init__(self, x):
+        self.x, self.name = x, "plain"
+
+
+class Linear(nn.Module):
+    """A base for models that differ in what they take and return."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+
+def model_of(forward):
+    """Return a module with a forward that calls `forward(self, ...)`."""
+    return type("Model", (Linear,), {"forward": forward})()
+
+
+def ends(graph):
+    """Return the names of inputs and outputs."""
+    assert_sound(graph)
+    return [node.name for node in graph.nodes if node.op in {"input", "output"}]
+
+
+@pytest.mark.parametrize("source", WAYS)
+@pytest.mark.parametrize(
+    ("forward", "inputs", "expected"),
+    [
+        (lambda self, x: self.fc(x), X, ["input/x", "output/output"]),
+        (lambda self, x: self.fc(x), (X,), ["input/x", "output/output"]),
+        (lambda self, x, y: self.fc(x) + y, (X, X), ["input/x", "input/y", "output/output"]),
+        (lambda self, x, y: self.fc(x) + y, [X, X], ["input/x", "input/y", "output/output"]),
+        (lambda self, *xs: self.fc(xs[0]) + xs[1], (X, X), ["input/xs.0", "input/xs.1", "output/output"]),
+        (lambda self: self.fc(torch.ones(2, 4)), None, ["output/output"]),
+        (lambda self, n=2: self.fc(torch.ones(n, 4)), None, ["output/output"]),
+        (
+            lambda self, x, y, n=1: self.fc(x) * (n if y is None else 0),
+            (X, None, 3),
+            ["input/x", "output/output"],
+        ),
+        (lambda self, n: self.fc(torch.ones(n, 4)), 3, ["output/output"]),
+        (lambda self, x, mode: self.fc(x) if mode == "on" else x, (X, "on"), ["input/x", "output/output"]),
+        (lambda self, x, scale=1.0: self.fc(x) * scale, {"x": X, "scale": 2.0}, ["input/x", "output/output"]),
+        (lambda self, **given: self.fc(given["x"]), {"x": X}, ["input/x", "output/output"]),
+        (lambda self, batch: self.fc(batch["x"]), {"x": X}, ["input/batch.x", "output/output"]),
+        (lambda self, batch: self.fc(batch["x"]), UserDict(x=X), ["input/batch.x", "output/output"]),
+        (
+            lambda self, batch: self.fc(batch.image) * batch.count,
+            Batch(X),
+            ["input/batch.image", "output/output"],
+        ),
+        (lambda self, pair: self.fc(pair.left), Pair(X, 1), ["input/pair.left", "output/output"]),
+        (lambda self, held: self.fc(held.x), Plain(X), ["input/held.x", "output/output"]),
+        (
+            lambda self, a, b: self.fc(a[0]["k"][1]) + b[0],
+            ([{"k": (None, X)}], [X]),
+            ["input/a.0.k.1", "input/b.0", "output/output"],
+        ),
+        (lambda self, x: {"logits": self.fc(x), "n": 1}, X, ["input/x", "output/logits"]),
+        (lambda self, x: OrderedDict(a=self.fc(x), b=[x + 1]), X, ["input/x", "output/a", "output/b.0"]),
+        (lambda self, x: Batch(self.fc(x), label=x * 2), X, ["input/x", "output/image", "output/label"]),
+        (lambda self, x: Pair(self.fc(x), None), X, ["input/x", "output/left"]),
+        (lambda self, x: (self.fc(x), [x * 2, None], 7), X, ["input/x", "output/0", "output/1.0"]),
+        (lambda self, x: Plain(self.fc(x)), X, ["input/x", "output/x"]),
+        (lambda self, x: None if self.fc(x) is None else 3, X, ["input/x"]),
+    ],
+)
+def test_every_tensor_that_goes_in_and_out_is_there_by_name(source, forward, inputs, expected):
+    """Inputs are named after forward's arguments, outputs after their places in the result."""
+    assert ends(read_graph(model_of(forward), inputs, source=source)) == expected
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_a_list_is_one_argument_where_forward_says_it_takes_one(source):
+    """Detection models take a list of images; a list of arguments stays what it was otherwise."""
+
+    def forward(self, images: list[torch.Tensor], targets: list[torch.Tensor] | None = None):
+        return [self.fc(image) for image in images + (targets or [])]
+
+    graph = read_graph(model_of(forward), [X, X + 1], source=source)
+    assert ends(graph) == ["input/images.0", "input/images.1", "output/0", "output/1"]
+
+
+def test_one_tensor_in_two_arguments_is_two_inputs():
+    """What reads the first argument has an edge from it, and not from the other."""
+    graph = read_graph(model_of(lambda self, x, y: self.fc(x) + y), (X, X))
+    edges = {node.name: node.inputs for node in graph.nodes}
+    assert edges["Model/Linear[fc]/linear"] == ["input/x"]
+    assert edges["Model/add"] == ["Model/Linear[fc]/linear", "input/y"]
+
+
+def test_a_packed_sequence_is_taken_and_returned():
+    """Its data and its batch sizes are inputs of their own."""
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 4), torch.ones(2, 4)])
+    graph = read_graph(nn.LSTM(4, 5), packed)
+    assert ends(graph) == [
+        "input/input.data",
+        "input/input.batch_sizes",
+        *[f"output/{place}" for place in ("0.data", "0.batch_sizes", "1.0", "1.1")],
+    ]
+
+
+def test_inputs_are_left_as_they_were():
+    """A model that writes into its input writes into a copy, whichever way reads it."""
+
+    class InPlace(nn.Module):
+        def forward(self, x, batch):
+            batch["y"].add_(1)
+            return x.mul_(2)
+
+    x, y = torch.ones(2), torch.ones(2)
+    for source in WAYS:
+        read_graph(InPlace(), (x, {"y": y}), source=source)
+    assert torch.equal(x, torch.ones(2))
+    assert torch.equal(y, torch.ones(2))
+
+
+def test_names_hold_nothing_that_the_viewer_reads_otherwise():
+    """Slashes divide scopes and colons outputs: other names have neither."""
+
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleDict({"a/b:c '^": nn.Linear(4, 4)})
+
+        def forward(self, x):
+            return {"o/u:t": self.layers["a/b:c '^"](x)}
+
+    names = [node.name for node in read_graph(Odd(), X).nodes]
+    assert names == ["input/x", "Odd/ModuleDict[layers]/Linear[a_b_c___]/linear", "output/o_u_t"]
+
+
+def test_a_language_model_takes_keywords_and_returns_a_dataclass():
+    """Named inputs, nested outputs, tied weights: all as the model calls them."""
+    inputs = {**graph_models.TOKENS, "labels": torch.zeros(2, 5, dtype=torch.int64), "return_hidden": True}
+    for source in WAYS:
+        graph = read_graph(graph_models.LanguageModel(), inputs, source=source)
+        assert ends(graph) == [
+            *[f"input/{name}" for name in ("input_ids", "attention_mask", "labels")],
+            *[f"output/{name}" for name in ("logits", "hidden_states.0", "hidden_states.1", "loss")],
+        ]
+
+
+def test_a_missing_input_is_named():
+    """The error says which arguments are wanted."""
+    with pytest.raises(
+        InvalidValueError, match=r"its forward needs the arguments input, and input_to_model was None"
+    ):
+        read_graph(nn.Linear(4, 4))
+
+
+def test_an_unknown_way_and_what_is_no_model_are_refused():
+    """Each error says what was given and what is wanted."""
+    with pytest.raises(InvalidValueError, match=r"source was 'magic'; give one of export, trace, hooks"):
+        read_graph(nn.Linear(4, 4), X, source="magic")
+    with pytest.raises(InvalidTypeError, match=r"the graph of a int cannot be read"):
+        read_graph(3, X)

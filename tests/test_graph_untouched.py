@@ -1,0 +1,181 @@
+"""Reading a graph leaves the model exactly as it was, whichever way reads it, also when it fails."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as module_hooks
+
+from tblog.graph import GraphError, read_graph
+from tests import graph_models
+from tests.untouched import untouched
+
+WAYS = ["export", "trace", "hooks"]
+
+
+def attributes(model):
+    """Return all that the modules hold, containers with what is in them."""
+    return {
+        (path, name): (id(value), list(value) if isinstance(value, (list, dict)) else None)
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+    }
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_modes_gradients_hooks_buffers_and_random_states_are_kept(source):
+    """A model in training, partly frozen, with gradients and statistics, is the same afterwards."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(8, 2))
+    model[1].eval()
+    model[0].weight.requires_grad_(False)
+    model(torch.rand(2, 1, 4, 4)).sum().backward()
+    before = attributes(model)
+    image = torch.rand(2, 1, 4, 4)
+    with untouched(model):
+        read_graph(model, image, source=source)
+    assert attributes(model) == before
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_what_a_forward_leaves_in_the_model_is_taken_out_again(source):
+    """Attributes, lists, dicts, counters, statistics and modes that a forward changes are put back."""
+    model = graph_models.Stateful()
+    before, notes, plain = attributes(model), dict(model.notes["calls"]), model.plain.clone()
+    statistics = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    state = torch.get_rng_state()
+    read_graph(model, torch.ones(2, 4), source=source)
+    assert attributes(model) == before
+    assert model.notes["calls"] == notes
+    assert torch.equal(model.plain, plain)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in statistics.items())
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_a_failure_leaves_the_model_as_it_was_too(source):
+    """A forward that raises half way has left nothing behind, and no hook stays."""
+
+    class Fails(graph_models.Stateful):
+        def forward(self, x):
+            super().forward(x)
+            raise RuntimeError("half way")
+
+    model = Fails()
+    before = attributes(model)
+    with untouched(model), pytest.raises(GraphError, match="half way"):
+        read_graph(model, torch.ones(2, 4), source=source)
+    assert attributes(model) == before
+    assert not module_hooks._has_any_global_hook()
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_random_numbers_drawn_by_a_forward_are_given_back(source):
+    """Python's, numpy's and torch's generators go on as if nothing had been drawn."""
+
+    class Draws(nn.Module):
+        def forward(self, x):
+            return x * random.random() * np.random.rand() + torch.rand(2)  # noqa: NPY002
+
+    with untouched(Draws()):
+        read_graph(Draws(), torch.ones(2), source=source)
+
+
+def test_gradients_of_a_forward_that_computes_some_are_not_added():
+    """A backward pass within forward leaves the gradients that were there."""
+
+    class Backward(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 1)
+
+        def forward(self, x):
+            loss = self.fc(x).sum()
+            loss.backward()
+            return loss.detach()
+
+    model = Backward()
+    model(torch.ones(2, 4))
+    with untouched(model):
+        read_graph(model, torch.ones(2, 4), source="hooks")
+
+
+@pytest.mark.parametrize("source", ["export", "trace"])
+def test_hooks_that_people_watch_with_see_no_placeholders(source):
+    """A hook that keeps activations keeps none of a run that had none, and is still there."""
+    kept = []
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].register_forward_hook(lambda _, __, output: kept.append(output))
+    read_graph(model, torch.ones(2, 4), source=source)
+    assert kept == []
+    model(torch.ones(2, 4))
+    assert len(kept) == 1
+
+
+def test_a_train_method_that_does_more_is_not_called():
+    """Layers that merge weights when the mode changes are not asked to."""
+
+    class Merges(nn.Linear):
+        def train(self, mode=True):  # noqa: ARG002 - as torch has it
+            raise AssertionError("train was called")
+
+    model = Merges(4, 4)
+    read_graph(model, torch.ones(2, 4))
+    assert model.training
+
+
+def test_a_compiled_model_stays_compiled():
+    """Afterwards it runs what was compiled, and compiles nothing anew."""
+    compilations = []
+
+    def backend(graph, _):
+        compilations.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    model = torch.compile(nn.Linear(4, 4), backend=backend)
+    model(torch.ones(2, 4))
+    for source in WAYS:
+        read_graph(model, torch.ones(2, 4), source=source)
+    model(torch.ones(2, 4))
+    assert len(compilations) == 1
+
+
+def test_modules_that_other_threads_run_are_not_recorded():
+    """While hooks watch one model, another model in another thread is none of their business."""
+    other, elsewhere = nn.Linear(2, 2), torch.ones(1, 2)
+
+    class Waits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x):
+            thread = threading.Thread(target=other, args=(elsewhere,))
+            thread.start()
+            thread.join()
+            return self.fc(x)
+
+    graph = read_graph(Waits(), torch.ones(2, 4), source="hooks")
+    assert [node.name for node in graph.nodes] == ["input/x", "Waits/Linear[fc]/linear", "output/output"]
+
+
+def test_nothing_of_the_model_is_kept_alive():
+    """The graph is plain data: dropping the model drops its parameters."""
+    import gc
+    import weakref
+
+    for source in WAYS:
+        model = nn.Linear(4, 4)
+        watched = weakref.ref(model.weight)
+        graph = read_graph(model, torch.ones(2, 4), source=source)
+        del model
+        gc.collect()
+        assert watched() is None, source
+        assert graph.nodes
