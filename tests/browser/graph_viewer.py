@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.serving import Server
 
@@ -53,12 +53,13 @@ class GraphViewer:
         """Return the texts beside the edges: the shapes that flow along them."""
         return set(self.page.locator("tf-graph-scene g.edge text").all_text_contents())
 
-    def details(self, name: str) -> str:
-        """Click on a node, and return the text of its card."""
+    def expect_details(self, name: str, *texts: str) -> None:
+        """Click on a node, and wait until its card has all these texts."""
         self.node(name).locator(".nodeshape").first.dispatch_event("click")
         card = self.page.locator("tf-node-info")
-        card.locator(".node-name").get_by_text(name.rpartition("/")[2]).wait_for()
-        return card.inner_text()
+        expect(card.locator(".node-name")).to_contain_text(name.rpartition("/")[2])
+        for text in texts:
+            expect(card.locator(".subtitle, .attr-right").filter(has_text=text).first).to_be_attached()
 
     def picture(self, path: Path) -> None:
         """Write a picture of the whole graph, without cards and menus."""

@@ -53,10 +53,7 @@ def test_a_residual_network_opens_scope_by_scope_down_to_an_operation(viewer):
     viewer.expand("ResNet/Sequential[layer1]/BasicBlock[0]")
     assert "ResNet/Sequential[layer1]/BasicBlock[0]/add_" in viewer.names()
     viewer.expand("ResNet/Conv2d[conv1]")
-    details = viewer.details("ResNet/Conv2d[conv1]/conv2d")
-    assert "aten::conv2d" in details
-    assert "float32 [64, 3, 7, 7]" in details
-    assert "9408" in details
+    viewer.expect_details("ResNet/Conv2d[conv1]/conv2d", "aten::conv2d", "float32 [64, 3, 7, 7]", "9408")
     assert viewer.errors == []
 
 
@@ -78,7 +75,7 @@ def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
     viewer.expand("Dynamic")
     assert {"Dynamic/Linear[a]", "Dynamic/Linear[b]", "Dynamic/Linear[b]_1"} <= viewer.names()
     viewer.expand("output")
-    assert "hooks" in viewer.details("output/output")
+    viewer.expect_details("output/output", "hooks")
     assert viewer.errors == []
 
 
