@@ -17,6 +17,7 @@ with multiprocessing's own finalisers. The thread goes on after any error, whate
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - see below
 import contextlib
 import os
 import sys
@@ -33,6 +34,9 @@ from tblog._sinks import is_remote
 
 if TYPE_CHECKING:
     from tblog._channel import Channel
+
+# concurrent.futures.thread is imported now because it cannot be when the interpreter exits. tensorboardX
+# imports it by way of torch, and may be loaded then, for the first record of a short program.
 
 ROUND_SECS = 0.1
 IDLE_ROUND_SECS = 0.4

@@ -1,0 +1,357 @@
+"""Forks at bad moments, processes of every kind, and copies of a writer."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tblog import GlobalSummaryWriter, SummaryWriter
+from tests.reading import event_files, points
+from tests.test_contract import run_python
+
+HANG_SECS = 60
+
+
+def numbers(count):
+    """Return the points of a tag to which so many numbers were logged."""
+    return [(step, float(step)) for step in range(count)]
+
+
+def fork_to(work):
+    """Do something in a forked child and return the child's process id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def end_of(child):
+    """Return a child's exit status, or kill it when it hangs."""
+    deadline = time.monotonic() + HANG_SECS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "hung"
+
+
+@contextmanager
+def logging_threads(writer, count):
+    """Log from so many threads at full speed; yield, and stop them."""
+    stop = threading.Event()
+    logged = [0] * count
+
+    def log(number):
+        while not stop.is_set():
+            writer.add_scalar(f"thread{number}", logged[number], logged[number])
+            logged[number] += 1
+
+    threads = [threading.Thread(target=log, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield logged
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_children_forked_while_threads_log_neither_hang_nor_lose_nor_write_twice(tmp_path):
+    """Twenty children, each with a file of its own; the parent's threads have all their numbers."""
+    writer = SummaryWriter(tmp_path)
+
+    def work(name):
+        for step in range(100):
+            writer.add_scalar(name, step, step)
+        writer.flush()
+
+    with logging_threads(writer, 3) as logged:
+        children = [fork_to(lambda name=f"child{i}": work(name)) for i in range(20)]
+        ends = [end_of(child) for child in children]
+    writer.close()
+    assert ends == [0] * 20
+    found = points(tmp_path)
+    assert {tag: found[tag] for tag in found if tag.startswith("child")} == {
+        f"child{i}": numbers(100) for i in range(20)
+    }
+    for number, count in enumerate(logged):
+        assert found[f"thread{number}"] == numbers(count)
+    assert len(event_files(tmp_path)) == 21
+
+
+def test_a_child_forked_while_the_worker_imports_can_import_the_same(tmp_path):
+    """The first text loads tensorboardX on the worker; a child forked then logs a text, too."""
+    code = """
+        import os, sys
+        from tblog import SummaryWriter
+        writer = SummaryWriter(sys.argv[1])
+        writer.add_text("parent", "text", 0)
+        writer.add_scalar("parent/x", 0.0, 0)
+        channel = writer.file_writer.channel()
+        while channel.queue.taken == 0:
+            pass
+        child = os.fork()
+        if child == 0:
+            import tensorboardX.proto.summary_pb2
+        writer.add_text("child" if child == 0 else "parent", "text", 1)
+        writer.add_scalar("child/x" if child == 0 else "parent/y", 0.0, 0)
+        writer.close()
+        if child:
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert done.returncode == 0, done.stderr
+    assert set(points(tmp_path)) == {"parent/x", "parent/y", "child/x"}
+
+
+def test_a_fork_in_the_middle_of_opening_leaves_the_child_a_free_lock(tmp_path, monkeypatch):
+    """Another thread opens the writer's next file while the process forks; the child logs all the same."""
+    from tblog import _worker
+
+    writer = SummaryWriter(tmp_path)
+    writer.close()
+    opening, go_on = threading.Event(), threading.Event()
+    serve = _worker.serve
+
+    def slow(channel, **arguments):
+        opening.set()
+        go_on.wait()
+        serve(channel, **arguments)
+
+    monkeypatch.setattr(_worker, "serve", slow)
+    thread = threading.Thread(target=writer.add_scalar, args=("parent", 1.0, 0))
+    thread.start()
+    opening.wait()
+
+    def work():
+        monkeypatch.undo()
+        writer.add_scalar("child", 1.0, 0)
+        writer.close()
+
+    assert end_of(fork_to(work)) == 0
+    go_on.set()
+    thread.join()
+    writer.close()
+    assert points(tmp_path) == {"parent": [(0, 1.0)], "child": [(0, 1.0)]}
+
+
+def test_a_fork_inside_a_signal_handler_inside_a_call_is_a_fork_like_others(tmp_path):
+    """The child goes on in the middle of `add_scalar`, where its parent was."""
+    writer = SummaryWriter(tmp_path)
+    children = []
+    before = signal.signal(signal.SIGALRM, lambda *_: children.append(os.fork()))
+    step = 0
+    try:
+        for number in range(1, 6):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            while len(children) < number:
+                writer.add_scalar("before", step, step)
+                step += 1
+            if children[-1] == 0:
+                writer.add_scalar(f"child{number}", 1.0, 0)
+                writer.close()
+                os._exit(0)
+        assert [end_of(child) for child in children] == [0] * 5
+    finally:
+        if 0 in children:
+            os._exit(1)
+        signal.signal(signal.SIGALRM, before)
+    writer.close()
+    found = points(tmp_path)
+    assert set(found) == {"before", *(f"child{i}" for i in range(1, 6))}
+    own = points_of_process(tmp_path, os.getpid())
+    assert own["before"] == numbers(step)
+
+
+def points_of_process(logdir, pid):
+    """Return the points in the files of one process."""
+    from tests.reading import events
+
+    found = {}
+    for path in event_files(logdir):
+        if f".{pid:07d}" in path.name:
+            for event in events(path):
+                for value in event.summary.value:
+                    found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+def log_as(writer, name):
+    """Log a hundred numbers and neither flush nor close."""
+    for step in range(100):
+        writer.add_scalar(name, step, step)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
+    """Each process has a file of its own, and all numbers of all tasks are there."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("parent", 0.0, 0)
+        context = multiprocessing.get_context(method)
+        processes = [context.Process(target=log_as, args=(writer, f"child{i}")) for i in range(3)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(HANG_SECS)
+        assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert points(tmp_path) == {"parent": [(0, 0.0)], **{f"child{i}": numbers(100) for i in range(3)}}
+
+
+class LoggingDataset:
+    """A dataset whose workers log what they fetch."""
+
+    def __init__(self, writer):
+        self.writer = writer
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        self.writer.add_scalar(f"fetched/{index}", 1.0, index)
+        return np.zeros(1)
+
+
+@pytest.mark.parametrize("logs", [True, False], ids=["that log", "that do not log"])
+def test_data_loader_workers_go_on_beside_a_busy_writer(tmp_path, logs):
+    """Two epochs with two workers; what they logged is in files of theirs."""
+    from torch import zeros
+    from torch.utils.data import DataLoader, TensorDataset
+
+    writer = SummaryWriter(tmp_path)
+    data = LoggingDataset(writer) if logs else TensorDataset(zeros(40))
+    loader = DataLoader(data, batch_size=4, num_workers=2, timeout=HANG_SECS)
+    step = 0
+    for _ in range(2):
+        for _ in loader:
+            writer.add_scalar("loss", step, step)
+            step += 1
+    writer.close()
+    found = points(tmp_path)
+    assert found["loss"] == numbers(20)
+    assert len(found) == (41 if logs else 1)
+    assert all(len(found[f"fetched/{index}"]) == 2 for index in range(40) if logs)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda writer: pickle.loads(pickle.dumps(writer))])
+def test_a_copy_of_a_writer_has_a_file_of_its_own_when_it_logs(tmp_path, duplicate):
+    """The original goes on; a copy that never logs opens nothing."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("original", 0.0, 0)
+        duplicate(writer)
+        with duplicate(writer) as other:
+            other.add_scalar("copy", 0.0, 0)
+        writer.add_scalar("original", 1.0, 1)
+    assert points(tmp_path) == {"original": numbers(2), "copy": numbers(1)}
+    assert len(event_files(tmp_path)) == 2
+
+
+def test_a_copy_that_many_threads_use_first_at_once_opens_one_file(tmp_path):
+    """Nothing is lost between the threads, whichever opens it."""
+    with SummaryWriter(tmp_path) as writer:
+        duplicate = copy.deepcopy(writer)
+    barrier = threading.Barrier(32)
+
+    def log(name):
+        barrier.wait()
+        log_as(duplicate, name)
+
+    threads = [threading.Thread(target=log, args=(f"thread{i}",)) for i in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_SECS)
+    duplicate.close()
+    assert points(tmp_path) == {f"thread{i}": numbers(100) for i in range(32)}
+    assert len(event_files(tmp_path)) == 2
+
+
+def count_globally(writer, number):
+    """Log from another process into the one run."""
+    for value in range(50):
+        writer.add_scalar("shared", value)
+        writer.add_scalar(f"own{number}", value)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_global_writer_counts_the_steps_of_all_processes(tmp_path, method):
+    """Three processes log the same tag, and its steps have no gap."""
+    writer = GlobalSummaryWriter(tmp_path)
+    context = multiprocessing.get_context(method)
+    processes = [context.Process(target=count_globally, args=(writer, i)) for i in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(HANG_SECS)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    writer.close()
+    found = points(tmp_path)
+    assert [step for step, _ in found["shared"]] == list(range(150))
+    assert all(found[f"own{i}"] == numbers(50) for i in range(3))
+    assert len(event_files(tmp_path)) == 1
+
+
+def test_a_process_killed_while_it_logs_globally_leaves_the_others_at_work(tmp_path):
+    """The writer's process outlives any of those that log."""
+    writer = GlobalSummaryWriter(tmp_path)
+
+    def forever():
+        while True:
+            writer.add_scalar("killed", 1.0)
+
+    child = fork_to(forever)
+    deadline = time.monotonic() + HANG_SECS
+    while not points(tmp_path).get("killed") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    for value in range(20):
+        writer.add_scalar("survivor", value)
+    writer.close()
+    assert points(tmp_path)["survivor"] == numbers(20)
+
+
+def test_a_sub_interpreter_logs_or_says_at_once_that_it_cannot(tmp_path):
+    """There, numpy does not promise to work: whatever happens, nothing hangs, and nothing is damaged."""
+    code = """
+        import sys
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        inner = f'''
+        import sys
+        sys.path[:0] = {sys.path!r}
+        from tblog import SummaryWriter
+        with SummaryWriter({sys.argv[1]!r}) as writer:
+            writer.add_scalar("x", 1.0, 0)
+        '''
+        one = interpreters.create()
+        try:
+            refused = interpreters.run_string(one, inner.replace("        ", ""))
+        except Exception as error:
+            refused = error
+        print("refused" if refused else "logged")
+        interpreters.destroy(one)
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert done.stdout.strip() in {"refused", "logged"}, done.stderr
+    if "logged" in done.stdout:
+        assert points(tmp_path) == {"x": [(0, 1.0)]}

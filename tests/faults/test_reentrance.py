@@ -1,0 +1,314 @@
+"""A writer that is used where nobody expects it: signal handlers, finalisers, atexit, and many threads at once."""
+
+from __future__ import annotations
+
+import gc
+import random
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from tblog import SummaryWriter, WriterOptions
+from tests.faults.volume import many_points
+from tests.reading import event_files, points
+from tests.test_contract import gated, run_python
+
+HANG_SECS = 60
+
+
+def numbers(count):
+    """Return the points of a tag to which so many numbers were logged."""
+    return [(step, float(step)) for step in range(count)]
+
+
+def run_threads(work, count):
+    """Run `work(number)` in so many threads at once; each must end."""
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_SECS)
+    assert not any(thread.is_alive() for thread in threads), "hung"
+
+
+def test_sixty_four_threads_on_one_writer_lose_nothing_and_keep_their_order(tmp_path):
+    """Scalars, dicts, runs and texts from all of them."""
+    writer = SummaryWriter(tmp_path)
+
+    def work(number):
+        for step in range(200):
+            writer.add_scalar(f"thread{number}", step, step)
+            writer.add_scalar_dict({f"dict{number}": float(step)}, step)
+            if step % 50 == 0:
+                writer.add_scalars("runs", {str(number): float(step)}, step)
+
+    run_threads(work, 64)
+    writer.close()
+    found = points(tmp_path)
+    assert all(found[f"thread{number}"] == found[f"dict{number}"] == numbers(200) for number in range(64))
+    assert points(tmp_path / "runs_7") == {"runs": [(step, float(step)) for step in range(0, 200, 50)]}
+
+
+def test_closing_while_others_log_loses_nothing_and_raises_nothing(tmp_path):
+    """What a call meets is either the open file or the next one; never neither."""
+    writer = SummaryWriter(tmp_path)
+    stop = threading.Event()
+    logged = [0] * 8
+    errors = []
+
+    def log(number):
+        try:
+            while not stop.is_set() and logged[number] < 20_000:
+                writer.add_scalar(f"thread{number}", logged[number], logged[number])
+                logged[number] += 1
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=log, args=(number,)) for number in range(8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(30):
+            time.sleep(random.uniform(0, 0.01))
+            (writer.close, writer.file_writer.close if writer.file_writer else writer.flush)[number % 2]()
+    finally:
+        stop.set()
+        sys.setswitchinterval(before)
+        for thread in threads:
+            thread.join()
+    writer.close()
+    assert errors == []
+    found = many_points(tmp_path)
+    for number, count in enumerate(logged):
+        assert sorted(found[f"thread{number}"]) == numbers(count)
+
+
+def test_a_signal_handler_may_log_flush_and_close_inside_any_call(tmp_path):
+    """A handler interrupts calls of every kind, at random moments; every call's record is there."""
+    writer = SummaryWriter(tmp_path)
+    handled = []
+
+    def handle(*_):
+        number = len(handled)
+        handled.append(number)
+        writer.add_scalar("handler", number, number)
+        (writer.flush, writer.close, lambda: None)[number % 3]()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    step = 0
+    try:
+        deadline = time.monotonic() + HANG_SECS
+        while len(handled) < 100 and time.monotonic() < deadline:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 2e-3))
+            count = len(handled)
+            while len(handled) == count:
+                writer.add_scalar("main", step, step)
+                writer.add_scalar_dict({"dict": float(step)}, step)
+                writer.add_scalars("runs", {"a": float(step)}, step)
+                step += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    writer.close()
+    found = many_points(tmp_path)
+    assert len(handled) >= 100
+    assert [value for _, value in found["handler"]] == [float(number) for number in handled]
+    assert found["main"] == found["dict"] == many_points(tmp_path / "runs_a")["runs"] == numbers(step)
+
+
+def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path):
+    """KeyboardInterrupt at random moments; what had returned is there, and what follows, too."""
+    writer = SummaryWriter(tmp_path)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    returned = {0}
+    step = 0
+    try:
+        for number in range(100):
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-3))
+            try:
+                while True:
+                    step += 1
+                    writer.add_scalar("x", step, step)
+                    returned.add(step)
+                    if number % 5 == 0:
+                        writer.close()
+            except KeyboardInterrupt:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    writer.add_scalar("x", step + 1, step + 1)
+    writer.add_scalar("x", 0, 0)
+    writer.close()
+    steps = [step for step, _ in many_points(tmp_path)["x"]]
+    assert returned | {step + 1} <= set(steps)
+    assert len(steps) == len(set(steps))
+
+
+def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
+    """The garbage collector runs on any thread, and what it finalises may hold a writer."""
+    writer = SummaryWriter(tmp_path)
+    done = threading.Event()
+
+    class Trainer:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            writer.add_scalar("last words", 1.0, 0)
+            writer.flush()
+            writer.close()
+            done.set()
+
+    class Collecting:
+        """An array that is made on the worker, where garbage is collected meanwhile."""
+
+        nbytes = 8
+
+        def numpy(self):
+            import numpy
+
+            gc.collect()
+            return numpy.zeros(1)
+
+    from tblog.records import HistogramRecord
+
+    gc.disable()
+    try:
+        Trainer()
+        writer.add_record(HistogramRecord(tag="h", values=Collecting()), 0)
+        assert done.wait(HANG_SECS), "hung"
+    finally:
+        gc.enable()
+    writer.add_scalar("after", 1.0, 0)
+    writer.close()
+    deadline = time.monotonic() + HANG_SECS
+    while set(points(tmp_path)) != {"last words", "after"}:
+        assert time.monotonic() < deadline
+
+
+def test_a_finaliser_on_the_worker_does_not_wait_for_room_that_the_worker_must_make(tmp_path):
+    """With the queue full, what it logs is taken all the same."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=4))
+    sink = gated(writer)
+    done = threading.Event()
+
+    def write(data):
+        sink.gate.wait()
+        if not done.is_set():
+            writer.add_scalar("on the worker", 1.0, 0)
+            done.set()
+        return sink.inner.write(data)
+
+    sink.gate.clear()
+    sink.write = write
+    writer.add_scalar("x", 0, 0)
+    while writer.file_writer.channel().queue.taken == 0:
+        time.sleep(0.001)
+    for step in range(1, 5):
+        writer.add_scalar("x", step, step)
+    sink.gate.set()
+    assert done.wait(HANG_SECS), "hung"
+    writer.close()
+    assert points(tmp_path) == {"x": numbers(5), "on the worker": [(0, 1.0)]}
+
+
+def test_garbage_collection_inside_calls_may_log(tmp_path):
+    """Finalisers of objects in cycles log while `add_*` allocates."""
+    writer = SummaryWriter(tmp_path)
+    finalised = []
+
+    class Cyclic:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            writer.add_scalar("finalised", len(finalised), len(finalised))
+            finalised.append(1)
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        for step in range(500):
+            Cyclic()
+            writer.add_scalar("x", step, step)
+            writer.add_scalar_dict({"dict": float(step)}, step)
+            writer.add_text("text", "word", step)
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    writer.close()
+    found = points(tmp_path)
+    assert found["x"] == found["dict"] == numbers(500)
+    assert sorted(found["finalised"]) == numbers(500)
+
+
+@pytest.mark.parametrize("what", ["add_scalar", "flush", "close", "a new writer"])
+def test_what_atexit_runs_after_our_own_function_logs_all_the_same(tmp_path, what):
+    """Functions that were registered before tblog was imported run after its own."""
+    code = """
+        import atexit, sys
+
+        def last(what, logdir):
+            global writer
+            if what == "a new writer":
+                writer = tblog.SummaryWriter(logdir)
+            for step in range(300):
+                writer.add_scalar("last", step, step)
+            writer.add_text("text", "word", 0)
+            {"flush": writer.flush, "close": writer.close}.get(what, int)()
+
+        atexit.register(last, sys.argv[2], sys.argv[1])
+        import tblog
+        writer = tblog.SummaryWriter(sys.argv[1])
+        writer.add_scalar("x", 0.0, 0)
+    """
+    done = run_python(code, tmp_path, what, timeout=HANG_SECS)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert points(tmp_path) == {"x": numbers(1), "last": numbers(300)}
+
+
+def test_what_atexit_runs_before_our_own_function_logs_as_ever(tmp_path):
+    """Functions that were registered after the import run before; a close among them, too."""
+    code = """
+        import atexit, sys
+        from tblog import SummaryWriter
+        writer = SummaryWriter(sys.argv[1])
+        atexit.register(writer.add_scalar, "last", 1.0, 1)
+        atexit.register(writer.close)
+        atexit.register(writer.add_scalar, "last", 0.0, 0)
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert points(tmp_path) == {"last": numbers(2)}
+    assert len(event_files(tmp_path)) == 2
+
+
+def test_a_daemon_thread_that_logs_at_the_exit_does_not_hold_it_up(tmp_path):
+    """The process ends, and the file is whole."""
+    code = """
+        import itertools, sys, threading, time
+        from tblog import SummaryWriter
+        writer = SummaryWriter(sys.argv[1])
+
+        def log():
+            for step in itertools.count():
+                writer.add_scalar("x", step, step)
+
+        threading.Thread(target=log, daemon=True).start()
+        time.sleep(0.1)
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert done.returncode == 0, done.stderr
+    found = many_points(tmp_path)["x"]
+    assert found == numbers(len(found))

@@ -1,0 +1,23 @@
+"""Reading back more records than TensorBoard's Python reader gets through in the time of a test."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tensorboardX.proto.event_pb2 import Event
+
+from tblog._walk import walk
+from tests.reading import event_files
+
+
+def many_points(logdir):
+    """Return {tag: [(step, value), ...]} of a run whose files are whole, in the order of the files."""
+    found = defaultdict(list)
+    for path in event_files(logdir):
+        with open(path, "rb") as file:
+            for piece in walk(file):
+                assert piece.data is not None, f"{path} is damaged at byte {piece.start}"
+                event = Event.FromString(piece.data)
+                for value in event.summary.value:
+                    found[value.tag].append((event.step, value.simple_value))
+    return dict(found)
