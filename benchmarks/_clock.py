@@ -6,6 +6,7 @@ import contextlib
 import gc
 import resource
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -40,15 +41,32 @@ def settle() -> None:
     gc.freeze()
 
 
-def gaps(secs: float, shortest: float = 100e-6) -> list[float]:
-    """Spin for `secs` and return the gaps longer than `shortest`, in seconds: when this thread was held."""
+@dataclass(frozen=True)
+class Gap:
+    """A time in which a spinning thread did not run: it waited (for the interpreter lock), or it was preempted."""
+
+    secs: float
+    waited: bool
+
+
+def gaps(secs: float, shortest: float = 100e-6) -> list[Gap]:
+    """Spin for `secs` and return the gaps longer than `shortest` seconds.
+
+    A thread that waits for a lock gives its core away, which the kernel counts as a voluntary switch.
+    """
     clock = time.perf_counter
-    found: list[float] = []
+    found: list[Gap] = []
+    switches = _voluntary_switches()
     last = clock()
     end = last + secs
     while last < end:
         now = clock()
         if now - last > shortest:
-            found.append(now - last)
+            before, switches = switches, _voluntary_switches()
+            found.append(Gap(now - last, waited=switches > before))
         last = now
     return found
+
+
+def _voluntary_switches() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
