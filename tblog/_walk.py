@@ -17,6 +17,8 @@ from tblog._framing import FOOTER_BYTES, HEADER_BYTES, masked_crc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 _AROUND = HEADER_BYTES + FOOTER_BYTES
 _WINDOW_BYTES = 1 << 20
 
@@ -75,15 +77,15 @@ def _next_record(file: BinaryIO, offset: int, size: int) -> int:
     return size
 
 
-def _plausible_lengths(window: np.ndarray, remaining: int) -> np.ndarray:
+def _plausible_lengths(window: NDArray[np.uint8], remaining: int) -> NDArray[np.intp]:
     """Return the positions in a window whose eight bytes are a length that fits the file."""
     count = len(window) - 7
     if count <= 0:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.intp)
     low = sum(window[i : i + count].astype(np.int64) << 8 * i for i in range(4))
     high = window[4 : 4 + count] | window[5 : 5 + count] | window[6 : 6 + count] | window[7 : 7 + count]
     fits = low + np.arange(count) + _AROUND <= remaining
-    plausible: np.ndarray = np.flatnonzero((high == 0) & (low > 0) & fits)
+    plausible: NDArray[np.intp] = np.flatnonzero((high == 0) & (low > 0) & fits)
     return plausible
 
 
