@@ -318,8 +318,7 @@ class ScalarWriter:
             else f"{main_tag.replace('/', '_')}_{key}"
         )
         path = f"{self.log_dir}/{shown}"
-        writers = self.all_writers
-        assert writers is not None
+        writers = self.all_writers or {}  # none where another thread closes the writer just now
         known = writers.get(path)
         if known is None:
             known = (
