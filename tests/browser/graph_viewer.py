@@ -61,8 +61,11 @@ class GraphViewer:
         for text in texts:
             expect(card.locator(".subtitle, .attr-right").filter(has_text=text).first).to_be_attached()
 
-    def picture(self, path: Path) -> None:
-        """Write a picture of the whole graph, without cards and menus."""
+    def picture(self, path: Path, *, card: bool = False) -> None:
+        """Write a picture of the whole graph, with the card of the chosen node if asked to."""
+        hidden = ["tf-graph-minimap", ".titleContainer", *([] if card else ["tf-graph-info"])]
+        for name in hidden:
+            self.page.locator(name).evaluate_all("all => all.forEach(one => { one.style.display = 'none' })")
         self.page.get_by_text("Fit to screen").click()
         self.page.wait_for_timeout(1000)  # the animation; a picture taken early is blurred, not wrong
         self.page.locator("tf-graph-scene").screenshot(path=path)
