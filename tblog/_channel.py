@@ -144,9 +144,9 @@ class Channel:
         """
         self.queue.on_drop = self._tell_drop
         try:
-            self.main_file.open()
+            self._files.open()
         except OSError as error:
-            if not patient and not self.main_file.path:
+            if not patient:
                 raise
             self._fail(error)
 
@@ -168,14 +168,14 @@ class Channel:
     def _take_some(self) -> int:
         self._dealt = 0
         self._in_hand = self.queue.take(self._appetite)
-        if not self._in_hand:
-            return 0
-        self._encode(self._in_hand)
+        if self._in_hand:
+            self._encode(self._in_hand)
         self._try(self._files.write)
-        self._put_back_rest()
-        self.queue.done(0)
-        if not self.queue.failing:
-            self._appetite = min(2 * self._appetite, ENTRIES_A_STEP)
+        if self._in_hand:
+            self._put_back_rest()
+            self.queue.done(0)
+            if not self.queue.failing:
+                self._appetite = min(2 * self._appetite, ENTRIES_A_STEP)
         return self._dealt
 
     def _put_back_rest(self) -> None:

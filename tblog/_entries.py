@@ -7,8 +7,9 @@ for a command.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tblog._locks import Answer
 
 if TYPE_CHECKING:
     from tblog.records import Record
@@ -47,7 +48,7 @@ class Flush:
     """The command to hand everything queued so far to the operating system, and to say when."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self.done = Answer()
 
 
 class Close(Flush):

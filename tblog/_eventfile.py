@@ -102,34 +102,37 @@ class EventFile:
         return self._sink is not None and self._sink.buffers and self._unsynced
 
     def open(self) -> None:
-        """Create the directory and the file with its first event, or open the file again to append.
+        """Create the directory and the file, or open the file again to append; `write` begins with its first event.
 
         Raises:
-            OSError: when that cannot be done; `path` then says whether the file was created.
+            OSError: when that cannot be done.
         """
-        self._get_ready()
-        self.write()
-
-    def _get_ready(self) -> None:
         if self._sink is None and not (self.path and self._reopen()):
             self._create()
 
     def _create(self) -> None:
+        before = self.path
         make_directory(self.logdir)
         if self._resume is not None:
             self._resume.prepare(self.logdir)
             self._resume = None
-        while self._sink is None:
-            path = _new_path(self.logdir, self._suffix)
-            try:
-                self._sink = FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
-            except FileExistsError:
-                continue
-            self.path, self.size, self._torn = path, 0, 0
-        first = _framing.first_event(time.time())
+        path, sink = self._new_sink()
+        first, look_at = _framing.first_event(time.time()), self._clock() + LOOK_SECS
+        if self._sink is not None or self.path != before:  # a signal handler, inside this call, was quicker
+            sink.close()
+            os.unlink(path)
+            return
+        self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
         self._waiting[:0] = first
         self._appended.appendleft((len(first), 0))
-        self._look_at = self._clock() + LOOK_SECS
+
+    def _new_sink(self) -> tuple[str, Sink]:
+        while True:
+            path = _new_path(self.logdir, self._suffix)
+            try:
+                return path, FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
+            except FileExistsError:
+                continue
 
     def _reopen(self) -> bool:
         """Open the same file again; False where it is not what was left there."""
@@ -163,7 +166,7 @@ class EventFile:
         try:
             self._leave_if_removed()
             while self._torn < len(self._waiting):
-                self._get_ready()
+                self.open()
                 assert self._sink is not None
                 taken = self._sink.write(self._waiting[self._torn :] if self._torn else self._waiting)
                 self._torn += taken
@@ -273,7 +276,7 @@ class EventFile:
         self.write()
         if not self._unsynced:
             return
-        self._get_ready()
+        self.open()
         assert self._sink is not None
         if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
             self._close_sink()

@@ -42,6 +42,32 @@ class ForkSafeLock:
 
 _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
+
+class Answer:
+    """What a `threading.Event` is, and safe in signal handlers.
+
+    An Event has a lock inside. A handler that interrupts `wait` in the thread that holds it, and itself
+    waits for the thread that is to call `set`, waits for ever; an exception from a handler breaks it.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let those who wait go on."""
+        if not self._is_set:
+            self._is_set = True
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Return True once `set` was called, or False after `timeout` seconds."""
+        if not self._is_set and self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX)):
+            self._lock.release()  # the next one waits, too
+        return self._is_set
+
+
 importing = ForkSafeLock()
 """Held by a worker while it encodes, which may import modules: a child that is forked in the middle
 of an import waits for ever when it imports the same module."""

@@ -66,6 +66,15 @@ class RunFiles:
         file = self._files.get(run)
         return "" if file is None else file.path
 
+    def open(self) -> None:
+        """Create the own run's file; its first event is what the next `write` hands over.
+
+        Raises:
+            OSError: when that cannot be done.
+        """
+        self._dirty[""] = None
+        self.own.open()
+
     def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Add framed records of a run to what the next `write` hands over; see `EventFile.append`."""
         file = self._files.get(run)
@@ -81,6 +90,8 @@ class RunFiles:
             OSError: when the storage of a run refuses. Those of the others have been written.
         """
         first_error: OSError | None = None
+        if not self._dirty:
+            return
         for run in tuple(self._dirty):
             try:
                 self._write(run, self._files[run])
@@ -127,7 +138,7 @@ class RunFiles:
         Raises:
             OSError: when the storage still refuses.
         """
-        self.own.open()
+        self.open()
         self.write()
         self.flush()
 

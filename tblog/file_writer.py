@@ -86,22 +86,22 @@ class FileWriter:
         with self._opening:
             channel = self._channel
             if channel is None or channel.is_closing:
-                channel = self._new_channel()
+                channel = self._new_channel(channel)
             if not channel.served:
                 _worker.serve(channel, patient=self._patient)
                 self._mark_start(channel)
                 channel.mirror = self._find_mirror(channel)
             return channel
 
-    def _new_channel(self) -> Channel:
-        self._forget_closed_channels()
+    def _new_channel(self, before: Channel | None) -> Channel:
         channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options, self._resume)
+        if self._channel is not before and self._channel is not None:  # a signal handler was quicker
+            return self._channel
+        self._channel = channel
         self._channels.append(channel)
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        self._forget_closed_channels()
         self._finalizer = weakref.finalize(self, Channel.start_closing, channel)
         self._finalizer.atexit = False
-        self._channel = channel
         return channel
 
     def _forget_closed_channels(self) -> None:
@@ -109,6 +109,8 @@ class FileWriter:
             if channel.closed:
                 self._channels.remove(channel)
                 self._past += channel.stats
+        if self._finalizer is not None and not self._channels:
+            self._finalizer.detach()
 
     def _find_mirror(self, channel: Channel) -> _mirrors.Mirror | None:
         return _mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)

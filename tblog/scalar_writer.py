@@ -120,8 +120,9 @@ class ScalarWriter:
         """Return the file writer of the log directory, opened anew after a `close`."""
         with self._opening:
             if self.all_writers is None or self.file_writer is None:
-                self.file_writer = self._new_file_writer()
-                self.all_writers = {self.log_dir: self.file_writer}
+                made = self._new_file_writer()
+                if self.all_writers is None or self.file_writer is None:  # no signal handler was quicker
+                    self.file_writer, self.all_writers = made, {self.log_dir: made}
             return self.file_writer
 
     def _new_file_writer(self) -> Any:
