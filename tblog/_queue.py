@@ -85,7 +85,7 @@ class RecordQueue:
         """Forget everything that waits: a forked child starts anew, its parent has the rest."""
         self._source = self.pending = deque()
         self._callers = threading.RLock()
-        self._waiting: deque[threading.Lock] = deque()
+        self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
         self._bytes_put = self._bytes_taken
         self._stalled_at = -1
         self.failing = False
@@ -121,7 +121,7 @@ class RecordQueue:
             ClosedQueueError: the queue was closed.
         """
         nbytes = entry.nbytes if type(entry) is RecordEntry else 0
-        if not self._has_room(nbytes) and not on_worker() and not self._wait_for_room(nbytes):
+        if (self._line or not self._has_room(nbytes)) and not self._wait_for_room(nbytes):
             self._drop()
             return False
         if nbytes:
@@ -146,7 +146,7 @@ class RecordQueue:
         """Take no more entries, and let those who wait for room go elsewhere."""
         self.pending = NOWHERE
         self.on_drop = _nobody
-        self._let_go(len(self._waiting))
+        self._call_first()
 
     def end_with(self, command: Close) -> None:
         """Append the last command, once, after `refuse_more`."""
@@ -182,7 +182,7 @@ class RecordQueue:
     def done(self, nbytes: int) -> None:
         """Give back the room of taken entries and let those who wait for it go on (worker's side)."""
         self._bytes_taken += nbytes
-        self._let_go(max(1, self._max_records - len(self._source)))
+        self._call_first()
 
     def recovered(self) -> None:
         """Let the next drop be told of anew (worker's side)."""
@@ -193,12 +193,10 @@ class RecordQueue:
         with self._callers:
             self.dropped += records
 
-    def _let_go(self, limit: int) -> None:
-        for _ in range(min(len(self._waiting), limit)):
-            try:
-                self._waiting.popleft().release()
-            except IndexError:  # the waiter gave up meanwhile
-                return
+    def _call_first(self) -> None:
+        """Let the first in the line look for room. It calls the next."""
+        with contextlib.suppress(IndexError):
+            self._line[0].call()
 
     def _has_room(self, nbytes: int) -> bool:
         pending = self.pending
@@ -216,32 +214,50 @@ class RecordQueue:
             self.on_drop()
 
     def _wait_for_room(self, nbytes: int) -> bool:
+        if on_worker():
+            return True
         if self._overflow == "drop":
             return False
-        turn = threading.Lock()
-        turn.acquire()
-        self._waiting.append(turn)
+        turn = _Turn()
+        # A signal handler's record goes before that of the call which it interrupted.
+        interrupts = any(other.thread == turn.thread for other in tuple(self._line))
+        (self._line.appendleft if interrupts else self._line.append)(turn)
         try:
             return self._gets_room(nbytes, turn)
         finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(turn)
+            with contextlib.suppress(ValueError):  # in a child that a signal handler forked meanwhile
+                self._line.remove(turn)
+            self._call_first()
 
-    def _gets_room(self, nbytes: int, turn: threading.Lock) -> bool:
+    def _gets_room(self, nbytes: int, turn: _Turn) -> bool:
         progress = (self.taken, self._bytes_taken)
         deadline = time.monotonic() + STALL_SECS
         while not self.failing and self._stalled_at != self.taken:
             self.wake()
-            if self._has_room(nbytes):
+            if self._has_room(nbytes) and self._line[0] is turn:
                 return True
-            is_turn = turn.acquire(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
-            if self._has_room(nbytes):
-                return True
-            if is_turn:  # somebody who did not wait was quicker: the next turn is this one's again
-                self._waiting.appendleft(turn)
+            turn.wait(max(0.0, min(1.0, deadline - time.monotonic())))
             if progress != (self.taken, self._bytes_taken):
                 progress = (self.taken, self._bytes_taken)
                 deadline = time.monotonic() + STALL_SECS
             elif time.monotonic() >= deadline:
                 self._stalled_at = self.taken
         return False
+
+
+class _Turn:
+    """A caller's place in the line of those who wait for room."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self._called = threading.Lock()
+        self._called.acquire()
+
+    def call(self) -> None:
+        """Let the caller look for room."""
+        with contextlib.suppress(RuntimeError):  # it was called before
+            self._called.release()
+
+    def wait(self, timeout: float) -> None:
+        """Return when the caller is called, or after so many seconds."""
+        self._called.acquire(timeout=timeout)

@@ -1,0 +1,98 @@
+"""A program that logs faster than its disk writes.
+
+Run as `overflow.py POLICY LOGDIR KIND SECS`: the disk takes so long for each write that the program logs some
+ten times faster. Prints what happened as JSON: calls, counters, memory, and how long calls took.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tblog import SummaryWriter, WriterOptions
+
+BOUND_RECORDS, BOUND_BYTES = 20_000, 16 << 20
+THREADS = 8
+NBYTES = 1 << 20
+
+
+def resident_kb():
+    """Return the memory that this process holds now, in kB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4
+
+
+class SlowSink:
+    """A sink that takes its time for each write, in proportion to the bytes."""
+
+    def __init__(self, inner, secs_a_byte):
+        self.inner, self.secs_a_byte = inner, secs_a_byte
+
+    def write(self, data):
+        some = bytes(data[: 1 << 18])
+        time.sleep(len(some) * self.secs_a_byte)
+        return self.inner.write(some)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def main(policy, logdir, kind, secs):
+    """Log from eight threads for so long, and close."""
+    options = WriterOptions(
+        max_queue_records=BOUND_RECORDS, max_queue_bytes=BOUND_BYTES, overflow=policy, png_compress_level=0
+    )
+    writer = SummaryWriter(logdir, options=options)
+    array = np.random.default_rng(0).random(NBYTES // 8)
+    log = {
+        "scalars": lambda tag, step: writer.add_scalar(tag, step, step),
+        "arrays": lambda tag, step: writer.add_tensor(tag, array, step),
+    }[kind]
+    log("first", 0)
+    writer.flush()
+    file = writer.file_writer.channel().main_file
+    file._sink = SlowSink(file._sink, 1e-6 if kind == "scalars" else 2e-8)
+    counts, longest = [0] * THREADS, [0.0] * THREADS
+    end = time.monotonic() + secs
+
+    def work(number):
+        while time.monotonic() < end:
+            started = time.monotonic()
+            log(f"thread{number}", counts[number])
+            longest[number] = max(longest[number], time.monotonic() - started)
+            counts[number] += 1
+
+    before, most = resident_kb(), 0
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    waiting = waiting_bytes = 0
+    queue = writer.file_writer.channel().queue
+    while any(thread.is_alive() for thread in threads):
+        most = max(most, resident_kb())
+        waiting, waiting_bytes = max(waiting, queue.waiting), max(waiting_bytes, queue.pending_bytes)
+        time.sleep(0.01)
+    ended = time.monotonic()
+    if file._sink is not None:
+        file._sink = file._sink.inner
+    writer.close()
+    stats = writer.stats
+    seen = {
+        "counts": counts,
+        "longest": max(longest),
+        "late": ended - end,
+        "waiting": waiting,
+        "waiting_bytes": waiting_bytes,
+        "grown_kb": most - before,
+        "written": stats.written - 1,
+        "dropped": stats.dropped,
+    }
+    sys.stdout.write(json.dumps(seen) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))

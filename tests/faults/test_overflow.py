@@ -1,0 +1,116 @@
+"""Producers that are faster than the disk, and records that are larger than the bound."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tblog import SummaryWriter, WriterOptions
+from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS
+from tests.faults.processes import ENVIRONMENT
+from tests.faults.volume import many_points
+from tests.reading import points, run_events
+from tests.test_contract import gated
+
+HANG_SECS = 100
+PROGRAM = Path(__file__).with_name("overflow.py")
+
+
+def overflow(policy, logdir, kind, secs):
+    """Run the program, and return what it says."""
+    command = [sys.executable, PROGRAM, policy, logdir, kind, secs]
+    done = subprocess.run(
+        list(map(str, command)),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=secs + HANG_SECS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", ["scalars", "arrays"])
+@pytest.mark.parametrize("policy", ["wait", "drop"])
+def test_a_producer_faster_than_the_disk_stays_within_the_bound_and_the_counts_are_right(
+    tmp_path, policy, kind
+):
+    """Eight threads; each gets on, and every call is either written or counted as dropped."""
+    seen = overflow(policy, tmp_path, kind, 2.0)
+    assert seen["written"] + seen["dropped"] == sum(seen["counts"])
+    assert seen["waiting"] <= BOUND_RECORDS + THREADS
+    assert seen["waiting_bytes"] <= BOUND_BYTES + THREADS * NBYTES
+    assert seen["grown_kb"] < 3 * BOUND_BYTES / 1024 + 40_000
+    assert min(seen["counts"]) > 0
+    if policy == "wait":
+        assert seen["dropped"] == 0
+        assert min(seen["counts"]) > max(seen["counts"]) / 10
+    else:
+        assert seen["dropped"] > 0
+    if kind == "scalars":
+        assert sum(map(len, many_points(tmp_path).values())) == seen["written"] + 1
+
+
+def test_a_record_larger_than_the_bound_is_written_when_its_turn_comes(tmp_path):
+    """It waits for the others, and the others for it; nothing is lost."""
+    options = WriterOptions(max_queue_bytes=100_000)
+    with SummaryWriter(tmp_path, options=options) as writer:
+        for step in range(5):
+            writer.add_tensor("small", np.zeros(1000), step)
+            writer.add_tensor("large", np.zeros(100_000), step)
+    tags = [value.tag for event in run_events(tmp_path) for value in event.summary.value]
+    assert tags == ["small", "large"] * 5
+    assert writer.stats.written == 10
+
+
+def test_waiting_ends_soon_after_there_is_room(tmp_path):
+    """All that waited go on once the disk does, in the order in which they came."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=10))
+    sink = gated(writer)
+    sink.gate.clear()
+    threads = [
+        threading.Thread(target=lambda n=number: [writer.add_scalar(f"thread{n}", i, i) for i in range(50)])
+        for number in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    queue = writer.file_writer.channel().queue
+    while len(queue._line) < 16:
+        pass
+    sink.gate.set()
+    for thread in threads:
+        thread.join(HANG_SECS)
+    assert not any(thread.is_alive() for thread in threads)
+    writer.close()
+    assert points(tmp_path) == {f"thread{n}": [(i, float(i)) for i in range(50)] for n in range(16)}
+
+
+def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_once(
+    tmp_path, caplog, monkeypatch
+):
+    """Then records are dropped and counted, until the disk goes on."""
+    from tblog import _queue
+
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100))
+    sink = gated(writer)
+    sink.gate.clear()
+    for step in range(1000):
+        writer.add_scalar("x", step, step)
+    assert sum("is full" in record.getMessage() for record in caplog.records) == 1
+    dropped = writer.stats.dropped
+    assert dropped >= 1000 - 100 - 2000
+    sink.gate.set()
+    writer.flush()
+    for step in range(1000, 2000):
+        writer.add_scalar("x", step, step)
+    writer.close()
+    assert writer.stats.dropped == dropped
+    assert len(points(tmp_path)["x"]) == 2000 - dropped == writer.stats.written

@@ -1,0 +1,319 @@
+"""Whatever goes wrong on the worker: it is counted and told, the rest is written, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tblog import SummaryWriter, WriterOptions
+from tblog.errors import WriteError
+from tblog.records import HistogramRecord, ImageRecord, TextRecord
+from tests.reading import event_files, points
+from tests.test_contract import gated
+
+HANG_SECS = 60
+
+
+def numbers(count):
+    """Return the points of a tag to which so many numbers were logged."""
+    return [(step, float(step)) for step in range(count)]
+
+
+def within(secs, work):
+    """Do something in a thread that has so many seconds for it, and return what it returned or raised."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(secs)
+    assert outcome, "hung"
+    return outcome[0]
+
+
+class Raises:
+    """A deferred array, or a number, that raises when the worker asks for it."""
+
+    nbytes = 8
+    shape = (3, 4, 4)
+
+    def __init__(self, error):
+        self.error = error
+
+    def numpy(self):
+        raise self.error
+
+    __float__ = numpy
+
+
+ERRORS = [
+    MemoryError("no memory"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    RecursionError("deep"),
+    OSError(28, "full"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_in_an_encoder_costs_its_record_alone(tmp_path, caplog, error):
+    """It is told with tag, step and kind, and counted; all others are written, and the worker lives."""
+    writer = SummaryWriter(tmp_path)
+    for step in range(3):
+        writer.add_scalar("x", step, step)
+        writer.add_record(HistogramRecord(tag="broken", values=Raises(error)), step)
+        writer.add_record(ImageRecord(tag="broken image", image=Raises(error)), step)
+    assert within(HANG_SECS, writer.flush) is None
+    assert within(HANG_SECS, writer.close) is None
+    assert points(tmp_path) == {"x": numbers(3)}
+    assert (writer.stats.written, writer.stats.failed) == (3, 6)
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("histogram 'broken' at step 0" in message for message in told) == 1
+    assert sum("image 'broken image' at step 0" in message for message in told) == 1
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_in_one_number_costs_that_number_alone(tmp_path, error):
+    """Among a thousand that are encoded at once, and in a dict and a run of its own."""
+    writer = SummaryWriter(tmp_path)
+    channel = writer.file_writer.channel()
+    sink = gated(writer)
+    sink.gate.clear()
+    for step in range(1000):
+        writer.add_scalar("x", step, step)
+        if step == 500:
+            channel.put(("x", Raises(error), step, 1.0))
+    sink.gate.set()
+    assert within(HANG_SECS, writer.close) is None
+    assert points(tmp_path) == {"x": numbers(1000)}
+    assert (writer.stats.written, writer.stats.failed) == (1000, 1)
+
+
+def test_a_strict_writer_raises_what_failed_and_goes_on(tmp_path):
+    """From flush or close, once, with the first cause."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions.STRICT)
+    writer.add_record(HistogramRecord(tag="broken", values=Raises(MemoryError("no memory"))), 0)
+    assert isinstance(within(HANG_SECS, writer.flush), WriteError)
+    assert within(HANG_SECS, writer.flush) is None
+    writer.add_record(HistogramRecord(tag="broken", values=Raises(SystemExit())), 0)
+    writer.add_scalar("x", 0, 0)
+    assert isinstance(within(HANG_SECS, writer.close), WriteError)
+    assert points(tmp_path) == {"x": numbers(1)}
+
+
+def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
+    """A builder that raises is a failure of the record that it was asked for."""
+    from tblog.summaries import text
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("x", 0, 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(text, "encode_text", fail)
+            writer.add_record(TextRecord(tag="broken", text="text"))
+            writer.flush()
+        writer.add_record(TextRecord(tag="whole", text="text"))
+    assert writer.stats.failed == 1
+    assert writer.stats.written == 2
+
+
+def worker_thread():
+    """Return the thread that serves, waiting for it."""
+    deadline = time.monotonic() + HANG_SECS
+    while time.monotonic() < deadline:
+        for thread in threading.enumerate():
+            if thread.name == "tblog-worker":
+                return thread
+    raise AssertionError("there is no worker")
+
+
+@pytest.mark.parametrize("error", [SystemExit, MemoryError, RuntimeError])
+def test_a_worker_at_which_errors_are_thrown_goes_on_and_says_so(tmp_path, caplog, error):
+    """Fifty times, anywhere in its code; what is logged after the last is all there."""
+    writer = SummaryWriter(tmp_path)
+    for step in range(50):
+        writer.add_scalar("during", step, step)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(worker_thread().ident), ctypes.py_object(error)
+        )
+        time.sleep(0.002)
+    assert within(HANG_SECS, writer.flush) is None
+    assert "unforeseen" in caplog.text or writer.stats.failed
+    for step in range(500):
+        writer.add_scalar("after", step, step)
+    assert within(HANG_SECS, writer.close) is None
+    assert points(tmp_path)["after"] == numbers(500)
+
+
+def test_a_worker_that_is_gone_is_replaced_at_the_next_flush(tmp_path, monkeypatch):
+    """Even a thread that ended without a word does not make anybody wait."""
+    from tblog._worker import Worker
+
+    writer = SummaryWriter(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "_serve", lambda _self: True)
+        old = worker_thread()
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(old.ident), ctypes.py_object(SystemExit))
+        writer.add_scalar("x", 0, 0)
+        old.join(HANG_SECS)
+        assert not old.is_alive()
+    writer.add_scalar("x", 1, 1)
+    assert within(HANG_SECS, writer.flush) is None
+    writer.add_scalar("x", 2, 2)
+    assert within(HANG_SECS, writer.close) is None
+    assert points(tmp_path) == {"x": numbers(3)}
+
+
+class Factory:
+    """A user's file factory whose files fail on demand."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.error = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def directory_check(self, _path):
+        self.folder.mkdir(exist_ok=True)
+
+    def open(self, path):
+        return FactoryFile(self, open(self.folder / path.rpartition("/")[2], "xb", buffering=0))
+
+
+class FactoryFile:
+    """A file of a factory: three methods, as tensorboardX asks for."""
+
+    def __init__(self, factory, file):
+        self.factory, self.file = factory, file
+
+    def _go(self):
+        self.factory.gate.wait()
+        if self.factory.error is not None:
+            raise self.factory.error
+
+    def write(self, data):
+        self._go()
+        self.file.write(data)
+
+    def flush(self):
+        self._go()
+
+    def close(self):
+        self._go()
+        self.file.close()
+
+
+@pytest.fixture
+def factory(tmp_path):
+    """Register a user's factory for the prefix faulty://."""
+    from tensorboardX import record_writer
+
+    factory = Factory(tmp_path / "files")
+    record_writer.register_writer_factory("faulty", factory)
+    yield factory
+    del record_writer.REGISTERED_FACTORIES["faulty"]
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("I/O on closed file"), ConnectionError()])
+def test_a_factory_that_fails_for_a_while_loses_nothing(factory, caplog, error):
+    """What waited goes to a new file, since nobody knows what the old one took."""
+    writer = SummaryWriter("faulty://run")
+    writer.add_scalar("x", 0, 0)
+    writer.flush()
+    factory.error = error
+    for step in range(1, 100):
+        writer.add_scalar("x", step, step)
+    assert within(HANG_SECS, writer.flush) is None
+    factory.error = None
+    writer.add_scalar("x", 100, 100)
+    writer.close()
+    assert points(factory.folder)["x"] == numbers(101)
+    assert sum("cannot write" in record.getMessage() for record in caplog.records) == 1
+    assert len(event_files(factory.folder)) > 1
+
+
+def test_a_factory_that_fails_at_the_close_is_told_of_and_does_not_raise(factory, caplog):
+    """What it had not taken is counted as dropped."""
+    writer = SummaryWriter("faulty://run")
+    writer.add_scalar("x", 0, 0)
+    writer.flush()
+    factory.error = OSError("gone")
+    writer.add_scalar("x", 1, 1)
+    assert within(HANG_SECS, writer.close) is None
+    assert (writer.stats.written, writer.stats.dropped) == (1, 1)
+    assert "1 records were lost" in caplog.text
+    factory.error = None
+
+
+def test_a_storage_that_never_answers_makes_flush_and_close_give_up(factory, caplog, monkeypatch):
+    """After a minute without any progress, which is less here; training goes on."""
+    from tblog import _channel
+
+    monkeypatch.setattr(_channel, "SILENCE_SECS", 0.5)
+    writer = SummaryWriter("faulty://run")
+    writer.add_scalar("x", 0, 0)
+    writer.flush()
+    factory.gate.clear()
+    writer.add_scalar("x", 1, 1)
+    assert within(HANG_SECS, writer.flush) is None
+    assert "has not reacted" in caplog.text
+    assert within(HANG_SECS, writer.close) is None
+    writer.add_scalar("x", 2, 2)
+    factory.gate.set()
+    assert within(HANG_SECS, writer.close) is None
+    deadline = time.monotonic() + HANG_SECS
+    while points(factory.folder)["x"] != numbers(3):
+        assert time.monotonic() < deadline
+
+
+def test_a_child_never_closes_nor_flushes_its_parents_factory_files(factory):
+    """What the parent's file buffers is written by the parent, once."""
+    import gc
+    import os
+
+    class Buffering(Factory):
+        def open(self, path):
+            return open(self.folder / path.rpartition("/")[2], "xb")
+
+    from tensorboardX import record_writer
+
+    record_writer.register_writer_factory("faulty", Buffering(factory.folder))
+    writer = SummaryWriter("faulty://run")
+    writer.add_scalar("x", 0, 0)
+    channel = writer.file_writer.channel()
+    while channel.stats.written == 0:
+        time.sleep(0.001)
+    child = os.fork()
+    if child == 0:
+        try:
+            del channel
+            writer.add_scalar("child", 0, 0)
+            writer.close()
+            gc.collect()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    writer.close()
+    assert points(factory.folder) == {"x": numbers(1), "child": numbers(1)}
+
+
+def test_a_removed_embedding_folder_or_a_tag_that_no_file_can_have_costs_that_embedding_alone(tmp_path):
+    """Files beside the event file fail on their own."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_embedding(np.zeros((2, 2)), tag="x" * 1000)
+        writer.add_embedding(np.zeros((2, 2)), tag="fine")
+        writer.add_scalar("x", 0, 0)
+    assert points(tmp_path) == {"x": numbers(1)}
+    assert (tmp_path / "00000" / "fine" / "tensors.tsv").exists()
+    assert writer.stats.failed <= 1
