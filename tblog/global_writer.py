@@ -91,6 +91,9 @@ class GlobalSummaryWriter:
                 manager = _Manager(self._address)
                 manager.connect()
                 self._remote = manager.series()  # type: ignore[attr-defined] # registered below
+                # All proxies of an address share one connection for each thread, and multiprocessing
+                # forgets it only in children of its own making: os.fork's would write into the parent's.
+                self._remote._tls = threading.local()  # noqa: SLF001 - there is no public way
                 self._pid = os.getpid()
         return self._remote
 
