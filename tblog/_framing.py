@@ -26,7 +26,7 @@ FOOTER_BYTES = 4
 # https://github.com/tensorflow/tensorboard/blob/a9e1bba361fdfc525866e5bb25222dab7eac3671/tensorboard/data/server/masked_crc.rs
 MASK_DELTA = 0xA282EAD8
 
-_FILE_VERSION = b"brain.Event:2"
+FILE_VERSION = b"brain.Event:2"
 
 
 @cache
@@ -61,8 +61,12 @@ def first_event(wall_time: float) -> bytes:
     Args:
         wall_time: seconds since the epoch, neither 0 nor NaN.
     """
-    event = struct.pack("<BdBB", 0x09, wall_time, 0x1A, len(_FILE_VERSION)) + _FILE_VERSION
-    return frame(event)
+    return frame(first_event_data(wall_time))
+
+
+def first_event_data(wall_time: float) -> bytes:
+    """Return the data of `first_event`."""
+    return struct.pack("<BdBB", 0x09, wall_time, 0x1A, len(FILE_VERSION)) + FILE_VERSION
 
 
 def record_end(buffer: ReadableBuffer, offset: int = 0) -> int | None:

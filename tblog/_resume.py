@@ -13,13 +13,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from tblog._framing import frame
-from tblog._reports import logger
-from tblog._sinks import claim, is_remote
+from tblog._rewrite import replace, unless_in_use
+from tblog._sinks import is_remote
 from tblog._walk import EventHead, event_head, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def cut_from(logdir: str, step: int) -> int:
 def cut_torn_tails(logdir: str) -> None:
     """Cut back what a killed process left of its last record in each file of a run."""
     for path in event_paths(logdir):
-        with _unless_in_use(path) as file:
+        with unless_in_use(path) as file:
             if file is None:
                 continue
             whole = size = 0
@@ -83,12 +82,13 @@ def cut_torn_tails(logdir: str) -> None:
 
 def _rewrite(path: str, keeps: Callable[[EventHead], bool]) -> int:
     """Replace a file by one that has the wanted records alone; return the number of those removed."""
-    with _unless_in_use(path) as file:
+    with unless_in_use(path) as file:
         if file is None:
             return 0
         removed, damaged = _count(file, keeps)
         if removed or damaged:
-            _replace(path, file, keeps)
+            kept = (piece.data for piece in walk(file) if piece.data is not None)
+            replace(path, (data for data in kept if keeps(event_head(data))))
         return removed
 
 
@@ -100,26 +100,3 @@ def _count(file: BinaryIO, keeps: Callable[[EventHead], bool]) -> tuple[int, boo
         elif not keeps(event_head(piece.data)):
             removed += 1
     return removed, damaged
-
-
-def _replace(path: str, file: BinaryIO, keeps: Callable[[EventHead], bool]) -> None:
-    folder, name = os.path.split(path)
-    partial = os.path.join(folder, name.replace("tfevents", "tfe-partial"))
-    with open(partial, "wb") as new:
-        for piece in walk(file):
-            if piece.data is not None and keeps(event_head(piece.data)):
-                new.write(frame(piece.data))
-        new.flush()
-        os.fsync(new.fileno())
-    os.replace(partial, path)
-
-
-@contextlib.contextmanager
-def _unless_in_use(path: str) -> Iterator[BinaryIO | None]:
-    """Yield the file, locked against writers, or None while a writer has it."""
-    with open(path, "rb") as file:
-        if claim(file.fileno(), alone=True):
-            yield file
-        else:
-            logger.warning("tblog leaves %s as it is: a writer has it open", path)
-            yield None

@@ -1,0 +1,202 @@
+"""The check of event files: it finds what TensorBoard's loaders stumble over, and repairs it without a loss."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+
+from tblog import SummaryWriter
+from tblog._framing import first_event, frame
+from tblog._walk import walk
+from tblog.check import check, main
+from tests.reading import event_files, points, rust_points
+
+NAN = float("nan")
+
+
+def event(step, value=1.0, tag="x", wall_time=1.0):
+    """Return the data of an event of one number, made by tensorboard's own messages."""
+    summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+    return Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
+
+
+def write(folder, *records, tail=b"", first=True):
+    """Write an event file of these records by hand."""
+    path = folder / "events.out.tfevents.1"
+    path.write_bytes((first_event(1.0) if first else b"") + b"".join(map(frame, records)) + tail)
+    return path
+
+
+def found(folder):
+    """Return the texts of what a check of the folder finds."""
+    return [finding.text for report in check(str(folder)) for finding in report.findings]
+
+
+def test_nothing_is_found_in_what_tblog_writes(tmp_path, capsys):
+    """All kinds, in several runs."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+            writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, step)
+        writer.add_histogram("h", np.arange(10.0), 0)
+        writer.add_text("t", "text", 0)
+        writer.add_image("i", np.zeros((3, 4, 4), np.uint8), 0)
+        writer.add_hparams({"a": 1}, {"m": 1.0})
+        writer.add_scalar("new style", 1.0, 0, new_style=True)
+    assert main([str(tmp_path)]) == 0
+    assert "4 files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda path: write(path, event(0), tail=frame(event(1))[:20]),
+            "a torn record of 20 bytes at the end",
+        ),
+        (lambda path: write(path, event(0), tail=bytes(100)), "zeros of 100 bytes at the end"),
+        (lambda path: write(path, event(0), first=False), "the first record is no file version"),
+        (
+            lambda path: write(path, event(0), event(1, wall_time=NAN)),
+            "1 record with a wall time that is no number",
+        ),
+        (lambda path: write(path, event(0), b"\xff"), "1 record hold no event"),
+        (lambda path: path.joinpath("a.tfevents").write_bytes(b""), "the file is empty"),
+        (
+            lambda path: write(path, *map(event, [0, 1, 2, 5, 3, 4])),
+            "1 point of 1 tag not shown by the default loader",
+        ),
+        (lambda path: write(path, *map(event, [0, 0, 0])), "2 points of 1 tag not shown"),
+    ],
+)
+def test_each_thing_that_loaders_stumble_over_is_found(tmp_path, make, text):
+    """In words, with its number and its place."""
+    make(tmp_path)
+    (finding,) = found(tmp_path)
+    assert text in finding
+    assert main([str(tmp_path)]) == 1
+
+
+def test_the_number_of_points_not_shown_is_that_of_the_rust_server(tmp_path):
+    """What the check counts is what TensorBoard's default loader leaves out."""
+    steps = [0, 1, 2, 5, 3, 4, 4, 10, 7, 8]
+    write(tmp_path, *map(event, steps))
+    kept = [(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (7, 1.0), (8, 1.0)]
+    assert rust_points(tmp_path, {".": {"x": kept}}) == {".": {"x": kept}}
+    (finding,) = found(tmp_path)
+    assert finding.startswith(f"{len(steps) - len(kept)} points of 1 tag")
+
+
+def test_a_histogram_of_more_limits_than_counts_is_found_and_repaired(tmp_path):
+    """All its counts stay, and what follows it can be read by the default loader."""
+    histogram = HistogramProto(bucket_limit=[1.0, 2.0, 3.0], bucket=[5.0])
+    broken = Event(wall_time=1.0, summary=Summary(value=[Summary.Value(tag="h", histo=histogram)]))
+    write(tmp_path, broken.SerializeToString(), event(0), event(1))
+    (finding,) = found(tmp_path)
+    assert "1 record with a histogram of more limits than counts" in finding
+    assert main([str(tmp_path), "--repair"]) == 0
+    assert found(tmp_path) == []
+    expected = {".": {"x": [(0, 1.0), (1, 1.0)]}}
+    assert rust_points(tmp_path, expected) == expected
+
+
+def test_a_repair_keeps_every_readable_record_and_the_old_file(tmp_path):
+    """Damage in the middle and at the end; the old file stays under a name that no loader reads."""
+    path = write(tmp_path, *map(event, range(20)), tail=b"\x01\x02")
+    data = bytearray(path.read_bytes())
+    data[400] ^= 0xFF
+    path.write_bytes(data)
+    assert len(found(tmp_path)) == 2
+    assert main([str(tmp_path), "--repair"]) == 0
+    assert found(tmp_path) == []
+    kept = points(tmp_path)["x"]
+    assert len(kept) == 19
+    assert rust_points(tmp_path, {".": {"x": kept}}) == {".": {"x": kept}}
+    (aside,) = (other for other in tmp_path.iterdir() if other != path)
+    assert "tfevents" not in aside.name
+    assert aside.read_bytes() == bytes(data)
+    assert event_files(tmp_path) == [path]
+
+
+def test_a_file_that_a_writer_has_open_is_told_of_and_left_alone(tmp_path, capsys):
+    """Its torn end is a record that is just being written."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("x", 1.0, 0)
+        writer.flush()
+        (path,) = event_files(tmp_path)
+        with open(path, "ab") as file:
+            file.write(b"\x01")
+        assert main([str(tmp_path)]) == 0
+        assert "a writer has it open" in capsys.readouterr().out
+        with open(path, "ab") as file:
+            file.write(frame(b"\xff"))
+        before = path.read_bytes()
+        assert main([str(tmp_path), "--repair"]) == 1
+        assert path.read_bytes() == before
+
+
+def test_a_directory_that_is_none_is_an_error_of_use(tmp_path, capsys):
+    """The message says what was given and what to give."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / "none")])
+    assert ended.value.code == 2
+    assert "is no directory; give one" in capsys.readouterr().err
+
+
+def test_the_command_runs_without_tensorboard(tmp_path):
+    """Neither it nor torch's part of it is imported."""
+    write(tmp_path, event(0), tail=b"\x01")
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['check', {str(tmp_path)!r}]\n"
+        "try: runpy.run_module('tblog.check', run_name='__main__')\n"
+        "except SystemExit as ended: assert ended.code == 1\n"
+        "assert not {'tensorboard', 'torch.utils.tensorboard'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(-5, 40), st.sampled_from("ab"), st.floats()), max_size=10),
+    damage=st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), max_size=8),
+    cut=st.integers(0, 200),
+    tail=st.one_of(st.binary(max_size=60), st.integers(0, 60).map(bytes)),
+)
+def test_whatever_is_in_a_file_a_repair_keeps_all_that_is_readable(
+    tmp_path_factory, steps, damage, cut, tail
+):
+    """No crash and no loss; afterwards nothing is left that a repair could put right."""
+    folder = tmp_path_factory.mktemp("check")
+    path = write(folder, *[event(step, 1.0, tag, wall_time) for step, tag, wall_time in steps])
+    data = bytearray(path.read_bytes())
+    for position, byte in damage:
+        if position < len(data):
+            data[position] = byte
+    path.write_bytes(bytes(data[: max(1, len(data) - cut)]) + tail)
+    readable = readable_points(path)
+    main([str(folder), "--repair"])
+    assert not any(report.needs_repair for report in check(str(folder)))
+    assert readable_points(path) == readable
+
+
+def readable_points(path):
+    """Return (step, tag, value) of each value in a file, read past any damage."""
+    with open(path, "rb") as file:
+        whole = [piece.data for piece in walk(file) if piece.data is not None]
+    found = []
+    for data in whole:
+        try:
+            one = Event.FromString(data)
+        except Exception:
+            continue
+        found += [(one.step, value.tag, struct.pack("f", value.simple_value)) for value in one.summary.value]
+    return found
