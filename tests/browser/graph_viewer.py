@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -55,8 +56,13 @@ class GraphViewer:
 
     def expect_details(self, name: str, *texts: str) -> None:
         """Click on a node, and wait until its card has all these texts."""
-        self.node(name).locator(".nodeshape").first.dispatch_event("click")
         card = self.page.locator("tf-node-info")
+        first = card.locator(".subtitle, .attr-right").filter(has_text=texts[0]).first
+        for _ in range(10):  # a click is lost while the scene is still moving
+            self.node(name).locator(".nodeshape").first.dispatch_event("click")
+            with contextlib.suppress(AssertionError):
+                expect(first).to_be_attached(timeout=5_000)
+                break
         expect(card.locator(".node-name")).to_contain_text(name.rpartition("/")[2])
         for text in texts:
             expect(card.locator(".subtitle, .attr-right").filter(has_text=text).first).to_be_attached()
