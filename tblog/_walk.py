@@ -8,19 +8,22 @@ Whatever the bytes are, a walk ends, and holds one record at a time.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tblog._framing import FOOTER_BYTES, HEADER_BYTES, masked_crc
+from tblog._framing import FOOTER_BYTES, HEADER_BYTES, MASK_DELTA, crc32c, masked_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+
 _AROUND = HEADER_BYTES + FOOTER_BYTES
 _WINDOW_BYTES = 1 << 20
+_MAX_BYTES = (1 << 31) - 1  # no message of protocol buffers is larger
 
 
 class Piece(NamedTuple):
@@ -58,7 +61,7 @@ def _record(file: BinaryIO, offset: int, size: int) -> bytes | None:
     file.seek(offset)
     head = file.read(HEADER_BYTES)
     length, length_crc = struct.unpack("<QI", head)
-    if masked_crc(head[:8]) != length_crc or offset + _AROUND + length > size:
+    if masked_crc(head[:8]) != length_crc or length > _MAX_BYTES or offset + _AROUND + length > size:
         return None
     data = file.read(length)
     (data_crc,) = struct.unpack("<I", file.read(FOOTER_BYTES))
@@ -69,24 +72,56 @@ def _next_record(file: BinaryIO, offset: int, size: int) -> int:
     """Return where the next whole record of one byte or more starts, or the file's end."""
     while offset + _AROUND < size:
         file.seek(offset)
-        window = np.frombuffer(file.read(_WINDOW_BYTES + 7), np.uint8)
-        for candidate in _plausible_lengths(window, size - offset):
+        window = np.frombuffer(file.read(_WINDOW_BYTES + HEADER_BYTES - 1), np.uint8)
+        for candidate in _headers(window, size - offset):
             if _record(file, offset + int(candidate), size) is not None:
                 return offset + int(candidate)
         offset += _WINDOW_BYTES
     return size
 
 
-def _plausible_lengths(window: NDArray[np.uint8], remaining: int) -> NDArray[np.intp]:
-    """Return the positions in a window whose eight bytes are a length that fits the file."""
-    count = len(window) - 7
+def _headers(window: NDArray[np.uint8], remaining: int) -> NDArray[np.int64]:
+    """Return the positions in a window of a length that fits the file, with its checksum behind it."""
+    count = len(window) - HEADER_BYTES + 1
     if count <= 0:
-        return np.empty(0, np.intp)
-    low = sum(window[i : i + count].astype(np.int64) << 8 * i for i in range(4))
-    high = window[4 : 4 + count] | window[5 : 5 + count] | window[6 : 6 + count] | window[7 : 7 + count]
-    fits = low + np.arange(count) + _AROUND <= remaining
-    plausible: NDArray[np.intp] = np.flatnonzero((high == 0) & (low > 0) & fits)
-    return plausible
+        return np.empty(0, np.int64)
+    byte = [window[i : i + count] for i in range(8)]
+    low, high = byte[0] | byte[1] | byte[2] | byte[3], byte[4] | byte[5] | byte[6] | byte[7]
+    positions = np.flatnonzero((low != 0) & (high == 0))
+    length = [window[positions + i] for i in range(4)]
+    crcs = _word(window, positions + 8)
+    positions = positions[crcs == _masked_crcs(length)]
+    ends = positions + _word(window, positions) + _AROUND
+    fitting: NDArray[np.int64] = positions[ends <= remaining]
+    return fitting
+
+
+def _word(window: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.uint32]:
+    word = np.zeros(len(positions), np.uint32)
+    for i in range(4):
+        word |= window[positions + i].astype(np.uint32) << np.uint32(8 * i)
+    return word
+
+
+def _masked_crcs(length: list[NDArray[np.uint8]]) -> NDArray[np.uint32]:
+    """Return the masked checksums of lengths, given by their lower four bytes; the others are zero."""
+    tables, zeros = _crc_tables()
+    crcs = np.full(len(length[0]), zeros, np.uint32)
+    for table, byte in zip(tables, length, strict=True):
+        crcs ^= table[byte]
+    masked: NDArray[np.uint32] = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA)
+    return masked
+
+
+@cache
+def _crc_tables() -> tuple[list[NDArray[np.uint32]], int]:
+    """Return what each value of each of four bytes adds to the checksum of eight zeros; a CRC is linear."""
+    crc, zeros = crc32c(), crc32c()(bytes(8))
+    tables = [
+        np.array([crc(bytes(8)[:i] + bytes([byte]) + bytes(7 - i)) ^ zeros for byte in range(256)], np.uint32)
+        for i in range(4)
+    ]
+    return tables, zeros
 
 
 def event_head(data: bytes) -> EventHead:
