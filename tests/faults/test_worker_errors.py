@@ -164,9 +164,13 @@ def test_a_worker_that_is_gone_is_replaced_at_the_next_flush(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "_serve", lambda _self: True)
         old = worker_thread()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(old.ident), ctypes.py_object(SystemExit))
         writer.add_scalar("x", 0, 0)
-        old.join(HANG_SECS)
+        deadline = time.monotonic() + HANG_SECS
+        while old.is_alive() and time.monotonic() < deadline:  # inside a channel's step it goes on
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(old.ident), ctypes.py_object(SystemExit)
+            )
+            old.join(0.5)
         assert not old.is_alive()
     writer.add_scalar("x", 1, 1)
     assert within(HANG_SECS, writer.flush) is None
