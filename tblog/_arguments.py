@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _NOT_IN_TENSORBOARDX_TAGS = re.compile(r"[^-/\w\.]")
 _STEP_LIMIT = 1 << 63
+_LONGEST_NAME = (
+    255  # NAME_MAX and, less room for the log directory, PATH_MAX of Linux' file systems, in bytes
+)
+_LONGEST_RUN = 3000
 
 
 def clean_tag(tag: Any, flavor: Flavor) -> str:
@@ -73,16 +77,24 @@ def to_wall_time(wall_time: Any) -> float:
     return secs
 
 
+def shortened(text: object) -> str:
+    """Return the text as an error message shows it."""
+    shown = repr(text)
+    return shown if len(shown) <= 200 else f"{shown[:200]}... ({len(shown):,} characters)"
+
+
 def check_run(run: str) -> str:
     """Return the name of a run below the log directory, checked to stay there.
 
     Raises:
-        InvalidValueError: it is empty, absolute, climbs out by "..", or holds a NUL.
+        InvalidValueError: it is empty, absolute, climbs out by "..", holds a NUL, or is too long for a path.
     """
     name = os.path.normpath(clean_tag(run, "torch")) if run else ""
-    if name in {"", "."} or os.path.isabs(name) or name.split(os.sep)[0] == ".." or "\0" in name:
+    parts = name.split(os.sep)
+    is_long = len(name.encode()) > _LONGEST_RUN or max(len(part.encode()) for part in parts) > _LONGEST_NAME
+    if name in {"", "."} or os.path.isabs(name) or parts[0] == ".." or "\0" in name or is_long:
         raise InvalidValueError(
-            f"the run name {run!r} does not name a directory below the log directory; change it"
+            f"the run name {shortened(run)} does not name a directory below the log directory; change it"
         )
     return name
 

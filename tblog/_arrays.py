@@ -117,7 +117,10 @@ def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
         UnsupportedTypeError: the value is nothing that holds numbers.
     """
     if isinstance(value, np.ndarray):
-        return _checked(value.copy() if copy else value, tag, value)
+        plain = (
+            np.array(value, order="C") if copy else np.asarray(value)
+        )  # of no subclass, a masked array say
+        return _checked(plain, tag, value)
     if is_torch_tensor(value):
         return _torch_snapshot(value, tag, copy=copy)
     if isinstance(value, (bool, int, float, complex, np.generic)):

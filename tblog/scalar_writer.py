@@ -258,6 +258,7 @@ class ScalarWriter:
         Raises:
             The errors of `add_scalar`; nothing of the dict is logged then.
         """
+        _require_dict("add_scalar_dict", tag_scalar_dict)
         try:
             tags = tuple(map(self._tags.__getitem__, tag_scalar_dict))
         except (KeyError, TypeError):
@@ -270,10 +271,6 @@ class ScalarWriter:
             self._put(ScalarDict(tags, values, step, self._wall_time(walltime)))
 
     def _know_all(self, tags: Mapping[str, Any]) -> tuple[str, ...]:
-        if not hasattr(tags, "items"):
-            raise InvalidTypeError(
-                f"add_scalar_dict got a {type(tags).__name__}; give a dict of values by tag"
-            )
         names = tuple(map(self._name, tags))
         for tag, name in zip(tags, names, strict=True):
             self._know(tag, name)
@@ -302,6 +299,7 @@ class ScalarWriter:
             InvalidValueError: a key would name a directory outside the log directory.
             The errors of `add_scalar`; nothing of the dict is logged then.
         """
+        _require_dict("add_scalars", tag_scalar_dict)
         name = self._name(main_tag)
         step, wall_time = self._step(name, global_step), self._wall_time(walltime)
         entries = [
@@ -480,6 +478,13 @@ class ScalarWriter:
         writer = self._get_file_writer()
         if isinstance(writer, FileWriter):
             writer.put(record, step, wall_time, run, _nbytes(record))
+
+
+def _require_dict(method: str, given: Any) -> None:
+    if not hasattr(given, "items"):
+        raise InvalidTypeError(
+            f"{method} got {given!r} of type {type(given).__name__}; give a dict of numbers"
+        )
 
 
 def _nbytes(record: Record) -> int:

@@ -35,6 +35,9 @@ NAMED_BINS = ("tensorflow", "auto", "doane", "fd", "rice", "scott", "sqrt", "sto
 _BUCKET_LIMIT, _BUCKET = 6, 7
 
 
+MAX_BINS = 1_000_000
+
+
 def check_histogram(record: HistogramRecord) -> None:
     """Check that the values are real numbers and the bins something `numpy.histogram` can use.
 
@@ -58,7 +61,7 @@ def _check_bins(tag: str, bins: Any) -> None:
         require(bins in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
         return
     if isinstance(bins, (int, np.integer)):
-        require(int(bins) >= 1, what, bins, "1 or more")
+        require(1 <= int(bins) <= MAX_BINS, what, bins, f"1 to {MAX_BINS:,}")
         return
     try:
         edges = np.asarray(bins, np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidTypeError, InvalidValueError
@@ -26,8 +27,16 @@ def check_hparams(record: HparamsRecord) -> None:
 
     Raises:
         InvalidValueError: a hyperparameter is of another type.
-        InvalidTypeError: a domain is no list, of another type, or of a hyperparameter that is not there.
+        InvalidTypeError: a name or a metric is no string, or a domain is no list, of another type, or of a
+            hyperparameter that is not there.
     """
+    for name in (*record.hparams, *record.metrics):
+        if not isinstance(name, str):
+            raise InvalidTypeError(f"the name of a hyperparameter or metric was {name!r}; give a string")
+    if not isinstance(record.domains, Mapping):
+        raise InvalidTypeError(
+            f"the domains of hyperparameters were {record.domains!r}; give a dict of lists"
+        )
     fields = {name: _field(name, value) for name, value in _given(record).items()}
     for name, domain in record.domains.items():
         if name in record.hparams and isinstance(domain, (list, tuple)):
