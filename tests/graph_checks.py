@@ -66,15 +66,14 @@ def _run(model, args, kwargs):
             hook.remove()
         for module, mode in modes.items():
             module.training = mode
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     gradients = (
         torch.autograd.grad([result.sum() for result in results], parameters, allow_unused=True)
         if results
         else [None] * len(parameters)
     )
-    own = {id(parameter) for module in ran for parameter in module.parameters(recurse=False)}
+    read = {id(one) for one, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+    read |= {id(parameter) for module in ran for parameter in module.parameters(recurse=False)}
     return ran, {
-        id(parameter): parameter.numel()
-        for parameter, gradient in zip(parameters, gradients, strict=True)
-        if gradient is not None or id(parameter) in own
+        id(parameter): parameter.numel() for parameter in model.parameters() if id(parameter) in read
     }

@@ -143,15 +143,19 @@ def test_inputs_are_left_as_they_were():
     """A model that writes into its input writes into a copy, whichever way reads it."""
 
     class InPlace(nn.Module):
-        def forward(self, x, batch):
+        def forward(self, x, batch, states):
             batch["y"].add_(1)
+            batch["z"] = x
+            states.append(x)
             return x.mul_(2)
 
-    x, y = torch.ones(2), torch.ones(2)
+    x, batch, states = torch.ones(2), {"y": torch.ones(2)}, []
     for source in WAYS:
-        read_graph(InPlace(), (x, {"y": y}), source=source)
+        read_graph(InPlace(), (x, batch, states), source=source)
     assert torch.equal(x, torch.ones(2))
-    assert torch.equal(y, torch.ones(2))
+    assert list(batch) == ["y"]
+    assert torch.equal(batch["y"], torch.ones(2))
+    assert states == []
 
 
 def test_names_hold_nothing_that_the_viewer_reads_otherwise():

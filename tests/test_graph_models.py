@@ -314,6 +314,28 @@ def test_a_function_and_an_fx_module_are_read():
 
     assert names(read_graph(gelu_twice, X))[1:3] == ["gelu_twice/gelu", "gelu_twice/gelu_1"]
     assert_sound(read_graph(torch.fx.symbolic_trace(plain()), X))
+    assert_sound(read_graph(torch.export.export(plain(), (X,)), X))
+
+
+def test_a_method_of_a_module_is_read_with_the_modules_that_it_calls():
+    """What a model offers beside its forward has a graph too."""
+
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 2)
+
+        def encode(self, x):
+            return self.fc(x).relu()
+
+    for source in ("export", "hooks"):
+        graph = read_graph(Encoder().encode, X, source=source)
+        assert names(graph) == [
+            "input/x",
+            "encode/Encoder[owner]/Linear[fc]/linear",
+            "encode/relu",
+            "output/output",
+        ]
 
 
 def test_memory_efficient_attention_shows_its_parts():

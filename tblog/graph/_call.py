@@ -70,21 +70,15 @@ def bind(model: nn.Module, input_to_model: Any) -> Call:
                 f"{', '.join(_required(model))}, and input_to_model was None; give them as input_to_model"
             )
         return Call(model, (), {})
-    one = Call(model, (input_to_model,), {})
+    one = (input_to_model,)
     if isinstance(input_to_model, Mapping):
-        by_name = all(isinstance(key, str) for key in input_to_model)
-        if by_name and _parameters(model) is not None and _binds(model, (), input_to_model):
+        if all(isinstance(key, str) for key in input_to_model) and _binds(model, (), input_to_model):
             return Call(model, (), dict(input_to_model))
-        return one
-    if isinstance(input_to_model, tuple) and hasattr(input_to_model, "_fields"):
-        return one
-    if isinstance(input_to_model, (tuple, list)):
-        as_list = isinstance(input_to_model, list) and _wants_list(model, input_to_model)
-        many = Call(model, tuple(input_to_model), {})
-        return (
-            many if not as_list and (_binds(model, many.args, {}) or not _binds(model, one.args, {})) else one
-        )
-    return one
+    elif isinstance(input_to_model, (tuple, list)) and not hasattr(input_to_model, "_fields"):
+        many = tuple(input_to_model)
+        if not _wants_list(model, input_to_model) and (_binds(model, many, {}) or not _binds(model, one, {})):
+            return Call(model, many, {})
+    return Call(model, one, {})
 
 
 def settled(call: Call) -> Call:
@@ -129,17 +123,26 @@ def flattened(call: Call, names: list[str]) -> nn.Module:
     return FlatCall()
 
 
+def script_arguments(model: nn.Module) -> list[Any]:
+    """Return the arguments of what TorchScript compiled, as it says them, `self` left out."""
+    compiled: Any = scripted(model)
+    if compiled is None:
+        return []
+    return (
+        list(compiled.forward.schema.arguments)[1:] if compiled is model else list(compiled.schema.arguments)
+    )
+
+
 def _parameters(model: nn.Module) -> list[inspect.Parameter] | None:
-    """Return forward's parameters, or None where Python cannot say (compiled by TorchScript)."""
-    schema = getattr(getattr(model, "forward", None), "schema", None)
-    if schema is not None:
+    """Return forward's parameters, or None where Python cannot say."""
+    if scripted(model) is not None:
         return [
             inspect.Parameter(
                 argument.name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
                 default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
             )
-            for argument in schema.arguments[1:]
+            for argument in script_arguments(model)
         ]
     try:
         return list(inspect.signature(model.forward).parameters.values())
@@ -167,11 +170,11 @@ def _required(model: nn.Module) -> list[str]:
     ]
 
 
-def _wants_list(model: nn.Module, values: list[Any]) -> bool:
-    """Say whether forward's first parameter is annotated as a list and `values` could be it."""
+def _wants_list(model: nn.Module, values: Sequence[Any]) -> bool:
+    """Say whether forward's first parameter is annotated as a list, and `values` is one of tensors."""
     import torch
 
-    if not values or not all(isinstance(value, torch.Tensor) for value in values):
+    if not isinstance(values, list) or not all(isinstance(value, torch.Tensor) for value in values):
         return False
     forward: Callable[..., Any] = model.forward
     try:

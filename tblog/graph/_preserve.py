@@ -130,7 +130,9 @@ def _remembered_values(tensors: list[torch.Tensor]) -> Callable[[], None]:
         with torch.no_grad():
             for tensor, value in copies:
                 if not torch.equal(tensor, value):  # not every kernel counts its writes
-                    tensor.resize_(value.shape).copy_(value)
+                    if tensor.shape != value.shape:
+                        tensor.resize_(value.shape)
+                    tensor.copy_(value)
         with suppress(TypeError):  # an older torch, which takes one tensor: its counts go on
             torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
 
@@ -159,7 +161,7 @@ def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
     found: dict[int, torch.Tensor] = {}
     for module in model.modules():
         held = [*vars(module).values(), *(module.buffers(recurse=False) if buffers else ())]
-        found.update({id(t): t for t in held if isinstance(t, torch.Tensor) and _has_values(t)})
+        found.update({id(t): t for t in held if type(t) is torch.Tensor and _has_values(t)})
     return list(found.values())
 
 

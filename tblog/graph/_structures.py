@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Structures are opened so deep; plain objects, which may refer to anything, less deep.
 _MAX_DEPTH = 16
-_MAX_OBJECT_DEPTH = 4
+_MAX_OBJECT_DEPTH = 6
 _OPAQUE = (str, bytes, int, float, complex, type(None), type, FunctionType, ModuleType)
 
 
@@ -35,15 +35,18 @@ def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str
 def replaced(value: Any, replace: Callable[[torch.Tensor], Any], depth: int = 0) -> Any:
     """Return `value` with `replace(tensor)` for each tensor, in the order of `tensors_in`.
 
-    What holds no tensor is returned itself; what does is copied, and keeps its type.
+    Lists and mappings are copied, since a model may write into them, and so is what holds tensors.
+    All keep their types. Other objects are returned themselves.
     """
     import torch
 
     if isinstance(value, torch.Tensor):
         return replace(value)
+    holds_tensors = next(tensors_in(value, depth=depth), None) is not None
+    if not holds_tensors and not isinstance(value, (tuple, list, Mapping)):
+        return value
     old = dict(_children(value, depth))
-    new = {key: replaced(child, replace, depth + 1) for key, child in old.items()}
-    return _remade(value, new) if any(new[key] is not old[key] for key in old) else value
+    return _remade(value, {key: replaced(child, replace, depth + 1) for key, child in old.items()})
 
 
 def _is_namedtuple(value: Any) -> bool:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.jit._trace import TracerWarning
 
 from tblog.graph._builder import tensor_type
-from tblog.graph._call import Call, flattened
+from tblog.graph._call import Call, flattened, script_arguments
 from tblog.graph._errors import GraphError
 from tblog.graph._graph import TensorType
 from tblog.graph._preserve import lent
@@ -60,10 +60,8 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
 
 def _read_scripted(model: nn.Module, compiled: Any, inputs: list[tuple[str, torch.Tensor]]) -> Graph:
     """Return the graph of what TorchScript compiled, which needs no input."""
-    is_module = isinstance(compiled, torch.jit.ScriptModule)
-    arguments = compiled.forward.schema.arguments[1:] if is_module else compiled.schema.arguments
     types = {name: tensor_type(tensor) for name, tensor in inputs}
-    named = [(argument.name, types.get(argument.name, TensorType())) for argument in arguments]
+    named = [(one.name, types.get(one.name, TensorType())) for one in script_arguments(model)]
     reader = Script(model)
-    owner = Value(module=compiled) if is_module else Value()
+    owner = Value(module=compiled) if compiled is model else Value()
     return reader.finish(reader.read(compiled.graph, owner, named), [])

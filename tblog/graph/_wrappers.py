@@ -30,6 +30,9 @@ def as_module(model: Any) -> nn.Module:
     """Return the module to read: `model` without wrappers, or a module that calls a function."""
     if isinstance(model, nn.Module):
         return unwrapped(model)
+    if type(model).__name__ == "ExportedProgram":  # its class is in a module that takes a second to load
+        module: nn.Module = model.module()
+        return module
     if callable(model):
         return _module_of(model)
     raise InvalidTypeError(
@@ -39,11 +42,14 @@ def as_module(model: Any) -> nn.Module:
 
 
 class _Function(nn.Module):
-    """A function in the place of a module."""
+    """A function, or a method of a module, in the place of a module."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self.forward = function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, nn.Module):
+            self.owner = owner
 
 
 def _module_of(function: Callable[..., Any]) -> nn.Module:
