@@ -209,6 +209,30 @@ def test_a_model_that_cannot_run_is_refused_with_all_reasons():
     assert "\n" not in str(raised.value)
 
 
+def test_an_error_that_a_model_catches_leaves_the_scopes_in_place():
+    """What runs after a module that failed lies where it belongs."""
+
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise ValueError(x.shape)
+
+    class Catches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fails, self.fc = Fails(), nn.Linear(4, 4)
+
+        def forward(self, x):
+            try:
+                return self.fails(x)
+            except ValueError:
+                return self.fc(x).relu()
+
+    assert names(read_graph(Catches(), X, source="hooks"))[1:3] == [
+        "Catches/Linear[fc]/linear",
+        "Catches/relu",
+    ]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_quantised_models_are_read():
     """Dynamically and statically quantised layers appear with the dtypes that flow between them."""

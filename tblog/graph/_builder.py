@@ -64,14 +64,12 @@ class Builder:
         outputs: Sequence[TensorType] = (),
         attributes: Mapping[str, Attribute] | None = None,
         parameters: Iterable[str] = (),
-        label: str | None = None,
     ) -> Node:
-        """Add an operation.
+        """Add an operation, called by the last word of `op`.
 
-        `parameters` are dotted paths of what it reads of the model's state; `label` is its name in
-        its scope, and by default the last word of `op`.
+        `parameters` are dotted paths of what it reads of the model's state.
         """
-        short = safe_name(label or op.rpartition("::")[2].rpartition(".")[2])
+        short = safe_name(op.rpartition("::")[2].rpartition(".")[2])
         node = Node(
             name=self.scopes.unique(f"{scope.name}/{short}"),
             op=op,

@@ -134,10 +134,14 @@ class Recorder(TorchFunctionMode):
         self._stack.append(scope)
         self._entered_at.append(self._origins.count)
 
-    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-        """Add a module that made its output unseen, in compiled code, or that returned its input."""
+    def _leave(self, module: nn.Module, args: Any, *rest: Any) -> Any:
+        """Add a module that made its output unseen, in compiled code, or that returned its input.
+
+        After an error, the keyword arguments are not among `rest`.
+        """
         if threading.get_ident() != self._thread:
             return None
+        *kwargs, output = rest
         entered_at = self._entered_at.pop()
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - a mode has no other switch
             returned = [tensor for _, tensor in tensors_in(output)]

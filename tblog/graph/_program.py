@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 _PREFIX = "model"  # the attribute of the flat module that holds the model
 
 # What exporting adds to a program to guard it, and mode switches: nobody would look for these.
-_UNSEEN = ("_assert", "sym_constrain", "sym_size", "sym_numel", "_set_grad_enabled", "_enter_autocast")
+_UNSEEN = (
+    "_assert",
+    "sym_constrain",
+    "sym_size",
+    "sym_numel",
+    "_set_grad_enabled",
+    "_enter_autocast",
+    "_exit_autocast",
+)
 
 # Copies of a constant that a tracer makes before it lets the program see it.
 _CONSTANT_COPIES = {"aten::lift_fresh_copy", "aten::detach", "aten::detach_", "aten::lift_fresh"}
@@ -36,7 +44,10 @@ _CONSTANT_COPIES = {"aten::lift_fresh_copy", "aten::detach", "aten::detach_", "a
 
 @dataclass
 class _Value:
-    """What a node of the program stands for: edges to draw, or state of the model, or a constant."""
+    """What a node of the program stands for: edges to draw, or state of the model, or a constant.
+
+    Of several results, one that has no edge has an empty one, which keeps the others in their places.
+    """
 
     edges: list[str] = field(default_factory=list)
     types: list[TensorType] = field(default_factory=list)
@@ -59,10 +70,7 @@ class Program:
     def read(self, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
         """Return the graph; `inputs` and `outputs` name the tensors that go in and come out."""
         signature = self._program.graph_signature
-        state = {
-            **signature.inputs_to_parameters,
-            **signature.inputs_to_buffers,
-        }
+        state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         names = dict(zip(signature.user_inputs, inputs, strict=True))
         for node in self._program.graph.find_nodes(op="placeholder"):
             if node.name in names:
@@ -77,7 +85,7 @@ class Program:
         returned = [value for value, kind in zip(results, kinds, strict=True) if kind.name == "USER_OUTPUT"]
         for name, value in zip(outputs, returned, strict=False):
             type_ = value.types[0] if value.types else TensorType()
-            self._builder.output(name, value.edges[:1], type_)
+            self._builder.output(name, filter(None, value.edges[:1]), type_)
         return self._builder.finish()
 
     def _walk(self, module: fx.GraphModule) -> list[_Value]:
@@ -167,14 +175,12 @@ class Program:
             results.extend(self._walk(body))
         self._body = outside
         if wraps:
-            firsts = [value for value in results if value.edges]
-            return _Value(
-                [one.edges[0] for one in firsts], [type_ for one in firsts for type_ in one.types[:1]]
-            )
+            edges = [one.edges[0] if one.edges else "" for one in results]
+            return _Value(edges, [one.types[0] if one.types else TensorType() for one in results])
         return self._operation(node, name, scopes, results)
 
     def _edges(self, node: fx.Node) -> list[str]:
-        return [edge for arg in node.all_input_nodes for edge in self._values[arg].edges]
+        return [edge for arg in node.all_input_nodes for edge in self._values[arg].edges if edge]
 
     def _stack(self, node: fx.Node) -> list[Scope]:
         """Return the scopes of the module calls that were running, the innermost last."""
