@@ -345,7 +345,8 @@ class SummaryWriter(ScalarWriter):
             walltime: seconds since the epoch; now, if None.
 
         Raises:
-            InvalidValueError: labels and predictions differ in size.
+            InvalidValueError: labels, predictions and weights differ in shape.
+            UnsupportedTypeError: one of them holds no real numbers.
         """
         name = self._tag(tag)
         record = PrCurveRecord(

@@ -33,9 +33,7 @@ __all__ = [
 NAMED_BINS = ("tensorflow", "auto", "doane", "fd", "rice", "scott", "sqrt", "stone", "sturges")
 # Field numbers of HistogramProto, tensorflow/core/framework/summary.proto.
 _BUCKET_LIMIT, _BUCKET = 6, 7
-
-
-MAX_BINS = 1_000_000
+_MOST_BINS = 1_000_000
 
 
 def check_histogram(record: HistogramRecord) -> None:
@@ -61,10 +59,11 @@ def _check_bins(tag: str, bins: Any) -> None:
         require(bins in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
         return
     if isinstance(bins, (int, np.integer)):
-        require(1 <= int(bins) <= MAX_BINS, what, bins, f"1 to {MAX_BINS:,}")
+        require(1 <= int(bins) <= _MOST_BINS, what, bins, f"1 to {_MOST_BINS:,}")
         return
     try:
-        edges = np.asarray(bins, np.float64)
+        with np.errstate(over="ignore"):
+            edges = np.asarray(bins, np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"{what} was {bins!r}; give a name, a number or edges") from error
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] >= edges[:-1]).all():
