@@ -93,7 +93,12 @@ def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
     """
     groups: dict[Any, list[int]] = {}
     for index, value in enumerate(values):
-        if is_torch_tensor(value) and value.is_cuda and value.numel() == 1 and not value.is_complex():
+        if (
+            is_torch_tensor(value)
+            and _devices.is_deferrable(value)
+            and value.numel() == 1
+            and not value.is_complex()
+        ):
             groups.setdefault((value.device, value.dtype), []).append(index)
     shared: dict[int, Any] = {}
     for indices in groups.values():
