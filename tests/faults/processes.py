@@ -1,4 +1,4 @@
-"""Programs that are ended at a random moment, and what is then on disk."""
+"""Programs that are ended at a random moment."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tblog._walk import walk
 from tests.faults.program import shared_counters
-from tests.reading import event_files, points, rust_points
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
@@ -45,24 +43,24 @@ class Ended:
 
 
 @contextmanager
-def start(*command, **arguments):
-    """Start a program, and see that it is gone at the end."""
+def start(*command):
+    """Start a program, and see that it and its children are gone at the end."""
     process = subprocess.Popen(
         list(map(str, command)),
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        **arguments,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def end_program(writer, logdir, ending, secs, *also):
+def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
     """Run the program and end it after `secs` seconds of logging; return what it had done."""
     progress = Path(logdir).with_suffix(".progress")
     progress.write_bytes(bytes(16))
@@ -76,7 +74,7 @@ def end_program(writer, logdir, ending, secs, *also):
             process.send_signal(SIGNALS[ending])
         hung = False
         try:
-            process.wait(HANG_SECS)
+            process.wait(hang_secs)
         except subprocess.TimeoutExpired:
             hung = True
         ended = time.monotonic()
@@ -96,35 +94,3 @@ def _watch(process, counters, before, secs):
         if secs is not None and first is not None and now > first + secs:
             return
         time.sleep(0.005)
-
-
-@dataclass
-class OnDisk:
-    """What a run holds.
-
-    Attributes:
-        points: numbers without a gap, from 0 on.
-        torn: files that end with a part of a record.
-        damaged: files that a reader cannot read to their end, or that hold something unexpected.
-    """
-
-    points: int
-    torn: int
-    damaged: int
-
-
-def on_disk(logdir):
-    """Read a run back by TensorBoard's Python loader and its Rust server, and look at every byte."""
-    torn = damaged = 0
-    for path in event_files(logdir):
-        with open(path, "rb") as file:
-            pieces = list(walk(file))
-        broken = [piece for piece in pieces if piece.data is None]
-        torn += bool(broken) and broken == pieces[-1:]
-        damaged += bool(broken) and broken != pieces[-1:]
-    found = points(logdir).get("x", [])
-    in_order = next((i for i, (step, value) in enumerate(found) if step != i or value != i), len(found))
-    damaged += in_order != len(found)
-    expected = {".": {"x": found}} if found else {}
-    damaged += {run: {"x": tags["x"]} for run, tags in rust_points(logdir, expected).items()} != expected
-    return OnDisk(in_order, torn, damaged)

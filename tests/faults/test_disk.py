@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.disks import happen, namespace
-from tests.faults.processes import on_disk
+from tests.faults.remains import on_disk
 from tests.reading import points
 
 needs_mounts = pytest.mark.skipif(namespace() is None, reason="needs a mount namespace: unshare --mount")
