@@ -43,15 +43,16 @@ class Ended:
 
 
 @contextmanager
-def start(*command):
+def start(*command, stderr=os.devnull):
     """Start a program, and see that it and its children are gone at the end."""
-    process = subprocess.Popen(
-        list(map(str, command)),
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with open(stderr, "wb") as errors:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

@@ -38,42 +38,6 @@ def close_at_sigterm():
     return WriterOptions(close_at_sigterm=True)
 
 
-class Caller:
-    """A training that logs, and what happened to it: exceptions do not end it.
-
-    Attributes:
-        calls: calls of `add_scalar` for the tag "x", with the numbers from 0 on.
-        flushed: those which a `flush` had followed when the fault came.
-        raised: calls of any kind that raised.
-        longest: seconds that the longest call took.
-    """
-
-    def __init__(self, name, logdir, **arguments):
-        self.writer = make_writer(name, str(logdir), **arguments)
-        self.calls = self.flushed = self.raised = 0
-        self.longest = 0.0
-
-    def call(self, method, *arguments):
-        """Make one call; an exception is counted."""
-        started = time.monotonic()
-        try:
-            getattr(self.writer, method)(*arguments)
-        except Exception:
-            self.raised += 1
-        self.longest = max(self.longest, time.monotonic() - started)
-
-    def log(self, count):
-        """Log the next numbers."""
-        for _ in range(count):
-            self.call("add_scalar", "x", self.calls, self.calls)
-            self.calls += 1
-
-    def confirm(self):
-        """Flush before the fault comes."""
-        self.call("flush")
-        self.flushed = self.calls
-
-
 def shared_counters(path):
     """Return int64 counters that another process sees in the file."""
     with open(path, "r+b") as file:
