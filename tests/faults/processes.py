@@ -1,7 +1,8 @@
-"""Programs that are ended at a random moment."""
+"""Programs that are ended at a random moment, and one that overflows its queue."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.faults.program import shared_counters
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
+OVERFLOW = Path(__file__).with_name("overflow.py")
 HANG_SECS = 60
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
@@ -82,6 +84,22 @@ def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
         logged, flushed = counters
     second_before = max((count for when, count in before if when <= ended - 1.0), default=0)
     return Ended(logged, flushed, second_before, hung)
+
+
+def overflow(writer, policy, logdir, kind, secs, *, hang_secs=HANG_SECS):
+    """Run the program of overflow.py, and return what it says; TimeoutExpired if it hangs."""
+    command = [sys.executable, OVERFLOW, writer, policy, logdir, kind, secs]
+    done = subprocess.run(
+        list(map(str, command)),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=secs + hang_secs,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _watch(process, counters, before, secs):
