@@ -45,6 +45,11 @@ class Ext4:
         run("umount", "-l", self.place)
         self.mount()
 
+    def mount_copy(self):
+        """The same while a program that hangs still has the dead file system's files open."""
+        self.image = shutil.copy(self.image, f"{self.image}.copy")
+        self.mount_again()
+
     def become_read_only(self):
         """As ext4 does after an error, also under files that are open for writing."""
         source = subprocess.check_output(["findmnt", "-no", "SOURCE", str(self.place)], text=True).strip()
@@ -124,6 +129,7 @@ def read_only_remount(training, _place, secs, disk):
     training.confirm()
     os.sync()
     disk.become_read_only()
+    training.rescue = disk.mount_copy
     training.log(1000)
     training.call("flush")
     time.sleep(secs)
@@ -137,6 +143,7 @@ def failing_disk(training, _place, secs, disk):
     training.confirm()
     os.sync()
     disk.fail()
+    training.rescue = disk.mount_copy
     training.log(1000)
     training.call("flush")
     time.sleep(secs)

@@ -34,7 +34,7 @@ class Ended:
     Attributes:
         logged: calls that had returned.
         flushed: calls before the last `flush` that had returned.
-        second_before: calls that had returned one second before the end.
+        second_before: calls that had returned one second before the last one.
         hung: it did not end, and had to be killed.
     """
 
@@ -80,9 +80,9 @@ def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
             process.wait(hang_secs)
         except subprocess.TimeoutExpired:
             hung = True
-        ended = time.monotonic()
         logged, flushed = counters
-    second_before = max((count for when, count in before if when <= ended - 1.0), default=0)
+    last = next((when for when, count in before if count >= logged), time.monotonic())
+    second_before = max((count for when, count in before if when <= last - 1.0), default=0)
     return Ended(logged, flushed, second_before, hung)
 
 

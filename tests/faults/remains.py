@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count, pairwise
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -14,24 +15,35 @@ from tests.reading import event_files, rust_points
 
 @dataclass
 class Remains:
-    """What a log directory holds, where every tag was given the numbers from 0 on.
+    """What a log directory holds, where tags were given the numbers from 0 on, each as its own step.
 
     Attributes:
-        shown: {run: {tag: count}}, the numbers from 0 on that TensorBoard's Python reader or its Rust
-            server shows without a gap.
+        steps: {run: {tag: steps}}, sets of what TensorBoard's Python reader or its Rust server shows.
         torn: files that end with a part of a record.
-        damaged: files with damage before their end, files in which a reader stops or raises, and tags that
-            the readers show differently or out of order.
+        damaged: files with damage before their end or in which a reader stops or raises, and tags
+            that the readers show differently, out of order, twice, or with another value.
     """
 
-    shown: dict[str, dict[str, int]]
+    steps: dict[str, dict[str, set[int]]]
     torn: int
     damaged: int
 
+    def shown(self, below, tag="x", run="."):
+        """Return how many of the numbers below a bound a tag shows."""
+        return sum(step < below for step in self.steps.get(run, {}).get(tag, ()))
+
     @property
-    def points(self) -> int:
-        """Return how many numbers the tag "x" of the directory's own run shows."""
-        return self.shown.get(".", {}).get("x", 0)
+    def counts(self):
+        """Return {run: {tag: count}} of the numbers from 0 on, to the first that is missing."""
+        return {
+            run: {tag: next(n for n in count() if n not in steps) for tag, steps in tags.items()}
+            for run, tags in self.steps.items()
+        }
+
+    @property
+    def points(self):
+        """Return this count of the tag "x" of the directory's own run."""
+        return self.counts.get(".", {}).get("x", 0)
 
 
 def on_disk(logdir):
@@ -46,13 +58,13 @@ def on_disk(logdir):
         damaged += failed
     expected = {run: tags for run, tags in by_python.items() if tags}
     by_rust = rust_points(logdir, expected)
-    shown = defaultdict(dict)
+    steps = defaultdict(dict)
     tags = {(run, tag) for reader in (by_python, by_rust) for run, found in reader.items() for tag in found}
     for run, tag in tags:
         python, rust = by_python.get(run, {}).get(tag, []), by_rust.get(run, {}).get(tag, [])
-        shown[run][tag] = max(_in_order(python), _in_order(rust))
-        damaged += python != rust or _in_order(python) != len(python)
-    return Remains(dict(shown), torn, damaged)
+        steps[run][tag] = {step for step, _ in python} | {step for step, _ in rust}
+        damaged += python != rust or not _in_order(python)
+    return Remains(dict(steps), torn, damaged)
 
 
 def _directories(logdir):
@@ -88,4 +100,5 @@ def _read(files):
 
 
 def _in_order(found):
-    return next((i for i, (step, value) in enumerate(found) if step != i or value != i), len(found))
+    ascends = all(before < step for (before, _), (step, _) in pairwise(found))
+    return ascends and all(step == value for step, value in found)

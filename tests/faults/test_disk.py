@@ -92,5 +92,5 @@ def test_a_run_that_begins_in_an_unwritable_directory_is_written_when_it_is_writ
     assert seen["raised"] == 0
     assert told_of(seen, "Operation not permitted") == 1
     found = on_disk(tmp_path / "run")
-    assert found.shown == seen["expected"]
+    assert found.counts == seen["expected"]
     assert (found.torn, found.damaged) == (0, 0)

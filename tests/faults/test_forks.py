@@ -92,7 +92,7 @@ def test_a_process_that_forks_at_full_speed_has_all_that_it_and_its_child_logged
     seen = happen("fork", "tblog", tmp_path, secs=0.05, hang_secs=HANG_SECS)
     assert not seen["hung"]
     found = on_disk(tmp_path / "run")
-    assert (found.shown, found.torn, found.damaged) == (seen["expected"], 0, 0)
+    assert (found.counts, found.torn, found.damaged) == (seen["expected"], 0, 0)
 
 
 def test_a_child_forked_while_the_worker_imports_can_import_the_same(tmp_path):

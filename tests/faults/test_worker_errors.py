@@ -136,7 +136,7 @@ def test_an_encoder_without_memory_costs_its_texts_alone(tmp_path):
     assert (seen["raised"], seen["hung"]) == (0, False)
     assert (seen["stats"]["failed"], seen["stats"]["written"]) == (10, seen["calls"] + 90)
     found = on_disk(tmp_path / "run")
-    assert (found.shown, found.torn, found.damaged) == (seen["expected"], 0, 0)
+    assert (found.counts, found.torn, found.damaged) == (seen["expected"], 0, 0)
 
 
 def worker_thread():

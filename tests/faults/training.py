@@ -35,8 +35,9 @@ class Training:
         others: {run: {tag: count}} of other tags that were given the numbers from 0 on.
         flushed: the numbers of "x" that a `flush` had followed when the fault came.
         raised: calls of any kind that raised.
-        longest: seconds that the longest call took.
+        longest: seconds that the longest call of `add_*` took.
         hung: something hung, but not this process.
+        rescue: makes the disk readable again for the copy, where the training hangs.
     """
 
     def __init__(self, name, logdir, out, hang_secs=HANG_SECS):
@@ -50,6 +51,7 @@ class Training:
         self.others = {}
         self.longest = 0.0
         self.hung = False
+        self.rescue = lambda: None
         self._before_kb = peak_kb()
         self._reporting = threading.Lock()
         watch = threading.Timer(hang_secs, self._give_up)
@@ -63,7 +65,8 @@ class Training:
             getattr(self.writer, method)(*arguments)
         except Exception:
             self.raised += 1
-        self.longest = max(self.longest, time.monotonic() - started)
+        if method.startswith("add"):
+            self.longest = max(self.longest, time.monotonic() - started)
 
     def log(self, count):
         """Log the next numbers."""
@@ -82,6 +85,7 @@ class Training:
         self._report(hung=self.hung)
 
     def _give_up(self):
+        self.rescue()
         self._report(hung=True)
         os._exit(0)
 
