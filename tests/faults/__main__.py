@@ -50,11 +50,11 @@ def _run(options):
     possible = [name for name in names if FAULTS[name].can_happen()]
     run = Run(options.seed, _machine.describe(), {}, [name for name in names if name not in possible])
     trials = [
-        (name, writer, number)
+        (name, writer, nth)
         for number in range(options.rounds)
         for name in possible
         for writer in options.writers
-        if FAULTS[name].happens(writer, number)
+        if (nth := FAULTS[name].nth(writer, number)) is not None
     ]
     sys.stderr.write(f"seed {options.seed}, {len(trials)} trials\n")
     for name in run.skipped:
@@ -67,9 +67,9 @@ def _run(options):
     return run
 
 
-def _in_a_folder(name, writer, number, seed):
+def _in_a_folder(name, writer, nth, seed):
     with tempfile.TemporaryDirectory(prefix="tblog-fault-") as folder:
-        return trial(name, writer, folder, seed, number)
+        return trial(name, writer, folder, seed, nth)
 
 
 def _with_progress(outcomes, total):

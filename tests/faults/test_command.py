@@ -8,7 +8,7 @@ from tests.faults.__main__ import main
 from tests.faults.page import BEGIN, END
 from tests.faults.processes import ABRUPT, ORDERLY
 from tests.faults.table import Run
-from tests.faults.trials import CLOSING, FAULTS, Outcome
+from tests.faults.trials import CLOSING, FAULTS, FORMS, WRITERS, Outcome
 
 
 def test_one_round_of_kills_loses_nothing_that_tblog_promised_and_makes_a_table(tmp_path, capsys):
@@ -39,4 +39,13 @@ def test_outcomes_add_up():
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_happens_to_every_writer_in_the_first_round(name):
     """A run of one round leaves none of them out."""
-    assert all(FAULTS[name].happens(writer, 0) for writer in FAULTS[name].writers)
+    assert all(FAULTS[name].nth(writer, 0) == 0 for writer in FAULTS[name].writers)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_the_ends_of_a_process_come_in_every_form_to_every_writer(writer):
+    """However rarely a fault happens to it."""
+    nths = [FAULTS["SIGKILL"].nth(writer, number) for number in range(100)]
+    happened = [nth for nth in nths if nth is not None]
+    assert happened == list(range(len(happened)))
+    assert len(happened) > len(FORMS)

@@ -16,6 +16,7 @@ from tests.faults.remains import on_disk
 
 WRITERS = ("tblog", "torch", "tensorboardX")
 HANG_SECS = 10.0
+ORIGINALS_EVERY = 6
 CLOSING = "SIGTERM with close_at_sigterm"
 # In turn: at full speed with flushes, without, with texts of 20 kB, and at a pace of 20,000 numbers a second for
 # longer than the second that tblog promises.
@@ -30,7 +31,7 @@ class Outcome:
         flushed, lost_flushed: records that a returned flush had followed before the fault; those of them
             that no reader shows.
         unflushed, lost_unflushed: all other records of the trial, and those that no reader shows.
-        lost_older: lost records that were logged more than a second before the process was killed.
+        lost_older: lost records that were logged more than a second before the last one.
         counted: lost records that the writer's own counter has.
         tails: files that end with a part of a record.
         torn: files with damage before their end or in which a reader stops, and tags out of order.
@@ -69,10 +70,10 @@ class Fault:
 
     Attributes:
         group: "kills", "disks", "inside" or "overflow".
-        happen: `happen(writer, folder, rng, round)` lets it happen once and returns an Outcome.
+        happen: `happen(writer, folder, rng, nth)` lets it happen once, and returns an Outcome.
         can_happen: whether this machine allows it.
         every: it happens to tblog in the first of so many rounds, and to the originals in the first of twice
-            as many, or of eight: their processes load torch, and hang under some faults.
+            as many, ORIGINALS_EVERY at least: their processes load torch, and hang under some faults.
         writers: to whom it can happen.
     """
 
@@ -82,15 +83,15 @@ class Fault:
     every: int = 8
     writers: tuple[str, ...] = WRITERS
 
-    def happens(self, writer, number):
-        """Return whether it happens to a writer in a round."""
-        every = self.every if writer == "tblog" else max(8, 2 * self.every)
-        return writer in self.writers and number % every == 0
+    def nth(self, writer, number):
+        """Return the number of its trial with a writer in a round, from 0 on; None if it has none there."""
+        every = self.every if writer == "tblog" else max(ORIGINALS_EVERY, 2 * self.every)
+        return number // every if writer in self.writers and number % every == 0 else None
 
 
-def kill(ending, writer, folder, rng, number, *, also=()):
+def kill(ending, writer, folder, rng, nth, *, also=()):
     """End a program that logs, at a random moment."""
-    form = FORMS[number % len(FORMS)]
+    form = FORMS[nth % len(FORMS)]
     secs = rng.uniform(1.1, 1.8) if "steady" in form else rng.uniform(0.005, 0.08)
     logdir = folder / "run"
     ended = end_program(writer, logdir, ending, secs, *form, *also, hang_secs=HANG_SECS)
@@ -108,7 +109,7 @@ def kill(ending, writer, folder, rng, number, *, also=()):
     )
 
 
-def happen_to_training(fault, secs, writer, folder, rng, _number):
+def happen_to_training(fault, secs, writer, folder, rng, _nth):
     """Let something happen to a training that goes on."""
     seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=HANG_SECS)
     remains = on_disk(folder / "run")
@@ -130,7 +131,7 @@ def happen_to_training(fault, secs, writer, folder, rng, _number):
     )
 
 
-def overflow_queue(policy, writer, folder, _rng, _number):
+def overflow_queue(policy, writer, folder, _rng, _nth):
     """Let eight threads log faster than the disk writes."""
     try:
         seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=HANG_SECS)
@@ -176,15 +177,15 @@ FAULTS = {
 }
 
 
-def trial(fault, writer, folder, seed, number):
-    """Let a fault happen to a writer once, at moments that the seed decides.
+def trial(fault, writer, folder, seed, nth):
+    """Let a fault happen to a writer, at moments that the seed decides.
 
     Args:
         fault: its name.
         writer: its name.
         folder: an empty folder.
         seed: of the whole run.
-        number: of the round.
+        nth: number of the trial for this fault and writer, from 0 on.
     """
-    rng = random.Random(f"{seed}/{fault}/{writer}/{number}")
-    return FAULTS[fault].happen(writer, Path(folder), rng, number)
+    rng = random.Random(f"{seed}/{fault}/{writer}/{nth}")
+    return FAULTS[fault].happen(writer, Path(folder), rng, nth)
