@@ -15,7 +15,7 @@ from tests.faults.processes import ABRUPT, ORDERLY, end_program, overflow
 from tests.faults.remains import on_disk
 
 WRITERS = ("tblog", "torch", "tensorboardX")
-HANG_SECS = 10.0
+HANG_SECS = 15.0
 ORIGINALS_EVERY = 6
 CLOSING = "SIGTERM with close_at_sigterm"
 # In turn: at full speed with flushes, without, with texts of 20 kB, and at a pace of 20,000 numbers a second for
