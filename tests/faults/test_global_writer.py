@@ -123,7 +123,7 @@ def test_a_process_that_logs_when_the_writers_is_gone_hears_of_it_at_once(tmp_pa
     program.write_text(textwrap.dedent(code))
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path / "run")],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=HANG_SECS,
