@@ -150,8 +150,8 @@ class _FileLook:
         if not self._end:
             yield Finding("the file is empty", is_repairable=False)
             return
-        if not self.records:
-            yield Finding(f"no record can be read in its {_bytes(self._damage)}", is_repairable=False)
+        if self.records == self._wrong["no event"]:
+            yield Finding(f"no event can be read in its {_many(self._end, 'byte')}", is_repairable=False)
             return
         tail = self._damage.pop() if self._damage and self._damage[-1].end == self._end else None
         if self._damage:
