@@ -85,7 +85,8 @@ def cut_torn_tails(logdir: str) -> None:
                 continue
             if not _is_event_file(file):
                 logger.warning(
-                    "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more", path
+                    "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
+                    path,
                 )
                 continue
             whole = size = 0
