@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 _NOT_IN_TENSORBOARDX_TAGS = re.compile(r"[^-/\w\.]")
 _STEP_LIMIT = 1 << 63
-_LONGEST_NAME = (
-    255  # NAME_MAX and, less room for the log directory, PATH_MAX of Linux' file systems, in bytes
-)
+# Bytes: NAME_MAX and, less room for the log directory, PATH_MAX of Linux.
+_LONGEST_NAME = 255
 _LONGEST_RUN = 3000
 
 

@@ -93,7 +93,12 @@ def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
     """
     groups: dict[Any, list[int]] = {}
     for index, value in enumerate(values):
-        if is_torch_tensor(value) and value.is_cuda and value.numel() == 1 and not value.is_complex():
+        if (
+            is_torch_tensor(value)
+            and _devices.is_deferrable(value)
+            and value.numel() == 1
+            and not value.is_complex()
+        ):
             groups.setdefault((value.device, value.dtype), []).append(index)
     shared: dict[int, Any] = {}
     for indices in groups.values():
@@ -117,10 +122,8 @@ def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
         UnsupportedTypeError: the value is nothing that holds numbers.
     """
     if isinstance(value, np.ndarray):
-        plain = (
-            np.array(value, order="C") if copy else np.asarray(value)
-        )  # of no subclass, a masked array say
-        return _checked(plain, tag, value)
+        # A plain array, where the value is of a subclass such as a masked array.
+        return _checked(np.array(value, order="C") if copy else np.asarray(value), tag, value)
     if is_torch_tensor(value):
         return _torch_snapshot(value, tag, copy=copy)
     if isinstance(value, (bool, int, float, complex, np.generic)):

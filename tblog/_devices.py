@@ -4,7 +4,7 @@ Lives here: the copy to pinned memory on the tensor's own stream, the event that
 exact widening of dtypes that numpy lacks. `defer_copy` runs on the caller's thread and returns at
 once; `DeferredTensor` is read on the worker, which is the one to wait.
 
-Where torch has no such copy (a backend without pinned memory), the caller waits for a plain one.
+Where torch has no such copy (Apple's MPS, a backend without pinned memory), the caller waits for a plain one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+
+# Devices that copy to pinned memory by themselves, and how the worker shall wait: without spinning.
+_EVENT_OPTIONS = {"cuda": {"blocking": True}, "xpu": {}}
+
+
+def is_deferrable(tensor: Any) -> bool:
+    """Return whether a tensor's copy to the host need not be waited for."""
+    return tensor.device.type in _EVENT_OPTIONS
 
 
 def widen(tensor: Any) -> Any:
@@ -61,29 +70,41 @@ def defer_copy(tensor: Any) -> DeferredTensor | Any:
         InvalidValueError: while a CUDA graph is captured, when a copy would become part of the graph.
     """
     torch = sys.modules["torch"]
-    if tensor.device.type == "cuda":
-        return _defer_cuda_copy(torch, tensor)
+    if is_deferrable(tensor):
+        return _defer(torch, tensor)
     host = tensor.cpu()
     return host if host.dim() else host.item()
 
 
 def defer_together(tensors: Sequence[Any]) -> list[DeferredTensor]:
-    """Start one copy for CUDA tensors of one element each, of one device and dtype."""
+    """Start one copy for deferrable tensors of one element each, of one device and dtype."""
     torch = sys.modules["torch"]
     together = torch.stack([tensor.detach().reshape(()) for tensor in tensors])
-    copy = _defer_cuda_copy(torch, together)
+    copy = _defer(torch, together)
     return [copy.element(index) for index in range(len(tensors))]
 
 
-def _defer_cuda_copy(torch: Any, tensor: Any) -> DeferredTensor:
+def refuse_capture(torch: Any) -> None:
+    """Raise where the stream is recorded and not run: a copy would become a part of the graph.
+
+    Raises:
+        InvalidValueError: a CUDA graph is captured.
+    """
     if torch.cuda.is_current_stream_capturing():
         raise InvalidValueError(
             "a CUDA tensor was logged while a CUDA graph is captured; log it after the capture, "
             "or log the static output after each replay"
         )
-    with torch.cuda.device(tensor.device):
+
+
+def _defer(torch: Any, tensor: Any) -> DeferredTensor:
+    device = tensor.device
+    if device.type == "cuda":
+        refuse_capture(torch)
+    module = getattr(torch, device.type)
+    with module.device(device):
         host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         host.copy_(tensor, non_blocking=True)
-        arrived = torch.cuda.Event(blocking=True)
+        arrived = module.Event(**_EVENT_OPTIONS[device.type])
         arrived.record()
     return DeferredTensor(host, arrived)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.errors import MissingDependencyError
+from tblog.errors import InvalidTypeError, MissingDependencyError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,13 +21,23 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
 
     Returns:
         RGB pixels, (H, W, 3), or (N, H, W, 3) for a list.
+
+    Raises:
+        InvalidTypeError: it is no figure, or an empty list.
+        MissingDependencyError: matplotlib is not installed.
     """
-    if isinstance(figure, (list, tuple)):
+    if isinstance(figure, (list, tuple)) and figure:
         return np.stack([draw(one, close=close) for one in figure])
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingDependencyError("matplotlib", "demo", "add_figure") from error
+    if not isinstance(figure, Figure):
+        raise InvalidTypeError(
+            f"add_figure got {figure!r} of type {type(figure).__name__}; "
+            "give a matplotlib.figure.Figure, or a list of them"
+        )
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -81,6 +81,19 @@ class HistogramRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CountedHistogramRecord(Record):
+    """A distribution of `size` values that was counted where they lie, over the "tensorflow" bins.
+
+    `figures` is float64 of shape (1553,): the count of each of the 1,548 bins, then of the finite values
+    their number, smallest, largest, sum and sum of squares. `max_bins` is as in `HistogramRecord`.
+    """
+
+    figures: Array
+    size: int
+    max_bins: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RawHistogramRecord(Record):
     """A histogram that the caller counted: `bucket_limits` are the upper edges, as many as counts."""
 

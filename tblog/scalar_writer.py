@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tblog import _arrays, summaries
 from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
+from tblog._compiler import keep_out
 from tblog._entries import RunScalar, ScalarDict
 from tblog._locks import ForkSafeLock
 from tblog._queue import NOWHERE
@@ -79,6 +80,7 @@ class ScalarWriter:
         self._metadata: tuple[Any, Any] | None = None
         self._resume = self._resuming(resume)
         self._patient = False
+        keep_out(type(self))
         self._start_unopened()
         self._get_file_writer()
         self._patient = True  # training goes on when a later file cannot be opened

@@ -24,6 +24,7 @@ from tblog.records import (
     PrCurveRecord,
     RawHistogramRecord,
     RawPrCurveRecord,
+    Record,
     TensorRecord,
     TextRecord,
     VideoRecord,
@@ -81,7 +82,8 @@ class SummaryWriter(ScalarWriter):
 
         Args:
             tag: names the series.
-            values: array of any shape and real dtype, on any device.
+            values: array of any shape and real dtype, on any device. A large tensor on an NVIDIA GPU
+                is counted there, where the bins are the default.
             global_step: as in `add_scalar`.
             bins: "tensorflow", a name that `numpy.histogram` knows, a number of bins, or edges.
             walltime: seconds since the epoch; now, if None.
@@ -91,7 +93,19 @@ class SummaryWriter(ScalarWriter):
             UnsupportedTypeError: the values are no real numbers.
         """
         name = self._name(tag)
-        record = HistogramRecord(tag=name, values=self._snapshot(values, name), bins=bins, max_bins=max_bins)
+        record: Record | None = None
+        if (
+            isinstance(bins, str)
+            and bins == "tensorflow"
+            and _arrays.is_torch_tensor(values)
+            and values.is_cuda
+        ):
+            from tblog._gpu_counts import counted
+
+            record = counted(name, values, max_bins)
+        if record is None:
+            snapshot = self._snapshot(values, name)
+            record = HistogramRecord(tag=name, values=snapshot, bins=bins, max_bins=max_bins)
         self._log(record, global_step, walltime)
 
     def add_histogram_raw(
@@ -345,7 +359,8 @@ class SummaryWriter(ScalarWriter):
             walltime: seconds since the epoch; now, if None.
 
         Raises:
-            InvalidValueError: labels and predictions differ in size.
+            InvalidValueError: labels, predictions and weights differ in shape.
+            UnsupportedTypeError: one of them holds no real numbers.
         """
         name = self._tag(tag)
         record = PrCurveRecord(

@@ -231,12 +231,13 @@ def test_what_holds_no_numbers_is_refused(value):
         _arrays.snapshot(value, "tag")
 
 
-class FakeCuda:
-    """Stands in for torch.cuda where there is no GPU: a copy arrives when its event is waited for."""
+class FakeModule:
+    """Stands in for torch.cuda and torch.xpu where there is no GPU: a copy arrives when its event is waited for."""
 
     capturing = False
 
-    def __init__(self):
+    def __init__(self, **event_options):
+        self.event_options = event_options
         self.waits = self.records = 0
 
     def is_current_stream_capturing(self):
@@ -247,8 +248,8 @@ class FakeCuda:
 
         return contextlib.nullcontext()
 
-    def Event(self, *, blocking):
-        assert blocking
+    def Event(self, **options):
+        assert options == self.event_options
         return self
 
     def record(self):
@@ -259,34 +260,61 @@ class FakeCuda:
 
 
 class FakeTorch:
-    """Stands in for torch: an allocator that forgets pinning, and the CUDA of above."""
+    """Stands in for torch: an allocator that forgets pinning, and the modules of above."""
 
     def __init__(self):
-        self.cuda = FakeCuda()
+        self.cuda, self.xpu = FakeModule(blocking=True), FakeModule()
+
+    def stack(self, tensors):
+        return OnGpu(torch.stack([tensor.tensor for tensor in tensors]), tensors[0].device.type)
 
     def empty(self, shape, dtype, *, pin_memory):
         assert pin_memory
         return torch.empty(shape, dtype=dtype)
 
 
-def test_a_gpu_tensor_is_not_waited_for_until_the_worker_reads_it():
+class OnGpu:
+    """Stands in for a tensor on a GPU: one on the host that says it is elsewhere."""
+
+    def __init__(self, tensor, kind):
+        self.tensor, self.kind = tensor, kind
+        self.shape, self.dtype = tensor.shape, tensor.dtype
+
+    @property
+    def device(self):
+        return torch.device(self.kind)
+
+    def detach(self):
+        return self
+
+    def reshape(self, shape):
+        return OnGpu(self.tensor.reshape(shape), self.kind)
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return function(*(arg.tensor if isinstance(arg, OnGpu) else arg for arg in args), **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_a_gpu_tensor_is_not_waited_for_until_the_worker_reads_it(kind, monkeypatch):
     """The caller starts the copy; the event is waited for by who reads it."""
     fake = FakeTorch()
+    module = getattr(fake, kind)
+    monkeypatch.setitem(_devices.sys.modules, "torch", fake)
     tensor = torch.tensor([1e5], dtype=torch.bfloat16)
-    deferred = _devices._defer_cuda_copy(fake, tensor)
-    assert fake.cuda.waits == 0
+    deferred = _devices.defer_copy(OnGpu(tensor, kind))
+    assert (module.records, module.waits) == (1, 0)
     assert deferred.nbytes == 2
     assert float(deferred) == float(tensor)
-    assert fake.cuda.waits == 1
+    assert module.waits == 1
     assert deferred.numpy().dtype == np.float32
 
 
 def test_numbers_of_one_gpu_share_one_copy(monkeypatch):
     """One event is recorded and waited for, and each number is its own."""
     fake = FakeTorch()
-    fake.stack = torch.stack
     monkeypatch.setitem(_devices.sys.modules, "torch", fake)
-    copies = _devices.defer_together([torch.tensor(1.5), torch.tensor([2.5])])
+    copies = _devices.defer_together([OnGpu(torch.tensor(1.5), "cuda"), OnGpu(torch.tensor([2.5]), "cuda")])
     assert fake.cuda.records == 1
     assert [float(copy) for copy in copies] == [1.5, 2.5]
 
@@ -299,12 +327,13 @@ def test_an_array_protocol_that_hands_out_its_own_memory_is_copied():
     assert snapshot.tolist() == [0, 0, 0]
 
 
-def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused():
+def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused(monkeypatch):
     """The copy would become a part of the graph."""
     fake = FakeTorch()
     fake.cuda.capturing = True
+    monkeypatch.setitem(_devices.sys.modules, "torch", fake)
     with pytest.raises(InvalidValueError, match="after the capture"):
-        _devices._defer_cuda_copy(fake, torch.zeros(1))
+        _devices.defer_copy(OnGpu(torch.zeros(1), "cuda"))
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")

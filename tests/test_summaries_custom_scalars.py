@@ -6,7 +6,7 @@ import pytest
 import tensorboardX.summary
 import torch.utils.tensorboard.summary
 
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import CustomScalarsRecord
 from tblog.summaries import check
 from tests.encoded import one, parsed
@@ -31,9 +31,27 @@ def test_a_layout_is_the_originals(layout):
 
 @pytest.mark.parametrize(
     "chart",
-    [["Margin", ["a", "b"]], ["Multiline"], "Multiline", ["Multiline", "loss"], ["Multiline", [3]], None],
+    [["Margin", ["a", "b"]], ["Multiline"], "Multiline", ["Multiline", "loss"], None],
 )
 def test_what_is_no_chart_is_refused(chart):
     """The message names the chart and shows both forms."""
     with pytest.raises(InvalidValueError, match=r"'Loss', 'both'.*Margin"):
         check(CustomScalarsRecord(layout={"Loss": {"both": chart}}))
+
+
+@pytest.mark.parametrize(
+    ("layout", "error"),
+    [
+        ("Loss", InvalidTypeError),
+        ({"Loss": ["both"]}, InvalidTypeError),
+        ({3: {}}, InvalidTypeError),
+        ({"Loss": {None: ["Multiline", []]}}, InvalidTypeError),
+        ({"Loss": {"both": ["Multiline", [3]]}}, InvalidTypeError),
+        ({"Loss": {"both": ["Multiline", ["\ud800"]]}}, InvalidValueError),
+    ],
+    ids=repr,
+)
+def test_what_is_no_layout_is_refused(layout, error):
+    """Categories, titles and tags are texts, in dicts."""
+    with pytest.raises(error, match="custom scalars"):
+        check(CustomScalarsRecord(layout=layout))

@@ -161,6 +161,18 @@ def test_nothing_to_count_is_an_empty_histogram(values, bins):
     assert (list(histogram.bucket), list(histogram.bucket_limit)) == ([0], [0])
 
 
+@pytest.mark.parametrize(
+    ("values", "bins"),
+    [([2.0**60] * 3, 1), ([1e300] * 3, "auto"), ([0, 5e-324], 10), ([-1.7e308, 1.7e308], 10)],
+    ids=str,
+)
+def test_values_between_which_no_edges_fit_are_one_bin(values, bins):
+    """`numpy.histogram` gives up on them, as do both originals."""
+    histogram = one(HistogramRecord(tag="h", values=np.array(values), bins=bins)).histo
+    assert histogram.bucket_limit == [min(values), max(values)]
+    assert histogram.bucket == [0, len(values)]
+
+
 @pytest.mark.parametrize(("values", "bins"), [([1e30, 2e30], "tensorflow"), ([5.0, 6.0], [0, 1, 2])], ids=str)
 def test_values_outside_all_bins_are_one_bin(values, bins):
     """Where both originals raise because no value is in a bin, one bin up to the largest holds them all."""

@@ -79,9 +79,11 @@ def test_what_holds_one_value_is_that_value(given, plain):
     assert ours == told(encoded(HparamsRecord(hparams={"h": plain})))
 
 
-@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, np.zeros(3), torch.zeros(2), object(), 1j])
+@pytest.mark.parametrize(
+    "value", [[1, 2], {"a": 1}, np.zeros(3), torch.zeros(2), object(), 1j, 10**400, "\ud800"]
+)
 def test_other_values_are_refused(value):
-    """A list is no hyperparameter: the error says which it was, and is the originals' ValueError."""
+    """A list is no hyperparameter, nor what a message cannot hold: the error says which it was, and is the originals' ValueError."""
     with pytest.raises(InvalidValueError, match="'h'"):
         check(HparamsRecord(hparams={"h": value}))
 

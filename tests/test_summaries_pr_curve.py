@@ -7,7 +7,7 @@ import pytest
 import tensorboardX.summary
 import torch.utils.tensorboard.summary
 
-from tblog.errors import InvalidValueError, UnsupportedTypeError
+from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
 from tblog.records import PrCurveRecord, RawPrCurveRecord
 from tblog.summaries import check
 from tests.encoded import Reports, one, parsed
@@ -72,13 +72,23 @@ def test_a_raw_curve_is_the_originals(thresholds, module):
 
 
 def test_what_is_no_curve_is_refused():
-    """Shapes that differ, no thresholds, complex predictions."""
+    """Shapes that differ, no thresholds, complex predictions, weights that are no numbers."""
     good = {"tag": "p", "labels": LABELS, "predictions": PREDICTIONS}
-    for wrong in ({"labels": LABELS[:-1]}, {"labels": LABELS[:, None]}, {"num_thresholds": 0}):
+    for wrong in (
+        {"labels": LABELS[:-1]},
+        {"labels": LABELS[:, None]},
+        {"num_thresholds": 0},
+        {"weights": np.ones(len(LABELS) + 1)},
+        {"weights": np.array([])},
+    ):
         with pytest.raises(InvalidValueError, match="'p'"):
             check(PrCurveRecord(**{**good, **wrong}))
     with pytest.raises(UnsupportedTypeError, match="'p'"):
         check(PrCurveRecord(**{**good, "predictions": PREDICTIONS * 1j}))
+    with pytest.raises(UnsupportedTypeError, match="weights"):
+        check(PrCurveRecord(**good, weights=np.array(["a"])))
+    with pytest.raises(InvalidTypeError, match="num_thresholds"):
+        check(PrCurveRecord(**good, num_thresholds=True))
 
 
 def test_a_raw_curve_of_different_lengths_is_refused():

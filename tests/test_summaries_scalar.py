@@ -8,7 +8,9 @@ import tensorboardX.summary
 import torch
 import torch.utils.tensorboard.summary
 
+from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import DescribedScalarRecord, ScalarRecord, TensorScalarRecord
+from tblog.summaries import check
 from tests.encoded import one, parsed
 
 NUMBERS = [0.5, 0.1, -3, 2**53 + 1, True, float("inf"), -0.0, 1e-45, np.float16(0.1), torch.tensor(0.1)]
@@ -50,3 +52,14 @@ def test_a_described_scalar_is_tensorboardxs(name, description):
     """Title and description stand where tensorboardX writes them."""
     record = DescribedScalarRecord(tag="s", value=0.5, display_name=name, description=description)
     assert one(record) == parsed(tensorboardX.summary.scalar("s", 0.5, name, description)).value[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [({"display_name": True}, InvalidTypeError), ({"description": "\ud800"}, InvalidValueError)],
+    ids=repr,
+)
+def test_a_title_or_description_that_is_no_text_is_refused(told, error):
+    """At the call, with the scalar's tag."""
+    with pytest.raises(error, match="'s'"):
+        check(DescribedScalarRecord(tag="s", value=1.0, **{"display_name": "", "description": "", **told}))

@@ -32,6 +32,7 @@ _KINDS: dict[type[records.Record], tuple[str, str]] = {
     records.TensorScalarRecord: ("scalar", "tensor_scalar"),
     records.DescribedScalarRecord: ("scalar", "described_scalar"),
     records.HistogramRecord: ("histogram", "histogram"),
+    records.CountedHistogramRecord: ("histogram", "counted_histogram"),
     records.RawHistogramRecord: ("histogram", "raw_histogram"),
     records.ImageRecord: ("image", "image"),
     records.VideoRecord: ("video", "video"),

@@ -51,8 +51,7 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
     with np.errstate(over="ignore", invalid="ignore"):
         if not (isinstance(bins, str) and bins == "tensorflow"):
             finite = [piece.copy() for piece in _finite_pieces(values, moments)]
-            counts, edges = np.histogram(np.concatenate(finite) if finite else np.empty(0), bins)
-            return counts, edges.astype(np.float64), moments
+            return *_count_by_numpy(np.concatenate(finite) if finite else np.empty(0), bins), moments
         if values.dtype.itemsize <= 2 and values.size > _PATTERNS:
             return _count_patterns(values, moments), tensorflow_edges(), moments
         counter = BinCounter(min(values.size, _PIECE))
@@ -64,6 +63,15 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
             else:
                 counter.add(piece)
         return counter.counts(), tensorflow_edges(), moments
+
+
+def _count_by_numpy(values: NDArray[np.float64], bins: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Count finite values; in one bin, where float64 has no edges for as many as are wanted."""
+    try:
+        counts, edges = np.histogram(values, bins)
+    except ValueError:  # the values lie too close together, or too far apart for a difference
+        return np.array([values.size]), np.array([values.min(), values.max()])
+    return counts, edges.astype(np.float64)
 
 
 def _finite_pieces(values: NDArray[Any], moments: Moments) -> Iterator[NDArray[np.float64]]:

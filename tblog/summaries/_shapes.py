@@ -1,4 +1,4 @@
-"""What a caller can be told at once about an array: its shape and its kind of numbers. Caller's side."""
+"""What a caller can be told at once: an array's shape and kind of numbers, whether a text is one. Caller's side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tblog.errors import InvalidValueError, UnsupportedTypeError
+from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
 
 REAL = "fiub"
 
@@ -37,3 +37,18 @@ def require(holds: bool, what: str, given: object, wanted: str) -> None:
     """
     if not holds:
         raise InvalidValueError(f"{what} was {given!r}; give {wanted}")
+
+
+def check_text(text: Any, what: str) -> None:
+    """Check that a text is a string that a message can hold.
+
+    Raises:
+        InvalidTypeError: it is no string.
+        InvalidValueError: it cannot be encoded as UTF-8.
+    """
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"{what} was {text!r}; give a string")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(f"{what} was {text!r}, which UTF-8 cannot encode; change it") from error

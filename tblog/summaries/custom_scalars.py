@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
@@ -18,32 +19,35 @@ def check_custom_scalars(record: CustomScalarsRecord) -> None:
     """Check that each chart is a pair of its type and its tags, three of them in a margin chart.
 
     Raises:
-        InvalidTypeError: the layout is no dict of dicts whose keys are strings.
-        InvalidValueError: a chart is no such pair.
+        InvalidTypeError: the layout is no dict of dicts, or a name in it no string.
+        InvalidValueError: a chart is no such pair, or UTF-8 cannot encode a name.
     """
-    for layer in (record.layout, *_values(record.layout)):
-        if not isinstance(layer, Mapping) or not all(isinstance(key, str) for key in layer):
-            raise InvalidTypeError(
-                f"custom scalars: the layout was {record.layout!r}; give {{category: {{title: chart}}}}"
-            )
-    for category, charts in record.layout.items():
-        for title, chart in charts.items():
+    for category, charts in _items(record.layout, record):
+        check_text(category, "custom scalars: a category")
+        for title, chart in _items(charts, record):
+            check_text(title, "custom scalars: a title")
             if not _is_chart(chart):
                 raise InvalidValueError(
                     f"custom scalars: the chart {category!r}, {title!r} was {chart!r}; give "
                     '["Multiline", [tag, ...]] or ["Margin", [value, lower, upper]]'
                 )
+            for tag in chart[1]:
+                check_text(tag, f"custom scalars: a tag of the chart {category!r}, {title!r}")
 
 
-def _values(layout: Any) -> list[Any]:
-    return list(layout.values()) if isinstance(layout, Mapping) else []
+def _items(layer: Any, record: CustomScalarsRecord) -> ItemsView[Any, Any]:
+    if not isinstance(layer, Mapping):
+        raise InvalidTypeError(
+            f"custom scalars: the layout was {record.layout!r}; give {{category: {{title: chart}}}}"
+        )
+    return layer.items()
 
 
 def _is_chart(chart: Any) -> bool:
     if not isinstance(chart, (list, tuple)) or len(chart) != 2 or not isinstance(chart[1], (list, tuple)):
         return False
     kind, tags = chart
-    return all(isinstance(tag, str) for tag in tags) and (kind != "Margin" or len(tags) == 3)
+    return kind != "Margin" or len(tags) == 3
 
 
 def encode_custom_scalars(record: CustomScalarsRecord, _context: EncodeContext) -> list[Summary]:

@@ -9,7 +9,7 @@ import numpy as np
 from tblog._arrays import to_numpy
 from tblog._wire import sized
 from tblog.errors import InvalidTypeError, InvalidValueError
-from tblog.summaries._bins import tensorflow_bins
+from tblog.summaries._bins import tensorflow_bins, tensorflow_edges
 from tblog.summaries._counting import Moments, count
 from tblog.summaries._shapes import check_real, require
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tensorboardX.proto.summary_pb2 import Summary
 
-    from tblog.records import HistogramRecord, RawHistogramRecord
+    from tblog.records import CountedHistogramRecord, HistogramRecord, RawHistogramRecord
     from tblog.summaries import EncodeContext
 
 __all__ = [
+    "check_counted_histogram",
     "check_histogram",
     "check_raw_histogram",
+    "encode_counted_histogram",
     "encode_histogram",
     "encode_raw_histogram",
     "tensorflow_bins",
@@ -33,9 +35,7 @@ __all__ = [
 NAMED_BINS = ("tensorflow", "auto", "doane", "fd", "rice", "scott", "sqrt", "stone", "sturges")
 # Field numbers of HistogramProto, tensorflow/core/framework/summary.proto.
 _BUCKET_LIMIT, _BUCKET = 6, 7
-
-
-MAX_BINS = 1_000_000
+_MOST_BINS = 1_000_000
 
 
 def check_histogram(record: HistogramRecord) -> None:
@@ -48,11 +48,23 @@ def check_histogram(record: HistogramRecord) -> None:
     """
     check_real(record.values, f"histogram {record.tag!r}: the array")
     _check_bins(record.tag, record.bins)
-    if record.max_bins is not None:
-        what = f"histogram {record.tag!r}: max_bins"
-        if not isinstance(record.max_bins, (int, np.integer)):
-            raise InvalidTypeError(f"{what} was {record.max_bins!r}; give an int or None")
-        require(record.max_bins >= 1, what, record.max_bins, "1 or more")
+    _check_max_bins(record.tag, record.max_bins)
+
+
+def check_counted_histogram(record: CountedHistogramRecord) -> None:
+    """Check that the limit of bins is one.
+
+    Raises:
+        InvalidTypeError, InvalidValueError: it is not.
+    """
+    _check_max_bins(record.tag, record.max_bins)
+
+
+def _check_max_bins(tag: str, max_bins: Any) -> None:
+    what = f"histogram {tag!r}: max_bins"
+    if max_bins is not None and not isinstance(max_bins, (int, np.integer)):
+        raise InvalidTypeError(f"{what} was {max_bins!r}; give an int or None")
+    require(max_bins is None or bool(max_bins >= 1), what, max_bins, "1 or more")
 
 
 def _check_bins(tag: str, bins: Any) -> None:
@@ -61,10 +73,11 @@ def _check_bins(tag: str, bins: Any) -> None:
         require(bins in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
         return
     if isinstance(bins, (int, np.integer)):
-        require(1 <= int(bins) <= MAX_BINS, what, bins, f"1 to {MAX_BINS:,}")
+        require(1 <= int(bins) <= _MOST_BINS, what, bins, f"1 to {_MOST_BINS:,}")
         return
     try:
-        edges = np.asarray(bins, np.float64)
+        with np.errstate(over="ignore"):
+            edges = np.asarray(bins, np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"{what} was {bins!r}; give a name, a number or edges") from error
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] >= edges[:-1]).all():
@@ -76,8 +89,24 @@ def _check_bins(tag: str, bins: Any) -> None:
 def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[Summary]:
     """Encode a distribution. What is not finite is left out and reported."""
     values = to_numpy(record.values).ravel(order="K")
-    counts, edges, moments = count(values, record.bins)
-    dropped = values.size - moments.num
+    return _encode(record, count(values, record.bins), values.size, context)
+
+
+def encode_counted_histogram(record: CountedHistogramRecord, context: EncodeContext) -> list[Summary]:
+    """Encode a distribution that was counted elsewhere."""
+    figures = to_numpy(record.figures)
+    counts, (number, *others) = figures[:-5].astype(np.int64), figures[-5:].tolist()
+    return _encode(record, (counts, tensorflow_edges(), Moments(int(number), *others)), record.size, context)
+
+
+def _encode(
+    record: HistogramRecord | CountedHistogramRecord,
+    counted: tuple[NDArray[np.int64], NDArray[np.float64], Moments],
+    size: int,
+    context: EncodeContext,
+) -> list[Summary]:
+    counts, edges, moments = counted
+    dropped = size - moments.num
     if dropped:
         context.report(record.tag, "histogram: values that are not finite were left out", dropped)
     if record.max_bins is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -26,13 +28,12 @@ def check_hparams(record: HparamsRecord) -> None:
     """Check that each hyperparameter is a bool, a number, a string or None, and its domain of the same type.
 
     Raises:
-        InvalidValueError: a hyperparameter is of another type.
+        InvalidValueError: a hyperparameter is of another type, or UTF-8 cannot encode a name or text.
         InvalidTypeError: a name or a metric is no string, or a domain is no list, of another type, or of a
             hyperparameter that is not there.
     """
     for name in (*record.hparams, *record.metrics):
-        if not isinstance(name, str):
-            raise InvalidTypeError(f"the name of a hyperparameter or metric was {name!r}; give a string")
+        check_text(name, "the name of a hyperparameter or metric")
     if not isinstance(record.domains, Mapping):
         raise InvalidTypeError(
             f"the domains of hyperparameters were {record.domains!r}; give a dict of lists"
@@ -90,13 +91,14 @@ def _field(name: str, value: Any) -> str:
     plain = _plain(value)
     if isinstance(plain, bool):
         return "bool_value"
-    if isinstance(plain, (int, float)):
+    if isinstance(plain, float) or (isinstance(plain, int) and abs(plain) <= sys.float_info.max):
         return "number_value"
     if isinstance(plain, str):
+        check_text(plain, f"the hyperparameter {name!r}")
         return "string_value"
     raise InvalidValueError(
         f"the hyperparameter {name!r} was {value!r} of type {type(value).__name__}; "
-        "give a bool, a number, a str or None"
+        "give a bool, a number that float64 can hold, a str or None"
     )
 
 

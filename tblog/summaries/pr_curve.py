@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tblog._arrays import to_numpy
+from tblog.errors import InvalidTypeError
 from tblog.summaries._shapes import check_real, require, shape_of
 
 if TYPE_CHECKING:
@@ -27,20 +28,29 @@ _RAW_CURVES = (
 
 
 def check_pr_curve(record: PrCurveRecord) -> None:
-    """Check that labels and predictions are of one shape, and that there are thresholds.
+    """Check that labels, predictions and weights are of one shape, and that there are thresholds.
 
     Raises:
-        InvalidValueError: they are not.
+        InvalidTypeError: the number of thresholds is no int.
+        InvalidValueError: shapes differ, or there is no threshold.
         UnsupportedTypeError: an array holds no real numbers.
     """
     what = f"PR curve {record.tag!r}"
     check_real(record.labels, f"{what}: labels")
     check_real(record.predictions, f"{what}: predictions")
-    require(record.num_thresholds >= 1, f"{what}: num_thresholds", record.num_thresholds, "1 to 127")
+    _check_thresholds(record.num_thresholds, what)
     labels, predictions = shape_of(record.labels), shape_of(record.predictions)
     if labels is not None and predictions is not None:
         wanted = f"that of predictions, {predictions}"
         require(labels == predictions, f"{what}: the shape of labels", labels, wanted)
+    if record.weights is not None and not isinstance(record.weights, (int, float)):
+        check_real(record.weights, f"{what}: weights")
+        weights = shape_of(record.weights)
+        if weights is not None and labels is not None:
+            fits = _is_broadcastable(weights, labels)
+            require(
+                fits, f"{what}: the shape of weights", weights, f"one for all, or that of labels, {labels}"
+            )
 
 
 def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[Summary]:
@@ -64,9 +74,11 @@ def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
     """Check that the six curves are of one length.
 
     Raises:
+        InvalidTypeError: the number of thresholds is no int.
         InvalidValueError: they are not.
         UnsupportedTypeError: one holds no real numbers.
     """
+    _check_thresholds(record.num_thresholds, f"PR curve {record.tag!r}")
     first: tuple[int, ...] | None = None
     for name in _RAW_CURVES:
         curve = getattr(record, name)
@@ -85,6 +97,19 @@ def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> li
 
     curves = [to_numpy(getattr(record, name)) for name in _RAW_CURVES]
     return [summary.pr_curve_raw(record.tag, *curves, num_thresholds=record.num_thresholds)]
+
+
+def _check_thresholds(number: Any, what: str) -> None:
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+        raise InvalidTypeError(f"{what}: num_thresholds was {number!r}; give an int")
+    require(bool(number >= 1), f"{what}: num_thresholds", number, "1 to 127")
+
+
+def _is_broadcastable(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 def _plain(weights: Any) -> Any:

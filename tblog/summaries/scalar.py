@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tblog.summaries._shapes import check_text
+
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -11,11 +13,22 @@ if TYPE_CHECKING:
     from tblog.summaries import EncodeContext
 
 
-def check_scalar(_record: ScalarRecord | TensorScalarRecord | DescribedScalarRecord) -> None:
+def check_scalar(_record: ScalarRecord | TensorScalarRecord) -> None:
     """Check nothing: a value that is no number was refused when it was read."""
 
 
-check_tensor_scalar = check_described_scalar = check_scalar
+check_tensor_scalar = check_scalar
+
+
+def check_described_scalar(record: DescribedScalarRecord) -> None:
+    """Check that title and description are text.
+
+    Raises:
+        InvalidTypeError: one is no string.
+        InvalidValueError: one cannot be encoded as UTF-8.
+    """
+    check_text(record.display_name, f"scalar {record.tag!r}: display_name")
+    check_text(record.description, f"scalar {record.tag!r}: description")
 
 
 def encode_scalar(record: ScalarRecord, _context: EncodeContext) -> list[Summary]:

@@ -16,7 +16,9 @@ from tblog import SummaryWriter, WriterOptions
 from tblog.check import check
 from tests.reading import events
 
-EXAMPLES = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", "25"))
+# The quick form is the same each time; with more examples, others are tried at each run.
+QUICK = 25
+EXAMPLES = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", QUICK))
 
 # What callers of the originals catch, by the types that they know.
 AT_THE_CALL = (TypeError, ValueError, NotImplementedError, AssertionError, OverflowError, MemoryError)
@@ -50,6 +52,8 @@ values = st.one_of(odd, arrays, st.floats(), st.integers())
 steps = st.one_of(st.none(), st.integers(-(1 << 64), 1 << 64), odd)
 keys = st.one_of(st.sampled_from(PATHS), st.text(max_size=10))
 dicts = st.one_of(st.dictionaries(keys, values, max_size=4), odd)
+charts = st.tuples(st.sampled_from(["Multiline", "Margin", ""]), st.lists(st.one_of(keys, odd), max_size=3))
+layouts = st.dictionaries(keys, st.one_of(st.dictionaries(keys, charts, max_size=2), odd), max_size=2)
 
 CALLS = {
     "add_scalar": (tags, values, steps, odd, odd, odd),
@@ -65,11 +69,13 @@ CALLS = {
     "add_text": (tags, st.one_of(st.text(), odd), steps),
     "add_tensor": (tags, values, steps),
     "add_pr_curve": (tags, values, values, steps, st.one_of(st.just(127), odd), values),
+    "add_pr_curve_raw": (tags, values, values, values, values, values, values, steps, st.one_of(st.just(5), odd)),
     "add_mesh": (tags, values, values, values, odd),
     "add_embedding": (values, odd, values, steps, tags, odd),
-    "add_custom_scalars": (dicts,),
+    "add_custom_scalars": (st.one_of(layouts, dicts),),
     "add_hparams": (dicts, dicts, odd, keys, steps),
     "log_hparams": (dicts, odd),
+    "add_figure": (tags, odd, steps, odd),
     "add_graph": (odd, odd),
     "add_record": (odd,),
 }  # fmt: skip
@@ -90,7 +96,12 @@ def outside(folder, inside):
 def test_hostile_values_are_an_error_at_the_call_or_lead_to_a_valid_file(method, flavor, caplog):
     """Nothing fails on the worker, no file lies outside the log directory, and the files can be read."""
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=QUICK == EXAMPLES,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.lists(st.tuples(*CALLS[method]), min_size=1, max_size=4))
     def fuzz(calls):
         with tempfile.TemporaryDirectory() as name:

@@ -1,0 +1,74 @@
+"""Calls within a compiled function: logged each time, and not compiled themselves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch._dynamo
+from torch._dynamo.utils import counters
+
+from tblog import SummaryWriter
+from tests.reading import points
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    """Begin with nothing compiled, and leave nothing."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+    counters.clear()
+
+
+def test_calls_in_a_compiled_function_log_each_time_what_was_computed(tmp_path):
+    """Numbers, tensors, dicts and arrays, also when the compiled code runs again."""
+    with SummaryWriter(tmp_path) as writer:
+
+        @torch.compile(backend="eager")
+        def step(x, number):
+            y = torch.tanh(x) * 2
+            writer.add_scalar("sum", y.sum(), number)
+            writer.add_scalar("constant", 0.5, number)
+            writer.add_histogram("y", y, number)
+            writer.add_scalar_dict({"first": y[0], "twice": number * 2.0}, number)
+            return y + 1
+
+        results = [step(torch.full((4,), float(number)), number) for number in range(5)]
+    logged = points(tmp_path)
+    first = [(number, pytest.approx(float(y[0]) - 1)) for number, y in enumerate(results)]
+    assert logged["first"] == first
+    assert logged["sum"] == [(number, pytest.approx(4 * y.expected, abs=1e-5)) for number, y in first]
+    assert logged["constant"] == [(number, 0.5) for number in range(5)]
+    assert logged["twice"] == [(number, number * 2.0) for number in range(5)]
+
+
+def test_nothing_within_a_call_is_compiled(tmp_path):
+    """One break of the graph for each call, and no frames but those of the function itself."""
+    with SummaryWriter(tmp_path) as writer:
+
+        @torch.compile(backend="eager")
+        def step(x, number):
+            y = x * 2
+            writer.add_scalar("y", y.sum(), number)
+            z = y + 1
+            writer.add_histogram("z", z, number)
+            return z
+
+        step(torch.ones(4), 0)
+    assert counters["frames"]["total"] == 3  # the function, and what follows each of its two breaks
+
+
+def test_a_graph_that_must_be_whole_says_that_a_call_breaks_it(tmp_path):
+    """`fullgraph=True` is refused by the compiler in words that name tblog; logging goes on."""
+    with SummaryWriter(tmp_path) as writer:
+
+        @torch.compile(backend="eager", fullgraph=True)
+        def step(x):
+            writer.add_scalar("x", x.sum(), 0)
+            return x
+
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="tblog's writer"):
+            step(torch.ones(4))
+        writer.add_scalar("x", 1.0, 0)
+    assert points(tmp_path) == {"x": [(0, 1.0)]}
