@@ -14,13 +14,14 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tblog import SummaryWriter, WriterOptions
 from tblog._walk import walk
-from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb, say
+from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb
 from tests.faults.processes import ENVIRONMENT, ROOT
 from tests.faults.volume import many_points
 from tests.reading import event_files
@@ -29,6 +30,8 @@ OVERFLOW = Path(__file__).with_name("overflow.py")
 COPIES = 6  # of an array in hand: its snapshot, the message, and the bytes on their way into the file
 SCALAR_BYTES = 400  # of a waiting scalar, with its numbers and its place in the deque
 SPARE_KB = 60_000
+
+say = partial(print, flush=True)
 
 
 class Watch:

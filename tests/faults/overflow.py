@@ -10,7 +10,6 @@ import json
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,6 @@ from tblog import SummaryWriter, WriterOptions
 BOUND_RECORDS, BOUND_BYTES = 20_000, 16 << 20
 THREADS = 8
 NBYTES = 1 << 20
-
-say = partial(print, flush=True)
 
 
 def resident_kb():
@@ -94,7 +91,7 @@ def main(policy, logdir, kind, secs):
         "written": stats.written - 1,
         "dropped": stats.dropped,
     }
-    say(json.dumps(seen))
+    sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":

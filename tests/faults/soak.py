@@ -25,7 +25,8 @@ import psutil
 
 from tblog import SummaryWriter
 from tests.browser.serving import serve
-from tests.faults.overflow import resident_kb, say
+from tests.faults.flood import say
+from tests.faults.overflow import resident_kb
 from tests.faults.soak_kinds import FIRST, embedding_files, log_round, payloads, wanted
 
 WRITERS = 3
