@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -110,6 +111,7 @@ class Channel:
         self._user: Callable[[], QuickUser | None] = _no_user
         self._closing: dict[str, Close] = {}
         self._files = RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock)
+        self.queue.storage_took = partial(getattr, self._files, "bytes_written")
         self._scalars = ScalarEncoder()
         self._events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self._in_hand: list[Any] = []
@@ -243,6 +245,7 @@ class Channel:
         self._files.append("", frames, len(entries))
 
     def _encode_record(self, entry: RecordEntry) -> None:
+        self.queue.encoding = True
         try:
             with importing:
                 frames = [_framing.frame(event) for event in self._events.encode(entry)]
@@ -257,7 +260,10 @@ class Channel:
             self.reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind)
         else:
             self._files.append(entry.run, b"".join(frames), 1)
+            self.queue.encoding = False
             self._try(self._files.write)
+        finally:
+            self.queue.encoding = False
         self.queue.done(entry.nbytes)
 
     def _try(self, storing: Callable[[], None]) -> None:

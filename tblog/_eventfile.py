@@ -33,6 +33,9 @@ LOOK_SECS = 1.0
 MAX_OBJECT_BYTES = 8 << 20
 """A file that a factory opened is left for a new one at this size: each sync uploads it whole."""
 
+PIECE_BYTES = 8 << 20
+"""The most that is handed over at once."""
+
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """What a full disk answers: the same file goes on when there is room again."""
 
@@ -168,7 +171,7 @@ class EventFile:
             while self._torn < len(self._waiting):
                 self.open()
                 assert self._sink is not None
-                taken = self._sink.write(self._waiting[self._torn :] if self._torn else self._waiting)
+                taken = self._sink.write(self._next_piece())
                 self._torn += taken
                 self.size += taken
                 self.handed_bytes += taken
@@ -179,6 +182,12 @@ class EventFile:
                 raise
             self.write()
         self._forget_all()
+
+    def _next_piece(self) -> bytearray:
+        """Return bytes of which the storage can show soon that it takes them, however large the record."""
+        if not self._torn and len(self._waiting) <= PIECE_BYTES:
+            return self._waiting
+        return self._waiting[self._torn : self._torn + PIECE_BYTES]
 
     def _forget_all(self) -> None:
         self.handed_records += sum(records for _, records in self._appended)

@@ -30,8 +30,8 @@ FILE_VERSION = b"brain.Event:2"
 
 
 @cache
-def crc32c() -> Callable[[ReadableBuffer], int]:
-    """Return the native function that computes a CRC-32C (RFC 3720, section B.4)."""
+def crc32c() -> Callable[..., int]:
+    """Return the native function of bytes, and of the checksum before them, that gives a CRC-32C (RFC 3720, section B.4)."""
     from crc32c import crc32c as native
 
     return native
@@ -39,7 +39,11 @@ def crc32c() -> Callable[[ReadableBuffer], int]:
 
 def masked_crc(data: ReadableBuffer) -> int:
     """Return the masked CRC-32C of `data`, a uint32."""
-    crc = crc32c()(data)
+    return mask(crc32c()(data))
+
+
+def mask(crc: int) -> int:
+    """Return a checksum as it stands in a file."""
     return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
 
 

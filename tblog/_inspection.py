@@ -114,16 +114,20 @@ class _FileLook:
         if piece.data is None:
             self._damage.append(piece)
             return
-        head = event_head(piece.data)
-        event = _parsed(piece.data) if head.has_summary else None
+        head, event = event_head(piece.data), _parsed(piece.data)
         if not self.records:
             self._has_first_event = head.file_version == FILE_VERSION
         self.records += 1
-        if not head.is_whole or (head.has_summary and event is None):
+        if event is None:
             self._note("no event", piece)
+            return
+        if not head.is_whole:
+            self._note("unknown field", piece)
         if math.isnan(head.wall_time):
             self._note("time", piece)
-        for value in event.summary.value if event is not None else ():
+        elif math.isinf(head.wall_time):
+            self._note("infinite time", piece)
+        for value in event.summary.value:
             self._look_at_value(value, head, piece)
 
     def _look_at_value(self, value: Any, head: EventHead, piece: Piece) -> None:
@@ -146,6 +150,9 @@ class _FileLook:
         if not self._end:
             yield Finding("the file is empty", is_repairable=False)
             return
+        if self.records == self._wrong["no event"]:
+            yield Finding(f"no event can be read in its {_many(self._end, 'byte')}", is_repairable=False)
+            return
         tail = self._damage.pop() if self._damage and self._damage[-1].end == self._end else None
         if self._damage:
             yield Finding(
@@ -157,7 +164,7 @@ class _FileLook:
             what = "zeros" if _is_zero(self._file, tail) else "a torn record"
             yield Finding(f"{what} of {_bytes([tail])} at the end", is_repairable=True)
         if not self._has_first_event:
-            yield Finding("the first record is no file version", is_repairable=self.records > 0)
+            yield Finding("the first record is no file version", is_repairable=True)
         for what, text, repairable in _WRONG:
             if self._wrong[what]:
                 at = f"{self._first_at[what]:,}"
@@ -178,10 +185,20 @@ class _FileLook:
 
 
 _WRONG = [
-    ("no event", "hold no event, the first at byte {at}", False),
+    ("no event", "that hold no event, the first at byte {at}: both loaders stop there", True),
+    (
+        "unknown field",
+        "with a field of a kind that is no longer in use, the first at byte {at}: the default loader may stop there",
+        False,
+    ),
     (
         "time",
         "with a wall time that is no number, the first at byte {at}: the default loader stops there",
+        True,
+    ),
+    (
+        "infinite time",
+        "with an infinite wall time, the first at byte {at}, that the default loader leaves out",
         True,
     ),
     (
@@ -198,26 +215,24 @@ _WRONG = [
 
 
 def repaired_records(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the data of each readable record of a file, put right where that is possible."""
+    """Yield the data of each record of a file that holds an event, put right where that is possible."""
     wall_time, first = 0.0, True
     for piece in walk(file):
-        if piece.data is None:
+        event = _parsed(piece.data) if piece.data is not None else None
+        if piece.data is None or event is None:
             continue
         head = event_head(piece.data)
         if first and head.file_version != FILE_VERSION:
             yield first_event_data(head.wall_time if math.isfinite(head.wall_time) else 1.0)
         first = False
-        yield _repaired(piece.data, head, wall_time)
-        if not math.isnan(head.wall_time):
+        yield event.SerializeToString() if _put_right(event, wall_time) else piece.data
+        if math.isfinite(head.wall_time):
             wall_time = head.wall_time
 
 
-def _repaired(data: bytes, head: EventHead, wall_time: float) -> bytes:
-    """Give a record the last one's time if it has none, and each histogram as many limits as counts."""
-    event = _parsed(data) if head.is_whole and (head.has_summary or math.isnan(head.wall_time)) else None
-    if event is None:
-        return data
-    changed = math.isnan(event.wall_time)
+def _put_right(event: Any, wall_time: float) -> bool:
+    """Give an event the last one's time if it has none, and each histogram as many limits as counts."""
+    changed = not math.isfinite(event.wall_time)
     if changed:
         event.wall_time = wall_time
     for value in event.summary.value:
@@ -226,7 +241,7 @@ def _repaired(data: bytes, head: EventHead, wall_time: float) -> bytes:
             changed = True
             counts.extend([0.0] * (len(limits) - len(counts)))
             limits.extend([limits[-1] if limits else 0.0] * (len(counts) - len(limits)))
-    return bytes(event.SerializeToString()) if changed else data
+    return changed
 
 
 def _parsed(data: bytes) -> Any:

@@ -9,7 +9,7 @@ The contract, each heading with a test of its name in tests/test_contract.py:
 
 Ordering: the entries that one thread puts are taken in the order of its calls.
 Overflow: full, `put` waits for room, first come first served, or drops and counts, as the options
-say. A queue whose worker makes no progress for `STALL_SECS`, or whose files cannot be written,
+say. A queue whose worker or storage makes no progress for `STALL_SECS`, or whose files cannot be written,
 drops and counts too: training goes on. The queue exceeds its bound by at most one record for each
 thread that logs; a record larger than the bound is taken when it is alone.
 Closing: what was put before `close` is taken, what comes later is refused, and nothing lies between:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tblog.options import Overflow
 
 STALL_SECS = 10.0
+ENCODING_SECS = 60.0
+"""So long may the worker be at one record without being taken for stalled: 1 GB takes ten seconds."""
 
 
 class ClosedQueueError(RuntimeError):
@@ -73,6 +75,8 @@ class RecordQueue:
         self._overflow = overflow
         self.taken = 0
         self._bytes_taken = 0
+        self.storage_took: Callable[[], int] = int
+        """Returns the bytes that the storage took so far."""
         self.wake: Callable[[], None] = _nobody
         """Makes the worker look at the queue at once; safe in signal handlers."""
         self.on_drop: Callable[[], None] = _nobody
@@ -89,6 +93,7 @@ class RecordQueue:
         self._bytes_put = self._bytes_taken
         self._stalled_at = -1
         self.failing = False
+        self.encoding = False  # whether the worker is at a record that may be large
         self.asked = False
         self.inline = False
         self.dropped = 0
@@ -230,19 +235,21 @@ class RecordQueue:
             self._call_first()
 
     def _gets_room(self, nbytes: int, turn: _Turn) -> bool:
-        progress = (self.taken, self._bytes_taken)
-        deadline = time.monotonic() + STALL_SECS
+        progress, since = self._progress(), time.monotonic()
         while not self.failing and self._stalled_at != self.taken:
             self.wake()
             if self._has_room(nbytes) and self._line[0] is turn:
                 return True
-            turn.wait(max(0.0, min(1.0, deadline - time.monotonic())))
-            if progress != (self.taken, self._bytes_taken):
-                progress = (self.taken, self._bytes_taken)
-                deadline = time.monotonic() + STALL_SECS
-            elif time.monotonic() >= deadline:
+            turn.wait(min(1.0, STALL_SECS))
+            patience = ENCODING_SECS if self.encoding else STALL_SECS
+            if progress != self._progress():
+                progress, since = self._progress(), time.monotonic()
+            elif time.monotonic() >= since + patience:
                 self._stalled_at = self.taken
         return False
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.taken, self._bytes_taken, self.storage_took()
 
 
 class _Turn:

@@ -13,12 +13,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from tblog._reports import logger
 from tblog._rewrite import replace, unless_in_use
 from tblog._sinks import is_remote
-from tblog._walk import EventHead, event_head, walk
+from tblog._walk import EventHead, Piece, event_head, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_NOTHING = Piece(0, 0, None)
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,15 @@ class Resume:
 def event_paths(logdir: str) -> list[str]:
     """Return the event files of a run, in the order in which TensorBoard reads them."""
     with contextlib.suppress(FileNotFoundError), os.scandir(logdir) as entries:
-        return sorted(entry.path for entry in entries if "tfevents" in entry.name and entry.is_file())
+        return sorted(entry.path for entry in entries if "tfevents" in entry.name and _is_file(entry))
     return []
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def last_step(logdir: str) -> int | None:
@@ -72,6 +83,12 @@ def cut_torn_tails(logdir: str) -> None:
         with unless_in_use(path) as file:
             if file is None:
                 continue
+            if not _is_event_file(file):
+                logger.warning(
+                    "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
+                    path,
+                )
+                continue
             whole = size = 0
             for piece in walk(file):
                 whole = piece.end if piece.data is not None else whole
@@ -83,13 +100,18 @@ def cut_torn_tails(logdir: str) -> None:
 def _rewrite(path: str, keeps: Callable[[EventHead], bool]) -> int:
     """Replace a file by one that has the wanted records alone; return the number of those removed."""
     with unless_in_use(path) as file:
-        if file is None:
+        if file is None or not _is_event_file(file):
             return 0
         removed, damaged = _count(file, keeps)
         if removed or damaged:
             kept = (piece.data for piece in walk(file) if piece.data is not None)
             replace(path, (data for data in kept if keeps(event_head(data))))
         return removed
+
+
+def _is_event_file(file: BinaryIO) -> bool:
+    """Return whether a file starts with a record. Another one, a compressed copy say, no loader reads."""
+    return next(walk(file), _NOTHING).data is not None
 
 
 def _count(file: BinaryIO, keeps: Callable[[EventHead], bool]) -> tuple[int, bool]:

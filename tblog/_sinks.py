@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+try:
+    import fcntl  # now: finalisers that run when the interpreter ends cannot import
+except ModuleNotFoundError:
+    fcntl = None  # type: ignore[assignment]
+
 
 class Sink(Protocol):
     """Something that takes bytes in order and can make them last.
@@ -57,9 +62,7 @@ def claim(fd: int, *, alone: bool = False) -> bool:
 
     Readers take no notice. Where there are no locks (Windows, some network file systems), it is True.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError:
+    if fcntl is None:
         return True
     try:
         fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)

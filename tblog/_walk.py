@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tblog._framing import FOOTER_BYTES, HEADER_BYTES, MASK_DELTA, crc32c, masked_crc
+from tblog._framing import FOOTER_BYTES, HEADER_BYTES, MASK_DELTA, crc32c, mask, masked_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +60,31 @@ def _record(file: BinaryIO, offset: int, size: int) -> bytes | None:
         return None
     file.seek(offset)
     head = file.read(HEADER_BYTES)
+    if len(head) < HEADER_BYTES:  # someone shortened the file meanwhile; so below
+        return None
     length, length_crc = struct.unpack("<QI", head)
     if masked_crc(head[:8]) != length_crc or length > _MAX_BYTES or offset + _AROUND + length > size:
         return None
-    data = file.read(length)
-    (data_crc,) = struct.unpack("<I", file.read(FOOTER_BYTES))
-    return data if masked_crc(data) == data_crc else None
+    if length > _WINDOW_BYTES and not _is_whole(file, offset + HEADER_BYTES, length):
+        return None
+    file.seek(offset + HEADER_BYTES)
+    data, footer = file.read(length), file.read(FOOTER_BYTES)
+    return (
+        data if len(footer) == FOOTER_BYTES and masked_crc(data) == int.from_bytes(footer, "little") else None
+    )
+
+
+def _is_whole(file: BinaryIO, start: int, length: int) -> bool:
+    """Return whether the checksum behind so many bytes is theirs, before they are held in memory."""
+    file.seek(start)
+    crc, remaining = 0, length
+    while remaining:
+        chunk = file.read(min(remaining, _WINDOW_BYTES))
+        if not chunk:
+            return False
+        crc = crc32c()(chunk, crc)
+        remaining -= len(chunk)
+    return mask(crc) == int.from_bytes(file.read(FOOTER_BYTES), "little")
 
 
 def _next_record(file: BinaryIO, offset: int, size: int) -> int:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
+import sys
 import threading
 import time
 from collections import Counter
+from multiprocessing import parent_process
 from multiprocessing.managers import BaseManager
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +37,8 @@ class GlobalSummaryWriter:
 
     It works in processes that are forked after it was made, and in those that get it as an argument,
     whatever the start method. A call returns when the record is in the writer's queue, which takes
-    about 0.1 ms. When the process that made it ends, everything is written.
+    about 0.1 ms. When the process that made it ends, everything is written; where that process is killed,
+    the writer's own ends too, after those that were forked from it.
 
     Args:
         logdir: as in `SummaryWriter`; so are the others.
@@ -204,6 +208,21 @@ _series: _Series | None = None
 def _start_series(arguments: Mapping[str, Any]) -> None:
     global _series  # noqa: PLW0603 - one in each writer's process
     _series = _Series(arguments)
+    signal.signal(signal.SIGTERM, _exit)
+    threading.Thread(target=_end_after_maker, daemon=True).start()
+
+
+def _exit(*_: object) -> None:
+    """End as multiprocessing's own request does: the writer is closed, and no socket is left behind."""
+    sys.exit(0)
+
+
+def _end_after_maker() -> None:
+    """End this process once the one that made it is gone, and all that have inherited its end of a pipe."""
+    maker = parent_process()
+    assert maker is not None
+    maker.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _get_series() -> _Series:

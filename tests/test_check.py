@@ -68,7 +68,7 @@ def test_nothing_is_found_in_what_tblog_writes(tmp_path, capsys):
             lambda path: write(path, event(0), event(1, wall_time=NAN)),
             "1 record with a wall time that is no number",
         ),
-        (lambda path: write(path, event(0), b"\xff"), "1 record hold no event"),
+        (lambda path: write(path, event(0), b"\xff"), "1 record that hold no event"),
         (lambda path: path.joinpath("a.tfevents").write_bytes(b""), "the file is empty"),
         (
             lambda path: write(path, *map(event, [0, 1, 2, 5, 3, 4])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, UserDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -198,3 +199,23 @@ def test_an_unknown_way_and_what_is_no_model_are_refused():
         read_graph(nn.Linear(4, 4), X, source="magic")
     with pytest.raises(InvalidTypeError, match=r"the graph of a int cannot be read"):
         read_graph(3, X)
+
+
+def test_threads_that_read_models_at_once_get_the_same_graph_as_one_alone(caplog):
+    """The exporter of torch keeps its state in globals: tblog lets one thread after the other use it."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    alone = read_graph(model, X).SerializeToString()
+    barrier = threading.Barrier(4)
+    found = []
+
+    def read():
+        barrier.wait()
+        found.append(read_graph(model, X).SerializeToString())
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 4
+    assert [record.getMessage() for record in caplog.records if record.name == "tblog"] == []

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from tblog._locks import ForkSafeLock
 from tblog.errors import InvalidValueError
 from tblog.graph._errors import GraphError
 
@@ -19,6 +20,9 @@ logger = logging.getLogger("tblog")
 
 _WAYS: tuple[Source, ...] = ("export", "trace", "hooks")
 _MAX_REASON = 200
+
+_reading = ForkSafeLock()
+"""Held while a model is read: torch's export fails where another thread exports, too (torch 2.15)."""
 
 
 def read_graph(
@@ -59,8 +63,9 @@ def read_graph(
     ways = _WAYS if scripted(call.model) is None else _WAYS[1:]  # it cannot be exported, and need not be run
     for way in ways if source is None else (source,):
         try:
-            call = settled(call)
-            graph = _reader(way, strict=use_strict_trace, chosen=source is not None)(call)
+            with _reading:
+                call = settled(call)
+                graph = _reader(way, strict=use_strict_trace, chosen=source is not None)(call)
         except Exception as error:
             reasons.append(f"{way}: {_one_line(error)}")
             failure = error

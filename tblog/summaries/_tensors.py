@@ -50,19 +50,19 @@ def check_dtype(array: Any, what: str) -> None:
         raise UnsupportedTypeError(f"{what} has dtype {dtype}; give numbers, booleans or strings")
 
 
-def tensor_proto(array: NDArray[Any], dtype: str | None = None) -> TensorProto:
-    """Build a message with an array's shape, dtype and values.
+def fill_tensor(proto: TensorProto, array: NDArray[Any], dtype: str | None = None) -> None:
+    """Give an empty message an array's shape, dtype and values.
 
     Args:
+        proto: the message, in its place: to put it there later would copy its values.
         array: numbers, booleans or strings, of any shape.
         dtype: "bfloat16" where float32 values stand for such; other names change nothing.
     """
-    from tensorboardX.proto.tensor_pb2 import TensorProto
-    from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
     from tensorboardX.proto.types_pb2 import DataType
 
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in array.shape])
-    proto = TensorProto(tensor_shape=shape)
+    proto.tensor_shape.SetInParent()  # that of a number, too
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
     flat = array.reshape(-1)
     if flat.dtype == np.longdouble:
         flat = flat.astype(np.float64)
@@ -77,12 +77,11 @@ def tensor_proto(array: NDArray[Any], dtype: str | None = None) -> TensorProto:
         _list(proto, *_LISTED[flat.dtype.name], flat)
     elif flat.dtype.name in _RAW:
         proto.dtype = _RAW[flat.dtype.name]
-        proto.tensor_content = flat.astype(flat.dtype.newbyteorder("<")).tobytes()
+        proto.tensor_content = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
     else:
         data_type, field, layout = _PACKED[flat.dtype.name]
         proto.dtype = DataType.Value(data_type)
-        proto.MergeFromString(sized(field, flat.astype(layout).tobytes()))
-    return proto
+        proto.MergeFromString(sized(field, flat.astype(layout, copy=False).tobytes()))
 
 
 def _list(proto: TensorProto, data_type: str, field: str, numbers: NDArray[Any]) -> None:

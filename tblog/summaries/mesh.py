@@ -10,7 +10,7 @@ import numpy as np
 from tblog._arrays import to_numpy
 from tblog.errors import InvalidTypeError
 from tblog.summaries._shapes import check_real, require, shape_of
-from tblog.summaries._tensors import tensor_proto
+from tblog.summaries._tensors import fill_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,11 +71,9 @@ def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:
         )
         content = plugin.SerializeToString() + bytes([_COMPONENTS_KEY, components])
         plugin_data = SummaryMetadata.PluginData(plugin_name="mesh", content=content)
-        summary.value.add(
-            tag=f"{record.tag}_{content_name}",
-            tensor=tensor_proto(values),
-            metadata=SummaryMetadata(plugin_data=plugin_data),
-        )
+        metadata = SummaryMetadata(plugin_data=plugin_data)
+        value = summary.value.add(tag=f"{record.tag}_{content_name}", metadata=metadata)
+        fill_tensor(value.tensor, values)
     return [summary]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tblog._arrays import to_numpy
 from tblog.summaries._shapes import require
-from tblog.summaries._tensors import check_dtype, tensor_proto
+from tblog.summaries._tensors import check_dtype, fill_tensor
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
@@ -34,6 +34,8 @@ def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[Summary
     """Encode a tensor with its shape and dtype."""
     from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 
-    tensor = tensor_proto(to_numpy(record.tensor), record.dtype)
+    summary = Summary()
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="tensor"))
-    return [Summary(value=[Summary.Value(tag=record.tag, tensor=tensor, metadata=metadata)])]
+    value = summary.value.add(tag=record.tag, metadata=metadata)
+    fill_tensor(value.tensor, to_numpy(record.tensor), record.dtype)
+    return [summary]

@@ -51,9 +51,9 @@ class Server:
 
 
 @contextmanager
-def serve(log_dir: Path) -> Iterator[Server]:
-    """Start TensorBoard on a free port of the loopback interface, and end it."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir)]
+def serve(log_dir: Path, *options: str) -> Iterator[Server]:
+    """Start TensorBoard on a free port of the loopback interface, with these options, and end it."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), *options]
     with tempfile.TemporaryFile("a+") as said:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.DEVNULL, stderr=said

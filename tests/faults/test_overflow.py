@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
+from tensorboard.util.tensor_util import make_ndarray
 
-from tblog import SummaryWriter, WriterOptions
-from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS
+from tblog import SummaryWriter, WriterOptions, _eventfile, _queue
+from tblog.records import HistogramRecord
+from tests.faults import flood
+from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, SlowSink
 from tests.faults.processes import overflow
 from tests.faults.volume import many_points
 from tests.reading import points, run_events
@@ -76,8 +80,6 @@ def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_o
     tmp_path, caplog, monkeypatch
 ):
     """Then records are dropped and counted, until the disk goes on."""
-    from tblog import _queue
-
     monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100))
     sink = gated(writer)
@@ -94,3 +96,47 @@ def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_o
     writer.close()
     assert writer.stats.dropped == dropped
     assert len(points(tmp_path)["x"]) == 2000 - dropped == writer.stats.written
+
+
+class SlowArray:
+    """An array that takes its time to come from a device."""
+
+    nbytes = 8
+
+    def numpy(self):
+        time.sleep(1.0)
+        return np.zeros(1)
+
+
+def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
+    """Who waits for room behind it waits on, and nothing is dropped."""
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.1)
+    with SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2)) as writer:
+        writer.add_record(HistogramRecord(tag="slow", values=SlowArray()), 0)
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+    assert writer.stats.dropped == 0
+    assert len(points(tmp_path)["x"]) == 100
+
+
+def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
+    """It is handed over in pieces, and each that the disk takes is a sign of life."""
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
+    monkeypatch.setattr(_eventfile, "PIECE_BYTES", 1 << 17)
+    array = np.random.default_rng(0).random(1 << 18)
+    with SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=array.nbytes)) as writer:
+        file = writer.file_writer.channel().main_file
+        file._sink = SlowSink(file._sink, 1.0 / array.nbytes)
+        for step in range(3):
+            writer.add_tensor("x", array, step)
+    assert (writer.stats.dropped, writer.stats.written) == (0, 3)
+    found = [make_ndarray(value.tensor) for event in run_events(tmp_path) for value in event.summary.value]
+    assert len(found) == 3
+    assert all((each == array).all() for each in found)
+
+
+def test_a_flood_of_large_arrays_and_of_scalars_stays_within_the_bound(tmp_path):
+    """The trials of the long command, each in a process of its own, on a small scale."""
+    for name, size in {"large arrays": 32, "scalars in a row": 200_000, "records above the bound": 5}.items():
+        seen = flood.trial("-m", "tests.faults.flood", "--trial", name, tmp_path / name, size)
+        assert list(flood.wrong(name, seen)) == []

@@ -312,3 +312,29 @@ def test_a_daemon_thread_that_logs_at_the_exit_does_not_hold_it_up(tmp_path):
     assert done.returncode == 0, done.stderr
     found = many_points(tmp_path)["x"]
     assert found == numbers(len(found))
+
+
+@pytest.mark.parametrize("then", ["nothing", "flush", "close"])
+def test_what_a_finaliser_logs_while_the_interpreter_goes_is_there(tmp_path, then):
+    """When nothing can be imported any more, and modules are being cleared; in a cycle, or held to the very last."""
+    code = """
+        import builtins, sys
+        from tblog import SummaryWriter
+
+        class Trainer:
+            def __init__(self, name):
+                self.name, self.then = name, sys.argv[2]
+                self.writer = SummaryWriter(sys.argv[1])
+                self.writer.add_scalar(name, 0.0, 0)
+
+            def __del__(self):
+                for step in range(1, 100):
+                    self.writer.add_scalar(self.name, step, step)
+                getattr(self.writer, self.then, int)()
+
+        trainer, builtins.last, cyclic = Trainer("global"), Trainer("builtin"), Trainer("cyclic")
+        cyclic.itself = cyclic
+    """
+    done = run_python(code, tmp_path, then, timeout=HANG_SECS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert points(tmp_path) == dict.fromkeys(["global", "builtin", "cyclic"], numbers(100))

@@ -1,0 +1,133 @@
+"""The process of the global writer ends with those that log to it, however they end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tests.faults.processes import ENVIRONMENT
+from tests.reading import points, rust_points
+
+HANG_SECS = 60
+
+MAKER = """
+    import os, sys, time
+    from tblog import GlobalSummaryWriter
+    writer = GlobalSummaryWriter(sys.argv[1])
+    for value in range(300):
+        writer.add_scalar("maker", value)
+    print("logged", flush=True)
+    time.sleep(600)
+"""
+
+PARENT = """
+    import os, sys, time
+    from tblog import GlobalSummaryWriter
+    writer = GlobalSummaryWriter(sys.argv[1])
+    maker = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == maker:
+            time.sleep(0.01)
+        for value in range(300):
+            writer.add_scalar("orphan", value)
+        os._exit(0)
+    print("logged", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def running(code, logdir):
+    """Start a program, wait for its first line, and yield it with the processes that it started."""
+    command = [sys.executable, "-c", textwrap.dedent(code), str(logdir)]
+    with subprocess.Popen(
+        command, env={**ENVIRONMENT, "TMPDIR": str(logdir.parent)}, stdout=subprocess.PIPE
+    ) as maker:
+        assert maker.stdout.readline() == b"logged\n"
+        started = psutil.Process(maker.pid).children(recursive=True)
+        try:
+            yield maker, started
+        finally:
+            for process in [maker, *(each for each in started if each.is_running())]:
+                process.kill()
+
+
+def ended(processes):
+    """Return whether all of these end in time; a parent that sleeps takes no notice of it."""
+    deadline = time.monotonic() + HANG_SECS
+    while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_when_its_maker_is_killed_the_writers_process_ends_and_everything_is_there(tmp_path):
+    """No process, no socket and no record is left behind."""
+    logdir = tmp_path / "run"
+    with running(MAKER, logdir) as (maker, started):
+        assert len(started) == 1
+        maker.kill()
+        assert ended(started)
+    expected = {"maker": [(step, float(step)) for step in range(300)]}
+    assert points(logdir) == expected
+    assert rust_points(logdir, {".": expected}) == {".": expected}
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_child_that_outlives_its_killed_parent_goes_on_logging_globally(tmp_path):
+    """The writer's process stays for as long as one lives that was forked from its maker."""
+    logdir = tmp_path / "run"
+    with running(PARENT, logdir) as (maker, started):
+        assert len(started) == 2
+        maker.kill()
+        assert ended(started)
+    assert points(logdir) == {"orphan": [(step, float(step)) for step in range(300)]}
+
+
+def test_a_writers_process_that_is_told_to_end_writes_everything_first(tmp_path):
+    """SIGTERM, as a job scheduler sends it to all processes of a job."""
+    logdir = tmp_path / "run"
+    with running(MAKER, logdir) as (_, started):
+        started[0].terminate()
+        assert ended(started)
+        assert points(logdir) == {"maker": [(step, float(step)) for step in range(300)]}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_that_logs_when_the_writers_is_gone_hears_of_it_at_once(tmp_path, method):
+    """A call neither hangs nor pretends; the writer's process was killed, by a lack of memory for example."""
+    code = f"""
+        import multiprocessing, os, signal, sys
+        from tblog import GlobalSummaryWriter
+        if __name__ == "__main__":
+            multiprocessing.set_start_method({method!r})
+            writer = GlobalSummaryWriter(sys.argv[1])
+            writer.add_scalar("x", 1.0)
+            writer.flush()
+            (child,) = multiprocessing.active_children() or [writer._manager._process]
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            try:
+                writer.add_scalar("x", 2.0)
+            except (EOFError, OSError):
+                print("told")
+    """
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(code))
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path / "run")],
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
+        check=False,
+    )
+    assert done.stdout == "told\n", done.stderr
+    assert points(tmp_path / "run") == {"x": [(0, 1.0)]}

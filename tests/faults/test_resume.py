@@ -1,0 +1,182 @@
+"""A resumed run and a repair that are killed, at each operation on a file and at random, and loaders that look on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tblog import SummaryWriter
+from tblog._framing import frame
+from tblog._walk import walk
+from tblog.check import main
+from tests.browser.serving import serve
+from tests.faults.processes import ENVIRONMENT
+from tests.reading import accumulator, event_files, points, rust_points
+
+ROUNDS = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", "4"))
+HANG_SECS = 60
+FROM = 6
+OPERATIONS = {
+    "open",
+    "os.link",
+    "os.rename",
+    "os.remove",
+    "os.truncate",
+    "os.chmod",
+    "os.mkdir",
+    "fcntl.flock",
+}
+
+
+def log_steps(logdir, steps, value=1.0, **options):
+    """Log the same value at each step, in a run and one below."""
+    with SummaryWriter(logdir, **options) as writer:
+        for step in steps:
+            writer.add_scalar("loss", value, step)
+            writer.add_scalars("pair", {"a": value}, step)
+
+
+def tear(path):
+    """Leave a part of a record at the end of a file."""
+    with open(path, "ab") as file:
+        file.write(frame(b"x" * 50)[:30])
+
+
+def readable(path):
+    """Return what the whole records of a file hold."""
+    with open(path, "rb") as file:
+        return [piece.data for piece in walk(file) if piece.data is not None]
+
+
+def killed_at(operation, work):
+    """Do something in a child that is killed before its n-th operation on a file; return whether it came so far."""
+    child = os.fork()
+    if not child:
+        left = [operation]
+
+        def count(event, _arguments):
+            if event in OPERATIONS:
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.addaudithook(count)
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def check_nothing_is_lost(logdir, old, before):
+    """Look at a run whose resumption was killed: the old file is as it was or as it is to be, and others are whole."""
+    kept = readable(old)
+    assert kept in (before, before[: 1 + FROM])
+    for path in event_files(logdir):
+        with open(path, "rb") as file:
+            assert all(piece.data is not None for piece in list(walk(file))[:-1])
+
+
+def test_a_resumed_run_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
+    """Whatever was done by then, what lies before the step is there, and the next attempt comes to a clean curve."""
+    operation, came_so_far = 0, True
+    while came_so_far:
+        logdir = tmp_path / f"run{operation}"
+        log_steps(logdir, range(10))
+        olds = [*event_files(logdir), *event_files(logdir / "pair_a")]
+        before = [readable(old) for old in olds]
+        for old in olds:
+            tear(old)
+        came_so_far = killed_at(operation, lambda: log_steps(logdir, range(FROM, 8), 2.0, resume=FROM))  # noqa: B023
+        for old, records in zip(olds, before, strict=True):
+            check_nothing_is_lost(old.parent, old, records)
+        log_steps(logdir, range(FROM, 8), 3.0, resume=FROM)
+        curve = [(step, 1.0 if step < FROM else 3.0) for step in range(8)]
+        assert points(logdir)["loss"] == points(logdir / "pair_a")["pair"] == curve
+        operation += 1
+    assert operation > 8
+    expected = {".": {"loss": curve}, "pair_a": {"pair": curve}}
+    assert rust_points(logdir, expected) == expected
+
+
+def test_a_repair_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
+    """Each readable record is in the event file, before and after; the next repair ends the work."""
+    operation, came_so_far = 0, True
+    while came_so_far:
+        logdir = tmp_path / f"run{operation}"
+        log_steps(logdir, range(10))
+        (path,) = event_files(logdir)
+        before = readable(path)
+        tear(path)
+        came_so_far = killed_at(operation, lambda: main([str(logdir), "--repair"]))  # noqa: B023
+        assert event_files(logdir) == [path]
+        assert readable(path) == before
+        assert main([str(logdir), "--repair"]) == 0
+        assert readable(path) == before
+        assert path.stat().st_size == sum(map(len, map(frame, before)))
+        operation += 1
+    assert operation > 4
+
+
+def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
+    """Also in the middle of reading and writing records, of which a large file has many."""
+    code = """
+        import sys
+        from tblog import SummaryWriter
+        print("starts", flush=True)
+        SummaryWriter(sys.argv[1], resume=20_000)
+        print("done", flush=True)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(40_000):
+            writer.add_scalar("loss", 1.0, step)
+    (old,) = event_files(tmp_path)
+    whole = old.read_bytes()
+    before = readable(old)
+    secs = 0.0
+    for attempt in range(ROUNDS):
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"starts\n"
+            started = time.monotonic()
+            if attempt:
+                time.sleep(random.uniform(0, secs))
+                process.kill()
+            else:
+                process.wait(HANG_SECS)
+                secs = time.monotonic() - started
+        assert readable(old) in (before, before[:20_001])
+        for new in event_files(tmp_path):
+            if new != old:
+                new.unlink()
+        old.write_bytes(whole)
+
+
+@pytest.mark.parametrize("how", [{"resume": FROM}, {"purge_step": FROM}], ids=["resume", "purge_step"])
+def test_loaders_that_have_read_the_run_before_show_the_clean_curve_too(tmp_path, how):
+    """TensorBoard's Python loader and its Rust server both run on while the run is resumed."""
+    log_steps(tmp_path, range(10))
+    loaded = accumulator(tmp_path)
+    assert len(loaded.Scalars("loss")) == 10
+    with serve(tmp_path, "--load_fast=true", "--reload_interval=1") as server:
+        server.wait_for_scalar(".", "loss")
+        log_steps(tmp_path, range(FROM, 8), 2.0, **how)
+        curve = [(step, 1.0 if step < FROM else 2.0) for step in range(8)]
+        assert [(event.step, event.value) for event in loaded.Reload().Scalars("loss")] == curve
+        deadline = time.monotonic() + HANG_SECS
+        while shown(server, ".", "loss") != curve or shown(server, "pair_a", "pair") != curve:
+            assert time.monotonic() < deadline, shown(server, ".", "loss")
+            time.sleep(0.1)
+
+
+def shown(server, run, tag):
+    """Return the points that a TensorBoard shows."""
+    found = server.get(f"data/plugin/scalars/scalars?run={run}&tag={tag}")
+    return [(step, value) for _, step, value in found]
