@@ -128,9 +128,8 @@ def script_arguments(model: nn.Module) -> list[Any]:
     compiled: Any = scripted(model)
     if compiled is None:
         return []
-    return (
-        list(compiled.forward.schema.arguments)[1:] if compiled is model else list(compiled.schema.arguments)
-    )
+    is_module = compiled is model
+    return list(compiled.forward.schema.arguments)[1:] if is_module else list(compiled.schema.arguments)
 
 
 def _parameters(model: nn.Module) -> list[inspect.Parameter] | None:
