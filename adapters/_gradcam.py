@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tblog.adapters._hooks import Hooks
+from tblog.adapters._model_state import random_state_kept
 from tblog.errors import InvalidValueError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def find_method(name: str) -> tuple[str, type[Any]]:
         MissingDependencyError: grad-cam is not installed.
     """
     try:
-        import pytorch_grad_cam
+        with random_state_kept():  # loading scikit-learn's decompositions draws a number
+            import pytorch_grad_cam
     except ModuleNotFoundError:
         raise MissingDependencyError("grad-cam", "adapters", "class_activation_maps") from None
     known = {key: value for key, value in vars(pytorch_grad_cam).items() if _is_method(value)}

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import sys
 import weakref
 
 import numpy as np
@@ -258,6 +259,16 @@ def test_the_callers_modes_do_not_reach_in(surroundings):
     with surroundings(), untouched(model):
         (record,) = class_activation_maps(model, inputs * 1, LAST_CONVOLUTION)
     np.testing.assert_array_equal(record.image.maps, wanted.image.maps)
+
+
+def test_loading_grad_cam_draws_no_random_number(tmp_path, monkeypatch):
+    """A seeded training goes on as without: loading scikit-learn, as grad-cam does, moves Python's random state."""
+    (tmp_path / "pytorch_grad_cam.py").write_text("import random\nrandom.random()\ndrawn = True\n")
+    monkeypatch.delitem(sys.modules, "pytorch_grad_cam", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with untouched(nn.Identity()), pytest.raises(InvalidValueError, match="no method"):
+        find_method("GradCAM")
+    assert sys.modules.pop("pytorch_grad_cam").drawn
 
 
 def test_frozen_models_have_maps():
