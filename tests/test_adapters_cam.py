@@ -108,6 +108,26 @@ def test_each_installed_method_is_tested():
     assert set(str(error.value).split(" it has ")[-1].split(", ")) == set(METHODS)
 
 
+def test_shapley_cam_takes_a_last_layer_and_no_reshape_transform():
+    """Where nothing behind a layer bends, its second gradients are 0; grad-cam does not reshape in it."""
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    def make():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+        )
+
+    model, inputs = make(), _pictures()
+    with untouched(model):
+        (record,) = class_activation_maps(model, inputs, "1", "ShapleyCAM", 2)
+    twin = make()
+    own = _own_masks("ShapleyCAM", twin, [twin[1]], inputs, [ClassifierOutputTarget(2)] * 2)
+    np.testing.assert_array_equal(record.image.maps, own)
+    with untouched(model), pytest.raises(InvalidValueError, match="take another method"):
+        class_activation_maps(model, inputs, "1", "ShapleyCAM", 2, reshape_transform=nn.Identity())
+
+
 def test_each_layer_gives_a_record_in_the_order_asked():
     """Layers given out of order get their own maps, not each other's."""
     model, inputs = _network(), _pictures()
