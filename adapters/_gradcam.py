@@ -131,7 +131,7 @@ def children_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table, entries in before:
-            if table != entries:
+            if dict(table.items()) != entries:
                 table.clear()
                 table.update(entries)
 

@@ -148,8 +148,11 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table, entries in before:
-            table.clear()
-            table.update(entries)
+            if list(table.keys()) != list(entries):
+                table.clear()
+                table.update(entries)
+            for name, buffer in entries.items():  # one by one, which TorchScript's tables allow too
+                table[name] = buffer
 
 
 def _copy(buffer: torch.Tensor) -> torch.Tensor:

@@ -291,6 +291,18 @@ def test_loading_grad_cam_draws_no_random_number(tmp_path, monkeypatch):
     assert sys.modules.pop("pytorch_grad_cam").drawn
 
 
+def test_what_has_no_gradients_in_numpys_terms_is_refused():
+    """A model without parameters, as quantized ones are, bfloat16, and TorchScript: the error says what to give."""
+    plain = nn.Sequential(nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(InvalidTypeError, match="has no parameters"):
+        class_activation_maps(plain, _pictures(), "0")
+    model = _network().bfloat16()
+    with untouched(model), pytest.raises(InvalidTypeError, match="bfloat16"):
+        class_activation_maps(model, _pictures().bfloat16(), LAST_CONVOLUTION)
+    with pytest.raises(InvalidTypeError, match="takes no hooks"):
+        class_activation_maps(torch.jit.script(_network()), _pictures(), LAST_CONVOLUTION)
+
+
 def test_frozen_models_have_maps():
     """A model whose parameters need no gradients is explained like any other."""
     model, inputs = _network(), _pictures()

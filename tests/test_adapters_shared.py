@@ -204,6 +204,18 @@ class TestModelState:
         with untouched(model), contextlib.suppress(KeyError), model_state_kept(model):
             disturb()
 
+    def test_a_scripted_model_is_as_before(self, model):
+        """TorchScript's tables of buffers take no clearing; their statistics, modes and gradients are kept too."""
+        scripted = torch.jit.script(model)
+        scripted(torch.rand(2, 3, 4, 4)).sum().backward()
+        before = {name: value.clone() for name, value in scripted.state_dict().items()}
+        gradients = [parameter.grad for parameter in scripted.parameters()]
+        with model_state_kept(scripted, training=True, freeze=True):
+            scripted(torch.rand(2, 3, 4, 4))
+        assert all(torch.equal(value, before[name]) for name, value in scripted.state_dict().items())
+        assert all(one.grad is grad for one, grad in zip(scripted.parameters(), gradients, strict=True))
+        assert all(parameter.requires_grad for parameter in scripted.parameters())
+
     def test_a_waiting_backward_pass_still_works(self, model):
         """A block between a loss and its backward pass changes no gradient."""
         x = torch.rand(2, 3, 4, 4)
