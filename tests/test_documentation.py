@@ -50,3 +50,12 @@ def test_the_contract_stands_in_the_promises_under_its_headings() -> None:
     names = re.findall(r"^def (test_\w+)", contract, flags=re.MULTILINE)
     headings = {heading.lower() for heading in re.findall(r"^\*\*(\w+)\.\*\*", promises, flags=re.MULTILINE)}
     assert {name.split("_")[1] for name in names} - {"a"} <= headings
+
+
+def test_the_page_of_faults_tells_of_every_fault() -> None:
+    """What the command lets happen has a row in the table, and the table stands between its marks."""
+    from tests.faults.page import BEGIN, END
+    from tests.faults.trials import FAULTS
+
+    table = (ROOT / "docs" / "faults.md").read_text().partition(BEGIN)[2].partition(END)[0]
+    assert [name for name in FAULTS if f"| {name} | tblog |" not in table] == []

@@ -132,9 +132,9 @@ def happen_to_training(fault, secs, writer, folder, rng, _nth):
 
 
 def overflow_queue(policy, writer, folder, _rng, _nth):
-    """Let eight threads log faster than the disk writes."""
+    """Let eight threads log faster than the disk writes; loading torch counts, so the deadline is later."""
     try:
-        seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=HANG_SECS)
+        seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=4 * HANG_SECS)
     except subprocess.TimeoutExpired:
         return Outcome(hung=1)
     remains = on_disk(folder / "run")
