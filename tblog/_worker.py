@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from tblog._channel import ENTRIES_A_STEP, channels
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
 from tblog._reports import logger
+from tblog._sigterm import arrange
 from tblog._sinks import is_remote
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def serve(channel: Channel, *, patient: bool = False) -> None:
         _serve_inline(channel)
         return
     _arrange_exit_of_child()
+    if channel.options.close_at_sigterm:
+        arrange(close_all)
     with _workers_lock:
         device = _device(channel.logdir)
         worker = _workers.setdefault(device, Worker(device))

@@ -32,6 +32,11 @@ class WriterOptions:
             promises not to change what it logged.
         png_compress_level: zlib level of images, 0 (fast, large) to 9 (slow, small).
         exit_timeout_secs: the longest that the interpreter's exit waits for open writers.
+        close_at_sigterm: let SIGTERM close all open writers, within `exit_timeout_secs`, before it ends
+            the process. Only where the program has no handler of its own when the writer opens its file; one
+            that is set later replaces this. Python runs handlers between two steps of the main thread: a
+            program that is inside a long call to C ends that much later. Without the option SIGTERM loses what
+            was logged in its last second, at most.
     """
 
     flavor: Flavor = "torch"
@@ -43,6 +48,7 @@ class WriterOptions:
     copy: bool = True
     png_compress_level: int = 1
     exit_timeout_secs: float = 60.0
+    close_at_sigterm: bool = False
 
     DEFAULT: ClassVar[WriterOptions]
     NEVER_WAIT: ClassVar[WriterOptions]

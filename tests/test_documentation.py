@@ -31,3 +31,22 @@ def test_plan_of_the_house_names_every_file() -> None:
     plan = (ROOT / "CONTRIBUTING.md").read_text()
     files = [path.name for path in (ROOT / "tblog").glob("*.py")]
     assert [name for name in files if name not in plan] == []
+
+
+def test_every_promise_is_held_by_tests_that_exist() -> None:
+    """Each test that the page of promises names is in the file that it links to, and each promise has one."""
+    page = ROOT / "docs" / "promises.md"
+    text = page.read_text()
+    named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", text)
+    assert [name for name, file in named if f"def {name}(" not in (page.parent / file).read_text()] == []
+    promises = re.split(r"^(?=\*\*|## )", text, flags=re.MULTILINE)[1:]
+    assert [promise[:40] for promise in promises if "](../tests/" not in promise] == []
+
+
+def test_the_contract_stands_in_the_promises_under_its_headings() -> None:
+    """Every promise that tests/test_contract.py names its tests after has its paragraph."""
+    contract = (ROOT / "tests" / "test_contract.py").read_text()
+    promises = (ROOT / "docs" / "promises.md").read_text()
+    names = re.findall(r"^def (test_\w+)", contract, flags=re.MULTILINE)
+    headings = {heading.lower() for heading in re.findall(r"^\*\*(\w+)\.\*\*", promises, flags=re.MULTILINE)}
+    assert {name.split("_")[1] for name in names} - {"a"} <= headings

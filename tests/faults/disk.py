@@ -1,25 +1,23 @@
 """A program that logs to a disk to which something happens, in a mount namespace of its own.
 
-Run as `disk.py FAULT WRITER OUT SECS`. The file system is a tmpfs of 256 kB, or an ext4 of 8 MB in a file. What
-is on it at the end is copied to `OUT/run`; what the program saw is written to `OUT/seen.json`: how many
-calls returned and raised, what was told, the writer's counters.
+Run as `disk.py FAULT WRITER OUT SECS HANG_SECS`. The file system is a tmpfs of 256 kB, or an ext4 of 8 MB in a
+file. `training.Training` says what is in OUT at the end.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import logging
 import os
 import resource
 import shutil
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
-from tests.faults.program import make_writer
+from tests.faults.training import Training
 
 EXT4_IOC_SHUTDOWN, LOG_FLUSH = 0x8004587D, 1  # include/uapi/linux/ext4.h
 
@@ -47,6 +45,11 @@ class Ext4:
         run("umount", "-l", self.place)
         self.mount()
 
+    def mount_copy(self):
+        """The same while a program that hangs still has the dead file system's files open."""
+        self.image = shutil.copy(self.image, f"{self.image}.copy")
+        self.mount_again()
+
     def become_read_only(self):
         """As ext4 does after an error, also under files that are open for writing."""
         source = subprocess.check_output(["findmnt", "-no", "SOURCE", str(self.place)], text=True).strip()
@@ -59,114 +62,105 @@ class Ext4:
         os.close(handle)
 
 
-def peak_kb():
-    """Return the most memory that this process has held so far, in kB."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
-
-
-class Logging:
-    """A writer, and what happened to those who called it."""
-
-    def __init__(self, name, logdir, **arguments):
-        self.writer = make_writer(name, str(logdir), **arguments)
-        self.calls = self.raised = 0
-
-    def log(self, count):
-        """Log the next numbers; training that meets an exception goes on with the next step."""
-        for _ in range(count):
-            try:
-                self.writer.add_scalar("x", self.calls, self.calls)
-            except Exception:
-                self.raised += 1
-            self.calls += 1
-
-    def flush(self):
-        try:
-            self.writer.flush()
-        except Exception:
-            self.raised += 1
-
-    def close(self):
-        try:
-            self.writer.close()
-        except Exception:
-            self.raised += 1
-
-
-def full_disk(logged, place, secs):
+def full_disk(training, place, secs):
     """The disk is full in the middle of a record, and has room again later."""
     run("mount", "-o", "remount,size=256k", place)
-    logged.log(20_000)
-    logged.flush()
-    logged.log(20_000)
+    training.log(1000)
+    training.confirm()
+    training.log(19_000)
+    training.call("flush")
+    training.log(20_000)
     time.sleep(secs)
     run("mount", "-o", "remount,size=16m", place)
-    logged.log(10)
+    training.log(10)
 
 
-def full_disk_for_good(logged, place, secs):
+def full_disk_for_good(training, place, secs):
     """The disk is full, and stays so when the writer is closed."""
     run("mount", "-o", "remount,size=256k", place)
-    logged.log(100_000)
-    logged.flush()
+    training.log(1000)
+    training.confirm()
+    training.log(99_000)
+    training.call("flush")
     time.sleep(secs)
 
 
-def file_size_limit(logged, _place, _secs):
+def file_size_limit(training, _place, _secs):
     """No file may be larger than 100 kB."""
+    training.log(1000)
+    training.confirm()
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-    logged.log(20_000)
-    logged.close()
+    training.log(19_000)
+    training.call("close")
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def directory_removed(logged, place, secs):
+def directory_removed(training, place, secs):
     """Somebody removes the log directory; what is logged from then on is to be found."""
-    logged.log(1000)
-    logged.flush()
+    training.log(1000)
+    training.call("flush")
     shutil.rmtree(place / "run")
     time.sleep(1.5 + secs)
-    logged.calls = 0
-    logged.log(1000)
+    training.calls = 0
+    training.log(1000)
 
 
-def read_only_remount(logged, _place, secs, disk):
+def unwritable_directory(training, place, secs, _disk):
+    """Nobody may make files in the log directory for a while, and meanwhile a new run below it is logged."""
+    below = {"torch": "runs_a", "tblog": "runs_a", "tensorboardX": "runs/a"}[training.name]
+    training.others[below] = {"runs": 200}
+    training.log(1000)
+    training.confirm()
+    run("chattr", "+i", place / "run")
+    for step in range(100):
+        training.call("add_scalars", "runs", {"a": step}, step)
+    training.log(1000)
+    training.call("flush")
+    time.sleep(secs)
+    run("chattr", "-i", place / "run")
+    for step in range(100, 200):
+        training.call("add_scalars", "runs", {"a": step}, step)
+    training.log(10)
+
+
+def read_only_remount(training, _place, secs, disk):
     """The file system becomes read-only under the open file, and is mounted anew."""
-    logged.log(1000)
-    logged.flush()
+    training.log(1000)
+    training.confirm()
     os.sync()
     disk.become_read_only()
-    logged.log(1000)
-    logged.flush()
+    training.rescue = disk.mount_copy
+    training.log(1000)
+    training.call("flush")
     time.sleep(secs)
     disk.mount_again()
-    logged.log(10)
+    training.log(10)
 
 
-def failing_disk(logged, _place, secs, disk):
+def failing_disk(training, _place, secs, disk):
     """The file system answers EIO, and is mounted anew."""
-    logged.log(1000)
-    logged.flush()
+    training.log(1000)
+    training.confirm()
     os.sync()
     disk.fail()
-    logged.log(1000)
-    logged.flush()
+    training.rescue = disk.mount_copy
+    training.log(1000)
+    training.call("flush")
     time.sleep(secs)
     disk.mount_again()
-    logged.log(10)
+    training.log(10)
 
 
-def frozen_disk(logged, place, secs, _disk):
-    """A write does not return for a while."""
-    logged.log(1000)
+def frozen_disk(training, place, secs, _disk):
+    """A write does not return for a while, in the middle of which 20,000 numbers are logged."""
+    training.log(1000)
+    training.confirm()
     run("fsfreeze", "-f", place)
-    try:
-        logged.log(20_000)
-        time.sleep(secs)
-    finally:
-        run("fsfreeze", "-u", place)
-    logged.log(10)
+    thaw = threading.Timer(secs, run, ("fsfreeze", "-u", place))
+    thaw.start()
+    training.log(20_000)
+    thaw.join()
+    training.log(10)
 
 
 ON_TMPFS = {
@@ -176,40 +170,26 @@ ON_TMPFS = {
     "directory removed": directory_removed,
 }
 ON_EXT4 = {
+    "unwritable directory": unwritable_directory,
     "read-only remount": read_only_remount,
     "failing disk": failing_disk,
     "frozen disk": frozen_disk,
 }
 
 
-def main(fault, name, out, secs):
+def main(fault, name, out, secs, hang_secs):
     """Let the fault happen to the writer, and keep what is left."""
-    out = Path(out)
-    place = out / "disk"
+    place = Path(out) / "disk"
     place.mkdir()
-    told = []
-    handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())
-    logging.getLogger("tblog").addHandler(handler)
     if fault in ON_TMPFS:
         run("mount", "-t", "tmpfs", "-o", "size=16m", "tblog", place)
         then = ON_TMPFS[fault], ()
     else:
-        then = ON_EXT4[fault], (Ext4(place, out / "image"),)
-    logged = Logging(name, place / "run")
-    memory = peak_kb()
-    then[0](logged, place, float(secs), *then[1])
-    logged.close()
-    seen = {
-        "calls": logged.calls,
-        "raised": logged.raised,
-        "told": told,
-        "grown_kb": peak_kb() - memory,
-        "stats": vars(logged.writer.stats) if name == "tblog" else None,
-    }
-    shutil.copytree(place / "run", out / "run")
-    (out / "seen.json").write_text(json.dumps(seen))
-    os._exit(0)  # the peers' exit may hang, which is not asked here
+        then = ON_EXT4[fault], (Ext4(place, Path(out) / "image"),)
+    training = Training(name, place / "run", out, float(hang_secs))
+    then[0](training, place, float(secs), *then[1])
+    training.end()
+    os._exit(0)  # the originals' exit may hang, which is not asked here
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Running a program in a mount namespace, where it may have a disk of its own."""
+"""Running a training to which something happens; in a mount namespace, where it needs a disk of its own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.processes import ENVIRONMENT
-
-DISK = Path(__file__).with_name("disk.py")
-HANG_SECS = 120
+from tests.faults import disk, inside
+from tests.faults.processes import start
+from tests.faults.training import HANG_SECS
 
 
 @functools.cache
@@ -34,19 +33,29 @@ def namespace(*, loop=False):
     return command if done.returncode == 0 else None
 
 
-def happen(fault, writer, out, *, secs=0.0, loop=False, hang_secs=HANG_SECS):
-    """Let a fault happen to a writer's disk; return what the program saw, or None if it hung."""
-    command = [*namespace(loop=loop), sys.executable, DISK, fault, writer, out, secs]
-    try:
-        done = subprocess.run(
-            list(map(str, command)),
-            env=ENVIRONMENT,
-            timeout=hang_secs,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    assert done.returncode == 0, done.stderr
-    return json.loads((Path(out) / "seen.json").read_text())
+def can_happen(fault):
+    """Return whether this machine allows what the fault needs."""
+    return fault in inside.FAULTS or namespace(loop=fault in disk.ON_EXT4) is not None
+
+
+def happen(fault, writer, out, *, secs=0.0, hang_secs=HANG_SECS):
+    """Let a fault happen to a training; return what it saw, see `training.Training`.
+
+    The program that does not end `hang_secs` after it should have given up itself is killed, and counts as hung.
+    """
+    out = Path(out)
+    program = inside if fault in inside.FAULTS else disk
+    before = [] if program is inside else namespace(loop=fault in disk.ON_EXT4)
+    command = [*before, sys.executable, program.__file__, fault, writer, out, secs, hang_secs]
+    with start(*command, stderr=out / "stderr") as process:
+        try:
+            process.wait(2 * hang_secs)
+        except subprocess.TimeoutExpired:
+            hung = True
+        else:
+            hung = False
+    seen = out / "seen.json"
+    if not seen.exists():
+        raise RuntimeError(f"{fault} did not happen to {writer}: {(out / 'stderr').read_text()[-2000:]}")
+    told = json.loads(seen.read_text())
+    return {**told, "hung": told["hung"] or hung}

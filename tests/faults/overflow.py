@@ -1,7 +1,8 @@
 """A program that logs faster than its disk writes.
 
-Run as `overflow.py POLICY LOGDIR KIND SECS`: the disk takes so long for each write that the program logs some
-ten times faster. Prints what happened as JSON: calls, counters, memory, and how long calls took.
+Run as `overflow.py WRITER POLICY LOGDIR KIND SECS`: the disk takes so long for each write that the program logs
+some ten times faster. Prints what happened as JSON: calls, memory, and how long calls took; of tblog, to which
+alone POLICY matters, its counters and how much waited, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tblog import SummaryWriter, WriterOptions
+from tblog import WriterOptions
+from tests.faults.program import make_writer
 
 BOUND_RECORDS, BOUND_BYTES = 20_000, 16 << 20
 THREADS = 8
@@ -41,12 +43,26 @@ class SlowSink:
         return getattr(self.inner, name)
 
 
-def main(policy, logdir, kind, secs):
-    """Log from eight threads for so long, and close."""
-    options = WriterOptions(
+def holder_of_file(writer, name):
+    """Return the object whose attribute is the writer's file, and the attribute's name."""
+    files = writer.file_writer
+    if name == "tblog":
+        return files.channel().main_file, "_sink"
+    if name == "torch":
+        return files.event_writer._async_writer._writer, "_writer"
+    return files.event_writer._ev_writer._py_recordio_writer, "_writer"
+
+
+def options(policy):
+    """Return the options of a writer of tblog with a small queue."""
+    return WriterOptions(
         max_queue_records=BOUND_RECORDS, max_queue_bytes=BOUND_BYTES, overflow=policy, png_compress_level=0
     )
-    writer = SummaryWriter(logdir, options=options)
+
+
+def main(name, policy, logdir, kind, secs):
+    """Log from eight threads for so long, and close."""
+    writer = make_writer(name, logdir, **({"options": options(policy)} if name == "tblog" else {}))
     array = np.random.default_rng(0).random(NBYTES // 8)
     log = {
         "scalars": lambda tag, step: writer.add_scalar(tag, step, step),
@@ -54,8 +70,9 @@ def main(policy, logdir, kind, secs):
     }[kind]
     log("first", 0)
     writer.flush()
-    file = writer.file_writer.channel().main_file
-    file._sink = SlowSink(file._sink, 1e-6 if kind == "scalars" else 2e-8)
+    holder, file = holder_of_file(writer, name)
+    secs_a_byte = (1e-6 if name == "tblog" else 1.5e-5) if kind == "scalars" else 2e-8
+    setattr(holder, file, SlowSink(getattr(holder, file), secs_a_byte))
     counts, longest = [0] * THREADS, [0.0] * THREADS
     end = time.monotonic() + secs
 
@@ -71,28 +88,28 @@ def main(policy, logdir, kind, secs):
     for thread in threads:
         thread.start()
     waiting = waiting_bytes = 0
-    queue = writer.file_writer.channel().queue
+    queue = writer.file_writer.channel().queue if name == "tblog" else None
     while any(thread.is_alive() for thread in threads):
         most = max(most, resident_kb())
-        waiting, waiting_bytes = max(waiting, queue.waiting), max(waiting_bytes, queue.pending_bytes)
+        if queue is not None:
+            waiting, waiting_bytes = max(waiting, queue.waiting), max(waiting_bytes, queue.pending_bytes)
         time.sleep(0.01)
     ended = time.monotonic()
-    if file._sink is not None:
-        file._sink = file._sink.inner
+    if isinstance(getattr(holder, file), SlowSink):  # the file is not closed for a moment
+        setattr(holder, file, getattr(holder, file).inner)
     writer.close()
-    stats = writer.stats
     seen = {
         "counts": counts,
         "longest": max(longest),
         "late": ended - end,
+        "grown_kb": most - before,
         "waiting": waiting,
         "waiting_bytes": waiting_bytes,
-        "grown_kb": most - before,
-        "written": stats.written - 1,
-        "dropped": stats.dropped,
     }
+    if name == "tblog":
+        seen |= {"written": writer.stats.written - 1, "dropped": writer.stats.dropped}
     sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    main(*sys.argv[1:5], float(sys.argv[5]))

@@ -1,23 +1,23 @@
-"""Programs that are ended at a random moment, and what is then on disk."""
+"""Programs that are ended at a random moment, and one that overflows its queue."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tblog._walk import walk
 from tests.faults.program import shared_counters
-from tests.reading import event_files, points, rust_points
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
+OVERFLOW = Path(__file__).with_name("overflow.py")
 HANG_SECS = 60
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
@@ -34,7 +34,7 @@ class Ended:
     Attributes:
         logged: calls that had returned.
         flushed: calls before the last `flush` that had returned.
-        second_before: calls that had returned one second before the end.
+        second_before: calls that had returned one second before the last one.
         hung: it did not end, and had to be killed.
     """
 
@@ -45,24 +45,25 @@ class Ended:
 
 
 @contextmanager
-def start(*command, **arguments):
-    """Start a program, and see that it is gone at the end."""
-    process = subprocess.Popen(
-        list(map(str, command)),
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **arguments,
-    )
+def start(*command, stderr=os.devnull):
+    """Start a program, and see that it and its children are gone at the end."""
+    with open(stderr, "wb") as errors:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def end_program(writer, logdir, ending, secs, *also):
+def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
     """Run the program and end it after `secs` seconds of logging; return what it had done."""
     progress = Path(logdir).with_suffix(".progress")
     progress.write_bytes(bytes(16))
@@ -76,13 +77,29 @@ def end_program(writer, logdir, ending, secs, *also):
             process.send_signal(SIGNALS[ending])
         hung = False
         try:
-            process.wait(HANG_SECS)
+            process.wait(hang_secs)
         except subprocess.TimeoutExpired:
             hung = True
-        ended = time.monotonic()
         logged, flushed = counters
-    second_before = max((count for when, count in before if when <= ended - 1.0), default=0)
+    last = next((when for when, count in before if count >= logged), time.monotonic())
+    second_before = max((count for when, count in before if when <= last - 1.0), default=0)
     return Ended(logged, flushed, second_before, hung)
+
+
+def overflow(writer, policy, logdir, kind, secs, *, hang_secs=HANG_SECS):
+    """Run the program of overflow.py, and return what it says; TimeoutExpired if it hangs."""
+    command = [sys.executable, OVERFLOW, writer, policy, logdir, kind, secs]
+    done = subprocess.run(
+        list(map(str, command)),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=secs + hang_secs,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _watch(process, counters, before, secs):
@@ -96,35 +113,3 @@ def _watch(process, counters, before, secs):
         if secs is not None and first is not None and now > first + secs:
             return
         time.sleep(0.005)
-
-
-@dataclass
-class OnDisk:
-    """What a run holds.
-
-    Attributes:
-        points: numbers without a gap, from 0 on.
-        torn: files that end with a part of a record.
-        damaged: files that a reader cannot read to their end, or that hold something unexpected.
-    """
-
-    points: int
-    torn: int
-    damaged: int
-
-
-def on_disk(logdir):
-    """Read a run back by TensorBoard's Python loader and its Rust server, and look at every byte."""
-    torn = damaged = 0
-    for path in event_files(logdir):
-        with open(path, "rb") as file:
-            pieces = list(walk(file))
-        broken = [piece for piece in pieces if piece.data is None]
-        torn += bool(broken) and broken == pieces[-1:]
-        damaged += bool(broken) and broken != pieces[-1:]
-    found = points(logdir).get("x", [])
-    in_order = next((i for i, (step, value) in enumerate(found) if step != i or value != i), len(found))
-    damaged += in_order != len(found)
-    expected = {".": {"x": found}} if found else {}
-    damaged += {run: {"x": tags["x"]} for run, tags in rust_points(logdir, expected).items()} != expected
-    return OnDisk(in_order, torn, damaged)

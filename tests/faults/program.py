@@ -1,9 +1,10 @@
 """A program that logs at full speed until something ends it.
 
-Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text]`: WRITER is tblog, torch or
-tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if somebody else ends it.
-In the file PROGRESS, two int64 are kept up to date: how many calls have returned, and how many of these
-a `flush` has followed that has returned. With "text", every 500th step logs one of 20 kB, too.
+Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text] [steady] [close]`: WRITER is tblog,
+torch or tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if somebody else
+ends it. In the file PROGRESS, two int64 are kept up to date: how many calls have returned, and how many of
+these a `flush` has followed that has returned. "flush" flushes after every 200th number, "text" logs one of 20 kB
+after every 500th, "steady" logs 20 numbers a millisecond, "close" asks tblog to close at SIGTERM.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ def make_writer(name, logdir, **arguments):
     return SummaryWriter(logdir, **arguments)
 
 
+def close_at_sigterm():
+    """Return the options of a writer of tblog that SIGTERM closes."""
+    from tblog import WriterOptions
+
+    return WriterOptions(close_at_sigterm=True)
+
+
 def shared_counters(path):
     """Return int64 counters that another process sees in the file."""
     with open(path, "r+b") as file:
@@ -38,8 +46,11 @@ def shared_counters(path):
 
 def log(writer, counters, secs, also):
     """Log the numbers from 0 on for so long."""
-    end = time.monotonic() + secs
+    start = time.monotonic()
+    end = start + secs
     for step in count():
+        if "steady" in also and step % 20 == 0:
+            time.sleep(max(0.0, start + step / 20_000 - time.monotonic()))
         writer.add_scalar("x", step, step)
         counters[0] = step + 1
         if "text" in also and step % 500 == 499:
@@ -53,7 +64,7 @@ def log(writer, counters, secs, also):
 
 def main(name, logdir, progress, ending, secs, *also):
     """Log, and end as told."""
-    writer = make_writer(name, logdir)
+    writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
 
     def work():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.disks import happen, namespace
-from tests.faults.processes import on_disk
+from tests.faults.remains import on_disk
 from tests.reading import points
 
 needs_mounts = pytest.mark.skipif(namespace() is None, reason="needs a mount namespace: unshare --mount")
@@ -68,7 +68,7 @@ def test_a_directory_that_was_removed_is_made_anew(tmp_path):
 )
 def test_a_file_system_that_died_and_was_mounted_again_holds_everything(tmp_path, fault, error):
     """What waited goes behind what is left on the disk, in a new file where the old one is not as it was."""
-    seen = happen(fault, "tblog", tmp_path, loop=True)
+    seen = happen(fault, "tblog", tmp_path)
     assert seen["raised"] == 0
     assert told_of(seen, error) == 1
     found = on_disk(tmp_path / "run")
@@ -78,7 +78,19 @@ def test_a_file_system_that_died_and_was_mounted_again_holds_everything(tmp_path
 @needs_loops
 def test_a_write_that_does_not_return_for_a_while_holds_nobody_up(tmp_path):
     """Twenty thousand calls return while the disk is frozen, and all of them are there afterwards."""
-    seen = happen("frozen disk", "tblog", tmp_path, loop=True)
+    seen = happen("frozen disk", "tblog", tmp_path, secs=1.0)
     found = on_disk(tmp_path / "run")
     assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
     assert seen["calls"] == 21_010
+    assert seen["longest"] < 1.0
+
+
+@needs_loops
+def test_a_run_that_begins_in_an_unwritable_directory_is_written_when_it_is_writable(tmp_path):
+    """The file that is open goes on meanwhile, and no call raises."""
+    seen = happen("unwritable directory", "tblog", tmp_path)
+    assert seen["raised"] == 0
+    assert told_of(seen, "Operation not permitted") == 1
+    found = on_disk(tmp_path / "run")
+    assert found.counts == seen["expected"]
+    assert (found.torn, found.damaged) == (0, 0)

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.faults.processes import ABRUPT, ORDERLY, end_program, on_disk
+from tests.faults.processes import ABRUPT, ORDERLY, end_program
+from tests.faults.remains import on_disk
 from tests.reading import event_files
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,28 +13,12 @@ from tblog import SummaryWriter, WriterOptions, _eventfile, _queue
 from tblog.records import HistogramRecord
 from tests.faults import flood
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, SlowSink
-from tests.faults.processes import ENVIRONMENT
+from tests.faults.processes import overflow
 from tests.faults.volume import many_points
 from tests.reading import points, run_events
 from tests.test_contract import gated
 
 HANG_SECS = 100
-PROGRAM = Path(__file__).with_name("overflow.py")
-
-
-def overflow(policy, logdir, kind, secs):
-    """Run the program, and return what it says."""
-    command = [sys.executable, PROGRAM, policy, logdir, kind, secs]
-    done = subprocess.run(
-        list(map(str, command)),
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=secs + HANG_SECS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("kind", ["scalars", "arrays"])
@@ -47,7 +27,7 @@ def test_a_producer_faster_than_the_disk_stays_within_the_bound_and_the_counts_a
     tmp_path, policy, kind
 ):
     """Eight threads; each gets on, and every call is either written or counted as dropped."""
-    seen = overflow(policy, tmp_path, kind, 2.0)
+    seen = overflow("tblog", policy, tmp_path, kind, 2.0)
     assert seen["written"] + seen["dropped"] == sum(seen["counts"])
     assert seen["waiting"] <= BOUND_RECORDS + THREADS
     assert seen["waiting_bytes"] <= BOUND_BYTES + THREADS * NBYTES

@@ -12,6 +12,8 @@ import pytest
 from tblog import SummaryWriter, WriterOptions
 from tblog.errors import WriteError
 from tblog.records import HistogramRecord, ImageRecord, TextRecord
+from tests.faults.disks import happen
+from tests.faults.remains import on_disk
 from tests.reading import event_files, points
 from tests.test_contract import gated
 
@@ -126,6 +128,15 @@ def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
         writer.add_record(TextRecord(tag="whole", text="text"))
     assert writer.stats.failed == 1
     assert writer.stats.written == 2
+
+
+def test_an_encoder_without_memory_costs_its_texts_alone(tmp_path):
+    """Every tenth text fails; no call raises, and all numbers and all other texts are there."""
+    seen = happen("failing encoder", "tblog", tmp_path)
+    assert (seen["raised"], seen["hung"]) == (0, False)
+    assert (seen["stats"]["failed"], seen["stats"]["written"]) == (10, seen["calls"] + 90)
+    found = on_disk(tmp_path / "run")
+    assert (found.counts, found.torn, found.damaged) == (seen["expected"], 0, 0)
 
 
 def worker_thread():

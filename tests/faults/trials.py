@@ -1,0 +1,191 @@
+"""The faults by name, and one trial of each: what is lost, torn and hung when it happens to a writer."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+from tests.faults import disk, inside
+from tests.faults.disks import can_happen, happen
+from tests.faults.processes import ABRUPT, ORDERLY, end_program, overflow
+from tests.faults.remains import on_disk
+
+WRITERS = ("tblog", "torch", "tensorboardX")
+HANG_SECS = 15.0
+ORIGINALS_EVERY = 6
+CLOSING = "SIGTERM with close_at_sigterm"
+# In turn: at full speed with flushes, without, with texts of 20 kB, and at a pace of 20,000 numbers a second for
+# longer than the second that tblog promises.
+FORMS = (("flush",), (), ("flush", "text"), ("steady",))
+
+
+@dataclass
+class Outcome:
+    """What a trial showed. Records are those of calls, whether or not they raised.
+
+    Attributes:
+        flushed, lost_flushed: records that a returned flush had followed before the fault; those of them
+            that no reader shows.
+        unflushed, lost_unflushed: all other records of the trial, and those that no reader shows.
+        lost_older: lost records that were logged more than a second before the last one.
+        counted: lost records that the writer's own counter has.
+        tails: files that end with a part of a record.
+        torn: files with damage before their end or in which a reader stops, and tags out of order.
+        hung: trials in which the program or a child of it did not end.
+        raised: calls that raised.
+        longest: seconds of the longest call of `add_*`.
+        grown_kb: memory above that at the start.
+    """
+
+    flushed: int = 0
+    lost_flushed: int = 0
+    unflushed: int = 0
+    lost_unflushed: int = 0
+    lost_older: int = 0
+    counted: int = 0
+    tails: int = 0
+    torn: int = 0
+    hung: int = 0
+    raised: int = 0
+    longest: float = 0.0
+    grown_kb: int = 0
+
+    def and_then(self, other):
+        """Return both together: the longest and the largest of what has no sum."""
+        pairs = {
+            field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        }
+        return Outcome(
+            **{name: (max if name in {"longest", "grown_kb"} else sum)(pair) for name, pair in pairs.items()}
+        )
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        group: "kills", "disks", "inside" or "overflow".
+        happen: `happen(writer, folder, rng, nth)` lets it happen once, and returns an Outcome.
+        can_happen: whether this machine allows it.
+        every: it happens to tblog in the first of so many rounds, and to the originals in the first of twice
+            as many, ORIGINALS_EVERY at least: their processes load torch, and hang under some faults.
+        writers: to whom it can happen.
+    """
+
+    group: str
+    happen: Callable[..., Outcome]
+    can_happen: Callable[[], bool] = lambda: True
+    every: int = 8
+    writers: tuple[str, ...] = WRITERS
+
+    def nth(self, writer, number):
+        """Return the number of its trial with a writer in a round, from 0 on; None if it has none there."""
+        every = self.every if writer == "tblog" else max(ORIGINALS_EVERY, 2 * self.every)
+        return number // every if writer in self.writers and number % every == 0 else None
+
+
+def kill(ending, writer, folder, rng, nth, *, also=()):
+    """End a program that logs, at a random moment."""
+    form = FORMS[nth % len(FORMS)]
+    secs = rng.uniform(1.1, 1.8) if "steady" in form else rng.uniform(0.005, 0.08)
+    logdir = folder / "run"
+    ended = end_program(writer, logdir, ending, secs, *form, *also, hang_secs=HANG_SECS)
+    remains = on_disk(logdir)
+    lost_flushed = ended.flushed - remains.shown(ended.flushed)
+    return Outcome(
+        flushed=ended.flushed,
+        lost_flushed=lost_flushed,
+        unflushed=ended.logged - ended.flushed,
+        lost_unflushed=ended.logged - remains.shown(ended.logged) - lost_flushed,
+        lost_older=ended.second_before - remains.shown(ended.second_before),
+        tails=remains.torn,
+        torn=remains.damaged,
+        hung=int(ended.hung),
+    )
+
+
+def happen_to_training(fault, secs, writer, folder, rng, _nth):
+    """Let something happen to a training that goes on."""
+    seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=HANG_SECS)
+    remains = on_disk(folder / "run")
+    logged, lost = _compare(seen["expected"], remains)
+    lost_flushed = seen["flushed"] - remains.shown(seen["flushed"])
+    stats = seen["stats"] or {"dropped": 0}
+    return Outcome(
+        flushed=seen["flushed"],
+        lost_flushed=lost_flushed,
+        unflushed=logged - seen["flushed"],
+        lost_unflushed=lost - lost_flushed,
+        counted=stats["dropped"],
+        tails=remains.torn,
+        torn=remains.damaged,
+        hung=int(seen["hung"]),
+        raised=seen["raised"],
+        longest=seen["longest"],
+        grown_kb=seen["grown_kb"],
+    )
+
+
+def overflow_queue(policy, writer, folder, _rng, _nth):
+    """Let eight threads log faster than the disk writes."""
+    try:
+        seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=HANG_SECS)
+    except subprocess.TimeoutExpired:
+        return Outcome(hung=1)
+    remains = on_disk(folder / "run")
+    counts = {f"thread{number}": count for number, count in enumerate(seen["counts"])}
+    logged, lost = _compare({".": counts}, remains)
+    lost_flushed = 1 - remains.shown(1, "first")
+    return Outcome(
+        flushed=1,
+        lost_flushed=lost_flushed,
+        unflushed=logged,
+        lost_unflushed=lost,
+        counted=seen.get("dropped", 0),
+        tails=remains.torn,
+        torn=remains.damaged,
+        longest=seen["longest"],
+        grown_kb=seen["grown_kb"],
+    )
+
+
+def _compare(expected, remains):
+    """Return how many records were logged, and how many of them no reader shows."""
+    counts = [(run, tag, count) for run, tags in expected.items() for tag, count in tags.items()]
+    logged = sum(count for _, _, count in counts)
+    return logged, logged - sum(remains.shown(count, tag, run) for run, tag, count in counts)
+
+
+def _training_fault(name, group, secs=0.0, every=8):
+    return Fault(group, partial(happen_to_training, name, secs), partial(can_happen, name), every)
+
+
+FAULTS = {
+    **{name: Fault("kills", partial(kill, name), every=1) for name in (*ABRUPT, *ORDERLY)},
+    CLOSING: Fault("kills", partial(kill, "SIGTERM", also=("close",)), every=1, writers=("tblog",)),
+    **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_TMPFS},
+    **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_EXT4 if name != "frozen disk"},
+    "frozen disk": _training_fault("frozen disk", "disks", secs=3.0),
+    **{name: _training_fault(name, "inside", every=4) for name in inside.FAULTS},
+    "slow disk, callers wait": Fault("overflow", partial(overflow_queue, "wait")),
+    "slow disk, records dropped": Fault("overflow", partial(overflow_queue, "drop"), writers=("tblog",)),
+}
+
+
+def trial(fault, writer, folder, seed, nth):
+    """Let a fault happen to a writer, at moments that the seed decides.
+
+    Args:
+        fault: its name.
+        writer: its name.
+        folder: an empty folder.
+        seed: of the whole run.
+        nth: number of the trial for this fault and writer, from 0 on.
+    """
+    rng = random.Random(f"{seed}/{fault}/{writer}/{nth}")
+    return FAULTS[fault].happen(writer, Path(folder), rng, nth)
