@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tblog.adapters._hooks import Hooks
+from tblog.adapters._model_state import random_state_kept
 from tblog.errors import InvalidValueError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LAYERLESS: Final = "FullGrad"  # it takes the biases of the whole model
 MULTIPLYING: Final = "RefineCAM"  # one map, the product of its layers' maps
+SECOND_ORDER: Final = "ShapleyCAM"  # it differentiates the gradients once more
 OWN_TARGETS: Final = "FinerCAM"  # without targets it tells the predicted class from the classes next to it
 _ALIASES: Final = {"gradcam++": "GradCAMPlusPlus", "kpcacam": "KPCA_CAM"}
 
@@ -39,7 +41,8 @@ def find_method(name: str) -> tuple[str, type[Any]]:
         MissingDependencyError: grad-cam is not installed.
     """
     try:
-        import pytorch_grad_cam
+        with random_state_kept():  # loading scikit-learn's decompositions draws a number
+            import pytorch_grad_cam
     except ModuleNotFoundError:
         raise MissingDependencyError("grad-cam", "adapters", "class_activation_maps") from None
     known = {key: value for key, value in vars(pytorch_grad_cam).items() if _is_method(value)}
@@ -73,6 +76,11 @@ def masks_of(
     Raises:
         InvalidValueError: an option is wanted that the method lacks.
     """
+    second_order = cam_class.__name__ == SECOND_ORDER
+    if second_order and transform is not None:
+        raise InvalidValueError(
+            f"{SECOND_ORDER} got a reshape_transform, which grad-cam does not apply in it; take another method"
+        )
     if "aug_smooth" in options and not hasattr(cam_class, "forward_augmentation_smoothing"):
         raise InvalidValueError(
             f"{cam_class.__name__} cannot smooth by augmentation; leave out aug_smooth=True"
@@ -81,17 +89,26 @@ def masks_of(
     if "ablation_layer" in inspect.signature(cam_class).parameters:
         arguments["ablation_layer"] = _ablation_layer(tokens=transform is not None)
     cam = cam_class(model, list(layers), **arguments)
+    one = inputs.new_ones((), requires_grad=True)
+    if second_order and targets is not None:
+        # The parameters have no gradients: where nothing behind the layer bends, this factor makes the
+        # gradient a function of something, so that it can be differentiated (which gives 0).
+        targets = [_scaled(target, one) for target in targets]
     try:
         with Hooks() as hooks:
             hooks.forward_pre(model, _differentiable)
             masks: NDArray[np.float32] = cam(inputs, targets, **options)
     finally:
-        inputs.grad = None
+        inputs.grad = one.grad = None  # the latter refers to its own graph
         for part in (cam, getattr(cam, "base_cam", None), *getattr(cam, "base_cam_per_layer", ())):
             store = getattr(part, "activations_and_grads", None)
             if store is not None:  # the graph holds hooks that hold these, which may hold the graph
                 store.activations, store.gradients = [], []
     return masks
+
+
+def _scaled(target: Callable[[Any], torch.Tensor], factor: torch.Tensor) -> Callable[[Any], torch.Tensor]:
+    return lambda output: target(output) * factor
 
 
 def _differentiable(_model: nn.Module, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
@@ -114,7 +131,7 @@ def children_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table, entries in before:
-            if table != entries:
+            if dict(table.items()) != entries:
                 table.clear()
                 table.update(entries)
 

@@ -5,9 +5,12 @@ Runs on the caller's thread, inside forward and backward passes: a hook given he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from tblog.errors import InvalidTypeError
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +55,8 @@ class Hooks:
         def call(called: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             return hook(called, args, kwargs, output) if called is module else None
 
-        self._handles.append(module.register_forward_hook(call, with_kwargs=True))
+        with _refusal_explained(module):
+            self._handles.append(module.register_forward_hook(call, with_kwargs=True))
 
     def forward_pre(self, module: nn.Module, hook: Callable[..., Any]) -> None:
         """Call `hook(module, args, kwargs)` before forward; it returns None, or the new (args, kwargs)."""
@@ -60,8 +64,20 @@ class Hooks:
         def call(called: nn.Module, args: Any, kwargs: Any) -> Any:
             return hook(called, args, kwargs) if called is module else None
 
-        self._handles.append(module.register_forward_pre_hook(call, with_kwargs=True))
+        with _refusal_explained(module):
+            self._handles.append(module.register_forward_pre_hook(call, with_kwargs=True))
 
     def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
         """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
         self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _refusal_explained(module: nn.Module) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise InvalidTypeError(
+            f"{type(module).__name__} takes no hooks, by which layers are watched ({error}); "
+            "give the module that TorchScript was given"
+        ) from error

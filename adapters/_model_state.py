@@ -53,7 +53,7 @@ def model_state_kept(
     """
     require_initialized(model)
     with ExitStack() as stack:
-        stack.enter_context(_random_state_kept())
+        stack.enter_context(random_state_kept())
         stack.enter_context(_hooks_kept(model))
         stack.enter_context(_modes_kept(model))
         stack.enter_context(_gradients_kept(model))
@@ -83,7 +83,8 @@ def require_initialized(model: nn.Module) -> None:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
+    """Put the random state back: of Python, numpy, torch on the CPU and, where it is in use, CUDA."""
     import torch
 
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
@@ -147,8 +148,11 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table, entries in before:
-            table.clear()
-            table.update(entries)
+            if list(table.keys()) != list(entries):
+                table.clear()
+                table.update(entries)
+            for name, buffer in entries.items():  # one by one, which TorchScript's tables allow too
+                table[name] = buffer
 
 
 def _copy(buffer: torch.Tensor) -> torch.Tensor:

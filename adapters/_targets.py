@@ -100,7 +100,8 @@ def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
 
     Raises:
         InvalidValueError: a class is out of range, or the number of targets is not that of the inputs.
-        InvalidTypeError: a target is neither an integer nor a function, or the output has no classes.
+        InvalidTypeError: a target is neither an integer nor a function, or the output has no classes, or no
+            entry for each input.
     """
     if targets is None:
         return list(class_scores(outputs, number).argmax(dim=1).tolist())
@@ -118,6 +119,7 @@ def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
         raise InvalidValueError(
             f"{len(each)} targets were given for {number} inputs; give one for all, or one for each"
         )
+    _require_one_for_each(outputs, number)
     return [target if callable(target) else _class_index(target, outputs, number) for target in each]
 
 
@@ -131,13 +133,8 @@ def class_scores(outputs: Any, number: int) -> torch.Tensor:
 
     if isinstance(outputs, torch.Tensor) and outputs.dim() == 2 and len(outputs) == number:
         return outputs
-    shown = (
-        f"a tensor of shape {tuple(outputs.shape)}"
-        if isinstance(outputs, torch.Tensor)
-        else type(outputs).__name__
-    )
     raise InvalidTypeError(
-        f"The model returned {shown}, and classes need ({number}, classes); give functions of the output of one "
+        f"The model returned {_shown(outputs)}, and classes need ({number}, classes); give functions of the output of one "
         "input as targets, or a module whose forward() returns the scores alone"
     )
 
@@ -187,6 +184,23 @@ def class_name(index: int, class_names: ClassNames) -> str:
     if isinstance(class_names, Mapping):
         return class_names.get(index, f"class {index}")
     return class_names[index] if class_names is not None and index < len(class_names) else f"class {index}"
+
+
+def _require_one_for_each(outputs: Any, number: int) -> None:
+    try:
+        entries = None if isinstance(outputs, Mapping) else len(outputs)
+    except TypeError:
+        entries = None  # a single number, or an object
+    if entries != number:
+        raise InvalidTypeError(
+            f"The model returned {_shown(outputs)}, which has no entry for each of {number} inputs; give a module "
+            "whose forward() returns the scores alone, such as the logits of what the model returns"
+        )
+
+
+def _shown(outputs: Any) -> str:
+    shape = getattr(outputs, "shape", None)
+    return type(outputs).__name__ if shape is None else f"a tensor of shape {tuple(shape)}"
 
 
 def _class_index(target: Any, outputs: Any, number: int) -> int:

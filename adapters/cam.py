@@ -103,6 +103,7 @@ def class_activation_maps(
     with undisturbed(model), children_kept(model), progress_bars(shown=progress):
         own = own_inputs(model, inputs, dimensions=[4])
         require_channel_values(own.shape, mean=mean, std=std)
+        _require_usable(model, own)
         shapes, outputs = _first_run(model, own, found, reshape_transform)
         chosen = chosen_targets(targets, outputs, len(own))
         labels = target_labels(outputs, chosen, class_names)
@@ -161,6 +162,21 @@ def vit_reshape(tokens: torch.Tensor, height: int | None = None, width: int | No
 def swin_reshape(features: torch.Tensor) -> torch.Tensor:
     """Make (N, C, H, W) of the (N, H, W, C) of torchvision's Swin transformers ("features.7.1.norm1", "norm")."""
     return features.permute(0, 3, 1, 2)
+
+
+def _require_usable(model: nn.Module, inputs: torch.Tensor) -> None:
+    import torch
+
+    if next(model.parameters(), None) is None:
+        raise InvalidTypeError(
+            f"{type(model).__name__} has no parameters, as quantized models have none, and grad-cam needs gradients; "
+            "give the model in floating point"
+        )
+    if inputs.dtype == torch.bfloat16:
+        raise InvalidTypeError(
+            "The inputs were bfloat16, which grad-cam cannot turn into maps; give a copy of the model in float32, "
+            "copy.deepcopy(model).float(), and such inputs"
+        )
 
 
 def _found(model: nn.Module, layers: Layers | None, method: str) -> dict[str, nn.Module]:

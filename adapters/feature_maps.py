@@ -151,16 +151,20 @@ class FeatureMaps:
         return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
 
     def _watch(self, path: str, layer: Any) -> None:
+        name = display_name(
+            self._model, path
+        )  # here: torch.compile cannot trace a hook that looks at its own model
+
         # Plain functions: a deep copy of the model copies bound methods, and with them this object.
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._capture(path, "input", (*args, *kwargs.values()), self._selection)
+            self._capture(path, name, "input", (*args, *kwargs.values()), self._selection)
 
         def take_output(_layer: Any, _args: Any, _kwargs: Any, output: Any) -> None:
-            self._capture(path, "output", output, self._selection)
+            self._capture(path, name, "output", output, self._selection)
 
         def take_attention(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], _output: Any) -> None:
             weights = attention_weights(layer, args, kwargs, self._selection.sample)
-            self._capture(path, "attention", weights, replace(self._selection, sample=0, batch_dim=0))
+            self._capture(path, name, "attention", weights, replace(self._selection, sample=0, batch_dim=0))
 
         if self._show in {"inputs", "both"}:
             self._hooks.forward_pre(layer, take_input)  # before a layer that works in place
@@ -169,8 +173,7 @@ class FeatureMaps:
         if self._show == "attention":
             self._hooks.forward(layer, take_attention)
 
-    def _capture(self, path: str, side: str, value: Any, selection: Selection) -> None:
-        name = display_name(self._model, path)
+    def _capture(self, path: str, name: str, side: str, value: Any, selection: Selection) -> None:
         transform = self._transform or _first_tensor
         tensor = transform(value)
         if tensor is None:

@@ -85,6 +85,8 @@ def model_summary(
     columns = _checked_columns(columns, runs=runs)
     if input_size is not None:
         input_data = _ones(model, input_size, dtypes)
+    if isinstance(input_data, Mapping):
+        input_data = dict(input_data)  # torchinfo takes no other mapping, such as a tokenizer's
     with model_state_kept(model):
         statistics = _statistics(model, input_data, mode, forward_arguments)
     totals = _totals(statistics, _bytes_of(input_data) if runs else None)

@@ -6,16 +6,17 @@ sampled as records when it logs. Sampling takes well under a millisecond without
 
 from __future__ import annotations
 
-import re
+import os
 import threading
 import time
 import warnings
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tblog.adapters._gpus import MEBIBYTE, Gpus
-from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.adapters._gpus import Gpus
+from tblog.adapters._machine import Machine
+from tblog.errors import InvalidValueError
 from tblog.records import ScalarRecord
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _MOST_SAMPLES: Final = 10_000  # about a day of the default period, a few MB
 _PACE_SAMPLES: Final = 20  # the time left follows the pace of so many periods
-_LOOPBACK: Final = re.compile(r"lo\d*$|.*loopback", re.IGNORECASE)
 _TIME_LEFT: Final = "time_left_secs"
 
 
@@ -60,7 +60,9 @@ class SystemSampler:
     `sent_...`; for each NVIDIA GPU that the process may use (with the package nvidia-ml-py)
     `<tag>/gpu0/utilization_percent`, `memory_mib`, `memory_percent`, `power_watts` and
     `temperature_celsius`; and once `step` was called `<tag>/steps_per_sec` and, with
-    `total_steps`, `<tag>/time_left_secs`.
+    `total_steps`, `<tag>/time_left_secs`. What the machine does not tell, as some containers, is left out.
+
+    A forked child has no sampling thread: it samples nothing unless it enters the sampler again.
 
     Args:
         period_secs: time between two samples, in seconds.
@@ -80,7 +82,7 @@ class SystemSampler:
             _require_positive("total_steps", total_steps)
         self._period_secs = period_secs
         self._tag = tag
-        self._machine = _Machine()
+        self._machine = Machine()
         self._gpus = Gpus()
         self._pace = _Pace(total_steps)
         self._steps = 0
@@ -88,8 +90,10 @@ class SystemSampler:
         self._failure: Exception | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
 
     def __enter__(self) -> Self:
+        self._leave_to_parent()
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="tblog-system-sampler", daemon=True)
         self._thread.start()
@@ -98,6 +102,7 @@ class SystemSampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave_to_parent()
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -130,6 +135,7 @@ class SystemSampler:
 
         At most the last 10,000 samples wait to be fetched.
         """
+        self._leave_to_parent()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             warnings.warn(f"The system sampler stopped: {failure!r}; enter it again to go on", stacklevel=2)
@@ -137,6 +143,13 @@ class SystemSampler:
         while self._samples:
             taken.append(self._samples.popleft())
         return taken
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked child: the thread and what it sampled are the parent's."""
+        if self._pid != os.getpid():
+            self._pid, self._thread = os.getpid(), None
+            self._stop = threading.Event()  # the parent's may have been locked at the fork
+            self._samples.clear()
 
     def _run(self) -> None:
         try:
@@ -160,51 +173,6 @@ class SystemSampler:
             walltime=time.time(),
             elapsed_secs=round(now - start),
         )
-
-
-class _Machine:
-    """What psutil says of this process and its host."""
-
-    def __init__(self) -> None:
-        try:
-            import psutil
-        except ModuleNotFoundError:
-            raise MissingDependencyError("psutil", "adapters", "SystemSampler") from None
-        self._psutil = psutil
-
-    def begin(self, now: float) -> None:
-        # psutil keeps what it compares processor times with by thread: ask from the sampling one.
-        self._process = self._psutil.Process()
-        self._process.cpu_percent()
-        self._psutil.cpu_percent()
-        self._before = now, self._transferred()
-
-    def read(self, now: float) -> dict[str, float]:
-        process = self._process
-        figures = {
-            "process/cpu_percent": process.cpu_percent(),
-            "process/memory_mib": process.memory_info().rss / MEBIBYTE,
-            "process/threads": float(process.num_threads()),
-            "cpu_percent": self._psutil.cpu_percent(),
-            "memory_percent": self._psutil.virtual_memory().percent,
-        }
-        then, before = self._before
-        self._before = now, self._transferred()
-        for name, amount in self._before[1].items():
-            figures[f"{name}_mib_per_sec"] = (amount - before.get(name, amount)) / MEBIBYTE / (now - then)
-        return figures
-
-    def _transferred(self) -> dict[str, int]:
-        interfaces: dict[str, Any] = self._psutil.net_io_counters(pernic=True)
-        outside = [counted for name, counted in interfaces.items() if not _LOOPBACK.match(name)]
-        totals = {
-            "network/received": sum(counted.bytes_recv for counted in outside),
-            "network/sent": sum(counted.bytes_sent for counted in outside),
-        }
-        disk = self._psutil.disk_io_counters()
-        if disk is not None:  # as in some containers
-            totals |= {"disk/read": disk.read_bytes, "disk/write": disk.write_bytes}
-        return totals
 
 
 class _Pace:

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import sys
 import weakref
 
 import numpy as np
@@ -105,6 +106,26 @@ def test_each_installed_method_is_tested():
     with pytest.raises(InvalidValueError) as error:
         find_method("none of them")
     assert set(str(error.value).split(" it has ")[-1].split(", ")) == set(METHODS)
+
+
+def test_shapley_cam_takes_a_last_layer_and_no_reshape_transform():
+    """Where nothing behind a layer bends, its second gradients are 0; grad-cam does not reshape in it."""
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    def make():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+        )
+
+    model, inputs = make(), _pictures()
+    with untouched(model):
+        (record,) = class_activation_maps(model, inputs, "1", "ShapleyCAM", 2)
+    twin = make()
+    own = _own_masks("ShapleyCAM", twin, [twin[1]], inputs, [ClassifierOutputTarget(2)] * 2)
+    np.testing.assert_array_equal(record.image.maps, own)
+    with untouched(model), pytest.raises(InvalidValueError, match="take another method"):
+        class_activation_maps(model, inputs, "1", "ShapleyCAM", 2, reshape_transform=nn.Identity())
 
 
 def test_each_layer_gives_a_record_in_the_order_asked():
@@ -258,6 +279,28 @@ def test_the_callers_modes_do_not_reach_in(surroundings):
     with surroundings(), untouched(model):
         (record,) = class_activation_maps(model, inputs * 1, LAST_CONVOLUTION)
     np.testing.assert_array_equal(record.image.maps, wanted.image.maps)
+
+
+def test_loading_grad_cam_draws_no_random_number(tmp_path, monkeypatch):
+    """A seeded training goes on as without: loading scikit-learn, as grad-cam does, moves Python's random state."""
+    (tmp_path / "pytorch_grad_cam.py").write_text("import random\nrandom.random()\ndrawn = True\n")
+    monkeypatch.delitem(sys.modules, "pytorch_grad_cam", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with untouched(nn.Identity()), pytest.raises(InvalidValueError, match="no method"):
+        find_method("GradCAM")
+    assert sys.modules.pop("pytorch_grad_cam").drawn
+
+
+def test_what_has_no_gradients_in_numpys_terms_is_refused():
+    """A model without parameters, as quantized ones are, bfloat16, and TorchScript: the error says what to give."""
+    plain = nn.Sequential(nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(InvalidTypeError, match="has no parameters"):
+        class_activation_maps(plain, _pictures(), "0")
+    model = _network().bfloat16()
+    with untouched(model), pytest.raises(InvalidTypeError, match="bfloat16"):
+        class_activation_maps(model, _pictures().bfloat16(), LAST_CONVOLUTION)
+    with pytest.raises(InvalidTypeError, match="takes no hooks"):
+        class_activation_maps(torch.jit.script(_network()), _pictures(), LAST_CONVOLUTION)
 
 
 def test_frozen_models_have_maps():

@@ -248,6 +248,25 @@ class TestTheModelIsLeftAlone:
         for one, other in zip(model.parameters(), twin.parameters(), strict=True):
             assert torch.equal(one.grad, other.grad)
 
+    @pytest.mark.parametrize("given", ["its module", "the compiled model"])
+    def test_a_model_that_is_compiled_meanwhile_is_watched(self, model, images, given):
+        """Whichever of the two is given, torch.compile traces the hooks, and training goes on."""
+        model.eval()
+        compiled = torch.compile(model, backend="eager")
+        wanted = by_hand(model[0], lambda: model(images))[0]
+        watched, layer = (model, "0") if given == "its module" else (compiled, "_orig_mod.0")
+        with FeatureMaps(watched, layer) as maps:
+            compiled(images).sum().backward()
+        assert np.array_equal(captured(maps.records()[0]), wanted)
+
+    def test_what_torchscript_compiled_takes_no_hooks(self, model):
+        """The error says what to give instead."""
+        with (
+            pytest.raises(InvalidTypeError, match="takes no hooks"),
+            FeatureMaps(torch.jit.script(model), "0"),
+        ):
+            pass
+
     def test_no_graph_and_no_activation_is_kept_alive(self, model, images):
         """The output, and with it the autograd graph, is freed while the records still exist."""
         outputs = []

@@ -6,6 +6,7 @@ import gc
 import runpy
 import sys
 import weakref
+from collections import UserDict
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,12 @@ class TestInputs:
         by_data = model_summary(Two(), input_data=data)
         assert by_size[0].text == by_data[0].text
         assert scalars(by_size)["model_summary/input_megabytes"] == (2 * 5 * 8 + 2 * 3 * 4) / 1e6
+
+    def test_any_mapping_holds_arguments_by_name(self, model):
+        """What a tokenizer returns is a mapping, and no dict."""
+        image = torch.rand(2, 3, 4, 4)
+        texts = [model_summary(model, input_data=kind({"input": image}))[0].text for kind in (dict, UserDict)]
+        assert texts[0] == texts[1]
 
     def test_inputs_have_the_models_precision(self, model):
         """A model in float64 takes an input that is given by its size alone."""

@@ -319,21 +319,31 @@ def test_nothing_waits_for_the_device():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_nothing_waits_for_a_cuda_device():
+@pytest.mark.parametrize("scale", [None, 1024.0], ids=["float32", "float16"])
+def test_nothing_waits_for_a_cuda_device(scale):
     """With torch's sync debug mode set to error, a watched step passes, and the values are exact."""
-    model, batch = _network().cuda(), _batch().cuda()
+    model, batches = _network().cuda(), [_batch(1).cuda(), _batch(2).cuda()]
     optimizer = _sgd(model)
+    scaler = None if scale is None else torch.amp.GradScaler("cuda", init_scale=scale)
+
+    def accumulate(model):
+        for batch in batches:
+            with torch.autocast("cuda", dtype=torch.float16, enabled=scaler is not None):
+                loss = _loss(model, batch)
+            (loss if scaler is None else scaler.scale(loss)).backward()
+
     twin = copy.deepcopy(model)
-    _loss(twin, batch).backward()
-    with ParameterWatch(model, every=1) as watch:
+    accumulate(twin)
+    with ParameterWatch(model, every=1, scaler=scaler) as watch:
         torch.cuda.set_sync_debug_mode("error")
         try:
-            _loss(model, batch).backward()
+            accumulate(model)
             optimizer.step()
             records = watch.records()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert _scalars(records)["gradient_norm/0.weight"] == pytest.approx(twin[0].weight.grad.norm().item())
+    wanted = twin[0].weight.grad.norm().item() / (scale or 1)
+    assert _scalars(records)["gradient_norm/0.weight"] == pytest.approx(wanted, rel=1e-3)
 
 
 def test_a_histogram_counts_an_even_sample_of_large_tensors():

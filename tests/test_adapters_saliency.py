@@ -1,5 +1,7 @@
 """Tests of adapters/saliency.py: attributions against closed forms, and a model that is left alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -167,6 +169,29 @@ def test_a_function_of_the_output_can_be_explained():
     model, inputs = _linear(), _pictures(2, 2, 4, 5)
     found = attributions(model, inputs, lambda scores: scores[0] - scores[2])
     torch.testing.assert_close(found, attributions(model, inputs, 0) - attributions(model, inputs, 2))
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda scores: {"logits": scores, "loss": scores.sum()}, "dict, which has no entry for each of 2"),
+        (lambda scores: scores.sum(), r"a tensor of shape \(\), which has no entry"),
+        (lambda scores: SimpleNamespace(logits=scores), "SimpleNamespace, which has no entry"),
+    ],
+)
+def test_an_output_without_an_entry_for_each_input_is_refused(returned, said):
+    """A function would be given keys of a dict, or an error: the message asks for a module that returns the scores."""
+
+    class Returns(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = _linear()
+
+        def forward(self, inputs):
+            return returned(self.linear(inputs))
+
+    with pytest.raises(InvalidTypeError, match=said):
+        attributions(Returns(), _pictures(2, 2, 4, 5), lambda scores: scores[0])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -18,12 +18,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import nn
 
+from tblog._arrays import to_numpy
 from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, caption_strips, captioned
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, grid_of, scaled, tiled
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import find_layer, find_layers, require_ran
 from tblog.adapters._model_state import model_state_kept
+from tblog.adapters.activation_maximization import activation_maximization
+from tblog.adapters.cam import class_activation_maps
+from tblog.adapters.model_summary import model_summary
+from tblog.adapters.saliency import saliency_maps
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
 from tests.cells import cells_of
 from tests.untouched import untouched
@@ -198,6 +203,18 @@ class TestModelState:
 
         with untouched(model), contextlib.suppress(KeyError), model_state_kept(model):
             disturb()
+
+    def test_a_scripted_model_is_as_before(self, model):
+        """TorchScript's tables of buffers take no clearing; their statistics, modes and gradients are kept too."""
+        scripted = torch.jit.script(model)
+        scripted(torch.rand(2, 3, 4, 4)).sum().backward()
+        before = {name: value.clone() for name, value in scripted.state_dict().items()}
+        gradients = [parameter.grad for parameter in scripted.parameters()]
+        with model_state_kept(scripted, training=True, freeze=True):
+            scripted(torch.rand(2, 3, 4, 4))
+        assert all(torch.equal(value, before[name]) for name, value in scripted.state_dict().items())
+        assert all(one.grad is grad for one, grad in zip(scripted.parameters(), gradients, strict=True))
+        assert all(parameter.requires_grad for parameter in scripted.parameters())
 
     def test_a_waiting_backward_pass_still_works(self, model):
         """A block between a loss and its backward pass changes no gradient."""
@@ -430,3 +447,56 @@ class TestGrids:
             MapGrid(maps=np.zeros((1, 1, 1)), scale="row")
         with pytest.raises(InvalidValueError, match="no colour map named 'no'"):
             MapGrid(maps=np.zeros((1, 1, 1)), colormap="no")
+
+
+def _picture(records):
+    return to_numpy(records[0].image.maps if hasattr(records[0].image, "maps") else records[0].image.inputs)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.cuda,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda model, images: _picture(class_activation_maps(model, images, "0.conv2", targets=1)),
+        lambda model, images: _picture(class_activation_maps(model, images, "0", "AblationCAM")),
+        lambda model, images: _picture(saliency_maps(model, images, 2, "smooth_grad", steps=3)),
+        lambda model, images: _picture(saliency_maps(model, images, method="guided_backprop")),
+        lambda model, _: _picture(activation_maximization(model, "1.conv1", [2, 0], (3, 8, 8), steps=3)),
+        lambda model, _: len(model_summary(model, (2, 3, 8, 8))[0].text.splitlines()),
+    ],
+    ids=[
+        "GradCAM",
+        "AblationCAM",
+        "smooth_grad",
+        "guided_backprop",
+        "activation_maximization",
+        "model_summary",
+    ],
+)
+def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, monkeypatch):
+    """On the CPU and on a GPU, called within autocast: the same result, and nothing is moved, cast or drawn."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    model = nn.Sequential(*model, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images = torch.rand(2, 3, 8, 8)
+    model(images).sum().backward()
+    wanted = look(model, images)
+    there = copy.deepcopy(model).to(device)
+    state = torch.get_rng_state() if device == "cpu" else torch.cuda.get_rng_state()
+    with torch.autocast(device, dtype=torch.bfloat16), untouched(there):
+        found = look(there, images)
+        assert torch.is_autocast_enabled(device)
+    assert torch.equal(torch.get_rng_state() if device == "cpu" else torch.cuda.get_rng_state(), state)
+    assert {parameter.device.type for parameter in there.parameters()} == {device}
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())

@@ -11,6 +11,7 @@ from tblog.adapters import system
 from tblog.adapters._gpus import Gpus
 from tblog.adapters.system import SystemSampler
 from tblog.errors import InvalidValueError, MissingDependencyError
+from tests.processes import run_program
 
 TIMEOUT_SECS = 60
 
@@ -206,6 +207,60 @@ def test_no_gpu_is_no_error(monkeypatch, module):
     monkeypatch.setitem(sys.modules, "pynvml", module)
     (values,) = _turned(SystemSampler(), (1.0, 0))
     assert not any("gpu" in tag for tag in values)
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "no /proc/diskstats"), NotImplementedError(), psutil.AccessDenied()]
+)
+@pytest.mark.parametrize("counter", ["disk_io_counters", "net_io_counters", "cpu_percent", "virtual_memory"])
+def test_what_a_container_does_not_tell_is_left_out(monkeypatch, counter, error):
+    """A counter that cannot be read takes no other with it."""
+    sampler = SystemSampler()
+    (before,) = _turned(sampler, (1.0, 0))
+
+    def unreadable(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(psutil, counter, unreadable)
+    (later,) = _turned(sampler, (1.0, 0))
+    left_out = {
+        "disk_io_counters": {"system/disk/read_mib_per_sec", "system/disk/write_mib_per_sec"},
+        "net_io_counters": {"system/network/received_mib_per_sec", "system/network/sent_mib_per_sec"},
+        "cpu_percent": {"system/cpu_percent"},
+        "virtual_memory": {"system/memory_percent"},
+    }[counter]
+    assert later.keys() == before.keys() - left_out
+
+
+def test_a_forked_child_samples_nothing_until_it_enters(tmp_path):
+    """The thread and its samples stay the parent's, whatever the child does; a child that enters samples for itself."""
+    said = run_program(
+        """
+        import os, threading
+        from tblog.adapters.system import SystemSampler
+
+        def wait_for_a_sample(sampler):
+            while not sampler._samples:
+                threading.Event().wait(0.01)
+
+        with SystemSampler(period_secs=0.01) as sampler:
+            wait_for_a_sample(sampler)
+            sampler._stop._cond.acquire()  # as the sampling thread may hold it at a fork
+            child = os.fork()
+            if not child:
+                print(len(sampler.samples()), flush=True)
+                sampler.__exit__(None, None, None)
+                with sampler:
+                    wait_for_a_sample(sampler)
+                print(len(sampler.samples()) > 0, flush=True)
+                os._exit(0)
+            sampler._stop._cond.release()
+            os.waitpid(child, 0)
+        print(len(sampler.samples()) > 0)
+        """,
+        tmp_path,
+    )
+    assert said.split() == ["0", "True", "True"]
 
 
 def test_missing_psutil_names_the_extra(monkeypatch):

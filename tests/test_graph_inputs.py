@@ -121,6 +121,18 @@ def test_a_list_is_one_argument_where_forward_says_it_takes_one(source):
     assert ends(graph) == ["input/images.0", "input/images.1", "output/0", "output/1"]
 
 
+def test_a_type_comment_says_so_too():
+    """As RetinaNet has one; a forward without a source file has none, and takes the list's items."""
+
+    def forward(self, images, targets=None):
+        # type: (list[torch.Tensor], list[torch.Tensor] | None) -> list[torch.Tensor]
+        return [self.fc(image) for image in images + (targets or [])]
+
+    assert ends(read_graph(model_of(forward), [X, X]))[:2] == ["input/images.0", "input/images.1"]
+    unwritten = eval("lambda self, x, y=None: self.fc(x) + y")
+    assert ends(read_graph(model_of(unwritten), [X, X]))[:2] == ["input/x", "input/y"]
+
+
 def test_one_tensor_in_two_arguments_is_two_inputs():
     """What reads the first argument has an edge from it, and not from the other."""
     graph = read_graph(model_of(lambda self, x, y: self.fc(x) + y), (X, X))

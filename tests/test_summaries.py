@@ -27,6 +27,11 @@ RECORDS = [
     records.TensorScalarRecord(tag="tensor scalar", value=0.5),
     records.DescribedScalarRecord(tag="described scalar", value=0.5, display_name="A"),
     records.HistogramRecord(tag="histogram", values=generator.normal(size=100)),
+    records.CountedHistogramRecord(
+        tag="counted histogram",
+        figures=np.concatenate([np.ones(1548), [1548, -2, 2, 3, 4]]),
+        size=1548,
+    ),
     records.RawHistogramRecord(
         tag="raw histogram",
         min=0,
@@ -172,7 +177,15 @@ TENSORS = {
     "custom_scalars": {"custom_scalars__config__"},
     "hparams": {f"_hparams_/{name}" for name in ("experiment", "session_start_info", "session_end_info")},
 }
-HISTOGRAMS = {"histogram", "raw histogram", "nothing", "outside all bins", "one value", "the last"}
+HISTOGRAMS = {
+    "histogram",
+    "counted histogram",
+    "raw histogram",
+    "nothing",
+    "outside all bins",
+    "one value",
+    "the last",
+}
 BLOBS = {"images": {"image", "video"}, "audio": {"audio"}}
 SCALARS = {"scalar", "described scalar"}
 

@@ -11,6 +11,7 @@ from subjects import MEAN, STD, photographs, trained_digits
 from tblog import SummaryWriter
 from tblog.adapters.cam import class_activation_maps, swin_reshape, vit_reshape
 
+LAYER = "pool"  # behind the last convolution's ReLU: before it, what a channel speaks against counts as well
 METHODS = ["GradCAM", "GradCAM++", "ScoreCAM", "AblationCAM", "LayerCAM", "EigenCAM"]
 
 
@@ -19,10 +20,10 @@ def log_digits(writer: SummaryWriter) -> None:
     model, validation = trained_digits()
     digits = validation.images[:6]
     for method in METHODS:
-        records = class_activation_maps(model, digits, "conv2", method, mean=0, std=1, tag="digits")
+        records = class_activation_maps(model, digits, LAYER, method, mean=0, std=1, tag="digits")
         writer.add_records(records)
     writer.add_records(class_activation_maps(model, digits, None, "FullGrad", mean=0, std=1, tag="digits"))
-    eights = class_activation_maps(model, digits, "conv2", targets=8, mean=0, std=1, tag="digits_as_eights")
+    eights = class_activation_maps(model, digits, LAYER, targets=8, mean=0, std=1, tag="digits_as_eights")
     writer.add_records(eights)
 
 

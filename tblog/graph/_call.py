@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from tblog.graph._wrappers import scripted
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+# https://peps.python.org/pep-0484/#suggested-syntax-for-python-2-7-and-straddling-code
+_SIGNATURE_COMMENT = re.compile(r"#\s*type:\s*\(\s*(?:typing\.)?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,8 @@ def script_arguments(model: nn.Module) -> list[Any]:
     compiled: Any = scripted(model)
     if compiled is None:
         return []
-    return (
-        list(compiled.forward.schema.arguments)[1:] if compiled is model else list(compiled.schema.arguments)
-    )
+    is_module = compiled is model
+    return list(compiled.forward.schema.arguments)[1:] if is_module else list(compiled.schema.arguments)
 
 
 def _parameters(model: nn.Module) -> list[inspect.Parameter] | None:
@@ -177,6 +180,8 @@ def _wants_list(model: nn.Module, values: Sequence[Any]) -> bool:
     if not isinstance(values, list) or not all(isinstance(value, torch.Tensor) for value in values):
         return False
     forward: Callable[..., Any] = model.forward
+    if not getattr(forward, "__annotations__", None):
+        return _says_list_in_comment(forward)
     try:
         hints = typing.get_type_hints(forward)
     except Exception:
@@ -184,6 +189,15 @@ def _wants_list(model: nn.Module, values: Sequence[Any]) -> bool:
     first = next(iter(_parameters(model) or []), None)
     wanted = typing.get_origin(hints.get(first.name)) if first is not None else None
     return isinstance(wanted, type) and issubclass(list, wanted)
+
+
+def _says_list_in_comment(forward: Callable[..., Any]) -> bool:
+    """Say whether a type comment, as TorchScript reads them, begins with a list (torchvision's RetinaNet has one)."""
+    try:
+        comment = _SIGNATURE_COMMENT.search(inspect.getsource(forward))
+    except (OSError, TypeError):
+        return False  # without a file, or written in C
+    return comment is not None and comment[1].lower() == "list"
 
 
 def _positional_names(model: nn.Module, count: int) -> list[str]:
