@@ -15,18 +15,16 @@ import tempfile
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from tblog import SummaryWriter, WriterOptions
 from tblog._walk import walk
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb
-from tests.faults.processes import ENVIRONMENT, ROOT
+from tests.faults.processes import ENVIRONMENT, ROOT, overflow
 from tests.faults.volume import many_points
 from tests.reading import event_files
 
-OVERFLOW = Path(__file__).with_name("overflow.py")
 COPIES = 6  # of an array in hand: its snapshot, the message, and the bytes on their way into the file
 SCALAR_BYTES = 400  # of a waiting scalar, with its numbers and its place in the deque
 SPARE_KB = 60_000
@@ -182,7 +180,7 @@ def trial(*command):
 
 def slow_disk(policy, kind, logdir, secs):
     """Let eight threads log ten times faster than the disk writes."""
-    seen = trial(OVERFLOW, policy, logdir, kind, secs)
+    seen = overflow("tblog", policy, logdir, kind, secs)
     arrays = THREADS * NBYTES + BOUND_BYTES if kind == "arrays" else 0
     found = sum(map(len, many_points(logdir).values())) if kind == "scalars" else _records(logdir)
     return {

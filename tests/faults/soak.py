@@ -3,8 +3,8 @@
     python -m tests.faults.soak --minutes 20
 
 Prints a line of figures for each interval, and a verdict; the exit status is 0 where it is a good one.
-Memory, handles and threads of the process that logs must be flat: once it is warm, their lowest reading in
-the last third may not lie above that in the first, but for what `LIMITS` says. TensorBoard, which reads by
+Memory, handles and threads of the process that logs must be flat: once it is warm, the median of the last
+third may not lie above that of the first, but for what `LIMITS` says. TensorBoard, which reads by
 its Rust data server, must come to the last step of each thread. Then everything is read back and compared.
 """
 
@@ -19,6 +19,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import psutil
@@ -51,8 +52,8 @@ class Sample(NamedTuple):
     tensorboard: float
 
 
-LIMITS = {"memory": 12.0, "handles": 3, "threads": 1}
-"""What the lowest reading may grow by: MB; handles and threads that come and go are rarely seen at their least."""
+LIMITS = {"memory": 12.0, "handles": 6, "threads": 1}
+"""What the median may grow by: MB; handles, of which a writer that is closed gives a dozen back for a moment; threads."""
 
 
 class Load:
@@ -173,13 +174,13 @@ def samples(load: Load, server, secs: float, interval: float, leak: Leak) -> Ite
 
 
 def growth(seen: Sequence[Sample]) -> dict[str, tuple[float, float]]:
-    """Return the lowest reading of the first and of the last third of the time that the process was warm."""
+    """Return the median of the first and of the last third of the time that the process was warm."""
     warm = seen[int(len(seen) * WARM_SHARE) :]
     third = max(1, len(warm) // 3)
     return {
         name: (
-            min(getattr(sample, name) for sample in warm[:third]),
-            min(getattr(sample, name) for sample in warm[-third:]),
+            median(getattr(sample, name) for sample in warm[:third]),
+            median(getattr(sample, name) for sample in warm[-third:]),
         )
         for name in LIMITS
     }
@@ -249,7 +250,7 @@ def soak(logdir: Path, secs: float, interval: float, leaks: Sequence[str]) -> li
         wrong += unread(load, server)
     leak.lose()
     for name, (first, last) in growth(seen).items():
-        say(f"{name}: {first:.1f} at least in the first third, {last:.1f} in the last")
+        say(f"{name}: {first:.1f} in the first third, {last:.1f} in the last")
         if last > first + LIMITS[name]:
             wrong.append(f"{name} grew from {first:.1f} to {last:.1f}")
     written = sum(writer.stats.written for writer in load.writers)
