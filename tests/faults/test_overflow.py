@@ -104,13 +104,13 @@ class SlowArray:
     nbytes = 8
 
     def numpy(self):
-        time.sleep(1.0)
+        time.sleep(2.0)
         return np.zeros(1)
 
 
 def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
     """Who waits for room behind it waits on, and nothing is dropped."""
-    monkeypatch.setattr(_queue, "STALL_SECS", 0.1)
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
     with SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2)) as writer:
         writer.add_record(HistogramRecord(tag="slow", values=SlowArray()), 0)
         for step in range(100):
@@ -121,7 +121,7 @@ def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(t
 
 def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
     """It is handed over in pieces, and each that the disk takes is a sign of life."""
-    monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
     monkeypatch.setattr(_eventfile, "PIECE_BYTES", 1 << 17)
     array = np.random.default_rng(0).random(1 << 18)
     with SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=array.nbytes)) as writer:
@@ -140,3 +140,10 @@ def test_a_flood_of_large_arrays_and_of_scalars_stays_within_the_bound(tmp_path)
     for name, size in {"large arrays": 32, "scalars in a row": 200_000, "records above the bound": 5}.items():
         seen = flood.trial("-m", "tests.faults.flood", "--trial", name, tmp_path / name, size)
         assert list(flood.wrong(name, seen)) == []
+
+
+def test_the_long_command_finds_on_disk_what_a_slow_disk_took(tmp_path):
+    """A producer in each policy, for a moment; the counts agree with the file."""
+    for policy in ("wait", "drop"):
+        seen = flood.slow_disk(policy, "arrays", tmp_path / policy, 0.5)
+        assert seen["on_disk"] == seen["written"] == seen["calls"] - seen["dropped"]
