@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from tblog._mirrors import Mirror
     from tblog.options import WriterOptions
 
-ENTRIES_A_STEP = 2_000  # four chunks of the scalar encoder
+ENTRIES_A_STEP = 500  # a chunk of the scalar encoder
+ENTRIES_IN_HASTE = 2_000
+HASTE_AT = 16_384
+"""So many waiting entries, or a quarter of a small queue, make the steps larger: the queue must not fill up."""
 RETRY_SECS = 0.5
 SILENCE_SECS = 60.0
 """`flush` and `close` wait for storage that does not react at all no longer than this."""
@@ -88,6 +91,7 @@ class Channel:
         self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow)
         self.reports = Reports(logdir)
         self.worker_secs = 0.0
+        self._haste_at = min(HASTE_AT, options.max_queue_records // 4)
         self._suffix = suffix
         self._flush_secs = flush_secs
         self._clock = clock
@@ -116,7 +120,7 @@ class Channel:
         self._events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self._in_hand: list[Any] = []
         self._dealt = 0  # how many of those in hand are encoded or counted
-        self._appetite = ENTRIES_A_STEP
+        self._appetite = ENTRIES_IN_HASTE
         self._next_sync = self._clock() + self._flush_secs
         self._retry_at = 0.0
 
@@ -152,6 +156,11 @@ class Channel:
                 raise
             self._fail(error)
 
+    @property
+    def is_in_haste(self) -> bool:
+        """Return whether somebody waits for the worker, or soon would."""
+        return self.queue.is_awaited or self.queue.waiting > self._haste_at
+
     def step(self) -> int:
         """Take some entries to the operating system; return how many."""
         started = time.thread_time()
@@ -169,7 +178,8 @@ class Channel:
 
     def _take_some(self) -> int:
         self._dealt = 0
-        self._in_hand = self.queue.take(self._appetite)
+        most = ENTRIES_IN_HASTE if self.is_in_haste else ENTRIES_A_STEP
+        self._in_hand = self.queue.take(min(self._appetite, most))
         if self._in_hand:
             self._encode(self._in_hand)
         self._try(self._files.write)
@@ -177,7 +187,7 @@ class Channel:
             self._put_back_rest()
             self.queue.done(0)
             if not self.queue.failing:
-                self._appetite = min(2 * self._appetite, ENTRIES_A_STEP)
+                self._appetite = min(2 * self._appetite, ENTRIES_IN_HASTE)
         return self._dealt
 
     def _put_back_rest(self) -> None:

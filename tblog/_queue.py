@@ -110,6 +110,13 @@ class RecordQueue:
         return len(self._source)
 
     @property
+    def is_awaited(self) -> bool:
+        """Return whether a caller waits for room, or for the command that was put last."""
+        with contextlib.suppress(IndexError):
+            return bool(self._line) or isinstance(self._source[-1], Flush)
+        return False
+
+    @property
     def queued(self) -> int:
         """Return the number of entries accepted so far."""
         return self.taken + len(self._source)

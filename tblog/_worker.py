@@ -5,7 +5,8 @@ Must not: encode or touch files itself; a channel does that. The only file that 
 
 A call of `add_*` wakes nobody. The worker looks at its queues every `ROUND_SECS` while entries
 come in and less often when none do, takes them in short stretches, and sleeps for `BREATH_SECS`
-between stretches, so that the training thread is never kept from the interpreter lock for long.
+between stretches, so that the training thread is never kept from the interpreter lock for long. Where
+somebody waits for it, or the queue fills up, stretches are longer and closer together.
 
 Shutdown, tested in tests/test_contract.py: at exit, every open channel is closed, within the
 longest `exit_timeout_secs` of their options; the process then ends whether or not the storage
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 ROUND_SECS = 0.1
 IDLE_ROUND_SECS = 0.4
-BREATH_SECS = 0.0002
+BREATH_SECS = 0.001
+BREATH_IN_HASTE_SECS = 0.0002
 
 
 class Worker:
@@ -86,7 +88,8 @@ class Worker:
             while True:
                 most = self._round()
                 if most >= ENTRIES_A_STEP:
-                    time.sleep(BREATH_SECS)
+                    in_haste = any(channel.is_in_haste for channel in tuple(self.channels))
+                    time.sleep(BREATH_IN_HASTE_SECS if in_haste else BREATH_SECS)
                     continue
                 if not self.channels and self._ends():
                     return True
