@@ -41,14 +41,13 @@ class Ext4:
         run("mount", "-o", "loop,errors=remount-ro", self.image, self.place)
 
     def mount_again(self):
-        """What was handed to a file system that died is not there unless it was synced."""
+        """Mount what is on the disk; what was handed to a file system that died is not there unless it was synced.
+
+        A copy of it, since Linux would mount the dead file system itself while one of its files is open.
+        """
+        self.image = shutil.copy(self.image, f"{self.image}.copy")
         run("umount", "-l", self.place)
         self.mount()
-
-    def mount_copy(self):
-        """The same while a program that hangs still has the dead file system's files open."""
-        self.image = shutil.copy(self.image, f"{self.image}.copy")
-        self.mount_again()
 
     def become_read_only(self):
         """As ext4 does after an error, also under files that are open for writing."""
@@ -129,7 +128,7 @@ def read_only_remount(training, _place, secs, disk):
     training.confirm()
     os.sync()
     disk.become_read_only()
-    training.rescue = disk.mount_copy
+    training.rescue = disk.mount_again
     training.log(1000)
     training.call("flush")
     time.sleep(secs)
@@ -143,7 +142,7 @@ def failing_disk(training, _place, secs, disk):
     training.confirm()
     os.sync()
     disk.fail()
-    training.rescue = disk.mount_copy
+    training.rescue = disk.mount_again
     training.log(1000)
     training.call("flush")
     time.sleep(secs)
