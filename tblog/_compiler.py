@@ -17,14 +17,21 @@ _told: set[type] = set()
 
 
 def keep_out(writer: type) -> None:
-    """Let torch's compiler, if torch is loaded, run the public methods of a class as they are."""
+    """Let torch's compiler, if torch is loaded, run the public methods that tblog gives a class as they are.
+
+    Methods of a user's own class, and of others that it inherits, stay the compiler's business.
+    """
     if writer in _told or "torch" not in sys.modules:
         return
     _told.add(writer)
     for base in writer.__mro__:
         for name, method in vars(base).items():
-            if isinstance(method, FunctionType) and not name.startswith("_") and base is not object:
+            if isinstance(method, FunctionType) and not name.startswith("_") and _is_ours(method):
                 _skip(method)
+
+
+def _is_ours(method: FunctionType) -> bool:
+    return method.__module__.partition(".")[0] == "tblog"
 
 
 def _skip(function: Any) -> None:
@@ -35,13 +42,10 @@ def _skip(function: Any) -> None:
     function._torchdynamo_disable = True  # noqa: SLF001 - the compiler looks for these names
     function._torchdynamo_disable_msg = _REASON  # noqa: SLF001
     function._torchdynamo_disable_recursive = True  # noqa: SLF001
-    try:
+    try:  # an older torch, or one without a compiler, may trace into calls
         from torch._C._dynamo import eval_frame as compiler
 
         skip = compiler._FrameAction.SKIP  # noqa: SLF001
         compiler.set_code_exec_strategy(function.__code__, compiler._FrameExecStrategy(skip, skip))  # noqa: SLF001
-    except (
-        ImportError,
-        AttributeError,
-    ):  # an older torch, or one without a compiler: it may trace into calls
+    except (ImportError, AttributeError):
         return

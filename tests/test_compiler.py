@@ -59,6 +59,26 @@ def test_nothing_within_a_call_is_compiled(tmp_path):
     assert counters["frames"]["total"] == 3  # the function, and what follows each of its two breaks
 
 
+def test_methods_that_a_users_class_brings_are_still_compiled(tmp_path):
+    """A module that is a writer as well is compiled, and so are all other modules."""
+
+    class Both(SummaryWriter, torch.nn.Sequential):
+        def __init__(self, logdir):
+            torch.nn.Sequential.__init__(self, torch.nn.Linear(2, 2))
+            SummaryWriter.__init__(self, logdir)
+
+        def twice(self, x):
+            return x * 2
+
+    with Both(tmp_path) as both:
+        for method in (Both.twice, torch.nn.Module.to, torch.nn.Sequential.forward):
+            assert not getattr(method, "_torchdynamo_disable", False)
+        compiled = torch.compile(both.twice, backend="eager", fullgraph=True)
+        assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
+        both.add_scalar("x", 1.0, 0)
+    assert points(tmp_path) == {"x": [(0, 1.0)]}
+
+
 def test_a_graph_that_must_be_whole_says_that_a_call_breaks_it(tmp_path):
     """`fullgraph=True` is refused by the compiler in words that name tblog; logging goes on."""
     with SummaryWriter(tmp_path) as writer:
