@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._arrays import snapshot, to_numpy
 from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
+from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from tblog.options import Flavor
@@ -29,12 +30,7 @@ def clean_tag(tag: Any, flavor: Flavor) -> str:
         InvalidTypeError: the tag is no string.
         InvalidValueError: it cannot be encoded as UTF-8.
     """
-    if not isinstance(tag, str):
-        raise InvalidTypeError(f"the tag was {tag!r} of type {type(tag).__name__}; give a string")
-    try:
-        tag.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidValueError(f"the tag {tag!r} cannot be encoded as UTF-8: {error}; change it") from error
+    check_text(tag, "the tag")
     if flavor == "tensorboardX":
         return _NOT_IN_TENSORBOARDX_TAGS.sub("_", tag).lstrip("/")
     return str(tag)

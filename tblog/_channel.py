@@ -270,10 +270,9 @@ class Channel:
             self.reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind)
         else:
             self._files.append(entry.run, b"".join(frames), 1)
-            self.queue.encoding = False
-            self._try(self._files.write)
         finally:
             self.queue.encoding = False
+        self._try(self._files.write)
         self.queue.done(entry.nbytes)
 
     def _try(self, storing: Callable[[], None]) -> None:

@@ -47,8 +47,8 @@ def check_text(text: Any, what: str) -> None:
         InvalidValueError: it cannot be encoded as UTF-8.
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"{what} was {text!r}; give a string")
+        raise InvalidTypeError(f"{what} was {text!r} of type {type(text).__name__}; give a string")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidValueError(f"{what} was {text!r}, which UTF-8 cannot encode; change it") from error
+        raise InvalidValueError(f"{what} {text!r} cannot be encoded as UTF-8: {error}; change it") from error
