@@ -151,9 +151,8 @@ class FeatureMaps:
         return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
 
     def _watch(self, path: str, layer: Any) -> None:
-        name = display_name(
-            self._model, path
-        )  # here: torch.compile cannot trace a hook that looks at its own model
+        # Not in the hook: torch.compile cannot trace one that looks at its own model.
+        name = display_name(self._model, path)
 
         # Plain functions: a deep copy of the model copies bound methods, and with them this object.
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
