@@ -297,21 +297,25 @@ def test_what_atexit_runs_before_our_own_function_logs_as_ever(tmp_path):
 def test_a_daemon_thread_that_logs_at_the_exit_does_not_hold_it_up(tmp_path):
     """The process ends, and the file is whole."""
     code = """
-        import itertools, sys, threading, time
+        import itertools, sys, threading
         from tblog import SummaryWriter
         writer = SummaryWriter(sys.argv[1])
+        logs = threading.Event()
 
         def log():
             for step in itertools.count():
                 writer.add_scalar("x", step, step)
+                if step == 1000:
+                    logs.set()
 
         threading.Thread(target=log, daemon=True).start()
-        time.sleep(0.1)
+        logs.wait()
     """
     done = run_python(code, tmp_path, timeout=HANG_SECS)
     assert done.returncode == 0, done.stderr
     found = many_points(tmp_path)["x"]
     assert found == numbers(len(found))
+    assert len(found) > 1000
 
 
 @pytest.mark.parametrize("then", ["nothing", "flush", "close"])
