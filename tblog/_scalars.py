@@ -24,6 +24,7 @@ from tblog._checksums import MAX_BYTES, Checksums
 from tblog._framing import FOOTER_BYTES, HEADER_BYTES, frame
 from tblog._scalar_events import STEP_KEY, TIME_BYTES, TIME_KEY, VALUE_BYTES
 from tblog._tag_table import TagTable
+from tblog._wire import float32, float32s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +88,7 @@ class ScalarEncoder:
         if n < MIN_COLUMNS:
             return b"".join(map(self._encode_row, entries))
         tag_column, value_column, step_column, time_column = zip(*entries, strict=True)
-        # struct's native codes convert as C does: by __float__, and to infinity what is too large.
-        values = np.frombuffer(struct.pack(f"{n}f", *value_column), np.uint32)
+        values = np.frombuffer(float32s(value_column), np.uint32)
         steps = np.frombuffer(struct.pack(f"{n}q", *step_column), np.uint64)
         times = np.frombuffer(struct.pack(f"{n}d", *time_column), np.uint64)
         tags = self._tags
@@ -127,7 +127,7 @@ class ScalarEncoder:
 
     def _encode_row(self, entry: ScalarEntry) -> bytes:
         tag, value, step, wall_time = entry
-        return frame(events.head(wall_time, step) + self._tags.prefix(tag) + struct.pack("f", value))
+        return frame(events.head(wall_time, step) + self._tags.prefix(tag) + float32(value))
 
     def _encode_group(self, tags: tuple[str, ...], entries: list[DictEntry]) -> Iterator[bytes]:
         if tags not in self._layouts:
@@ -172,7 +172,7 @@ class _DictLayout(NamedTuple):
         values_at = self.values_at[: len(self.values_at) // self.rows * rows]
         if len(values_at):
             words: NDArray[np.uint32] = np.ndarray((len(out) - 3,), "<u4", out, 0, (1,))
-            words[values_at] = np.frombuffer(struct.pack(f"{len(values_at)}f", *values), np.uint32)
+            words[values_at] = np.frombuffer(float32s(values), np.uint32)
         view = memoryview(out)
         return (view[start : start + size] for start in range(0, len(out), size))
 

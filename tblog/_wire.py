@@ -1,9 +1,19 @@
-"""The two rules of protobuf's wire format that tblog writes by hand.
+"""The rules of protobuf's wire format that tblog writes by hand.
 
 https://protobuf.dev/programming-guides/encoding/
 """
 
 from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import SupportsFloat
+
+_pack_float32 = struct.Struct("<f").pack
+
+_BEYOND_FLOAT32 = float.fromhex("0x1.ffffffp127")
+"""The smallest number that float32 rounds to infinity."""
 
 
 def varint(number: int) -> bytes:
@@ -20,3 +30,29 @@ def varint(number: int) -> bytes:
 def sized(field: int, content: bytes) -> bytes:
     """Encode a field of bytes, of a message, or of packed numbers: key, length, content."""
     return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def float32(number: SupportsFloat) -> bytes:
+    """Encode a number as float32; one that float32 cannot hold as infinity, as C and protobuf do.
+
+    struct's little-endian code refuses such a number in all versions of Python, and its native code in those that
+    have https://github.com/python/cpython/pull/146422 (3.13 and later).
+    """
+    try:
+        return _pack_float32(number)
+    except OverflowError:
+        return _pack_float32(_to_float32_range(number))
+
+
+def float32s(numbers: Sequence[SupportsFloat]) -> bytes:
+    """Encode numbers as `float32` does, one after the other."""
+    layout = f"<{len(numbers)}f"
+    try:
+        return struct.pack(layout, *numbers)
+    except OverflowError:
+        return struct.pack(layout, *map(_to_float32_range, numbers))
+
+
+def _to_float32_range(number: SupportsFloat) -> float:
+    value = float(number)
+    return math.copysign(math.inf, value) if abs(value) >= _BEYOND_FLOAT32 else value

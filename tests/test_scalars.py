@@ -137,6 +137,30 @@ def test_nan_keeps_the_bits_that_protobuf_keeps(copies):
     assert ScalarEncoder().encode(entries) == by_protobuf(entries)
 
 
+def like_newer_python(layout, *numbers, pack=struct.pack):
+    """Pack as later versions than 3.13.0 do: the native code for float32 refuses what it cannot hold, too."""
+    if layout.endswith("f"):
+        pack(f"<{layout.lstrip('<=@')}", *numbers)
+    return pack(layout, *numbers)
+
+
+LARGEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+ROUNDED_UP = float.fromhex("0x1.ffffffp127")
+
+
+@pytest.mark.parametrize("copies", [1, 100])
+@pytest.mark.parametrize(
+    "value", [1e39, -1e300, sys.float_info.max, LARGEST, -LARGEST, ROUNDED_UP, math.nextafter(ROUNDED_UP, 0)]
+)
+def test_a_value_beyond_float32_is_infinite_in_every_version_of_python(value, copies, monkeypatch):
+    """A diverging run keeps its points, also where struct raises for them."""
+    monkeypatch.setattr(struct, "pack", like_newer_python)
+    entries = [("loss", 0.5, 1, 1.7e9), ("loss", value, 2, 1.7e9)] * copies
+    assert ScalarEncoder().encode(entries) == by_protobuf(entries)
+    dicts = [(("loss", "metric"), (value, 0.5), 1, 1.7e9)] * copies
+    assert ScalarEncoder().encode_dicts(dicts) == by_protobuf(dicts)
+
+
 @pytest.mark.parametrize("copies", [1, 50])
 def test_values_need_no_more_than_float(copies):
     """Whatever has `__float__` is a value: integers, booleans, numpy's numbers and arrays of one."""
