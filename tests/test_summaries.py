@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from tblog import records, summaries
 from tblog.errors import InvalidTypeError, InvalidValueError
-from tests.encoded import encoded
+from tests.encoded import Reports, encoded
 from tests.reading import accumulator, rust_server
 
 generator = np.random.default_rng(1)
@@ -144,6 +145,32 @@ def test_a_derived_record_is_encoded_as_its_base():
         pass
 
     assert encoded(Derived(tag="t", text="a")) == encoded(records.TextRecord(tag="t", text="a"))
+
+
+EXTREME = np.resize(np.array([1e300, -1e300, np.nan, np.inf, 1e-310, 0.5]), (1, 2, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        records.HistogramRecord(tag="h", values=EXTREME),
+        records.HistogramRecord(tag="h", values=EXTREME, bins="auto"),
+        records.ImageRecord(tag="i", image=EXTREME[0, 0]),
+        records.VideoRecord(tag="v", frames=EXTREME),
+        records.AudioRecord(tag="a", samples=EXTREME.ravel()),
+        records.MeshRecord(tag="m", vertices=EXTREME.reshape(1, -1, 3)),
+        records.TensorRecord(tag="t", tensor=EXTREME.astype(np.longdouble) * np.longdouble(10) ** 300),
+        records.PrCurveRecord(tag="p", labels=EXTREME > 0, predictions=EXTREME),
+        records.TensorScalarRecord(tag="s", value=1e300),
+        records.DescribedScalarRecord(tag="s", value=1e300, display_name="A"),
+    ],
+    ids=kind,
+)
+def test_extreme_values_are_encoded_without_a_warning(record):
+    """What float32 cannot hold is no news on the worker, and no error where warnings are errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoded(record, Reports())
 
 
 def test_checks_load_neither_tensorboardx_nor_torch():

@@ -104,7 +104,9 @@ def encode(record: records.Record, context: EncodeContext) -> list[Summary]:
         )
     settled = settle(record)
     _function("check", kind)(settled)
-    summaries: list[Summary] = _function("encode", kind)(settled, context)
+    # A value that is cut to float32 is no news, and the program may have made errors of all warnings.
+    with np.errstate(all="ignore"):
+        summaries: list[Summary] = _function("encode", kind)(settled, context)
     return summaries
 
 
