@@ -1,21 +1,28 @@
-"""What crosses the queue from the caller to the worker: records with their step and time, and commands.
+"""What crosses the queue from the caller to the worker: a closed set of entries and commands.
 
-The hot kind, one number for the writer's own run, is a plain tuple `(tag, value, step, wall_time)`:
-nothing is cheaper to make. Every other kind has a type of its own, and no payload can be mistaken
-for a command.
+The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one
+number for the writer's own run, is a plain tuple `(tag, value, step, wall_time)`: nothing is cheaper to
+make. The heavy lane takes records that must be encoded. No payload can be mistaken for a command.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tblog._locks import Answer
+from tblog.records import (
+    DescribedScalarRecord,
+    EventRecord,
+    Record,
+    ScalarRecord,
+    SummaryRecord,
+    TensorScalarRecord,
+)
 
-if TYPE_CHECKING:
-    from tblog.records import Record
+Scalar: TypeAlias = "tuple[str, Any, int, float]"
 
-SCALAR_BYTES = 150
-"""Bytes of memory that a waiting scalar takes: a tuple, a float, an int and a time."""
+# All scalars of a tag are on one lane, in whatever form, so that they stay in order.
+_LIGHT_RECORDS = (EventRecord, SummaryRecord, ScalarRecord, TensorScalarRecord, DescribedScalarRecord)
 
 
 class ScalarDict(NamedTuple):
@@ -31,11 +38,21 @@ class RunScalar(NamedTuple):
     """One number for a run below the writer's own (`add_scalars`)."""
 
     run: str
-    scalar: tuple[str, Any, int, float]
+    scalar: Scalar
 
 
-class RecordEntry(NamedTuple):
-    """A record of any other kind; `run` is "" for the writer's own run."""
+class LightRecord(NamedTuple):
+    """A record that is ready as bytes, or a scalar with more than a number; `run` is "" for the own run."""
+
+    record: Record
+    step: int
+    wall_time: float
+    run: str
+    nbytes: int
+
+
+class HeavyRecord(NamedTuple):
+    """A record that must be encoded; `run` is "" for the own run."""
 
     record: Record
     step: int
@@ -45,10 +62,18 @@ class RecordEntry(NamedTuple):
 
 
 class Flush:
-    """The command to hand everything queued so far to the operating system, and to say when."""
+    """The command to hand everything queued so far to the operating system, and to say when.
+
+    Attributes:
+        done: set when that has happened, or was given up.
+        heavy_before: how many heavy records were queued before it.
+        tries_before: how often what the storage refused must have been tried; None until a worker has it.
+    """
 
     def __init__(self) -> None:
         self.done = Answer()
+        self.heavy_before = 0
+        self.tries_before: int | None = None
 
 
 class Close(Flush):
@@ -57,3 +82,32 @@ class Close(Flush):
     def __init__(self) -> None:
         super().__init__()
         self.queued = False
+
+
+LightEntry: TypeAlias = "Scalar | ScalarDict | RunScalar | LightRecord | Flush"
+Entry: TypeAlias = "LightEntry | HeavyRecord"
+
+
+def record_entry(
+    record: Record, step: int, wall_time: float, run: str, nbytes: int
+) -> LightRecord | HeavyRecord:
+    """Return a record as the entry of the lane that it takes."""
+    lane = LightRecord if isinstance(record, _LIGHT_RECORDS) else HeavyRecord
+    return lane(record, step, wall_time, run, nbytes)
+
+
+def kind_of(record: Record) -> str:
+    """Return the name of a record's kind, as messages tell it: "histogram"."""
+    return type(record).__name__.removesuffix("Record").lower()
+
+
+def named(entry: LightEntry | HeavyRecord) -> str:
+    """Return an entry as messages tell it: kind, tag and step."""
+    if isinstance(entry, (LightRecord, HeavyRecord)):
+        return f"{kind_of(entry.record)} {entry.record.tag!r} at step {entry.step}"
+    if isinstance(entry, ScalarDict):
+        return f"scalar dict of {entry.tags[0]!r} and others at step {entry.step}"
+    if isinstance(entry, Flush):
+        return type(entry).__name__.lower()
+    tag, _, step, _ = entry.scalar if isinstance(entry, RunScalar) else entry
+    return f"scalar {tag!r} at step {step}"

@@ -1,6 +1,6 @@
 """A record of any kind but the hot one becomes serialised Event messages.
 
-Runs on the worker thread. Loads tensorboardX at the first record that needs its messages.
+Runs on the threads that write and encode. Loads tensorboardX at the first record that needs its messages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tblog import records, summaries
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tblog._entries import RecordEntry
+    from tblog._entries import HeavyRecord, LightRecord
     from tblog.options import WriterOptions
 
 # Field numbers of Event, tensorflow/core/util/event.proto.
@@ -47,7 +47,7 @@ class EventEncoder:
         self._png_compress_level = options.png_compress_level
         self._report = report
 
-    def encode(self, entry: RecordEntry) -> list[bytes]:
+    def encode(self, entry: LightRecord | HeavyRecord) -> list[bytes]:
         """Return the serialised events of a record; an embedding becomes files and no event."""
         record, when = entry.record, (entry.wall_time, entry.step)
         if isinstance(record, records.EventRecord):
@@ -61,7 +61,9 @@ class EventEncoder:
             return []
         context = summaries.EncodeContext(self._png_compress_level, self._report)
         return [
-            event_bytes(*when, SUMMARY, summary.SerializeToString())
+            event_bytes(
+                *when, SUMMARY, summary if isinstance(summary, bytes) else summary.SerializeToString()
+            )
             for summary in summaries.encode(record, context)
         ]
 

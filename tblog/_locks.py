@@ -28,6 +28,11 @@ class ForkSafeLock:
         """Take the lock within `timeout` seconds, 0 for at once; return False if that failed."""
         return self._lock.acquire(timeout=timeout)
 
+    def is_mine(self) -> bool:
+        """Return whether the current thread has the lock."""
+        mine: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - threading.Condition asks it, too
+        return mine
+
     def release(self) -> None:
         """Let go of the lock."""
         self._lock.release()
@@ -69,7 +74,7 @@ class Answer:
 
 
 importing = ForkSafeLock()
-"""Held by a worker while it encodes, which may import modules: a child that is forked in the middle
+"""Held by an encoder while it imports modules, and at no other time: a child that is forked in the middle
 of an import waits for ever when it imports the same module."""
 
 _here = threading.local()

@@ -16,7 +16,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tblog._entries import RecordEntry, RunScalar, ScalarDict
+from tblog._entries import Entry, HeavyRecord, LightRecord, RunScalar, ScalarDict
 from tblog._events import SUMMARY, EventEncoder, event_bytes
 from tblog.patch import TENSORBOARDX, TORCH, original
 from tblog.records import EmbeddingRecord, EventRecord
@@ -74,22 +74,22 @@ class Mirror:
         self._listeners: dict[str, Any] = {}
         self._tell("")
 
-    def show(self, entry: Any) -> list[Any]:
+    def show(self, entry: Entry) -> list[Entry]:
         """Show an entry's events; return what goes to the queue in its place, encoded once."""
-        if isinstance(entry, RecordEntry) and isinstance(entry.record, EmbeddingRecord):
+        if isinstance(entry, HeavyRecord) and isinstance(entry.record, EmbeddingRecord):
             return [entry]  # becomes files, and no event
         try:
             run, events = self._encode(entry)
         except Exception:
             return [entry]  # the worker meets the same error, and reports it
-        shown = []
+        shown: list[Entry] = []
         for event in events:
             self._tell(run, event)
-            shown.append(RecordEntry(EventRecord(event=event), 0, 0.0, run, len(event)))
+            shown.append(LightRecord(EventRecord(event=event), 0, 0.0, run, len(event)))
         return shown
 
     def _encode(self, entry: Any) -> tuple[str, list[bytes]]:
-        if isinstance(entry, RecordEntry):
+        if isinstance(entry, (LightRecord, HeavyRecord)):
             return entry.run, self._encoder.encode(entry)
         run, scalar = entry if isinstance(entry, RunScalar) else ("", entry)
         if isinstance(scalar, ScalarDict):

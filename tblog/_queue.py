@@ -1,17 +1,21 @@
-"""The bounded queue between the threads that log and the one that writes, and its counters.
+"""The bounded queue between the threads that log and those that encode and write, and its counters.
+
+It has two lanes. On the light lane lie numbers and what is ready as bytes, for the thread that writes; on
+the heavy one lie the records that must be encoded, for the thread that does so.
 
 Lives here: the order of entries, the bound in records and bytes, what happens when it is reached.
 Must not: encode, touch files, start threads.
-Callers' threads put; one worker thread takes. No lock is shared by the two sides, so a signal handler,
-a finaliser or a forked child that logs can never wait for a lock that its own thread holds.
+Callers' threads put; one thread takes from each lane. No lock is shared by the two sides, so a signal
+handler, a finaliser or a forked child that logs can never wait for a lock that its own thread holds.
 
 The contract, each heading with a test of its name in tests/test_contract.py:
 
-Ordering: the entries that one thread puts are taken in the order of its calls.
-Overflow: full, `put` waits for room, first come first served, or drops and counts, as the options
-say. A queue whose worker or storage makes no progress for `STALL_SECS`, or whose files cannot be written,
-drops and counts too: training goes on. The queue exceeds its bound by at most one record for each
-thread that logs; a record larger than the bound is taken when it is alone.
+Ordering: the entries that one thread puts on a lane are taken in the order of its calls.
+Overflow: the bound holds over both lanes. Full, `put` waits for room, first come first served, or drops
+and counts, as the options say. A queue whose threads and storage make no progress for `STALL_SECS`, or whose
+files cannot be written, drops and counts too: training goes on. The queue exceeds its bound by at most one
+record for each thread that logs; a record larger than the bound is taken when it is alone. Numbers do not
+count as bytes, and never wait for room in bytes.
 Closing: what was put before `close` is taken, what comes later is refused, and nothing lies between:
 `queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
 changes threads, and runs signal handlers, behind calls and backward jumps alone.
@@ -24,9 +28,9 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tblog._entries import Close, Flush, RecordEntry
+from tblog._entries import Close, Entry, Flush, HeavyRecord, LightEntry, LightRecord, named
 from tblog._locks import on_worker
 
 if TYPE_CHECKING:
@@ -36,20 +40,22 @@ if TYPE_CHECKING:
 
 STALL_SECS = 10.0
 ENCODING_SECS = 60.0
-"""So long may the worker be at one record without being taken for stalled: 1 GB takes ten seconds."""
+"""Maximum time without any progress while a record is encoded, which may wait for a device."""
+SHARE = 1024
+"""How many heavy records may wait before those who put numbers by themselves are told to look."""
 
 
 class ClosedQueueError(RuntimeError):
     """The queue takes no more entries; the writer has another one, or opens one."""
 
 
-class _Nowhere(deque[Any]):
+class _Nowhere(deque[LightEntry]):
     """Stands in the place of a queue that takes no more: it is always full."""
 
     def __len__(self) -> int:
         return sys.maxsize
 
-    def append(self, _entry: Any) -> NoReturn:
+    def append(self, _entry: LightEntry) -> NoReturn:
         raise ClosedQueueError
 
 
@@ -61,7 +67,7 @@ def _nobody() -> None:
 
 
 class RecordQueue:
-    """A first-in first-out queue with a bound in records and in bytes of arrays.
+    """Two first-in first-out lanes with one bound in records and in bytes of arrays.
 
     Args:
         max_records: entries that may wait.
@@ -74,26 +80,33 @@ class RecordQueue:
         self._max_bytes = max_bytes
         self._overflow = overflow
         self.taken = 0
+        """Entries taken from the light lane so far."""
         self._bytes_taken = 0
-        self.storage_took: Callable[[], int] = int
-        """Returns the bytes that the storage took so far."""
+        self.progress: Callable[[], object] = int
+        """Returns what differs whenever a thread or the storage made progress."""
         self.wake: Callable[[], None] = _nobody
         """Makes the worker look at the queue at once; safe in signal handlers."""
         self.on_drop: Callable[[], None] = _nobody
         """Called at the first record that is dropped, on the caller's thread."""
-        self.pending: deque[Any] = NOWHERE
-        self._source: deque[Any] = deque()
+        self.on_crowd: Callable[[], None] = _nobody
+        """Called when those who append to `pending` by themselves must ask for `quick_room` again."""
+        self.pending: deque[LightEntry] = NOWHERE
+        self._source: deque[LightEntry] = deque()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that waits: a forked child starts anew, its parent has the rest."""
         self._source = self.pending = deque()
+        self._heavy: deque[HeavyRecord] = deque()
+        self.heavy_put = self.heavy_done = 0
+        self._share = min(SHARE, self._max_records // 2)
         self._callers = threading.RLock()
         self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
         self._bytes_put = self._bytes_taken
-        self._stalled_at = -1
+        self._stalled_at: object = None
         self.failing = False
-        self.encoding = False  # whether the worker is at a record that may be large
+        self.encoding = ""
+        """What is being encoded, and may take long."""
         self.asked = False
         self.inline = False
         self.dropped = 0
@@ -101,13 +114,23 @@ class RecordQueue:
 
     @property
     def quick_room(self) -> int:
-        """Return how many entries may wait if nobody but the caller looks at the queue: none, inline."""
-        return 0 if self.inline else self._max_records
+        """Return how many entries may wait on the light lane if nobody but the caller looks: none, inline."""
+        return 0 if self.inline else self._max_records - self._share
+
+    @property
+    def light_waiting(self) -> int:
+        """Return the number of entries that wait on the light lane."""
+        return len(self._source)
+
+    @property
+    def heavy_waiting(self) -> int:
+        """Return the number of heavy records that are not yet handed to the files."""
+        return self.heavy_put - self.heavy_done
 
     @property
     def waiting(self) -> int:
-        """Return the number of entries that wait."""
-        return len(self._source)
+        """Return the number of entries that wait on both lanes."""
+        return self.light_waiting + self.heavy_waiting
 
     @property
     def is_awaited(self) -> bool:
@@ -119,44 +142,66 @@ class RecordQueue:
     @property
     def queued(self) -> int:
         """Return the number of entries accepted so far."""
-        return self.taken + len(self._source)
+        return self.taken + self.light_waiting + self.heavy_put
+
+    def accepted(self) -> int:
+        """Return the number of records accepted so far, without commands; looks at all that wait."""
+        return (
+            self.taken + sum(not isinstance(entry, Flush) for entry in tuple(self._source)) + self.heavy_put
+        )
 
     @property
     def pending_bytes(self) -> int:
         """Return the bytes of arrays that wait."""
         return self._bytes_put - self._bytes_taken
 
-    def put(self, entry: Any) -> bool:
-        """Append an entry when there is room; return False if it was dropped instead.
+    def put(self, entry: Entry) -> bool:
+        """Append an entry to its lane when there is room; return False if it was dropped instead.
 
         Raises:
             ClosedQueueError: the queue was closed.
         """
-        nbytes = entry.nbytes if type(entry) is RecordEntry else 0
+        nbytes = entry.nbytes if isinstance(entry, (HeavyRecord, LightRecord)) else 0
         if (self._line or not self._has_room(nbytes)) and not self._wait_for_room(nbytes):
             self._drop()
             return False
-        if nbytes:
-            with self._callers:
-                self._bytes_put += nbytes
-        self.pending.append(entry)
+        if isinstance(entry, HeavyRecord):
+            self._put_heavy(entry)
+        else:
+            if nbytes:
+                with self._callers:
+                    self._bytes_put += nbytes
+            self.pending.append(entry)
         if self.inline or self.pending_bytes > self._max_bytes // 4:
             self.wake()
         return True
 
-    def command(self, command: Any) -> None:
+    def _put_heavy(self, entry: HeavyRecord) -> None:
+        with self._callers:
+            if self.pending is NOWHERE:
+                raise ClosedQueueError
+            self._bytes_put += entry.nbytes
+            self.heavy_put += 1
+            self._heavy.append(entry)
+        if self.heavy_waiting > self._share:
+            self._share = min(2 * self.heavy_waiting, self._max_records)
+            self.on_crowd()
+
+    def command(self, command: Flush) -> None:
         """Append a command, whatever the bound, and make the worker look.
 
         Raises:
             ClosedQueueError: the queue was closed.
         """
+        command.heavy_before = self.heavy_put
         self.pending.append(command)
         self.asked = True
         self.wake()
 
     def refuse_more(self) -> None:
         """Take no more entries, and let those who wait for room go elsewhere."""
-        self.pending = NOWHERE
+        with self._callers:
+            self.pending = NOWHERE
         self.on_drop = _nobody
         self._call_first()
 
@@ -164,21 +209,33 @@ class RecordQueue:
         """Append the last command, once, after `refuse_more`."""
         if not command.queued:
             command.queued = True
+            command.heavy_before = self.heavy_put
             self._source.append(command)
         self.asked = True
         self.wake()
 
-    def take(self, limit: int) -> list[Any]:
-        """Remove and return up to `limit` of the oldest entries (worker's side)."""
+    def take(self, limit: int) -> list[LightEntry]:
+        """Remove and return up to `limit` of the light lane's oldest entries (worker's side)."""
         pop = self._source.popleft
         entries = [pop() for _ in range(min(limit, len(self._source)))]
         self.taken += len(entries)
         return entries
 
-    def put_back(self, entries: list[Any]) -> None:
-        """Return taken entries to the head of the queue (worker's side)."""
+    def put_back(self, entries: list[LightEntry]) -> None:
+        """Return taken entries to the head of the light lane (worker's side)."""
         self._source.extendleft(reversed(entries))
         self.taken -= len(entries)
+
+    def take_heavy(self) -> HeavyRecord | None:
+        """Remove and return the oldest heavy record (encoder's side)."""
+        with contextlib.suppress(IndexError):
+            return self._heavy.popleft()
+        return None
+
+    @property
+    def has_heavy(self) -> bool:
+        """Return whether a heavy record waits to be encoded."""
+        return bool(self._heavy)
 
     def take_commands(self) -> list[Flush]:
         """Remove and return the commands alone (worker's side)."""
@@ -187,14 +244,32 @@ class RecordQueue:
             self._source.remove(command)
         return commands
 
-    def give_up(self) -> None:
-        """Drop and count everything that waits (worker's side)."""
-        self.count_dropped(len(self.take(len(self._source))))
+    def give_up(self) -> int:
+        """Drop and count everything that waits on both lanes but commands; return how many."""
+        entries = self.take(len(self._source))
+        commands = [entry for entry in entries if isinstance(entry, Flush)]
+        self.put_back(list(commands))
+        self._heavy.clear()
+        heavy, self.heavy_done = self.heavy_waiting, self.heavy_put
+        dropped = len(entries) - len(commands) + heavy
+        self.count_dropped(dropped)
+        return dropped
 
     def done(self, nbytes: int) -> None:
         """Give back the room of taken entries and let those who wait for it go on (worker's side)."""
         self._bytes_taken += nbytes
         self._call_first()
+
+    def heavy_is_done(self, nbytes: int) -> None:
+        """Count a heavy record that the files have, or that nobody will ever have (worker's side)."""
+        self.heavy_done += 1
+        self.done(nbytes)
+
+    def names(self, most: int) -> list[str]:
+        """Return the names of the first entries that wait, heavy ones first."""
+        waiting: list[LightEntry | HeavyRecord] = [*tuple(self._heavy)[:most], *tuple(self._source)[:most]]
+        shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
+        return ([self.encoding] if self.encoding else []) + shown[:most]
 
     def recovered(self) -> None:
         """Let the next drop be told of anew (worker's side)."""
@@ -214,10 +289,10 @@ class RecordQueue:
         pending = self.pending
         if pending is NOWHERE:
             raise ClosedQueueError
+        if len(pending) + self.heavy_waiting >= self._max_records:
+            return False
         waiting_bytes = self.pending_bytes
-        return len(pending) < self._max_records and (
-            waiting_bytes + nbytes <= self._max_bytes or waiting_bytes <= 0
-        )
+        return not nbytes or waiting_bytes + nbytes <= self._max_bytes or waiting_bytes <= 0
 
     def _drop(self) -> None:
         self.count_dropped(1)
@@ -242,21 +317,19 @@ class RecordQueue:
             self._call_first()
 
     def _gets_room(self, nbytes: int, turn: _Turn) -> bool:
-        progress, since = self._progress(), time.monotonic()
-        while not self.failing and self._stalled_at != self.taken:
+        progress, since = self.progress(), time.monotonic()
+        while not self.failing and self._stalled_at != progress:
             self.wake()
             if self._has_room(nbytes) and self._line[0] is turn:
                 return True
             turn.wait(min(1.0, STALL_SECS))
             patience = ENCODING_SECS if self.encoding else STALL_SECS
-            if progress != self._progress():
-                progress, since = self._progress(), time.monotonic()
+            now = self.progress()
+            if progress != now:
+                progress, since = now, time.monotonic()
             elif time.monotonic() >= since + patience:
-                self._stalled_at = self.taken
+                self._stalled_at = progress
         return False
-
-    def _progress(self) -> tuple[int, int, int]:
-        return self.taken, self._bytes_taken, self.storage_took()
 
 
 class _Turn:

@@ -1,12 +1,13 @@
 """What went wrong later: told once for each cause, counted always, raised only where options say so.
 
-Runs on the worker thread, but for `dropping`; the counters are read from any.
+Runs on the threads that encode and write, but for `dropping`; the counters are read from any.
 """
 
 from __future__ import annotations
 
 import logging
 
+from tblog._locks import ForkSafeLock
 from tblog.errors import WriteError
 
 logger = logging.getLogger("tblog")
@@ -18,6 +19,7 @@ class Reports:
     def __init__(self, logdir: str) -> None:
         self._logdir = logdir
         self._told: set[object] = set()
+        self._counting = ForkSafeLock()
         self.failed = 0
         self.left_out = 0
         self.first_error: BaseException | None = None
@@ -41,8 +43,8 @@ class Reports:
         )
 
     def storage(self, error: OSError, waiting: int) -> None:
-        """Warn that the storage refuses, once until it is `over`."""
-        self.first_error = self.first_error or error
+        """Warn that the storage refuses, once until `storage_is_back`."""
+        self._keep(error)
         self.once(
             "storage",
             f"tblog cannot write to {self._logdir}: {error}. Training goes on; {waiting} records wait, more "
@@ -53,6 +55,41 @@ class Reports:
         """Say that the storage takes records again, and let the next failure be told."""
         self._told.discard("storage")
         logger.warning("tblog writes to %s again; %d records were dropped", self._logdir, dropped)
+
+    def embedding_refused(self, error: OSError, tag: str, step: int) -> None:
+        """Warn that an embedding's files cannot be written, once until `embeddings_are_back`."""
+        self._keep(error)
+        self.once(
+            "embeddings",
+            f"tblog cannot write the embedding {tag!r} at step {step} to {self._logdir}: {error}. Everything else goes "
+            "on; it waits, and writing is tried again",
+        )
+
+    def embeddings_are_back(self) -> None:
+        """Say that no embedding waits any more, and let the next failure be told."""
+        self._told.discard("embeddings")
+        logger.warning("tblog has written the embeddings of %s that waited", self._logdir)
+
+    def silence(self, secs: float, waiting: int, names: list[str]) -> None:
+        """Say that a caller no longer waits, since nothing moved."""
+        logger.error(
+            "tblog: %s has not reacted for %d s; training goes on, and %d records wait%s",
+            self._logdir,
+            secs,
+            waiting,
+            _listed(names),
+        )
+
+    def cut_off(self, secs: float, records: int, names: list[str]) -> None:
+        """Say what the end of the process cut off."""
+        logger.error(
+            "tblog: %s did not take its last %d records within the %g s that the exit waits%s. They are lost; call "
+            "close(), which waits as long as it takes, or raise WriterOptions.exit_timeout_secs",
+            self._logdir,
+            records,
+            secs,
+            _listed(names),
+        )
 
     def dropping(self, waiting: int, waiting_bytes: int, *, by_wish: bool) -> None:
         """Warn at the first record that the queue refuses. Runs on the caller's thread."""
@@ -70,7 +107,8 @@ class Reports:
     def gave_up(self, error: OSError | None, records: int) -> None:
         """Say that records were lost at the close of the files, since the storage took none."""
         if records or error is not None:
-            self.first_error = self.first_error or error
+            if error is not None:
+                self._keep(error)
             logger.error(
                 "tblog: %s was closed, and %d records were lost: %s",
                 self._logdir,
@@ -80,7 +118,8 @@ class Reports:
 
     def values_left_out(self, tag: str, what: str, count: int) -> None:
         """Count values that a summary left out (NaN in a histogram), and warn once for each tag."""
-        self.left_out += count
+        with self._counting:
+            self.left_out += count
         self.once((tag, what), f"tblog: {tag!r}: {what} ({count}); told once for each tag")
 
     def once(self, cause: object, message: str) -> None:
@@ -96,5 +135,25 @@ class Reports:
             raise WriteError(f"a record could not be written to {self._logdir}: {error}") from error
 
     def _count(self, error: BaseException, records: int) -> None:
-        self.failed += records
-        self.first_error = self.first_error or error
+        with self._counting:
+            self.failed += records
+        self._keep(error)
+
+    def _keep(self, error: BaseException) -> None:
+        """Keep the first error for `raise_first`, without the frames that hold what was logged."""
+        if self.first_error is None:
+            self.first_error = _without_frames(error)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    chain: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in chain:  # one that is raised again and again can be its own context
+        each.__traceback__ = None
+        chain.append(each)
+        each = each.__cause__ or each.__context__
+    return error
+
+
+def _listed(names: list[str]) -> str:
+    return f" ({', '.join(names)}, ...)" if names else ""

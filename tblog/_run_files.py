@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MAX_OPEN_FILES = 64
 
-# No wait makes these names better. Only runs below can have them: the own one was opened in a call.
-_HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
+HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
+"""No wait makes these names better. Only runs below can have them: the own one was opened in a call."""
 
 
 class RunFiles:
@@ -117,7 +117,7 @@ class RunFiles:
             try:
                 return file.write()
             except OSError as error:
-                if run and not file.path and error.errno in _HOPELESS:
+                if run and not file.path and error.errno in HOPELESS:
                     self._reports.refused(error, run, file.give_up())
                 elif error.errno == errno.EFBIG:
                     self._reports.refused(error, run, file.give_up_first())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tblog import _fork, _mirrors, _worker
 from tblog._arguments import check_run, to_step, to_wall_time
 from tblog._channel import Channel
-from tblog._entries import RecordEntry
+from tblog._entries import LightRecord, record_entry
 from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
 from tblog._locks import ForkSafeLock
 from tblog._queue import ClosedQueueError
@@ -125,7 +125,7 @@ class FileWriter:
             return
         for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
             event = event_bytes(time.time(), resume.step, field, payload)
-            channel.queue.put(RecordEntry(EventRecord(event=event), 0, 0.0, "", len(event)))
+            channel.queue.put(LightRecord(EventRecord(event=event), 0, 0.0, "", len(event)))
 
     @property
     def stats(self) -> Stats:
@@ -138,7 +138,7 @@ class FileWriter:
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
         """Queue a record whose arrays take `nbytes`, for this directory or a run below it."""
-        self.put_entry(RecordEntry(record, step, wall_time, run, nbytes))
+        self.put_entry(record_entry(record, step, wall_time, run, nbytes))
 
     def put_entry(self, entry: Any) -> None:
         """Queue an entry."""
@@ -199,10 +199,10 @@ class FileWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        channel = self._channel
-        if channel is not None and channel.served:
-            channel.flush()
-            self._raise_if_strict(channel)
+        for channel in tuple(self._channels):  # one that another thread closes just now, too
+            if channel.served:
+                channel.flush()
+                self._raise_if_strict(channel)
 
     def close(self) -> None:
         """Write and sync everything, then close the files. The next `add_*` opens a new one.

@@ -38,7 +38,17 @@ _now = time.time
 _QUICK = _arrays.QUICK_NUMBERS
 _FIRST_STEP, _LAST_STEP = -(1 << 63), (1 << 63) - 1
 _MAX_KNOWN_TAGS = 100_000
-_OWN_FILES = ("file_writer", "all_writers", "_opening", "_tags", "_pending", "_room", "_past", "_auto_steps")
+_OWN_FILES = (
+    "file_writer",
+    "all_writers",
+    "_leaving",
+    "_opening",
+    "_tags",
+    "_pending",
+    "_room",
+    "_past",
+    "_auto_steps",
+)
 
 Writer = TypeVar("Writer", bound="ScalarWriter")
 
@@ -97,6 +107,9 @@ class ScalarWriter:
     def _start_unopened(self) -> None:
         self.file_writer: Any = None
         self.all_writers: dict[str, Any] | None = None
+        self._leaving: list[
+            Any
+        ] = []  # those that a thread closes just now: a flush of another one waits for them
         self._past = Stats()
         self._auto_steps: dict[str, int] = {}
         self._opening = ForkSafeLock()
@@ -387,7 +400,7 @@ class ScalarWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        for writer in tuple((self.all_writers or {}).values()):
+        for writer in (*self._leaving, *tuple((self.all_writers or {}).values())):
             if not isinstance(writer, RunFileWriter):
                 writer.flush()
 
@@ -399,14 +412,23 @@ class ScalarWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        writers, own = self.all_writers, self.file_writer
+        earlier, own = tuple(self._leaving), self.file_writer
+        writers = tuple((self.all_writers or {}).values())
+        self._leaving.extend(writers)
         self.all_writers = self.file_writer = None
         self.forget_channel()
-        for writer in tuple((writers or {}).values()):
-            if not isinstance(writer, (RunFileWriter, FileWriter)):
-                writer.flush()
-            if not isinstance(writer, RunFileWriter):
-                writer.close()
+        try:
+            for writer in writers:
+                if not isinstance(writer, (RunFileWriter, FileWriter)):
+                    writer.flush()
+                if not isinstance(writer, RunFileWriter):
+                    writer.close()
+            for writer in earlier:
+                if not isinstance(writer, RunFileWriter):
+                    writer.flush()
+        finally:
+            for writer in writers:
+                self._leaving.remove(writer)
         if isinstance(own, FileWriter):
             self._past += own.stats
 

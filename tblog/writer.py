@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 class SummaryWriter(ScalarWriter):
     """Write TensorBoard event files: a drop-in for torch's and tensorboardX's `SummaryWriter`.
 
-    Every `add_*` takes a snapshot of its value and returns; a background thread encodes and writes.
-    Another process can read a record within a second of its call, without a flush.
+    Every `add_*` takes a snapshot of its value and returns; background threads encode and write.
+    Another process can read a number within a second of its call, any other record within a second of its encoding,
+    without a flush.
 
     Args:
         logdir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;

@@ -21,7 +21,8 @@ class Reports(list):
 
 def parsed(summary):
     """Return the same summary as TensorBoard's message."""
-    return Summary.FromString(summary.SerializeToString())
+    serialized = summary if isinstance(summary, bytes) else summary.SerializeToString()
+    return Summary.FromString(serialized)
 
 
 def encoded(record, reports=None, png_compress_level=1):

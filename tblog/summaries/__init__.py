@@ -85,8 +85,8 @@ def check(record: records.Record) -> None:
         _function("check", kind)(record)
 
 
-def encode(record: records.Record, context: EncodeContext) -> list[Summary]:
-    """Turn a record into Summary messages, each of which becomes one event.
+def encode(record: records.Record, context: EncodeContext) -> list[Summary] | list[bytes]:
+    """Turn a record into Summary messages, or the bytes of such, each of which becomes one event.
 
     Args:
         record: of a kind that is a summary.
@@ -106,7 +106,7 @@ def encode(record: records.Record, context: EncodeContext) -> list[Summary]:
     _function("check", kind)(settled)
     # A value that is cut to float32 is no news, and the program may have made errors of all warnings.
     with np.errstate(all="ignore"):
-        summaries: list[Summary] = _function("encode", kind)(settled, context)
+        summaries: list[Summary] | list[bytes] = _function("encode", kind)(settled, context)
     return summaries
 
 

@@ -1,0 +1,545 @@
+"""Two lanes: nothing that is encoded holds up a number, a fork or another writer, and nobody gives up on what gets on."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from tblog import SummaryWriter, WriterOptions, _channel, _fork, _queue
+from tblog._locks import importing
+from tblog.records import HistogramRecord, ImageRecord
+from tests.faults.test_worker_errors import within
+from tests.reading import event_files, points, run_events
+from tests.test_contract import gated, run_python
+
+HANG_SECS = 60
+
+
+def numbers(count):
+    """Return the points of a tag to which so many numbers were logged."""
+    return [(step, float(step)) for step in range(count)]
+
+
+class Gated:
+    """A deferred array that comes when a gate opens, and says when it was asked for."""
+
+    nbytes = 8
+
+    def __init__(self):
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    def numpy(self):
+        self.asked.set()
+        assert self.gate.wait(HANG_SECS)
+        return np.zeros(1)
+
+
+class Busy:
+    """A deferred array that the processor works on for some seconds."""
+
+    nbytes = 8
+
+    def __init__(self, secs):
+        self.secs = secs
+
+    def numpy(self):
+        end = time.thread_time() + self.secs
+        while time.thread_time() < end:
+            sum(range(1000))
+        return np.zeros(1)
+
+
+def slow_record(writer, values=None, tag="slow"):
+    """Log a record and return its array once the encoder is at it."""
+    array = values or Gated()
+    writer.add_record(HistogramRecord(tag=tag, values=array), 3)
+    if isinstance(array, Gated):
+        assert array.asked.wait(HANG_SECS)
+    return array
+
+
+def in_time(happened):
+    """Wait until something has happened."""
+    deadline = time.monotonic() + HANG_SECS
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+
+
+def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_encoded(tmp_path):
+    """Scalars, dicts, sub-runs, described and tensor scalars, and ready events pass by what takes long."""
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    slow, other = SummaryWriter(tmp_path / "slow"), SummaryWriter(tmp_path / "other")
+    array = slow_record(slow)
+    for writer in (slow, other):
+        writer.add_scalar("x", 1.0, 1)
+        writer.add_scalar_dict({"y": 2.0}, 1)
+        writer.add_scalars("m", {"k": 3.0}, 1)
+        writer.add_scalar("d", 4.0, 1, display_name="title")
+        writer.add_scalar("t", 5.0, 1, new_style=True)
+        writer.file_writer.add_summary(Summary(value=[Summary.Value(tag="s", simple_value=6.0)]), 1)
+    for run in ("slow", "other"):
+        in_time(lambda run=run: {"x", "y", "d", "s"} <= set(points(tmp_path / run)))
+        in_time(lambda run=run: points(tmp_path / run / "m_k") == {"m": [(1, 3.0)]})
+        in_time(lambda run=run: "t" in tags(tmp_path / run))
+    assert "slow" not in tags(tmp_path / "slow")
+    array.gate.set()
+    slow.close()
+    other.close()
+    assert "slow" in tags(tmp_path / "slow")
+
+
+def tags(run):
+    """Return the tags of a run in the order of the file."""
+    return [value.tag for event in run_events(run) for value in event.summary.value]
+
+
+def test_a_kill_during_a_long_encoding_costs_the_scalars_of_the_last_second_alone(tmp_path):
+    """A real video, real SIGKILL: the scalars of both writers are on disk to the last second."""
+    code = """
+        import os, signal, sys, time
+        import numpy as np
+        from tblog import SummaryWriter
+        writers = [SummaryWriter(f"{sys.argv[1]}/{name}") for name in "ab"]
+        writers[0].add_video("v", np.random.default_rng(0).integers(0, 255, (1, 400, 3, 256, 256), np.uint8))
+        start, step = time.monotonic(), 0
+        while time.monotonic() < start + 4:
+            for writer in writers:
+                writer.add_scalar("age", time.time(), step)
+                writer.add_scalar_dict({"secs": time.monotonic() - start}, step)
+            step += 1
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert run_python(code, tmp_path).returncode == -signal.SIGKILL
+    for name in "ab":
+        assert points(tmp_path / name)["secs"][-1][1] > 4 - 1.5
+    assert "v" not in tags(tmp_path / "a"), "the video was encoded before the kill: make it longer"
+
+
+@pytest.mark.parametrize("ending", ["flush", "close"])
+def test_flush_and_close_wait_for_an_encoding_that_gets_on_however_long(tmp_path, monkeypatch, ending):
+    """The time without progress counts, and an encoder that works makes progress."""
+    monkeypatch.setattr(_channel, "SILENCE_SECS", 0.5)
+    writer = SummaryWriter(tmp_path)
+    slow_record(writer, Busy(3.0))
+    for step in range(100):
+        writer.add_scalar("x", step, step)
+    assert within(HANG_SECS, getattr(writer, ending)) is None
+    assert "slow" in tags(tmp_path)
+    assert points(tmp_path)["x"] == numbers(100)
+    writer.close()
+    assert (writer.stats.written, writer.stats.dropped) == (101, 0)
+
+
+def test_a_wait_that_is_given_up_names_what_was_not_written(tmp_path, monkeypatch, caplog):
+    """An encoder that does nothing is given up, and what it is at is named."""
+    monkeypatch.setattr(_channel, "SILENCE_SECS", 0.2)
+    writer = SummaryWriter(tmp_path)
+    array = slow_record(writer)
+    writer.add_scalar("x", 0, 0)
+    assert within(HANG_SECS, writer.flush) is None
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "1 records wait (histogram 'slow' at step 3, ...)" in told
+    assert points(tmp_path) == {"x": numbers(1)}
+    array.gate.set()
+    writer.close()
+    assert writer.stats.written == 2
+
+
+def test_the_exit_counts_and_names_what_its_deadline_cuts_off(tmp_path):
+    """The numbers are there, the message tells kind, tag and step of what is not, and a close before would wait."""
+    code = """
+        import atexit, sys, threading
+        import numpy as np
+        from tblog import SummaryWriter, WriterOptions
+        from tblog.records import HistogramRecord
+
+        class Never:
+            nbytes = 8
+            def numpy(self):
+                threading.Event().wait()
+
+        writer = SummaryWriter(sys.argv[1], options=WriterOptions(exit_timeout_secs=0.5))
+        import tblog._worker
+        atexit.unregister(tblog._worker.close_all)
+        atexit.register(lambda: print(writer.stats))
+        atexit.register(tblog._worker.close_all)
+        writer.add_record(HistogramRecord(tag="never", values=Never()), 7)
+        writer.add_image("after", np.zeros((3, 4, 4)), 8)
+        for step in range(1000):
+            writer.add_scalar("x", step, step)
+    """
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0
+    assert "histogram 'never' at step 7" in done.stderr
+    assert "image 'after' at step 8" in done.stderr
+    assert "its last 2 records" in done.stderr
+    assert "written=1000, dropped=2, failed=0" in done.stdout
+    assert points(tmp_path)["x"] == numbers(1000)
+
+
+def test_an_error_of_one_writer_at_the_exit_does_not_keep_the_others_from_closing(tmp_path):
+    """Each of them is closed, whatever an earlier one raises."""
+    code = """
+        import sys
+        from tblog import SummaryWriter
+        writers = [SummaryWriter(f"{sys.argv[1]}/{number}") for number in range(3)]
+        for writer in writers:
+            for step in range(20_000):
+                writer.add_scalar("x", step, step)
+        class Broken:
+            def forget_channel(self):
+                raise AttributeError("gone")
+        broken = Broken()
+        for writer in writers:
+            writer.file_writer.channel().lend(broken)
+    """
+    done = run_python(code, tmp_path)
+    assert "gone" in done.stderr
+    for number in range(3):
+        assert points(tmp_path / str(number))["x"] == numbers(20_000)
+
+
+def test_a_fork_does_not_wait_for_an_encoder(tmp_path, monkeypatch):
+    """The child comes and goes while a record is encoded, logs, and its parent's record is written after all."""
+    monkeypatch.setattr(_fork, "IMPORT_SECS", 10 * HANG_SECS)
+    writer = SummaryWriter(tmp_path)
+    array = slow_record(writer)
+    child = within(HANG_SECS, lambda: fork_and_log(writer))
+    assert within(HANG_SECS, lambda: os.waitpid(child, 0)[1]) == 0
+    array.gate.set()
+    writer.close()
+    assert sorted(tags(tmp_path)) == ["child", "slow"]
+
+
+def fork_and_log(writer):
+    """Fork a child that logs with a writer and ends; return its id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            writer.add_scalar("child", 0.0, 0)
+            writer.close()
+            status = 0
+        finally:
+            os._exit(status)
+    return child
+
+
+def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
+    """The child is free to import the same module."""
+    SummaryWriter(tmp_path).close()
+    held, go_on, order = threading.Event(), threading.Event(), []
+
+    def imports():
+        with importing:
+            held.set()
+            go_on.wait(HANG_SECS)
+            order.append("imported")
+
+    thread = threading.Thread(target=imports)
+    thread.start()
+    assert held.wait(HANG_SECS)
+    threading.Timer(0.05, go_on.set).start()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    order.append("forked")
+    os.waitpid(child, 0)
+    thread.join()
+    assert order == ["imported", "forked"]
+
+
+def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp_path):
+    """Ctrl-C is raised behind the fork, and nothing is told of a lock."""
+    code = """
+        import os, signal, sys, threading, time
+        from tblog import SummaryWriter
+        from tblog._locks import importing
+        writer = SummaryWriter(sys.argv[1])
+        held, go_on = threading.Event(), threading.Event()
+
+        def imports():
+            with importing:
+                held.set()
+                go_on.wait(30)
+
+        thread = threading.Thread(target=imports)
+        thread.start()
+        held.wait()
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            time.sleep(30)
+            print("not interrupted")
+        except KeyboardInterrupt:
+            print("interrupted")
+        go_on.set()
+        thread.join()
+        assert importing.acquire(timeout=5)
+        importing.release()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        writer.add_scalar("x", 0, 0)
+        writer.close()
+    """
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+    assert points(tmp_path) == {"x": numbers(1)}
+
+
+def test_a_flush_waits_for_what_another_thread_closes_just_now(tmp_path):
+    """It returns when the records are with the operating system, and so does a second close."""
+    writer = SummaryWriter(tmp_path)
+    sink = gated(writer)
+    sink.gate.clear()
+    for step in range(1000):
+        writer.add_scalar("x", step, step)
+    closes = threading.Thread(target=writer.close)
+    closes.start()
+    in_time(lambda: writer.all_writers is None)
+    others = [threading.Thread(target=work) for work in (writer.flush, writer.close)]
+    for thread in others:
+        thread.start()
+    for thread in others:
+        thread.join(0.3)
+        assert thread.is_alive(), "it returned before the records were written"
+    sink.gate.set()
+    for thread in (*others, closes):
+        thread.join(HANG_SECS)
+        assert not thread.is_alive()
+    assert points(tmp_path)["x"] == numbers(1000)
+    assert writer.stats.written == 1000
+
+
+@pytest.mark.parametrize("policy", ["wait", "drop"])
+def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatch):
+    """Numbers that a thread appends by itself, and records that wait to be encoded, share it."""
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
+    monkeypatch.setattr(_queue, "ENCODING_SECS", 0.2)
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100, overflow=policy))
+    queue = writer.file_writer.channel().queue
+    sink = gated(writer)
+    array = slow_record(writer)
+    sink.gate.clear()
+    for step in range(40):
+        writer.add_scalar("x", step, step)
+        writer.add_histogram("h", [1.0, 2.0], step)
+        writer.add_histogram("h", [1.0, 2.0], step)
+    most = queue.waiting
+    for step in range(40, 200):
+        writer.add_scalar("x", step, step)
+        most = max(most, queue.waiting)
+    assert most <= 101
+    assert writer.stats.dropped > 0
+    sink.gate.set()
+    array.gate.set()
+    writer.close()
+    assert writer.stats.written + writer.stats.dropped == 281
+
+
+def test_numbers_do_not_wait_for_room_in_bytes(tmp_path):
+    """A record above the bound in bytes holds up the next array, and no number."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=1_000, max_queue_records=2000))
+    array = slow_record(writer)
+    writer.add_histogram("large", np.zeros(10_000), 0)
+    writer.add_scalar("new tag", 0.0, 0)
+    for step in range(1000):
+        writer.add_scalar("x", step, step)
+    in_time(lambda: len(points(tmp_path).get("x", ())) == 1000)
+    array.gate.set()
+    writer.close()
+    assert writer.stats.dropped == 0
+
+
+def test_heavy_records_keep_their_order_and_light_ones_theirs(tmp_path):
+    """Within a lane, and so within a tag, the file has the order of the calls."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(60):
+            writer.add_histogram("a", [1.0], step)
+            writer.add_scalar("x", step, step)
+            writer.add_image("b", np.zeros((1, 2, 2)), step)
+    found = tags(tmp_path)
+    assert [tag for tag in found if tag in "ab"] == ["a", "b"] * 60
+    assert points(tmp_path)["x"] == numbers(60)
+
+
+class Kept:
+    """A deferred array that can be watched."""
+
+    nbytes = 8
+
+    def numpy(self):
+        return np.zeros((1, 2, 2))
+
+
+@pytest.mark.parametrize("ending", ["flush", "close"])
+def test_after_a_flush_nothing_of_the_callers_is_held(tmp_path, ending):
+    """Whoever waited finds each object free, of a record that was written and of one that failed."""
+    writer = SummaryWriter(tmp_path)
+    for number in range(50):
+        values = Kept()
+        value = Number()
+        held = [weakref.ref(values), weakref.ref(value)]
+        writer.add_record(ImageRecord(tag="image", image=values), number)
+        writer.add_record(HistogramRecord(tag="failing", values=Failing(values)), number)
+        writer.file_writer.channel().put(("x", value, number, 0.0))
+        del values, value
+        getattr(writer, ending)()
+        gc.collect()
+        assert [ref() for ref in held] == [None, None]
+    writer.close()
+    assert writer.stats.failed == 50
+
+
+class Failing:
+    """A deferred array that fails, and holds another one."""
+
+    nbytes = 8
+
+    def __init__(self, held):
+        self.held = held
+
+    def numpy(self):
+        held = self.held
+        raise ValueError(f"on purpose, while {type(held).__name__} is held")
+
+
+class Number:
+    """A number that can be watched."""
+
+    def __float__(self):
+        return 1.0
+
+
+def test_threads_are_gone_when_the_exit_goes_on(tmp_path):
+    """Both are joined, so that none of them works while the interpreter ends."""
+    code = """
+        import atexit, sys, threading
+        atexit.register(lambda: print([t.name for t in threading.enumerate() if "tblog" in t.name]))
+        from tblog import SummaryWriter
+        writer = SummaryWriter(sys.argv[1])
+        writer.add_histogram("h", [1.0, 2.0], 0)
+        writer.add_scalar("x", 0, 0)
+        if len(sys.argv) > 2:
+            writer.close()
+    """
+    for more in ((), ("close",)):
+        done = run_python(code, tmp_path / "-".join(("run", *more)), *more)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_path):
+    """The first record of each kind, in a fresh process: every module is loaded under the lock or in the call."""
+    code = """
+        import sys, threading
+        outside = []
+
+        def hook(event, args):
+            if event == "import" and "tblog-" in threading.current_thread().name and not importing.is_mine():
+                outside.append((threading.current_thread().name, args[0]))
+
+        from tblog._locks import importing
+        sys.addaudithook(hook)
+        from tblog import SummaryWriter
+        from tests.faults.soak_kinds import KINDS
+        with SummaryWriter(sys.argv[1]) as writer:
+            for name, kind in KINDS.items():
+                kind.call(writer, name, 0, 0)
+        print(outside)
+    """
+    done = run_python(code, tmp_path, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_where_no_further_thread_starts_the_worker_encodes(tmp_path, monkeypatch):
+    """Slower for the numbers, and nothing is lost."""
+    start = threading.Thread.start
+
+    def refuses(self):
+        if self.name == "tblog-encoder":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    in_time(lambda: not any(thread.name == "tblog-encoder" for thread in threading.enumerate()))
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    writer = SummaryWriter(tmp_path)
+    for step in range(20):
+        writer.add_histogram("h", [1.0], step)
+        writer.add_scalar("x", step, step)
+    assert within(HANG_SECS, writer.flush) is None
+    assert tags(tmp_path).count("h") == 20
+    writer.close()
+    assert points(tmp_path)["x"] == numbers(20)
+
+
+@pytest.mark.parametrize("code", ["EPERM", "EROFS", "EIO", "ENOENT", "EACCES", "ENOSPC", "ESTALE"])
+def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
+    tmp_path, code, monkeypatch, caplog
+):
+    """Whatever the error, while numbers and pictures go on; those behind it keep their order."""
+    import errno
+
+    from tblog import _events, _heavy_lane
+
+    monkeypatch.setattr(_heavy_lane, "RETRY_SECS", 0.02)
+    write, refusing, tried = _events.EventEncoder._embedding, threading.Event(), []
+    refusing.set()
+
+    def refuse(self, record, step):
+        tried.append(record.tag)
+        if refusing.is_set():
+            raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+        write(self, record, step)
+
+    monkeypatch.setattr(_events.EventEncoder, "_embedding", refuse)
+    writer = SummaryWriter(tmp_path)
+    for number in range(3):
+        writer.add_embedding(np.zeros((2, 2)), tag=f"e{number}")
+    writer.add_image("image", np.zeros((1, 2, 2)), 0)
+    writer.add_scalar("x", 0, 0)
+    assert within(HANG_SECS, writer.flush) is None
+    assert points(tmp_path) == {"x": numbers(1)}
+    assert "image" in tags(tmp_path)
+    in_time(lambda: len(tried) > 5)
+    assert set(tried) == {"e0"}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1, told
+    assert "embedding 'e0' at step 0" in told[0]
+    refusing.clear()
+    writer.close()
+    assert [(tmp_path / "00000" / f"e{number}" / "tensors.tsv").exists() for number in range(3)] == [True] * 3
+    assert (writer.stats.written, writer.stats.dropped, writer.stats.failed) == (5, 0, 0)
+    assert tried[-3:] == ["e0", "e1", "e2"]
+
+
+def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatch, caplog):
+    """A close tries once more, gives it up and says so."""
+    from tblog import _events
+
+    def refuse(_self, _record, _step):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(_events.EventEncoder, "_embedding", refuse)
+    writer = SummaryWriter(tmp_path)
+    writer.add_embedding(np.zeros((2, 2)))
+    writer.add_scalar("x", 0, 0)
+    assert within(HANG_SECS, writer.close) is None
+    assert (writer.stats.written, writer.stats.dropped) == (1, 1)
+    assert "1 records were lost" in caplog.text
+    assert len(event_files(tmp_path)) == 1
