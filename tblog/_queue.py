@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 STALL_SECS = 10.0
 ENCODING_SECS = 60.0
 """Maximum time without any progress while a record is encoded, which may wait for a device."""
-SHARE = 1024
-"""How many heavy records may wait before those who put numbers by themselves are told to look."""
+SHARE = 64
+"""How many heavy records may wait, at least, before those who put numbers by themselves are told to ask for room again."""
 
 
 class ClosedQueueError(RuntimeError):
@@ -99,7 +99,7 @@ class RecordQueue:
         self._source = self.pending = deque()
         self._heavy: deque[HeavyRecord] = deque()
         self.heavy_put = self.heavy_done = 0
-        self._share = min(SHARE, self._max_records // 2)
+        self._share = self._least_share = min(SHARE, self._max_records // 2)
         self._callers = threading.RLock()
         self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
         self._bytes_put = self._bytes_taken
@@ -112,9 +112,13 @@ class RecordQueue:
         self.dropped = 0
         self._drop_is_told = False
 
-    @property
     def quick_room(self) -> int:
-        """Return how many entries may wait on the light lane if nobody but the caller looks: none, inline."""
+        """Return how many entries may wait on the light lane if nobody but the caller looks: none, inline.
+
+        The rest of the bound is the share of the heavy lane, which grows and shrinks with what waits there.
+        """
+        if self.heavy_waiting < self._share // 4:
+            self._share = max(self._least_share, 2 * self.heavy_waiting)
         return 0 if self.inline else self._max_records - self._share
 
     @property

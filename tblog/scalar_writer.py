@@ -491,7 +491,7 @@ class ScalarWriter:
             channel = writer.channel()
             if channel.mirror is None:  # which the quick path would pass by
                 channel.lend(self)
-                self._tags, self._room = channel.tags, channel.queue.quick_room
+                self._tags, self._room = channel.tags, channel.queue.quick_room()
                 self._pending = channel.queue.pending
             writer.put_entry(entry)
 
