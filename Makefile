@@ -11,12 +11,13 @@ LOGDIR ?= runs
 PORT ?= 6006
 
 .DEFAULT_GOAL := help
-.PHONY: help demo view test bench clean
+.PHONY: help demo view test docs bench clean
 
 help:
 	@echo 'make demo   train a small network on handwritten digits and log it (DEMO_ARGS="--epochs 5")'
 	@echo 'make view   open TensorBoard on it (LOGDIR=$(LOGDIR) PORT=$(PORT))'
 	@echo 'make test   ruff, mypy and all tests (PYTEST_ARGS="-k packaging")'
+	@echo 'make docs   the documentation as a site, in docs/_build; broken links are errors'
 	@echo 'make bench  compare the cost of logging with torch and tensorboardX (BENCH_ARGS="--quick")'
 	@echo 'make clean  remove what the others made, the runs excepted'
 
@@ -32,11 +33,15 @@ test: $(VENV)/.has-$(TEST_EXTRAS)
 	$(VENV)/bin/mypy
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+docs: $(VENV)/.has-docs
+	$(PY) -m sphinx -b html -W --keep-going -q docs docs/_build
+	@echo "the site is in docs/_build/index.html"
+
 bench: $(VENV)/.has-bench
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp, such as .has-demo, says which extras the environment has.
 $(VENV)/.has-%: setup.cfg pyproject.toml | $(PY)

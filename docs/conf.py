@@ -1,0 +1,51 @@
+"""How `make docs` builds the site: the pages of this folder, and a reference made from the docstrings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import tblog
+
+project = "tblog"
+author = "the tblog developers"
+release = version = tblog.__version__
+copyright = author  # noqa: A001 - the name that Sphinx reads
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = f"tblog {release}"
+html_theme_options = {"sidebar_hide_name": False}
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # pages that are read in a checkout, too, may begin below a title
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say shapes and dtypes, which the types cannot
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]*)?\)")
+_DOCS = Path(__file__).parent
+
+
+def _without_links_into_the_checkout(_app: object, page: str, source: list[str]) -> None:
+    """Turn links to files outside of this folder, which the site does not have, into their names."""
+    folder = (_DOCS / page).parent
+
+    def name(link: re.Match[str]) -> str:
+        target = (folder / link[2]).resolve()
+        if target.is_relative_to(_DOCS):
+            return link[0]
+        return link[1] if link[1].startswith("`") else f"{link[1]} (`{target.relative_to(_DOCS.parent)}`)"
+
+    source[0] = _OUTSIDE.sub(name, source[0])
+
+
+def setup(app: object) -> None:
+    """Have Sphinx call what is above."""
+    app.connect("source-read", _without_links_into_the_checkout)  # type: ignore[attr-defined]
