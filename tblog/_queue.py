@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 STALL_SECS = 10.0
 ENCODING_SECS = 60.0
 """Maximum time without any progress while a record is encoded, which may wait for a device."""
-SHARE = 64
-"""How many heavy records may wait, at least, before those who put numbers by themselves are told to ask for room again."""
 
 
 class ClosedQueueError(RuntimeError):
@@ -99,7 +97,7 @@ class RecordQueue:
         self._source = self.pending = deque()
         self._heavy: deque[HeavyRecord] = deque()
         self.heavy_put = self.heavy_done = 0
-        self._share = self._least_share = min(SHARE, self._max_records // 2)
+        self._share = 0  # of the bound, for the heavy lane
         self._callers = threading.RLock()
         self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
         self._bytes_put = self._bytes_taken
@@ -117,8 +115,8 @@ class RecordQueue:
 
         The rest of the bound is the share of the heavy lane, which grows and shrinks with what waits there.
         """
-        if self.heavy_waiting < self._share // 4:
-            self._share = max(self._least_share, 2 * self.heavy_waiting)
+        if self.heavy_waiting <= self._share // 4:
+            self._share = 2 * self.heavy_waiting
         return 0 if self.inline else self._max_records - self._share
 
     @property
