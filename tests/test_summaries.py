@@ -13,6 +13,7 @@ import pytest
 from tensorboard.context import RequestContext
 from tensorboardX.event_file_writer import EventFileWriter
 from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
 
 from tblog import records, summaries
 from tblog.errors import InvalidTypeError, InvalidValueError
@@ -223,7 +224,8 @@ def logdir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("one of each")
     writer = EventFileWriter(str(directory))
     for record in [*RECORDS, *EDGE_CASES, LAST]:
-        for summary in summaries.encode(record, summaries.EncodeContext()):
+        for made in summaries.encode(record, summaries.EncodeContext()):
+            summary = Summary.FromString(made) if isinstance(made, bytes) else made
             writer.add_event(Event(wall_time=1.0, step=1, summary=summary))
     writer.close()
     return directory

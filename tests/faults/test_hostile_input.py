@@ -139,4 +139,5 @@ def test_a_tag_of_ten_megabytes_is_a_tag(tmp_path):
         writer.add_scalar("after", 1.0, 0)
     assert writer.stats.failed <= 1
     (path,) = (path for path in tmp_path.iterdir() if "tfevents" in path.name)
-    assert [value.tag for event in events(path) for value in event.summary.value][-1] == "after"
+    tags = [value.tag for event in events(path) for value in event.summary.value]
+    assert sorted(tags, key=len) == ["after", tag, f"{tag}/text_summary"]
