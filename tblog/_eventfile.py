@@ -1,12 +1,9 @@
-"""One event file: its name, its first event, and the promise that nothing follows a torn record.
+"""One event file: its first event, and the promise that nothing follows a torn record.
 
-Lives here: naming (Names), opening, appending whole records, finishing or cutting back one that
-the storage took in part, syncing, leaving a file that takes no more for a new one.
-Must not: encode records, report errors. Owned by the worker thread once it is open.
-
-Names: `events.out.tfevents.<seconds>.<host>.<nanoseconds>.<pid><suffix>`, all numbers zero-padded,
-since TensorBoard reads the files of a run in the order of their names. A process never uses a
-time twice, and the file is created exclusively: two writers never open the same one.
+Lives here: opening, appending whole records, finishing or cutting back one that the storage took
+in part, syncing, leaving a file that takes no more for a new one, giving the handle back.
+Must not: encode records, report errors. Owned by the worker thread once it is open; other threads
+take its handle away where there are no others left, and it opens itself again.
 """
 
 from __future__ import annotations
@@ -14,18 +11,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tblog import _framing
-from tblog._locks import ForkSafeLock
+from tblog import _framing, _handles
+from tblog._names import new_name
 from tblog._resume import Resume
 from tblog._sinks import FactorySink, LocalSink, Sink, is_remote, make_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LOOK_SECS = 1.0
 """How often a file's name is looked at, for someone may have removed it."""
@@ -41,20 +37,6 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 _FIRST_BYTES = len(_framing.first_event(1.0))
 
-_naming = ForkSafeLock()
-_last_time_ns = 0
-
-
-def _new_path(logdir: str, suffix: str) -> str:
-    """Return a name that sorts after every earlier one of this process."""
-    global _last_time_ns  # noqa: PLW0603 - names are unique in a process, so the process remembers the last
-    with _naming:
-        _last_time_ns = now = max(time.time_ns(), _last_time_ns + 1)
-    secs, nanos = divmod(now, 1_000_000_000)
-    host = socket.gethostname().replace("/", "_")
-    name = f"events.out.tfevents.{secs:010d}.{host}.{nanos:09d}.{os.getpid():07d}{suffix}"
-    return os.path.join(logdir, name)
-
 
 class EventFile:
     """An event file that is created when it is first needed.
@@ -64,6 +46,7 @@ class EventFile:
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
+        is_spare: others may have its handle rather than that of a writer's own run.
 
     Attributes:
         path: the file's name, "" before it has one; another one when the file had to be left.
@@ -78,8 +61,11 @@ class EventFile:
         suffix: str = "",
         resume: Resume | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_spare: bool = False,
     ) -> None:
         self.logdir = logdir
+        self.is_spare = is_spare
         self.path = ""
         self.size = 0
         self.handed_records = 0
@@ -89,6 +75,7 @@ class EventFile:
         self._clock = clock
         self._look_at = 0.0
         self._sink: Sink | None = None
+        self._in_use = False
         self._waiting = bytearray()  # whole records, the first `_torn` bytes of which are in the file
         self._torn = 0
         self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
@@ -104,13 +91,34 @@ class EventFile:
         """Return whether what is written can still be lost with this process, until a sync."""
         return self._sink is not None and self._sink.buffers and self._unsynced
 
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[None]:
+        """Have the handle, unless it was closed for want of others, and lay it down afterwards."""
+        if self._in_use:
+            yield
+            return
+        self._in_use = True
+        if self._sink is not None and not self._sink.buffers and not _handles.take_up(self):
+            self._sink = None
+        try:
+            yield
+        finally:
+            self._in_use = False
+            if self._sink is not None and not self._sink.buffers:
+                _handles.lay_down(self, self._sink)
+
     def open(self) -> None:
         """Create the directory and the file, or open the file again to append; `write` begins with its first event.
 
         Raises:
             OSError: when that cannot be done.
         """
-        if self._sink is None and not (self.path and self._reopen()):
+        with self._use():
+            if self._sink is None:
+                _handles.with_handles(self._open)
+
+    def _open(self) -> None:
+        if not (self.path and self._reopen()):
             self._create()
 
     def _create(self) -> None:
@@ -131,7 +139,7 @@ class EventFile:
 
     def _new_sink(self) -> tuple[str, Sink]:
         while True:
-            path = _new_path(self.logdir, self._suffix)
+            path = os.path.join(self.logdir, new_name(self._suffix))
             try:
                 return path, FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
             except FileExistsError:
@@ -166,6 +174,10 @@ class EventFile:
             OSError: when the storage refuses. What it did not take waits for the next call, which
                 goes on in the middle of a record if it must: nothing else is ever written between.
         """
+        with self._use():
+            self._write()
+
+    def _write(self) -> None:
         try:
             self._leave_if_removed()
             while self._torn < len(self._waiting):
@@ -180,7 +192,7 @@ class EventFile:
             self._forget_whole_records()
             if not self._leave_after(error):
                 raise
-            self.write()
+            self._write()
         self._forget_all()
 
     def _next_piece(self) -> bytearray:
@@ -260,7 +272,8 @@ class EventFile:
     def give_up(self) -> int:
         """Drop what waits, cut a torn record back, and return the number of records dropped."""
         dropped = sum(records for _, records in self._appended)
-        self._cut_torn()
+        with self._use():
+            self._cut_torn()
         del self._waiting[:]
         self._appended.clear()
         return dropped
@@ -269,7 +282,8 @@ class EventFile:
         """Drop the oldest of the records that wait, and return how many they are: those of one frame."""
         end = _framing.record_end(self._waiting)
         assert end is not None
-        self._cut_torn()
+        with self._use():
+            self._cut_torn()
         handed = self.handed_records
         self._count(end)
         del self._waiting[:end]
@@ -282,17 +296,18 @@ class EventFile:
         Raises:
             OSError: when the storage refuses.
         """
-        self.write()
-        if not self._unsynced:
-            return
-        self.open()
-        assert self._sink is not None
-        if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
-            self._close_sink()
-            self.path = ""
-        else:
-            self._sink.sync()
-        self._unsynced = False
+        with self._use():
+            self._write()
+            if not self._unsynced:
+                return
+            self.open()
+            assert self._sink is not None
+            if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
+                self._close_sink()
+                self.path = ""
+            else:
+                self._sink.sync()
+            self._unsynced = False
 
     def close(self) -> None:
         """Sync and give the handle back.
@@ -300,11 +315,12 @@ class EventFile:
         Raises:
             OSError: when the storage refuses.
         """
-        self.write()
-        if not self.buffers:
-            self.sync()
-        if self._sink is not None:
-            self._close_sink()
+        with self._use():
+            self._write()
+            if not self.buffers:
+                self.sync()
+            if self._sink is not None:
+                self._close_sink()
 
     def _close_sink(self) -> None:
         assert self._sink is not None
@@ -314,13 +330,15 @@ class EventFile:
 
     def release(self) -> None:
         """Give the handle back; a later `write` opens the file again and appends."""
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            with contextlib.suppress(OSError):  # what it took, the operating system has
-                sink.close()
+        with self._use():
+            sink, self._sink = self._sink, None
+            if sink is not None:
+                with contextlib.suppress(OSError):  # what it took, the operating system has
+                    sink.close()
 
     def forget_in_child(self) -> None:
         """Give a forked child's copy of the handle back."""
+        _handles.take_up(self)
         if self._sink is not None:
             self._sink.forget_in_child()
             self._sink = None

@@ -15,14 +15,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from tblog._framing import FILE_VERSION, first_event_data
+from tblog._framing import FILE_VERSION, FOOTER_BYTES, HEADER_BYTES, first_event_data
 from tblog._sinks import claim
-from tblog._walk import EventHead, Piece, event_head, walk
+from tblog._walk import EventHead, Piece, event_head, event_tags, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CHUNK_BYTES = 1 << 20
+_POINTS_SHOWN = 3
 _DT_DOUBLE = 2
 
 
@@ -35,13 +36,14 @@ class Finding(NamedTuple):
 
 @dataclass
 class FileReport:
-    """What one file holds."""
+    """What one file holds; `lost` says what nobody can read any more, as far as that can be told."""
 
     path: str
     size: int = 0
     records: int = 0
     in_use: bool = False
     findings: list[Finding] = field(default_factory=list)
+    lost: str = ""
 
     @property
     def needs_repair(self) -> bool:
@@ -69,6 +71,7 @@ class RunInspection:
             for piece in walk(file):
                 look.take(piece)
             report.findings = list(look.findings(in_use=report.in_use))
+            report.lost = look.lost
         report.records = look.records
         return report
 
@@ -100,6 +103,7 @@ class _FileLook:
         self._run = run
         self._file = file
         self.records = 0
+        self.lost = ""
         self._end = 0
         self._damage: list[Piece] = []
         self._wrong: Counter[str] = Counter()
@@ -151,13 +155,14 @@ class _FileLook:
             yield Finding("the file is empty", is_repairable=False)
             return
         if self.records == self._wrong["no event"]:
-            yield Finding(f"no event can be read in its {_many(self._end, 'byte')}", is_repairable=False)
+            yield Finding(f"no event can be read in its {many(self._end, 'byte')}", is_repairable=False)
             return
         tail = self._damage.pop() if self._damage and self._damage[-1].end == self._end else None
         if self._damage:
+            self.lost = _lost(self._file, self._damage)
             yield Finding(
-                f"{_many(len(self._damage), 'damaged place')} of {_bytes(self._damage)}, the first at byte "
-                f"{self._damage[0].start:,}: no loader reads beyond it",
+                f"{many(len(self._damage), 'damaged place')} of {_bytes(self._damage)}, the first at byte "
+                f"{self._damage[0].start:,}: no loader reads beyond it{self.lost and f'; there was {self.lost}'}",
                 is_repairable=True,
             )
         if tail is not None and not in_use:
@@ -168,17 +173,17 @@ class _FileLook:
         for what, text, repairable in _WRONG:
             if self._wrong[what]:
                 at = f"{self._first_at[what]:,}"
-                yield Finding(f"{_many(self._wrong[what], 'record')} {text.format(at=at)}", repairable)
+                yield Finding(f"{many(self._wrong[what], 'record')} {text.format(at=at)}", repairable)
         if self._dropped:
             worst, _ = self._dropped.most_common(1)[0]
             yield Finding(
-                f"{_many(self._dropped.total(), 'point')} of {_many(len(self._dropped), 'tag')} not shown by the default "
+                f"{many(self._dropped.total(), 'point')} of {many(len(self._dropped), 'tag')} not shown by the default "
                 f"loader, for a later record has the same or a lower step (most: {_shown(worst)})",
                 is_repairable=False,
             )
         if self._hidden:
             yield Finding(
-                f"{_many(len(self._hidden), 'tag')} not shown by the default loader, for the first value has no "
+                f"{many(len(self._hidden), 'tag')} not shown by the default loader, for the first value has no "
                 f"metadata ({_shown(min(self._hidden))})",
                 is_repairable=False,
             )
@@ -255,6 +260,29 @@ def _parsed(data: bytes) -> Any:
         return None
 
 
+def _lost(file: BinaryIO, damage: list[Piece]) -> str:
+    """Say what damaged records were, as far as their bytes tell."""
+    points = [point for piece in damage for point in _points_in(file, piece)]
+    shown = [f"{_shown(tag)} at step {step}" for tag, step in points[:_POINTS_SHOWN]]
+    if len(points) > _POINTS_SHOWN:
+        shown.append(f"{len(points) - _POINTS_SHOWN:,} more")
+    return ", ".join(shown)
+
+
+def _points_in(file: BinaryIO, piece: Piece) -> Iterator[tuple[str, int]]:
+    """Yield the tag and the step of what look like events in a damaged stretch; one that was cut off is none."""
+    file.seek(piece.start)
+    data = file.read(min(piece.end - piece.start, _CHUNK_BYTES))
+    while len(data) > HEADER_BYTES + FOOTER_BYTES:
+        length, rest = int.from_bytes(data[:8], "little"), len(data) - HEADER_BYTES - FOOTER_BYTES
+        body = data[HEADER_BYTES : HEADER_BYTES + min(length, rest)]  # a wrong length: there is one record
+        head = event_head(body)
+        if not head.is_whole:
+            return
+        yield from ((tag, head.step) for tag in event_tags(body))
+        data = data[HEADER_BYTES + len(body) + FOOTER_BYTES :]
+
+
 def _is_zero(file: BinaryIO, piece: Piece) -> bool:
     file.seek(piece.start)
     remaining = piece.end - piece.start
@@ -266,12 +294,13 @@ def _is_zero(file: BinaryIO, piece: Piece) -> bool:
     return True
 
 
-def _many(count: int, noun: str) -> str:
+def many(count: int, noun: str) -> str:
+    """Return a number with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bytes(pieces: list[Piece]) -> str:
-    return _many(sum(piece.end - piece.start for piece in pieces), "byte")
+    return many(sum(piece.end - piece.start for piece in pieces), "byte")
 
 
 def _shown(tag: str) -> str:

@@ -2,46 +2,64 @@
 
 TensorBoard's Rust loader ignores a `purge_step`, and shows points of tags that are not logged again;
 only shortening the old files removes them for both loaders. A file that a living tblog writer holds is
-left alone. A file changes in one step: the new one is complete, under a name that no loader reads, before
-it takes the old one's place.
+left alone. A file changes in one step: what is cut off is kept, and the new one is complete, under names
+that no loader reads, before it takes the old one's place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+import shlex
+from dataclasses import dataclass, field
 
+from tblog._kept import TakenOut, in_words, is_event_file, stamp, take_out, together
 from tblog._reports import logger
-from tblog._rewrite import replace, unless_in_use
+from tblog._rewrite import unless_in_use
 from tblog._sinks import is_remote
-from tblog._walk import EventHead, Piece, event_head, walk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tblog._walk import event_head, walk
 
 
-_NOTHING = Piece(0, 0, None)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Resume:
     """How a writer goes on with runs that are on disk.
 
     Attributes:
         step: the step to go on from; what lies at it and beyond is cut off. None keeps all.
+        when: identifies what is cut off and kept, in all its runs.
     """
 
     step: int | None = None
+    when: str = field(default_factory=stamp)
+    _logdir: str = ""
+    _told: bool = False
 
     def prepare(self, logdir: str) -> None:
-        """Make a run's earlier files end whole, and before the step."""
+        """Make a run's earlier files end whole, and before the step; the writer's own run is the first."""
         if is_remote(logdir):
             return
+        self._logdir = self._logdir or logdir
         if self.step is not None:
-            cut_from(logdir, self.step)
+            self._tell(cut_from(logdir, self.step, self.when))
         cut_torn_tails(logdir)
+
+    def _tell(self, taken: list[TakenOut]) -> None:
+        """Say once where that is which was cut off."""
+        kept = [each.kept for each in taken if each.kept]
+        if not kept or self._told:
+            return
+        self._told = True
+        logger.warning(
+            "tblog goes on from step %s in %s: %s were cut off, and are kept in %s%s. "
+            "If that was the wrong step: python -m tblog.check %s --restore --cut %s",
+            self.step,
+            self._logdir,
+            in_words(together(each.extent for each in taken)),
+            kept[0],
+            f" and {len(kept) - 1} more" if len(kept) > 1 else "",
+            shlex.quote(self._logdir),
+            self.when,
+        )
 
 
 def event_paths(logdir: str) -> list[str]:
@@ -70,11 +88,14 @@ def last_step(logdir: str) -> int | None:
     return largest
 
 
-def cut_from(logdir: str, step: int) -> int:
-    """Remove a run's summaries from a step on, and the damage in its files; return how many."""
-    return sum(
-        _rewrite(path, lambda head: not head.has_summary or head.step < step) for path in event_paths(logdir)
-    )
+def cut_from(logdir: str, step: int, when: str) -> list[TakenOut]:
+    """Take a run's summaries from a step on, and the damage, out of its files; return what was taken out of each."""
+
+    def stays(data: bytes) -> bool:
+        head = event_head(data)
+        return not head.has_summary or head.step < step
+
+    return [take_out(path, stays, "cut", when) for path in event_paths(logdir)]
 
 
 def cut_torn_tails(logdir: str) -> None:
@@ -83,7 +104,7 @@ def cut_torn_tails(logdir: str) -> None:
         with unless_in_use(path) as file:
             if file is None:
                 continue
-            if not _is_event_file(file):
+            if not is_event_file(file):
                 logger.warning(
                     "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
                     path,
@@ -95,30 +116,3 @@ def cut_torn_tails(logdir: str) -> None:
                 size = piece.end
             if whole < size:
                 os.truncate(path, whole)
-
-
-def _rewrite(path: str, keeps: Callable[[EventHead], bool]) -> int:
-    """Replace a file by one that has the wanted records alone; return the number of those removed."""
-    with unless_in_use(path) as file:
-        if file is None or not _is_event_file(file):
-            return 0
-        removed, damaged = _count(file, keeps)
-        if removed or damaged:
-            kept = (piece.data for piece in walk(file) if piece.data is not None)
-            replace(path, (data for data in kept if keeps(event_head(data))))
-        return removed
-
-
-def _is_event_file(file: BinaryIO) -> bool:
-    """Return whether a file starts with a record. Another one, a compressed copy say, no loader reads."""
-    return next(walk(file), _NOTHING).data is not None
-
-
-def _count(file: BinaryIO, keeps: Callable[[EventHead], bool]) -> tuple[int, bool]:
-    removed, damaged = 0, False
-    for piece in walk(file):
-        if piece.data is None:
-            damaged = True
-        elif not keeps(event_head(piece.data)):
-            removed += 1
-    return removed, damaged

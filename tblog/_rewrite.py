@@ -1,4 +1,4 @@
-"""Replacing an event file by a better one, in one step, and never under a writer's hands."""
+"""Changing event files: in one step, and never under a writer's hands."""
 
 from __future__ import annotations
 
@@ -36,13 +36,29 @@ def replace(path: str, records: Iterable[bytes]) -> None:
     Raises:
         OSError: the new file cannot be written. The old one is as it was.
     """
-    partial = _beside(path, "partial")
+    write_file(path, map(frame, records), mode_of=path)
+
+
+def write_file(path: str, chunks: Iterable[bytes], mode_of: str = "") -> None:
+    """Make a file, or put it in the place of another, once it is complete and on the disk.
+
+    Args:
+        path: the file.
+        chunks: its bytes; may be read from the old file.
+        mode_of: a file whose permissions it gets.
+
+    Raises:
+        OSError: it cannot be written. An old one is as it was.
+    """
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, name.replace("tfevents", "tfe-").replace("tfe-", "tfe-partial-"))
     try:
         with open(partial, "wb") as new:
-            new.writelines(frame(data) for data in records)
+            new.writelines(chunks)
             new.flush()
             os.fsync(new.fileno())
-        shutil.copymode(path, partial)
+        if mode_of:
+            shutil.copymode(mode_of, partial)
         os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -50,26 +66,7 @@ def replace(path: str, records: Iterable[bytes]) -> None:
         raise
 
 
-def keep_aside(path: str) -> str:
-    """Give a file a second name, which no loader reads, and return it.
-
-    Raises:
-        OSError: that cannot be done.
-    """
-    number = 0
-    while True:
-        aside = _beside(path, f"before-repair-{number}")
-        try:
-            os.link(path, aside)
-        except FileExistsError:
-            number += 1
-        except OSError:  # a file system without links
-            shutil.copy2(path, aside)
-            return aside
-        else:
-            return aside
-
-
-def _beside(path: str, what: str) -> str:
+def beside(path: str, what: str) -> str:
+    """Return a name beside an event file's that no loader reads."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.replace("tfevents", f"tfe-{what}"))

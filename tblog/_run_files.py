@@ -1,6 +1,6 @@
 """The event files of one writer: that of its own run, and those of the runs below it.
 
-Lives here: which file a run's bytes go to, how many are open, writing and syncing all of them.
+Lives here: which file a run's bytes go to, writing and syncing all of them.
 Must not: encode, wait. Runs on the worker thread, but for opening the first file.
 """
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tblog._reports import Reports
     from tblog._resume import Resume
-
-MAX_OPEN_FILES = 64
 
 HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
 """No wait makes these names better. Only runs below can have them: the own one was opened in a call."""
@@ -49,7 +47,6 @@ class RunFiles:
         self._reports = reports
         self._files = {"": self.own}
         self._dirty: dict[str, None] = {}
-        self._open_runs: dict[str, None] = {}  # the least recently written first
 
     @property
     def written(self) -> int:
@@ -79,7 +76,7 @@ class RunFiles:
         """Add framed records of a run to what the next `write` hands over; see `EventFile.append`."""
         file = self._files.get(run)
         if file is None:
-            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new)
+            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new, is_spare=True)
         file.append(frames, records)
         self._dirty[run] = None
 
@@ -109,8 +106,6 @@ class RunFiles:
                 ("left", run),
                 f"tblog: {before} was removed, replaced or takes no more; logging goes on in {file.path}",
             )
-        if run:
-            self._keep_open(run)
 
     def _write_what_fits(self, run: str, file: EventFile) -> None:
         while True:
@@ -123,14 +118,6 @@ class RunFiles:
                     self._reports.refused(error, run, file.give_up_first())
                 else:
                     raise
-
-    def _keep_open(self, run: str) -> None:
-        self._open_runs.pop(run, None)
-        self._open_runs[run] = None
-        if len(self._open_runs) > MAX_OPEN_FILES:
-            oldest = next(iter(self._open_runs))
-            del self._open_runs[oldest]
-            self._files[oldest].release()
 
     def recover(self) -> None:
         """Try all that may have failed again.

@@ -7,6 +7,7 @@ Whatever the bytes are, a walk ends, and holds one record at a time.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -41,6 +42,7 @@ class EventHead(NamedTuple):
     step: int
     file_version: bytes
     has_summary: bool
+    starts_session: bool
     is_whole: bool
 
 
@@ -145,7 +147,7 @@ def _crc_tables() -> tuple[list[NDArray[np.uint32]], int]:
 
 def event_head(data: bytes) -> EventHead:
     """Read the fields of a serialised Event that stand beside its payload."""
-    wall_time, step, version, has_summary = 0.0, 0, b"", False
+    wall_time, step, version, has_summary, starts_session = 0.0, 0, b"", False, False
     position = 0
     try:
         while position < len(data):
@@ -161,9 +163,32 @@ def event_head(data: bytes) -> EventHead:
                 version = data[position - value : position]
             elif field == 5:
                 has_summary = True
+            elif field == 7 and wire == 2:  # SessionLog, whose status 1 is START
+                starts_session = data[position - value : position].startswith(b"\x08\x01")
     except (IndexError, ValueError, struct.error):
-        return EventHead(wall_time, step, version, has_summary, is_whole=False)
-    return EventHead(wall_time, step, version, has_summary, is_whole=True)
+        return EventHead(wall_time, step, version, has_summary, starts_session, is_whole=False)
+    return EventHead(wall_time, step, version, has_summary, starts_session, is_whole=True)
+
+
+def event_tags(data: bytes) -> list[str]:
+    """Return the tag of each value in a serialised Event's summary, as far as they can be read."""
+    return [
+        tag.decode(errors="replace")
+        for summary in _messages(data, 5)
+        for value in _messages(summary, 1)
+        for tag in list(_messages(value, 1))[-1:] or [b""]
+    ]
+
+
+def _messages(data: bytes, wanted: int) -> Iterator[bytes]:
+    """Yield the bytes of a field, which is a message or a text, each time that it stands there."""
+    position = 0
+    with contextlib.suppress(IndexError, ValueError):
+        while position < len(data):
+            key, position = _varint(data, position)
+            value, position = _value(data, position, key & 7)
+            if key == wanted << 3 | 2:
+                yield data[position - value : position]
 
 
 def _value(data: bytes, position: int, wire: int) -> tuple[int, int]:

@@ -302,7 +302,7 @@ class ScalarWriter:
 
         The runs are directories below the log directory, as the flavor names them: torch
         `<main_tag with / as _>_<key>`, tensorboardX `<main_tag>/<key>`. They share this writer's
-        queue and thread, and no more than 64 of their files are open at a time.
+        queue and thread, and their files are closed and opened again where handles are few.
 
         Args:
             main_tag: the chart's tag.

@@ -48,7 +48,8 @@ class SummaryWriter(ScalarWriter):
         logdir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;
             by default `runs/<date>_<host><comment>`. `log_dir` is the same (torch's name).
         comment: appended to the default directory.
-        purge_step: cut off what earlier files of the run hold from this step on.
+        purge_step: cut off what earlier files of the run hold from this step on. It is kept: after a
+            wrong step, `python -m tblog.check LOGDIR --restore` brings it back.
         max_queue: kept for others to read; `WriterOptions.max_queue_records` bounds the queue.
         flush_secs: seconds, at most, between syncs to stable storage.
         filename_suffix: appended to the event file's name.
@@ -56,8 +57,8 @@ class SummaryWriter(ScalarWriter):
         comet_config: kept for others to read; nothing is sent to comet.
         options: what the two signatures cannot say, the flavor among it.
         resume: go on with the run in `logdir`: True keeps all that is there, a step cuts off what lies
-            at it and beyond, in this run and in those below that are logged to again. What a killed
-            process left of its last record is cut back. `next_step` is the step to go on with.
+            at it and beyond, as `purge_step` does, in this run and in those below that are logged to
+            again. What a killed process left of its last record is cut back. `next_step` is the step to go on with.
 
     Raises:
         OSError: the directory or the file cannot be created.

@@ -200,3 +200,52 @@ def readable_points(path):
             continue
         found += [(one.step, value.tag, struct.pack("f", value.simple_value)) for value in one.summary.value]
     return found
+
+
+def test_a_file_is_checked_and_repaired_by_its_path(tmp_path, capsys):
+    """That file alone; its name is shown as it stands in its directory."""
+    path = write(tmp_path, event(0), tail=b"\x01")
+    other = tmp_path / "events.out.tfevents.2"
+    other.write_bytes(path.read_bytes())
+    assert main([str(path)]) == 1
+    assert "1 file, 2 records, 1 finding\n" in capsys.readouterr().out
+    assert main([str(path), "--repair"]) == 0
+    assert len(path.read_bytes()) == len(other.read_bytes()) - 1
+
+
+def test_what_is_told_counts_in_plain_words_and_says_what_a_repair_did(tmp_path, capsys):
+    """One is no plural; after a repair, how many files were repaired and what is left."""
+    write(tmp_path, *map(event, [0, 1, 1]), tail=b"\x01")
+    assert main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.endswith("1 file, 4 records, 2 findings\n")
+    assert main([str(tmp_path), "--repair"]) == 1
+    assert capsys.readouterr().out.endswith("1 file, 4 records, 1 repaired, 1 finding is left\n")
+    assert main([str(tmp_path), "--repair"]) == 1
+    assert capsys.readouterr().out.endswith("1 file, 4 records, 1 finding is left\n")
+    assert main([str(tmp_path / "events.out.tfevents.1")]) == 1
+    assert "repaired" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", [1, -5], ids=["length", "value"])
+def test_a_damaged_record_is_named_by_its_tag_and_step(tmp_path, capsys, place):
+    """Before the repair, and by the repair, as what was lost."""
+    path = write(tmp_path, *[event(step, tag="loss") for step in range(200)])
+    data = bytearray(path.read_bytes())
+    record = frame(event(118, tag="loss"))
+    data[data.index(record) + place % len(record)] ^= 0xFF
+    path.write_bytes(data)
+    (finding,) = found(tmp_path)
+    assert "there was 'loss' at step 118" in finding
+    assert main([str(tmp_path), "--repair"]) == 0
+    out = capsys.readouterr().out
+    assert "repaired; lost: 'loss' at step 118; the old file is" in out
+    assert out.endswith("1 file, 200 records, 1 repaired\n")
+
+
+def test_kept_files_are_mentioned_by_a_check(tmp_path, capsys):
+    """With the option that lists them."""
+    write(tmp_path, event(0), tail=b"\x01")
+    main([str(tmp_path), "--repair"])
+    capsys.readouterr()
+    assert main([str(tmp_path)]) == 0
+    assert "1 file kept beside event files: --list-kept" in capsys.readouterr().out

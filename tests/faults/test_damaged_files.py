@@ -18,6 +18,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from tblog import SummaryWriter
 from tblog._framing import first_event, frame
+from tblog._kept import kept_in
 from tblog._walk import walk
 from tblog.check import check, main
 from tests.faults.damage import files, number
@@ -144,7 +145,10 @@ def test_a_record_that_holds_no_event_is_left_out_by_a_repair_since_both_loaders
 def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_step(
     tmp_path_factory, data, step
 ):
-    """Without a step, files are cut at their torn ends alone; what is no event file is not touched."""
+    """Without a step, files are cut at their torn ends alone; what is no event file is not touched.
+
+    Whatever else is cut off is kept, and comes back byte for byte.
+    """
     path = put(tmp_path_factory.mktemp("resumed"), data)
     found = records(data)
     starts_whole = bool(found) and data.startswith(frame(found[0]))
@@ -154,7 +158,8 @@ def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_st
     (new,) = (each for each in event_files(path.parent) if each != path)
     assert points_of(new) == [(50, 50.0)]
     after = path.read_bytes()
-    assert set(path.parent.iterdir()) == {path, new}
+    kept = [Path(each.path) for each in kept_in(str(path.parent))]
+    assert set(path.parent.iterdir()) == {path, new, *kept}
     if not starts_whole:
         assert after == data
     elif step is True:
@@ -163,6 +168,12 @@ def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_st
     else:
         lasting = [record for record in found if not is_event(record) or not is_beyond(record, step)]
         assert [record for record in records(after) if is_event(record)] == [*filter(is_event, lasting)]
+    if kept:
+        assert main([str(path.parent), "--restore"]) == 0
+        assert path.read_bytes() == data
+    else:
+        assert data.startswith(after)
+        assert records(after) == found
 
 
 def is_beyond(record, step):
@@ -259,6 +270,7 @@ import os, resource, sys
 from pathlib import Path
 from tblog import SummaryWriter
 from tblog._framing import first_event, frame
+from tblog._kept import kept_in
 from tblog._events import event_bytes
 from tblog.check import main
 from tests.faults.damage import header, nested, number

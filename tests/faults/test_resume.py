@@ -14,6 +14,7 @@ import pytest
 
 from tblog import SummaryWriter
 from tblog._framing import frame
+from tblog._kept import kept_in
 from tblog._walk import walk
 from tblog.check import main
 from tests.browser.serving import serve
@@ -55,6 +56,11 @@ def readable(path):
         return [piece.data for piece in walk(file) if piece.data is not None]
 
 
+def kept_records(logdir):
+    """Return the records that the kept files of a run hold; one that is listed is whole."""
+    return [record for kept in kept_in(str(logdir)) for record in readable(kept.path)]
+
+
 def killed_at(operation, work):
     """Do something in a child that is killed before its n-th operation on a file; return whether it came so far."""
     child = os.fork()
@@ -77,8 +83,9 @@ def killed_at(operation, work):
 
 def check_nothing_is_lost(logdir, old, before):
     """Look at a run whose resumption was killed: the old file is as it was or as it is to be, and others are whole."""
-    kept = readable(old)
-    assert kept in (before, before[: 1 + FROM])
+    left = readable(old)
+    assert left in (before, before[: 1 + FROM])
+    assert {*left, *kept_records(logdir)} >= {*before}
     for path in event_files(logdir):
         with open(path, "rb") as file:
             assert all(piece.data is not None for piece in list(walk(file))[:-1])
@@ -100,6 +107,7 @@ def test_a_resumed_run_killed_at_any_operation_on_a_file_loses_nothing(tmp_path)
         log_steps(logdir, range(FROM, 8), 3.0, resume=FROM)
         curve = [(step, 1.0 if step < FROM else 3.0) for step in range(8)]
         assert points(logdir)["loss"] == points(logdir / "pair_a")["pair"] == curve
+        assert {*kept_records(logdir)} >= {*before[0][1 + FROM :]}
         operation += 1
     assert operation > 8
     expected = {".": {"loss": curve}, "pair_a": {"pair": curve}}
@@ -123,6 +131,31 @@ def test_a_repair_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
         assert path.stat().st_size == sum(map(len, map(frame, before)))
         operation += 1
     assert operation > 4
+
+
+def test_a_restore_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
+    """Each record is in an event file or a kept one, and the next restore comes to the old curve."""
+    operation, came_so_far = 0, True
+    while came_so_far:
+        logdir = tmp_path / f"run{operation}"
+        log_steps(logdir, range(10))
+        log_steps(logdir, range(FROM, 12), 2.0, resume=FROM)
+        folders = logdir, logdir / "pair_a"
+        before = {record for folder in folders for record in all_records(folder)}
+        came_so_far = killed_at(operation, lambda: main([str(logdir), "--restore"]))  # noqa: B023
+        assert {record for folder in folders for record in all_records(folder)} >= before
+        if came_so_far:
+            assert main([str(logdir), "--restore"]) == 0
+        curve = [(step, 1.0 if step < 10 else 2.0) for step in range(12)]
+        assert points(logdir)["loss"] == points(logdir / "pair_a")["pair"] == curve
+        assert {record for folder in folders for record in all_records(folder)} >= before
+        operation += 1
+    assert operation > 8
+
+
+def all_records(logdir):
+    """Return the records of a run's event files and kept files."""
+    return [record for path in event_files(logdir) for record in readable(path)] + kept_records(logdir)
 
 
 def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
