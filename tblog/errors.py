@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+_LONGEST_SHOWN = 200
+
+
+def shortened(value: object) -> str:
+    """Return a value as an error message shows it: its `repr()`, cut where it is long."""
+    shown = repr(value)
+    if len(shown) <= _LONGEST_SHOWN:
+        return shown
+    return f"{shown[:_LONGEST_SHOWN]}... ({len(shown):,} characters)"
+
 
 class TblogError(Exception):
     """The base of every error that tblog raises on purpose."""

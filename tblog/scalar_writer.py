@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tblog import _arrays, summaries
@@ -26,6 +26,7 @@ from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
 from tblog.stats import Stats
+from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections import deque
@@ -228,7 +229,7 @@ class ScalarWriter:
             return
         name = self._name(tag)
         value = self._number(scalar_value, name)
-        self._put((name, value, self._step(name, global_step), self._wall_time(walltime)))
+        self._put((name, value, self._step(name, global_step), self._wall_time(name, walltime)))
         self._know(tag, name)
 
     def _add_told_scalar(
@@ -283,7 +284,7 @@ class ScalarWriter:
             values = _arrays.scalars(values, tags)
         if tags:
             step = self._step(tags[0], global_step)
-            self._put(ScalarDict(tags, values, step, self._wall_time(walltime)))
+            self._put(ScalarDict(tags, values, step, self._wall_time(tags[0], walltime)))
 
     def _know_all(self, tags: Mapping[str, Any]) -> tuple[str, ...]:
         names = tuple(map(self._name, tags))
@@ -316,7 +317,7 @@ class ScalarWriter:
         """
         _require_dict("add_scalars", tag_scalar_dict)
         name = self._name(main_tag)
-        step, wall_time = self._step(name, global_step), self._wall_time(walltime)
+        step, wall_time = self._step(name, global_step), self._wall_time(name, walltime)
         entries = [
             RunScalar(self._run_of(main_tag, key), (name, self._number(value, name), step, wall_time))
             for key, value in tag_scalar_dict.items()
@@ -326,10 +327,11 @@ class ScalarWriter:
 
     def _run_of(self, main_tag: str, key: str) -> str:
         parent = self._get_file_writer()
+        group, name = plain_text(main_tag), plain_text(key)
         shown = (
-            f"{main_tag}/{key}"
+            f"{group}/{name}"
             if self.options.flavor == "tensorboardX"
-            else f"{main_tag.replace('/', '_')}_{key}"
+            else f"{group.replace('/', '_')}_{name}"
         )
         path = f"{self.log_dir}/{shown}"
         writers = self.all_writers or {}  # none where another thread closes the writer just now
@@ -361,9 +363,9 @@ class ScalarWriter:
             )
         if isinstance(record, ScalarRecord):
             self.add_scalar(record.tag, record.value, global_step, walltime)
-        else:
-            clean_tag(record.tag, "torch")
-            self._log(record, global_step, walltime)
+            return
+        tag = self._tag(record.tag)
+        self._log(record if type(record.tag) is str else replace(record, tag=tag), global_step, walltime)
 
     def add_records(self, records: Iterable[Record], global_step: Any = None, walltime: Any = None) -> None:
         """Log all records of an iterable at one step; see `add_record`."""
@@ -475,15 +477,17 @@ class ScalarWriter:
                 return 0
             step = self._auto_steps.get(tag, 0)
             self._auto_steps[tag] = step + 1
-        return to_step(step)
+        if type(step) is int and _FIRST_STEP <= step <= _LAST_STEP:
+            return step
+        return to_step(step, f"{tag!r}: global_step")
 
-    def _wall_time(self, wall_time: Any) -> float:
+    def _wall_time(self, tag: str, wall_time: Any) -> float:
         if wall_time is None and self._metadata is not None:
             wall_time = self._metadata[1]
-        return _now() if wall_time is None else to_wall_time(wall_time)
+        return _now() if wall_time is None else to_wall_time(wall_time, f"{tag!r}: walltime")
 
-    def _snapshot(self, value: Any, tag: str) -> Any:
-        return _arrays.snapshot(value, tag, copy=self.options.copy)
+    def _snapshot(self, value: Any, tag: str, masked: _arrays.Masked = "nan") -> Any:
+        return _arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _put(self, entry: Any) -> None:
         writer = self._get_file_writer()
@@ -498,7 +502,8 @@ class ScalarWriter:
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""
         summaries.check(record)
-        step, wall_time = self._step(record.tag, global_step), self._wall_time(walltime)
+        tag = record.tag
+        step, wall_time = self._step(tag, global_step), self._wall_time(tag, walltime)
         writer = self._get_file_writer()
         if isinstance(writer, FileWriter):
             writer.put(record, step, wall_time, run, _nbytes(record))

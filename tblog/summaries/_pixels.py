@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.summaries._shapes import check_real, require, shape_of
+from tblog.summaries._shapes import check_real, plain_text, require, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) 
         InvalidValueError: it does not.
         UnsupportedTypeError: the array holds no real numbers.
     """
-    letters = str(dataformats).upper()
+    letters = plain_text(dataformats).upper()
     known = sorted(letters) in [sorted(layout) for layout in layouts]
     require(
         known, f"{what}: dataformats", dataformats, f"the letters of {' or '.join(layouts)}, in any order"

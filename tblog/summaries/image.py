@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tblog._arrays import to_numpy
+from tblog.summaries._labels import label_text
 from tblog.summaries._pixels import check_axes, ordered, tile
 from tblog.summaries._png import encode_png
 from tblog.summaries._shapes import check_real, require, shape_of
@@ -81,7 +82,7 @@ def _with_boxes(pixels: NDArray[np.uint8], record: ImageRecord, context: EncodeC
     if record.labels is not None:
         given = [record.labels] if isinstance(record.labels, str) else record.labels
         if len(given) == len(boxes):
-            labels = ["" if label is None else str(label) for label in given]
+            labels = ["" if label is None else label_text(label) for label in given]
         else:
             context.report(record.tag, f"image: labels for {len(boxes)} boxes were left out", len(given))
     image = Image.fromarray(pixels)
