@@ -1,6 +1,7 @@
 """What went wrong later: told once for each cause, counted always, raised only where options say so.
 
-Runs on the threads that encode and write, but for `dropping`; the counters are read from any.
+Runs on the threads that encode and write, but for `dropping` and `unread_graph`; the counters are read from
+any.
 """
 
 from __future__ import annotations
@@ -40,6 +41,14 @@ class Reports:
             ("refused", run),
             f"tblog cannot write records of the run {run!r} below {self._logdir}: {error}. They are left out, "
             "and counted in stats.failed",
+        )
+
+    def unread_graph(self, error: Exception) -> None:
+        """Count a model whose graph could not be read, and warn when the cause is new. Runs on the caller's thread."""
+        self._count(error, 1)
+        self.once(
+            ("graph", str(error)),
+            f"tblog: add_graph logged nothing to {self._logdir}: {error}. It is counted in stats.failed",
         )
 
     def storage(self, error: OSError, waiting: int) -> None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tblog import _arrays
 from tblog._arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
 from tblog._entries import RunScalar
-from tblog._reports import logger
 from tblog._torch_tensors import is_torch_tensor, torch_dtype_name
-from tblog.errors import InvalidTypeError, TblogError
+from tblog.errors import InvalidTypeError
 from tblog.records import (
     AudioRecord,
     CustomScalarsRecord,
@@ -594,19 +593,21 @@ class SummaryWriter(ScalarWriter):
                 of them that works.
 
         Raises:
-            TblogError: no way worked, and the options say strict; else that is told as a warning.
+            InvalidTypeError: `model` is nothing that can be read.
+            InvalidValueError: it needs an input, or `source` names no way.
+            GraphError: no way worked, and the options say strict; else that is counted and told as a warning.
         """
-        from tblog.graph import read_graph
+        from tblog.graph import GraphError, read_graph
 
         if not isinstance(verbose, (bool, int)):  # add_graph(model, *inputs) is in the wild
             more = [verbose] if isinstance(use_strict_trace, (bool, int)) else [verbose, use_strict_trace]
             input_to_model, verbose, use_strict_trace = (input_to_model, *more), False, True
         try:
             graph = read_graph(model, input_to_model, use_strict_trace=bool(use_strict_trace), source=source)
-        except TblogError as error:
+        except GraphError as error:
             if self.options.strict:
                 raise
-            logger.warning("tblog: add_graph logged nothing: %s", error)
+            self._get_file_writer().reports.unread_graph(error)
             return
         if verbose:
             print(graph)  # noqa: T201 - that is what verbose asks for

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorboardX
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -104,6 +105,53 @@ def test_the_attributes_that_others_read_are_there(tmp_path):
     writer.close()
     assert writer.file_writer is None
     assert writer.all_writers is None
+
+
+class Failing(torch.nn.Module):
+    """A model that fails on any input."""
+
+    def forward(self, x):
+        raise ValueError(f"no such input: {x.shape}")
+
+
+def test_a_graph_that_cannot_be_read_is_counted_and_told_once(tmp_path, caplog):
+    """Training goes on, the count says that something is missing, and the model's error is said in one line."""
+    for on_disk in (True, False):
+        caplog.clear()
+        with SummaryWriter(tmp_path, write_to_disk=on_disk) as writer:
+            for _ in range(2):
+                writer.add_graph(Failing(), torch.ones(1))
+            writer.add_scalar("after", 1.0, 1)
+        assert writer.stats.failed == (2 if on_disk else 0)
+        (told,) = (record for record in caplog.records if record.name == "tblog")
+        assert told.getMessage().count("no such input") == 1
+    assert points(tmp_path)["after"] == [(1, 1.0)]
+
+
+def test_a_graph_that_cannot_be_read_is_raised_where_the_options_say_strict(tmp_path):
+    """In the call, and not a second time by close."""
+    with (
+        SummaryWriter(tmp_path, options=WriterOptions.STRICT) as writer,
+        pytest.raises(RuntimeError, match="no such input"),
+    ):
+        writer.add_graph(Failing(), torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((3,), TypeError, "give a torch.nn.Module"),
+        ((torch.nn.Linear(3, 2),), ValueError, "give them as input_to_model"),
+        ((torch.nn.Linear(3, 2), torch.ones(1, 3), False, True, "guess"), ValueError, "give one of export"),
+    ],
+    ids=["no model", "no input", "no way"],
+)
+def test_arguments_of_add_graph_that_are_wrong_are_an_error_at_the_call(tmp_path, arguments, error, message):
+    """As those of any other call, and as in torch."""
+    *positional, source = arguments if len(arguments) == 5 else (*arguments, None)
+    with SummaryWriter(tmp_path) as writer, pytest.raises(error, match=message):
+        writer.add_graph(*positional, source=source)
+    assert writer.stats.failed == 0
 
 
 @pytest.mark.parametrize("package", ["tensorboard.compat.proto", "tensorboardX.proto"])
