@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 import os
 import re
@@ -17,13 +19,32 @@ from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeErr
 from tblog.summaries._shapes import check_text, plain_text, require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tblog.options import Flavor
 
 _NOT_IN_TENSORBOARDX_TAGS = re.compile(r"[^-/\w\.]")
 _STEP_LIMIT = 1 << 63
+_EXACT_LIMIT = 1 << 53  # float64 holds each integer below
 # Bytes: NAME_MAX and, less room for the log directory, PATH_MAX of Linux.
 _LONGEST_NAME = 255
 _LONGEST_RUN = 3000
+
+
+def refuse_unknown(given: Mapping[str, Any], constructor: Callable[..., Any]) -> None:
+    """Raise if a writer's constructor was given arguments that it does not have.
+
+    Raises:
+        InvalidTypeError: it was; the message names the nearest that it has.
+    """
+    if not given:
+        return
+    parameters = inspect.signature(constructor).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    name = next(iter(given))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+    raise InvalidTypeError(f"SummaryWriter has no argument {name!r}; {hint}")
 
 
 def clean_tag(tag: Any, flavor: Flavor) -> str:
@@ -38,23 +59,29 @@ def clean_tag(tag: Any, flavor: Flavor) -> str:
     return _NOT_IN_TENSORBOARDX_TAGS.sub("_", plain).lstrip("/") if flavor == "tensorboardX" else plain
 
 
-def to_step(step: Any, what: str = "global_step") -> int:
+def to_step(step: Any, what: str = "global_step", wanted: str = "an int") -> int:
     """Return a step as an int of 64 bits; whatever `int()` takes is taken.
 
     Args:
         step: a number.
         what: begins the message.
+        wanted: ends it.
 
     Raises:
         InvalidTypeError: it is no number.
         InvalidValueError: it is NaN, infinite or beyond 64 bits.
     """
-    number = to_int(step, what)
-    require(-_STEP_LIMIT <= number < _STEP_LIMIT, what, number, "an int within 64 bits")
+    number = to_int(step, what, wanted)
+    require(-_STEP_LIMIT <= number < _STEP_LIMIT, what, number, f"{wanted} within 64 bits")
     return number
 
 
-def to_int(value: Any, what: str) -> int:
+def is_cut(step: Any, whole: int) -> bool:
+    """Return whether a step lost a fraction when it became an int."""
+    return hasattr(step, "__float__") and abs(whole) < _EXACT_LIMIT and bool(float(step) != whole)
+
+
+def to_int(value: Any, what: str, wanted: str = "an int") -> int:
     """Return a number as an int; whatever `int()` takes is taken.
 
     Raises:
@@ -65,9 +92,9 @@ def to_int(value: Any, what: str) -> int:
         return int(value)
     except (TypeError, RuntimeError, np.ma.MAError) as error:
         kind = type(value).__name__
-        raise InvalidTypeError(f"{what} was {shortened(value)} of type {kind}; give an int") from error
+        raise InvalidTypeError(f"{what} was {shortened(value)} of type {kind}; give {wanted}") from error
     except (ValueError, OverflowError) as error:
-        raise InvalidValueError(f"{what} was {shortened(value)}; give an int") from error
+        raise InvalidValueError(f"{what} was {shortened(value)}; give {wanted}") from error
 
 
 def to_wall_time(wall_time: Any, what: str = "walltime") -> float:

@@ -67,7 +67,7 @@ class FileWriter:
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
         self._suffix = filename_suffix or ""
-        self._options = options or WriterOptions.DEFAULT
+        self._options = WriterOptions.of(options)
         self._resume = resume
         self._past = Stats()
         self._opening = ForkSafeLock()

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from tblog import _arrays
 from tblog._arguments import clean_tag, to_wall_time
+from tblog.options import WriterOptions
 from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
-
-    from tblog.options import WriterOptions
 
 logger = logging.getLogger("tblog")
 
@@ -72,7 +71,7 @@ class GlobalSummaryWriter:
             "filename_suffix": filename_suffix,
             "write_to_disk": write_to_disk,
             "log_dir": log_dir if log_dir is not None else logdir,
-            "options": options,
+            "options": WriterOptions.of(options),
         }
         self._manager = _Manager()
         self._manager.start(_start_series, (arguments,))

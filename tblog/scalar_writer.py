@@ -11,17 +11,28 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from tblog import _arrays, summaries
-from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
+from tblog._arguments import (
+    check_run,
+    clean_tag,
+    default_logdir,
+    is_cut,
+    refuse_unknown,
+    to_step,
+    to_wall_time,
+)
 from tblog._compiler import keep_out
 from tblog._entries import RunScalar, ScalarDict
 from tblog._locks import ForkSafeLock
 from tblog._queue import NOWHERE
 from tblog._resume import Resume, last_step
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
@@ -30,7 +41,7 @@ from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -73,18 +84,15 @@ class ScalarWriter:
         resume: bool | int = False,
         **kwargs: Any,
     ) -> None:
-        if kwargs:
-            raise InvalidTypeError(
-                f"SummaryWriter got unexpected arguments {sorted(kwargs)}; see its documentation for those it takes"
-            )
+        refuse_unknown(kwargs, ScalarWriter)
         directory = logdir if logdir is not None else log_dir
         self.log_dir = os.fspath(directory) if directory else default_logdir(comment)
         self.logdir = self.log_dir
-        self.purge_step = None if purge_step is None else to_step(purge_step)
+        self.purge_step = None if purge_step is None else to_step(purge_step, "purge_step")
         self.max_queue = max_queue
         self.flush_secs = flush_secs
         self.filename_suffix = filename_suffix
-        self.options = options or WriterOptions.DEFAULT
+        self.options = WriterOptions.of(options)
         self.kwargs = kwargs
         self._write_to_disk = write_to_disk
         self._comet_config = comet_config
@@ -98,7 +106,11 @@ class ScalarWriter:
 
     def _resuming(self, resume: bool | int) -> Resume | None:
         """Settle the step to go on from; `purge_step` is a way to say it."""
-        step = self.purge_step if resume is True or resume is False else to_step(resume)
+        step = self.purge_step
+        if isinstance(resume, np.bool_):
+            resume = bool(resume)
+        elif resume is not True and resume is not False:
+            step = to_step(resume, "resume", "True, False, or the step to go on with, an int")
         self.next_step = step if step is not None else 0
         if resume is True and step is None:
             last = last_step(self.log_dir)
@@ -358,8 +370,10 @@ class ScalarWriter:
             InvalidValueError: what it holds cannot be logged.
         """
         if not isinstance(record, Record):
+            several = isinstance(record, Iterable) and not isinstance(record, (str, bytes))
             raise InvalidTypeError(
-                f"add_record got {record!r} of type {type(record).__name__}; give a record of tblog.records"
+                f"add_record got {shortened(record)} of type {type(record).__name__}; give a record of tblog.records"
+                + (", or several to add_records" if several else "")
             )
         if isinstance(record, ScalarRecord):
             self.add_scalar(record.tag, record.value, global_step, walltime)
@@ -368,7 +382,16 @@ class ScalarWriter:
         self._log(record if type(record.tag) is str else replace(record, tag=tag), global_step, walltime)
 
     def add_records(self, records: Iterable[Record], global_step: Any = None, walltime: Any = None) -> None:
-        """Log all records of an iterable at one step; see `add_record`."""
+        """Log all records of an iterable at one step; see `add_record`.
+
+        Raises:
+            InvalidTypeError: it is no iterable, or one of them is no record.
+        """
+        if not isinstance(records, Iterable):
+            raise InvalidTypeError(
+                f"add_records got {shortened(records)} of type {type(records).__name__}; give an iterable of records"
+                + (", or one record to add_record" if isinstance(records, Record) else "")
+            )
         for record in records:
             self.add_record(record, global_step, walltime)
 
@@ -479,7 +502,14 @@ class ScalarWriter:
             self._auto_steps[tag] = step + 1
         if type(step) is int and _FIRST_STEP <= step <= _LAST_STEP:
             return step
-        return to_step(step, f"{tag!r}: global_step")
+        whole = to_step(step, f"{tag!r}: global_step")
+        if is_cut(step, whole):
+            self._get_file_writer().reports.once(
+                "step",
+                f"tblog: {tag!r}: global_step was {step}, and is logged as {whole}: steps are whole numbers. "
+                f"Told once for {self.log_dir}",
+            )
+        return whole
 
     def _wall_time(self, tag: str, wall_time: Any) -> float:
         if wall_time is None and self._metadata is not None:
@@ -512,7 +542,7 @@ class ScalarWriter:
 def _require_dict(method: str, given: Any) -> None:
     if not hasattr(given, "items"):
         raise InvalidTypeError(
-            f"{method} got {given!r} of type {type(given).__name__}; give a dict of numbers"
+            f"{method} got {shortened(given)} of type {type(given).__name__}; give a dict of numbers"
         )
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tblog.summaries import EncodeContext
+
+_NO_ROUNDING = 2  # a value that is meant for 1 does not come out as this
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA
 
 
@@ -67,6 +70,15 @@ def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
     np.fmax(scaled, 0, out=scaled)
     np.fmin(scaled, 255, out=scaled)
     return scaled.astype(np.uint8)
+
+
+def report_white(array: NDArray[Any], tag: str, what: str, context: EncodeContext) -> None:
+    """Report values above 1 where no rounding explains the largest: most likely they go to 255, and 1 is white."""
+    if array.dtype != np.uint8 and np.fmax.reduce(array, axis=None) >= _NO_ROUNDING:
+        told = (
+            f"{what}: {array.dtype} values above 1 are white; divide by 255 or give uint8 if they go to 255"
+        )
+        context.report(tag, told, int(np.count_nonzero(array > 1)))
 
 
 def tile(images: NDArray[Any], columns: int, rows: int | None = None) -> NDArray[np.uint8]:
