@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tblog import _arrays, summaries
+from tblog import _arrays, _display, summaries
 from tblog._arguments import (
     check_run,
     clean_tag,
@@ -170,6 +170,21 @@ class ScalarWriter:
     def get_logdir(self) -> str:
         """Return the directory of the event files."""
         return self.log_dir
+
+    def __repr__(self) -> str:
+        """Return the directory, whether it is open, and the counts."""
+        return _display.line(*self._shown())
+
+    def _repr_html_(self) -> str:
+        """Return the same as a table, with the lines that open TensorBoard: what a notebook shows."""
+        return _display.page(*self._shown())
+
+    def _shown(self) -> tuple[str, str, str, Stats]:
+        own = self.__dict__.get("file_writer")
+        state = "closed" if own is None else "open" if isinstance(own, FileWriter) else "writes nothing"
+        known = "_past" in self.__dict__  # it is not, while the constructor runs and after it raised
+        logdir = os.fsdecode(self.__dict__.get("log_dir", ""))
+        return type(self).__name__, logdir, state, self.stats if known else Stats()
 
     @property
     def stats(self) -> Stats:
