@@ -97,6 +97,18 @@ def to_int(value: Any, what: str, wanted: str = "an int") -> int:
         raise InvalidValueError(f"{what} was {shortened(value)}; give {wanted}") from error
 
 
+def to_flag(value: Any, what: str) -> bool:
+    """Return whether something is wanted.
+
+    Raises:
+        InvalidTypeError: it is nothing that is true or false.
+    """
+    try:
+        return bool(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidTypeError(f"{what} was {shortened(value)}; give True or False") from error
+
+
 def to_wall_time(wall_time: Any, what: str = "walltime") -> float:
     """Return seconds since the epoch as a float. A NaN would make TensorBoard drop the whole file.
 

@@ -24,6 +24,7 @@ from tblog._arguments import (
     default_logdir,
     is_cut,
     refuse_unknown,
+    to_flag,
     to_step,
     to_wall_time,
 )
@@ -242,7 +243,12 @@ class ScalarWriter:
                 return
         except (KeyError, TypeError, OverflowError, RuntimeError):  # a new tag or type, or an odd value
             pass
-        if new_style or double_precision or display_name or summary_description:
+        if (
+            (new_style is not None and new_style is not False)
+            or (double_precision is not None and double_precision is not False)
+            or display_name
+            or summary_description
+        ):
             self._add_told_scalar(
                 tag,
                 scalar_value,
@@ -271,15 +277,15 @@ class ScalarWriter:
         description: str | None,
     ) -> None:
         """Log a scalar with the arguments that only one of the originals has."""
+        name = self._name(tag)
         if isinstance(new_style, str) or isinstance(double_precision, str):
             display_name, description = new_style or display_name, double_precision or description
             new_style = double_precision = False
-        name = self._name(tag)
+        new_style = to_flag(new_style, f"{name!r}: new_style")
+        double_precision = to_flag(double_precision, f"{name!r}: double_precision")
         number = self._number(value, name)
         if new_style:
-            record: Record = TensorScalarRecord(
-                tag=name, value=number, double_precision=bool(double_precision)
-            )
+            record: Record = TensorScalarRecord(tag=name, value=number, double_precision=double_precision)
         elif display_name or description:
             record = DescribedScalarRecord(
                 tag=name, value=number, display_name=display_name or "", description=description or ""
@@ -504,7 +510,7 @@ class ScalarWriter:
         if type(value) is float:
             return value
         if isinstance(value, list) and self.options.flavor == "tensorboardX":
-            value = _arrays.snapshot(value, tag)
+            value = _arrays.to_numpy(_arrays.snapshot(value, tag))
         return _arrays.scalar(value, tag)
 
     def _step(self, tag: str, step: Any) -> int:

@@ -11,7 +11,7 @@ from tblog import _arrays
 from tblog._arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
 from tblog._entries import RunScalar
 from tblog._torch_tensors import is_torch_tensor, torch_dtype_name
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.records import (
     AudioRecord,
     CustomScalarsRecord,
@@ -30,7 +30,7 @@ from tblog.records import (
     VideoRecord,
 )
 from tblog.scalar_writer import ScalarWriter
-from tblog.summaries._labels import label_rows, label_texts
+from tblog.summaries._labels import is_iterable, label_rows, label_texts
 from tblog.summaries._shapes import plain_text
 from tblog.summaries.histogram import plain_bins, tensorflow_bins
 
@@ -238,7 +238,7 @@ class SummaryWriter(ScalarWriter):
             dataformats=dataformats,
             rescale=to_float(rescale, f"image {tag!r}: rescale", "a number above 0"),
             boxes=self._snapshot(box_tensor, tag),
-            labels=None if labels is None else label_texts(labels),
+            labels=None if labels is None else label_texts(labels, "labels"),
         )
         self._log(record, global_step, walltime)
 
@@ -466,13 +466,14 @@ class SummaryWriter(ScalarWriter):
             AssertionError, InvalidValueError: the numbers of points, labels and images differ.
         """
         name = self._tag(tag)
-        texts = label_rows if metadata_header else label_texts
+        header = None if metadata_header is None else label_texts(metadata_header, "metadata_header")
+        texts = label_rows if header else label_texts
         record = EmbeddingRecord(
             tag=name,
             matrix=self._snapshot(mat, name),
-            labels=None if metadata is None else texts(metadata),
+            labels=None if metadata is None else texts(metadata, "metadata"),
             images=None if label_img is None else self._snapshot(label_img, name, "zero"),
-            header=None if metadata_header is None else label_texts(metadata_header),
+            header=header,
         )
         self._log(record, global_step, None)
 
@@ -563,6 +564,10 @@ class SummaryWriter(ScalarWriter):
         """
         if not isinstance(hparam_dict, dict):
             raise InvalidTypeError(f"log_hparams got a {type(hparam_dict).__name__}; give a dict")
+        if isinstance(metric_tags, str) or not is_iterable(metric_tags):
+            raise InvalidTypeError(
+                f"log_hparams: metric_tags was {shortened(metric_tags)}; give a list of tags"
+            )
         self._log(
             HparamsRecord(
                 hparams={frozen(key): plain_hparam(key, value) for key, value in hparam_dict.items()},

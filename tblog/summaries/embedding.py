@@ -117,9 +117,9 @@ def _label_lines(labels: Sequence[Any], header: Sequence[str] | None) -> Iterato
 
     The projector reads the first line as a header if it has a tab in it, and skips blank lines.
     """
-    rows = label_rows(labels) if header else [[text] for text in label_texts(labels)]
+    rows = label_rows(labels, "labels") if header else [[text] for text in label_texts(labels, "labels")]
     if header and len(header) > 1:
-        rows.insert(0, label_texts(header))
+        rows.insert(0, label_texts(header, "header"))
     for row in rows:
         line = "\t".join(cell.translate(_TO_SPACES) for cell in row)
         yield f"{line if line.strip() else f'-{line}'}\n".encode(errors="replace")

@@ -173,13 +173,11 @@ def check_raw_histogram(record: RawHistogramRecord) -> None:
     Raises:
         InvalidValueError: there are not.
     """
-    limits, counts = len(record.bucket_limits), len(record.bucket_counts)
-    require(
-        limits == counts,
-        f"histogram {record.tag!r}: the number of bucket_limits",
-        limits,
-        f"as many as bucket_counts ({counts}), each the upper edge of its bin",
-    )
+    what = f"histogram {record.tag!r}"
+    limits, counts = np.shape(record.bucket_limits), np.shape(record.bucket_counts)
+    require(len(counts) == 1, f"{what}: the shape of bucket_counts", counts, "(n,), one count for each bin")
+    wanted = f"{counts}, that of bucket_counts: the upper edge of each bin"
+    require(limits == counts, f"{what}: the shape of bucket_limits", limits, wanted)
 
 
 def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:
