@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 LayerSpec: TypeAlias = "str | re.Pattern[str] | type[nn.Module] | nn.Module"
 Kind = TypeVar("Kind", bound="nn.Module")
 Layers: TypeAlias = "LayerSpec | Sequence[LayerSpec]"
+
+
+def require_module(model: object) -> None:
+    """Raise if a model is none: its parameters, for one.
+
+    Raises:
+        InvalidTypeError: it is no `torch.nn.Module`.
+    """
+    if not hasattr(model, "named_modules"):
+        raise InvalidTypeError(
+            f"The model was {shortened(model)} of type {type(model).__name__}; give the torch.nn.Module itself"
+        )
 
 
 @overload
@@ -40,8 +52,9 @@ def find_layers(model: nn.Module, layers: Layers, kind: type[Any] | None = None)
 
     Raises:
         InvalidValueError: nothing in the model matches; the message lists the nearest names.
-        InvalidTypeError: a layer is given as something else.
+        InvalidTypeError: a layer is given as something else, or the model is none.
     """
+    require_module(model)
     specs = list(layers) if isinstance(layers, Iterable) and not _is_one(layers) else [layers]
     if not specs:
         raise InvalidValueError(

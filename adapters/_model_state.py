@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog.adapters._layers import require_module
 from tblog.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def require_initialized(model: nn.Module) -> None:
 
     Raises:
         InvalidValueError: the model has lazy modules that never ran.
+        InvalidTypeError: it is no model.
     """
+    require_module(model)
     from torch.nn.parameter import is_lazy
 
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tblog.adapters._layers import require_module
 from tblog.adapters._model_state import model_state_kept
 from tblog.errors import InvalidTypeError, InvalidValueError
 
@@ -33,6 +34,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """
     import torch
 
+    require_module(model)
     parameter = next(model.parameters(), None)
     device_type = "cpu" if parameter is None else parameter.device.type
     with (

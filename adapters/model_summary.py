@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from tblog.adapters._layers import require_module
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters._tables import INDENT, table
 from tblog.errors import InvalidValueError, MissingDependencyError
@@ -75,6 +76,7 @@ def model_summary(
         InvalidValueError: an argument does not fit, or the forward pass failed.
         MissingDependencyError: torchinfo is not installed.
     """
+    require_module(model)
     if input_size is not None and input_data is not None:
         raise InvalidValueError("model_summary: both input_size and input_data were given; give one of them")
     if depth < 0:

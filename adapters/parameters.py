@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tblog.adapters._hooks import Hooks
-from tblog.adapters._layers import Layers, display_name, find_layers
+from tblog.adapters._layers import Layers, display_name, find_layers, require_module
 from tblog.adapters._watched_step import Watched, WatchedStep
 from tblog.errors import InvalidValueError
 from tblog.records import Record
@@ -67,6 +67,7 @@ class ParameterWatch:
         tag: what all tags begin with.
 
     Raises:
+        InvalidTypeError: the model is none, its parameters for one.
         InvalidValueError: a layer is not found, `every` is below 1, or no parameter requires a gradient.
     """
 
@@ -169,6 +170,7 @@ class ParameterWatch:
 
 def _chosen(model: nn.Module, layers: Layers | None) -> tuple[dict[str, nn.Parameter], dict[str, nn.Module]]:
     """Return the parameters and the layers whose outputs are watched, by name."""
+    require_module(model)
     if layers is None:
         leaves = {path: layer for path, layer in model.named_modules() if not any(layer.children())}
         return dict(model.named_parameters()), {

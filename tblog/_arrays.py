@@ -1,7 +1,7 @@
 """Anything array-like becomes a snapshot that the worker can read.
 
 Lives here: which types are taken (torch, numpy, jax, Python numbers, anything with `__array__` or
-DLPack), the one copy that a snapshot costs, exact widening of the types that numpy lacks.
+DLPack), the one copy that a snapshot costs, what becomes of masked elements.
 Must not: build messages, touch files, import torch (a tensor's module is loaded already).
 Runs on the caller's thread, but for `to_numpy`, which the worker calls.
 
@@ -13,13 +13,24 @@ tensor on a GPU is not waited for: `tblog._devices` copies it on its stream.
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from tblog import _devices
-from tblog.errors import NotAScalarError, UnsupportedTypeError
+from tblog._torch_tensors import (
+    is_masked_tensor,
+    is_shareable,
+    is_torch_tensor,
+    masked_array,
+    not_a_scalar,
+    together,
+    torch_scalar,
+    torch_snapshot,
+)
+from tblog.errors import UnsupportedTypeError, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tblog.records import Array
+
+Masked: TypeAlias = Literal["nan", "zero", "left out"]
 
 WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with __array__ or __dlpack__"
 
@@ -54,12 +67,6 @@ def to_numpy(array: Array | Any) -> NDArray[Any]:
     return array if isinstance(array, np.ndarray) else array.numpy()
 
 
-def is_torch_tensor(value: Any) -> bool:
-    """Return whether a value is a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, getattr(torch, "Tensor", ()))
-
-
 def scalar(value: Any, tag: str) -> Any:
     """Return one number as a float, or as a `Deferred` with `__float__` while it is on a GPU.
 
@@ -77,7 +84,11 @@ def scalar(value: Any, tag: str) -> Any:
         torch = sys.modules["torch"]
         if type(value) in {torch.Tensor, torch.nn.Parameter}:
             QUICK_NUMBERS[type(value)] = _quick_tensor
-        return _torch_scalar(value, tag)
+        return (
+            _masked_scalar(masked_array(value), tag) if is_masked_tensor(value) else torch_scalar(value, tag)
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked_scalar(value, tag)
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
         return _numpy_scalar(snapshot(value, tag, copy=False), tag)
     if hasattr(value, "__float__"):
@@ -93,12 +104,7 @@ def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
     """
     groups: dict[Any, list[int]] = {}
     for index, value in enumerate(values):
-        if (
-            is_torch_tensor(value)
-            and _devices.is_deferrable(value)
-            and value.numel() == 1
-            and not value.is_complex()
-        ):
+        if is_torch_tensor(value) and is_shareable(value):
             groups.setdefault((value.device, value.dtype), []).append(index)
     shared: dict[int, Any] = {}
     for indices in groups.values():
@@ -110,26 +116,32 @@ def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
     )
 
 
-def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
+def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan") -> Array:
     """Return an array that nothing changes any more, copied once at most.
 
     Args:
         value: anything array-like, of any shape.
         tag: named in errors.
         copy: False hands the caller's memory over where that is possible.
+        masked: what becomes of the masked elements of a masked array: "nan" in their place, "zero", or
+            "left out", which makes the rest an array of one dimension.
 
     Raises:
-        UnsupportedTypeError: the value is nothing that holds numbers.
+        UnsupportedTypeError: the value is nothing that holds numbers, or its dtype has no NaN for a masked element.
     """
+    if is_torch_tensor(value) and is_masked_tensor(value):
+        value = masked_array(value)
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked_snapshot(value, tag, masked, copy=copy)
     if isinstance(value, np.ndarray):
         # A plain array, where the value is of a subclass such as a masked array.
         return _checked(np.array(value, order="C") if copy else np.asarray(value), tag, value)
     if is_torch_tensor(value):
-        return _torch_snapshot(value, tag, copy=copy)
+        return torch_snapshot(value, tag, copy=copy)
     if isinstance(value, (bool, int, float, complex, np.generic)):
         return _checked(np.asarray(value), tag, value)
     if isinstance(value, (list, tuple)):
-        return _sequence_snapshot(value, tag)
+        return _sequence_snapshot(value, tag, masked)
     if hasattr(value, "__array__"):
         array = np.asarray(value)
     elif hasattr(value, "__dlpack__"):
@@ -137,14 +149,6 @@ def snapshot(value: Any, tag: str, *, copy: bool = True) -> Array:
     else:
         raise _unsupported(value, tag, WANTED)
     return _checked(array.copy() if copy else array, tag, value)
-
-
-def torch_dtype_name(value: Any) -> str | None:
-    """Return the name of a torch dtype that numpy lacks ("bfloat16"), or None."""
-    if not is_torch_tensor(value):
-        return None
-    name = str(value.dtype).removeprefix("torch.")
-    return name if name == "bfloat16" or name.startswith("float8") else None
 
 
 def _to_float(value: Any, tag: str) -> float:
@@ -160,65 +164,56 @@ def _to_float(value: Any, tag: str) -> float:
 
 def _numpy_scalar(array: Any, tag: str) -> float:
     if array.size != 1:
-        raise _not_a_scalar(array.shape, tag)
+        raise not_a_scalar(array.shape, tag)
     if array.dtype.kind not in "fiub":
         raise _unsupported(array, tag, "give one real number")
     return float(array.reshape(())[()])
 
 
-def _torch_scalar(tensor: Any, tag: str) -> Any:
-    if tensor.numel() != 1:
-        raise _not_a_scalar(tuple(tensor.shape), tag)
-    _refuse_hollow(tensor, tag)
-    if tensor.is_complex():
-        raise _unsupported(tensor, tag, "give its real part or its magnitude")
-    plain = _plain(tensor)
-    if plain.device.type != "cpu":
-        return _devices.defer_copy(plain)
-    return float(plain)
+def _masked_scalar(array: np.ma.MaskedArray[Any, Any], tag: str) -> float:
+    """Return NaN for a masked element, as both originals do."""
+    number = _numpy_scalar(np.asarray(array.data), tag)
+    return math.nan if np.ma.is_masked(array) else number
 
 
-def _torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
-    _refuse_hollow(tensor, tag)
-    plain = _plain(tensor)
-    if plain.device.type != "cpu":
-        return _devices.defer_copy(plain)
-    wide = _devices.widen(plain)
-    shares_memory = wide is plain and plain.data_ptr() == tensor.data_ptr() if _is_dense(tensor) else False
-    array: NDArray[Any] = wide.numpy()
-    return array.copy() if copy and shares_memory else array
-
-
-def _is_dense(tensor: Any) -> bool:
-    return bool(tensor.layout is sys.modules["torch"].strided and not tensor.is_quantized)
-
-
-def _plain(tensor: Any) -> Any:
-    """Return the tensor detached and dense, its lazy conjugation and negation carried out."""
-    plain = tensor.detach()
-    if plain.is_quantized:
-        plain = plain.dequantize()
-    elif plain.layout is not sys.modules["torch"].strided:
-        plain = plain.to_dense()
-    return plain.resolve_conj().resolve_neg()
-
-
-def _refuse_hollow(tensor: Any, tag: str) -> None:
-    hollow = tensor.device.type == "meta" or type(tensor).__name__ in {"FakeTensor", "FunctionalTensor"}
-    if hollow:
+def _masked_snapshot(
+    array: np.ma.MaskedArray[Any, Any], tag: str, masked: Masked, *, copy: bool
+) -> NDArray[Any]:
+    data = _checked(np.asarray(array.data), tag, array)
+    if masked == "left out":
+        return np.asarray(array.compressed())
+    if not np.ma.is_masked(array):
+        return data.copy() if copy else data
+    if masked == "zero":
+        return np.asarray(array.filled(0))
+    if data.dtype.kind not in "fc":
         raise UnsupportedTypeError(
-            f"{tag!r}: a {type(tensor).__name__} on device {tensor.device} has no values to log; "
-            "log it after it is materialised"
+            f"{tag!r}: got a masked array of dtype {data.dtype}, which has no NaN to stand for what is masked; "
+            "give array.astype(float), or array.filled(...)"
         )
+    return np.asarray(array.filled(np.nan))
 
 
-def _sequence_snapshot(value: Any, tag: str) -> Array:
-    items = [to_numpy(snapshot(item, tag)) if is_torch_tensor(item) else item for item in value]
+def _sequence_snapshot(value: Any, tag: str, masked: Masked) -> Array:
+    stacked = together(value)
+    if stacked is not None:
+        return torch_snapshot(stacked, tag, copy=True)
+    items = [_item(item, tag) if is_torch_tensor(item) else item for item in value]
     try:
+        if any(isinstance(item, np.ma.MaskedArray) for item in items):
+            return _masked_snapshot(np.ma.array(items), tag, masked, copy=False)
         array = np.array(items)
     except ValueError as error:
         raise _unsupported(value, tag, "give items of one shape") from error
     return _checked(array, tag, value)
+
+
+def _item(tensor: Any, tag: str) -> NDArray[Any]:
+    return (
+        masked_array(tensor)
+        if is_masked_tensor(tensor)
+        else to_numpy(torch_snapshot(tensor, tag, copy=False))
+    )
 
 
 def _checked(array: NDArray[Any], tag: str, value: Any) -> NDArray[Any]:
@@ -230,12 +225,4 @@ def _checked(array: NDArray[Any], tag: str, value: Any) -> NDArray[Any]:
 
 
 def _unsupported(value: Any, tag: str, wanted: str) -> UnsupportedTypeError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return UnsupportedTypeError(f"{tag!r}: got {shown} of type {type(value).__name__}; {wanted}")
-
-
-def _not_a_scalar(shape: tuple[int, ...], tag: str) -> NotAScalarError:
-    return NotAScalarError(
-        f"scalar {tag!r}: got an array of shape {tuple(shape)}; give one element, for example its mean()"
-    )
+    return UnsupportedTypeError(f"{tag!r}: got {shortened(value)} of type {type(value).__name__}; {wanted}")

@@ -30,10 +30,15 @@ def is_deferrable(tensor: Any) -> bool:
     return tensor.device.type in _EVENT_OPTIONS
 
 
+def is_widened(dtype: Any) -> bool:
+    """Return whether a torch dtype is one that numpy lacks and float32 holds exactly."""
+    name = str(dtype)
+    return name == "torch.bfloat16" or "float8" in name
+
+
 def widen(tensor: Any) -> Any:
     """Return bfloat16 and float8 tensors as float32, which holds each of their values exactly."""
-    name = str(tensor.dtype)
-    return tensor.float() if name == "torch.bfloat16" or "float8" in name else tensor
+    return tensor.float() if is_widened(tensor.dtype) else tensor
 
 
 class DeferredTensor:
@@ -60,20 +65,16 @@ class DeferredTensor:
         return float(self._host)
 
 
-def defer_copy(tensor: Any) -> DeferredTensor | Any:
-    """Start the copy of a detached, dense tensor to the host.
+def defer_copy(tensor: Any) -> DeferredTensor:
+    """Start the copy of a detached, dense tensor that is deferrable to the host.
 
     Args:
-        tensor: any shape and dtype, on any device but the CPU.
+        tensor: any shape and dtype.
 
     Raises:
         InvalidValueError: while a CUDA graph is captured, when a copy would become part of the graph.
     """
-    torch = sys.modules["torch"]
-    if is_deferrable(tensor):
-        return _defer(torch, tensor)
-    host = tensor.cpu()
-    return host if host.dim() else host.item()
+    return _defer(sys.modules["torch"], tensor)
 
 
 def defer_together(tensors: Sequence[Any]) -> list[DeferredTensor]:

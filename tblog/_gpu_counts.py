@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tblog._devices import defer_copy, refuse_capture
+from tblog._torch_tensors import is_ordinary
 from tblog.records import CountedHistogramRecord
 from tblog.summaries._bins import tensorflow_edges
 
@@ -30,7 +31,7 @@ def counted(tag: str, tensor: Any, max_bins: int | None) -> CountedHistogramReco
     """
     torch = sys.modules["torch"]
     is_plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_complex()
-    if not (tensor.is_cuda and is_plain and tensor.numel() >= _LEAST):
+    if not (tensor.is_cuda and is_plain and is_ordinary(tensor) and tensor.numel() >= _LEAST):
         return None
     refuse_capture(torch)
     try:

@@ -1,6 +1,7 @@
 """What went wrong later: told once for each cause, counted always, raised only where options say so.
 
-Runs on the threads that encode and write, but for `dropping`; the counters are read from any.
+Runs on the threads that encode and write, but for `dropping` and `unread_graph`; the counters are read from
+any.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from tblog._locks import ForkSafeLock
-from tblog.errors import WriteError
+from tblog.errors import WriteError, shortened
 
 logger = logging.getLogger("tblog")
 
@@ -29,7 +30,7 @@ class Reports:
         self._count(error, records)
         self.once(
             (type(error), kind),
-            f"tblog could not encode the {kind} {tag!r} at step {step}: {type(error).__name__}: {error}. "
+            f"tblog could not encode the {kind} {shortened(tag)} at step {step}: {type(error).__name__}: {error}. "
             f"It was left out of {self._logdir}; further failures of this kind are counted in stats.failed",
         )
 
@@ -40,6 +41,14 @@ class Reports:
             ("refused", run),
             f"tblog cannot write records of the run {run!r} below {self._logdir}: {error}. They are left out, "
             "and counted in stats.failed",
+        )
+
+    def unread_graph(self, error: Exception) -> None:
+        """Count a model whose graph could not be read, and warn when the cause is new. Runs on the caller's thread."""
+        self._count(error, 1)
+        self.once(
+            ("graph", str(error)),
+            f"tblog: add_graph logged nothing to {self._logdir}: {error}. It is counted in stats.failed",
         )
 
     def storage(self, error: OSError, waiting: int) -> None:
@@ -61,7 +70,7 @@ class Reports:
         self._keep(error)
         self.once(
             "embeddings",
-            f"tblog cannot write the embedding {tag!r} at step {step} to {self._logdir}: {error}. Everything else goes "
+            f"tblog cannot write the embedding {shortened(tag)} at step {step} to {self._logdir}: {error}. Everything else goes "
             "on; it waits, and writing is tried again",
         )
 
@@ -120,7 +129,7 @@ class Reports:
         """Count values that a summary left out (NaN in a histogram), and warn once for each tag."""
         with self._counting:
             self.left_out += count
-        self.once((tag, what), f"tblog: {tag!r}: {what} ({count}); told once for each tag")
+        self.once((tag, what), f"tblog: {shortened(tag)}: {what} ({count}); told once for each tag")
 
     def once(self, cause: object, message: str) -> None:
         """Warn, unless this cause was told before."""

@@ -11,6 +11,7 @@ from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tblog.errors import InvalidTypeError
 from tblog.file_writer import FileWriter
 from tblog.global_writer import GlobalSummaryWriter
 from tblog.options import WriterOptions
@@ -28,7 +29,25 @@ _LIKE_TORCH = WriterOptions(flavor="torch")
 _LIKE_TENSORBOARDX = WriterOptions(flavor="tensorboardX")
 
 
-class TorchSummaryWriter(SummaryWriter):
+class _PatchedWriter(SummaryWriter):
+    """What the two have in common: a pickle of a derived class says whose subclass that must be."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), _PatchedWriter, self.__getstate__())
+
+
+def _unpickled(kind: type, base: type, state: Any) -> Any:
+    if not issubclass(kind, base):
+        raise InvalidTypeError(
+            f"a {kind.__module__}.{kind.__qualname__} was pickled in a process that had called tblog.patch(), and "
+            "derives from another class in this one; call tblog.patch() here before it is unpickled"
+        )
+    writer: Any = kind.__new__(kind)
+    writer.__setstate__(state)
+    return writer
+
+
+class TorchSummaryWriter(_PatchedWriter):
     """`tblog.SummaryWriter` with the signature and the flavor of `torch.utils.tensorboard`'s."""
 
     def __init__(
@@ -45,7 +64,7 @@ class TorchSummaryWriter(SummaryWriter):
         super().__init__(log_dir, comment, purge_step, max_queue, flush_secs, filename_suffix, **more)
 
 
-class TensorboardXSummaryWriter(SummaryWriter):
+class TensorboardXSummaryWriter(_PatchedWriter):
     """`tblog.SummaryWriter` with the signature and the flavor of `tensorboardX`'s."""
 
     def __init__(
@@ -150,7 +169,6 @@ def hparams(
     """
     from tblog import summaries
     from tblog._arguments import plain_hparam
-    from tblog.errors import InvalidTypeError
     from tblog.records import HparamsRecord
 
     for name, given in (("hparam_dict", hparam_dict), ("metric_dict", metric_dict)):

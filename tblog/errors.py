@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+_LONGEST_SHOWN = 200
+
+
+def shortened(value: object) -> str:
+    """Return a value as an error message shows it: its `repr()` in one line, cut where it is long."""
+    shown = repr(value)
+    if "\n" in shown:
+        shown = " ".join(shown.split())
+    if len(shown) <= _LONGEST_SHOWN:
+        return shown
+    return f"{shown[:_LONGEST_SHOWN]}... ({len(shown):,} characters)"
+
 
 class TblogError(Exception):
     """The base of every error that tblog raises on purpose."""

@@ -14,6 +14,7 @@ from tblog._entries import LightRecord, record_entry
 from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
 from tblog._locks import ForkSafeLock
 from tblog._queue import ClosedQueueError
+from tblog._reports import Reports
 from tblog._resume import Resume
 from tblog.errors import InvalidTypeError
 from tblog.options import WriterOptions
@@ -66,7 +67,7 @@ class FileWriter:
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
         self._suffix = filename_suffix or ""
-        self._options = options or WriterOptions.DEFAULT
+        self._options = WriterOptions.of(options)
         self._resume = resume
         self._past = Stats()
         self._opening = ForkSafeLock()
@@ -92,6 +93,11 @@ class FileWriter:
                 self._mark_start(channel)
                 channel.mirror = self._find_mirror(channel)
             return channel
+
+    @property
+    def reports(self) -> Reports:
+        """Return where what went wrong is counted and told."""
+        return self.channel().reports
 
     def _new_channel(self, before: Channel | None) -> Channel:
         channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options, self._resume)
@@ -310,6 +316,7 @@ class DiscardingFileWriter:
 
     def __init__(self, logdir: str) -> None:
         self._logdir = logdir
+        self.reports = Reports(logdir)
 
     def get_logdir(self) -> str:
         """Return the directory that is not written to."""

@@ -20,14 +20,14 @@ from multiprocessing.managers import BaseManager
 from typing import TYPE_CHECKING, Any
 
 from tblog import _arrays
-from tblog.errors import InvalidTypeError
+from tblog._arguments import clean_tag, to_wall_time
+from tblog.options import WriterOptions
+from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
-
-    from tblog.options import WriterOptions
 
 logger = logging.getLogger("tblog")
 
@@ -71,7 +71,7 @@ class GlobalSummaryWriter:
             "filename_suffix": filename_suffix,
             "write_to_disk": write_to_disk,
             "log_dir": log_dir if log_dir is not None else logdir,
-            "options": options,
+            "options": WriterOptions.of(options),
         }
         self._manager = _Manager()
         self._manager.start(_start_series, (arguments,))
@@ -111,23 +111,24 @@ class GlobalSummaryWriter:
 
     def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
         """Log one number at the tag's next step; see `SummaryWriter.add_scalar`."""
-        self._add("add_scalar", tag, float(_arrays.scalar(scalar_value, tag)), walltime)
+        name = clean_tag(tag, "torch")
+        self._add("add_scalar", name, float(_arrays.scalar(scalar_value, name)), walltime)
 
     def add_image(
         self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW"
     ) -> None:
         """Log an image at the tag's next step; see `SummaryWriter.add_image`."""
-        image = _arrays.to_numpy(_arrays.snapshot(img_tensor, tag, copy=False))
-        self._add("add_image", tag, image, walltime, dataformats=dataformats)
+        name = clean_tag(tag, "torch")
+        image = _arrays.to_numpy(_arrays.snapshot(img_tensor, name, copy=False, masked="zero"))
+        self._add("add_image", name, image, walltime, dataformats=plain_text(dataformats))
 
     def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
         """Log a text at the tag's next step; see `SummaryWriter.add_text`."""
-        self._add("add_text", tag, text_string, walltime)
+        self._add("add_text", clean_tag(tag, "torch"), plain_text(text_string), walltime)
 
     def _add(self, method: str, tag: str, value: Any, walltime: float | None, **more: Any) -> None:
-        if not isinstance(tag, str):
-            raise InvalidTypeError(f"the tag was {tag!r} of type {type(tag).__name__}; give a string")
-        self._series.add(method, tag, value, {"walltime": walltime or time.time(), **more})
+        wall_time = time.time() if walltime is None else to_wall_time(walltime)
+        self._series.add(method, tag, value, {"walltime": wall_time, **more})
 
     @classmethod
     def getSummaryWriter(cls) -> GlobalSummaryWriter:  # noqa: N802 - tensorboardX's name

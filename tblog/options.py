@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 
 Flavor = Literal["torch", "tensorboardX"]
 Overflow = Literal["wait", "drop"]
@@ -58,15 +60,40 @@ class WriterOptions:
     def __post_init__(self) -> None:
         _require(self.flavor in ("torch", "tensorboardX"), "flavor", self.flavor, '"torch" or "tensorboardX"')
         _require(self.overflow in ("wait", "drop"), "overflow", self.overflow, '"wait" or "drop"')
-        _require(self.max_queue_records >= 1, "max_queue_records", self.max_queue_records, "1 or more")
-        _require(self.max_queue_bytes >= 1, "max_queue_bytes", self.max_queue_bytes, "1 or more")
-        _require(0 <= self.png_compress_level <= 9, "png_compress_level", self.png_compress_level, "0 to 9")
-        _require(self.exit_timeout_secs >= 0, "exit_timeout_secs", self.exit_timeout_secs, "0 or more")
+        _require_number("max_queue_records", self.max_queue_records, 1, "1 or more")
+        _require_number("max_queue_bytes", self.max_queue_bytes, 1, "1 or more")
+        _require_number("png_compress_level", self.png_compress_level, 0, "0 to 9", highest=9)
+        _require_number("exit_timeout_secs", self.exit_timeout_secs, 0, "seconds, 0 or more")
+
+    @classmethod
+    def of(cls, given: WriterOptions | None) -> WriterOptions:
+        """Return the options that a constructor was given, or the default.
+
+        Raises:
+            InvalidTypeError: it is something else.
+        """
+        if given is None:
+            return cls.DEFAULT
+        if not isinstance(given, WriterOptions):
+            wanted = given if isinstance(given, dict) else {"strict": True}
+            example = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
+            raise InvalidTypeError(
+                f"options was {shortened(given)} of type {type(given).__name__}; give tblog.WriterOptions({example})"
+            )
+        return given
 
 
 def _require(holds: bool, name: str, given: object, wanted: str) -> None:
     if not holds:
-        raise InvalidValueError(f"WriterOptions: {name} was {given!r}; give {wanted}")
+        raise InvalidValueError(f"WriterOptions: {name} was {shortened(given)}; give {wanted}")
+
+
+def _require_number(name: str, given: Any, lowest: float, wanted: str, *, highest: float = math.inf) -> None:
+    if not isinstance(given, numbers.Real):
+        raise InvalidTypeError(
+            f"WriterOptions: {name} was {shortened(given)} of type {type(given).__name__}; give {wanted}"
+        )
+    _require(lowest <= float(given) <= highest, name, given, wanted)
 
 
 WriterOptions.DEFAULT = WriterOptions()

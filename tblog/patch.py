@@ -14,6 +14,7 @@ import functools
 import gc
 import sys
 import threading
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def patch() -> None:
 
     `SummaryWriter`, `FileWriter`, `RecordWriter` and `GlobalSummaryWriter` are replaced wherever a
     module has them as a global name, in modules that are loaded and in those that will be. Classes
-    that derive from an original derive from tblog's afterwards, unless they have instances. A call
-    of an original that is held elsewhere (an attribute, a default argument) makes tblog's writer.
+    that derive from an original derive from tblog's afterwards, unless they or classes derived from
+    them have instances. A call of an original that is held elsewhere (an attribute, a default
+    argument) makes tblog's writer.
     The two `SummaryWriter` stay two classes, each with the flavor of its original.
 
     A second call does nothing, and one `unpatch` undoes any number of calls. A forked process
@@ -66,7 +68,8 @@ def unpatch() -> None:
 
     Names that modules got since the `patch` become the originals too. Modules that stand in for
     torch's are forgotten, so that the next import fails or succeeds as it would have. Writers that
-    are open stay tblog's until they are closed.
+    were made under the patch stay tblog's, and so does a derived class that has some; the next
+    `unpatch` after they are gone gives it its base back.
     """
     global _hook  # noqa: PLW0603 - one patch in a process
     from tblog import _stand_ins
@@ -107,7 +110,7 @@ def _take_over(package: ModuleType) -> None:
         }
         if not originals:  # the package is a stand-in, and holds tblog's classes already
             return
-        _originals[package.__name__] = originals
+        _originals.setdefault(package.__name__, {}).update(originals)  # it may be loaded anew
         _replace({original: ours[name] for name, original in originals.items()})
         for name, original in originals.items():
             if name != "RecordWriter":  # which the originals' machinery goes on using
@@ -115,20 +118,57 @@ def _take_over(package: ModuleType) -> None:
 
 
 def _replace(replacements: Mapping[type, type]) -> None:
-    """Put each value in the place of its key: in the globals of all modules, and as a base class."""
+    """Put each value in the place of its key: as a base class, and in the globals of all modules.
+
+    A class stays as it is where it, or one derived from it, has instances, which hold what their old
+    base made; so do all that derive from it, and the names by which their methods call the base.
+    """
+    used: set[tuple[int, str]] = set()
+    for old, new in replacements.items():
+        families = {derived: _family(derived) for derived in list[type](type.__subclasses__(old))}
+        left = set[type]().union(
+            *(family for family in families.values() if any(map(_has_instances, family)))
+        )
+        for derived, family in families.items():
+            if derived in left or not _rebase(derived, old, new):
+                used.update(*map(_names_in, family))
     by_id = {id(old): new for old, new in replacements.items()}
     for name, module in tuple(sys.modules.items()):
         names = getattr(module, "__dict__", None)
         if type(names) is not dict or _is_machinery(name):
             continue
         for key, value in tuple(names.items()):
-            new = by_id.get(id(value))
-            if new is not None:
-                names[key] = new
-    for old, new in replacements.items():
-        for derived in list[type](type.__subclasses__(old)):
-            if not any(type(user) is derived for user in gc.get_referrers(derived)):
-                derived.__bases__ = tuple(new if base is old else base for base in derived.__bases__)
+            new_value = by_id.get(id(value))
+            if new_value is not None and (id(names), key) not in used:
+                names[key] = new_value
+
+
+def _family(kind: type) -> set[type]:
+    """Return a class and all that derive from it."""
+    return {kind}.union(*map(_family, list[type](type.__subclasses__(kind))))
+
+
+def _has_instances(kind: type) -> bool:
+    return any(type(user) is kind for user in gc.get_referrers(kind))
+
+
+def _rebase(kind: type, old: type, new: type) -> bool:
+    try:
+        kind.__bases__ = tuple(new if base is old else base for base in kind.__bases__)
+    except TypeError:  # its bases cannot be put in an order
+        return False
+    return True
+
+
+def _names_in(kind: type) -> set[tuple[int, str]]:
+    """Return the names that the methods of a class look up, each with the id of the globals where they do."""
+    functions = [getattr(inner, "__func__", inner) for inner in vars(kind).values()]
+    return {
+        (id(function.__globals__), name)
+        for function in functions
+        if isinstance(function, FunctionType)
+        for name in function.__code__.co_names
+    }
 
 
 def _is_machinery(module: str) -> bool:

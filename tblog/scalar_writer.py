@@ -11,25 +11,38 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tblog import _arrays, summaries
-from tblog._arguments import check_run, clean_tag, default_logdir, to_step, to_wall_time
+import numpy as np
+
+from tblog import _arrays, _display, summaries
+from tblog._arguments import (
+    check_run,
+    clean_tag,
+    default_logdir,
+    is_cut,
+    refuse_unknown,
+    to_flag,
+    to_step,
+    to_wall_time,
+)
 from tblog._compiler import keep_out
 from tblog._entries import RunScalar, ScalarDict
 from tblog._locks import ForkSafeLock
 from tblog._queue import NOWHERE
 from tblog._resume import Resume, last_step
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
 from tblog.stats import Stats
+from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -72,18 +85,15 @@ class ScalarWriter:
         resume: bool | int = False,
         **kwargs: Any,
     ) -> None:
-        if kwargs:
-            raise InvalidTypeError(
-                f"SummaryWriter got unexpected arguments {sorted(kwargs)}; see its documentation for those it takes"
-            )
+        refuse_unknown(kwargs, ScalarWriter)
         directory = logdir if logdir is not None else log_dir
         self.log_dir = os.fspath(directory) if directory else default_logdir(comment)
         self.logdir = self.log_dir
-        self.purge_step = None if purge_step is None else to_step(purge_step)
+        self.purge_step = None if purge_step is None else to_step(purge_step, "purge_step")
         self.max_queue = max_queue
         self.flush_secs = flush_secs
         self.filename_suffix = filename_suffix
-        self.options = options or WriterOptions.DEFAULT
+        self.options = WriterOptions.of(options)
         self.kwargs = kwargs
         self._write_to_disk = write_to_disk
         self._comet_config = comet_config
@@ -97,7 +107,11 @@ class ScalarWriter:
 
     def _resuming(self, resume: bool | int) -> Resume | None:
         """Settle the step to go on from; `purge_step` is a way to say it."""
-        step = self.purge_step if resume is True or resume is False else to_step(resume)
+        step = self.purge_step
+        if isinstance(resume, np.bool_):
+            resume = bool(resume)
+        elif resume is not True and resume is not False:
+            step = to_step(resume, "resume", "True, False, or the step to go on with, an int")
         self.next_step = step if step is not None else 0
         if resume is True and step is None:
             last = last_step(self.log_dir)
@@ -158,6 +172,21 @@ class ScalarWriter:
         """Return the directory of the event files."""
         return self.log_dir
 
+    def __repr__(self) -> str:
+        """Return the directory, whether it is open, and the counts."""
+        return _display.line(*self._shown())
+
+    def _repr_html_(self) -> str:
+        """Return the same as a table, with the lines that open TensorBoard: what a notebook shows."""
+        return _display.page(*self._shown())
+
+    def _shown(self) -> tuple[str, str, str, Stats]:
+        own = self.__dict__.get("file_writer")
+        state = "closed" if own is None else "open" if isinstance(own, FileWriter) else "writes nothing"
+        known = "_past" in self.__dict__  # it is not, while the constructor runs and after it raised
+        logdir = os.fsdecode(self.__dict__.get("log_dir", ""))
+        return type(self).__name__, logdir, state, self.stats if known else Stats()
+
     @property
     def stats(self) -> Stats:
         """Return what this writer logged and what that cost so far."""
@@ -214,7 +243,12 @@ class ScalarWriter:
                 return
         except (KeyError, TypeError, OverflowError, RuntimeError):  # a new tag or type, or an odd value
             pass
-        if new_style or double_precision or display_name or summary_description:
+        if (
+            (new_style is not None and new_style is not False)
+            or (double_precision is not None and double_precision is not False)
+            or display_name
+            or summary_description
+        ):
             self._add_told_scalar(
                 tag,
                 scalar_value,
@@ -228,7 +262,7 @@ class ScalarWriter:
             return
         name = self._name(tag)
         value = self._number(scalar_value, name)
-        self._put((name, value, self._step(name, global_step), self._wall_time(walltime)))
+        self._put((name, value, self._step(name, global_step), self._wall_time(name, walltime)))
         self._know(tag, name)
 
     def _add_told_scalar(
@@ -243,15 +277,15 @@ class ScalarWriter:
         description: str | None,
     ) -> None:
         """Log a scalar with the arguments that only one of the originals has."""
+        name = self._name(tag)
         if isinstance(new_style, str) or isinstance(double_precision, str):
             display_name, description = new_style or display_name, double_precision or description
             new_style = double_precision = False
-        name = self._name(tag)
+        new_style = to_flag(new_style, f"{name!r}: new_style")
+        double_precision = to_flag(double_precision, f"{name!r}: double_precision")
         number = self._number(value, name)
         if new_style:
-            record: Record = TensorScalarRecord(
-                tag=name, value=number, double_precision=bool(double_precision)
-            )
+            record: Record = TensorScalarRecord(tag=name, value=number, double_precision=double_precision)
         elif display_name or description:
             record = DescribedScalarRecord(
                 tag=name, value=number, display_name=display_name or "", description=description or ""
@@ -283,7 +317,7 @@ class ScalarWriter:
             values = _arrays.scalars(values, tags)
         if tags:
             step = self._step(tags[0], global_step)
-            self._put(ScalarDict(tags, values, step, self._wall_time(walltime)))
+            self._put(ScalarDict(tags, values, step, self._wall_time(tags[0], walltime)))
 
     def _know_all(self, tags: Mapping[str, Any]) -> tuple[str, ...]:
         names = tuple(map(self._name, tags))
@@ -316,7 +350,7 @@ class ScalarWriter:
         """
         _require_dict("add_scalars", tag_scalar_dict)
         name = self._name(main_tag)
-        step, wall_time = self._step(name, global_step), self._wall_time(walltime)
+        step, wall_time = self._step(name, global_step), self._wall_time(name, walltime)
         entries = [
             RunScalar(self._run_of(main_tag, key), (name, self._number(value, name), step, wall_time))
             for key, value in tag_scalar_dict.items()
@@ -326,10 +360,11 @@ class ScalarWriter:
 
     def _run_of(self, main_tag: str, key: str) -> str:
         parent = self._get_file_writer()
+        group, name = plain_text(main_tag), plain_text(key)
         shown = (
-            f"{main_tag}/{key}"
+            f"{group}/{name}"
             if self.options.flavor == "tensorboardX"
-            else f"{main_tag.replace('/', '_')}_{key}"
+            else f"{group.replace('/', '_')}_{name}"
         )
         path = f"{self.log_dir}/{shown}"
         writers = self.all_writers or {}  # none where another thread closes the writer just now
@@ -356,17 +391,28 @@ class ScalarWriter:
             InvalidValueError: what it holds cannot be logged.
         """
         if not isinstance(record, Record):
+            several = isinstance(record, Iterable) and not isinstance(record, (str, bytes))
             raise InvalidTypeError(
-                f"add_record got {record!r} of type {type(record).__name__}; give a record of tblog.records"
+                f"add_record got {shortened(record)} of type {type(record).__name__}; give a record of tblog.records"
+                + (", or several to add_records" if several else "")
             )
         if isinstance(record, ScalarRecord):
             self.add_scalar(record.tag, record.value, global_step, walltime)
-        else:
-            clean_tag(record.tag, "torch")
-            self._log(record, global_step, walltime)
+            return
+        tag = self._tag(record.tag)
+        self._log(record if type(record.tag) is str else replace(record, tag=tag), global_step, walltime)
 
     def add_records(self, records: Iterable[Record], global_step: Any = None, walltime: Any = None) -> None:
-        """Log all records of an iterable at one step; see `add_record`."""
+        """Log all records of an iterable at one step; see `add_record`.
+
+        Raises:
+            InvalidTypeError: it is no iterable, or one of them is no record.
+        """
+        if not isinstance(records, Iterable):
+            raise InvalidTypeError(
+                f"add_records got {shortened(records)} of type {type(records).__name__}; give an iterable of records"
+                + (", or one record to add_record" if isinstance(records, Record) else "")
+            )
         for record in records:
             self.add_record(record, global_step, walltime)
 
@@ -464,7 +510,7 @@ class ScalarWriter:
         if type(value) is float:
             return value
         if isinstance(value, list) and self.options.flavor == "tensorboardX":
-            value = _arrays.snapshot(value, tag)
+            value = _arrays.to_numpy(_arrays.snapshot(value, tag))
         return _arrays.scalar(value, tag)
 
     def _step(self, tag: str, step: Any) -> int:
@@ -475,15 +521,24 @@ class ScalarWriter:
                 return 0
             step = self._auto_steps.get(tag, 0)
             self._auto_steps[tag] = step + 1
-        return to_step(step)
+        if type(step) is int and _FIRST_STEP <= step <= _LAST_STEP:
+            return step
+        whole = to_step(step, f"{tag!r}: global_step")
+        if is_cut(step, whole):
+            self._get_file_writer().reports.once(
+                "step",
+                f"tblog: {tag!r}: global_step was {step}, and is logged as {whole}: steps are whole numbers. "
+                f"Told once for {self.log_dir}",
+            )
+        return whole
 
-    def _wall_time(self, wall_time: Any) -> float:
+    def _wall_time(self, tag: str, wall_time: Any) -> float:
         if wall_time is None and self._metadata is not None:
             wall_time = self._metadata[1]
-        return _now() if wall_time is None else to_wall_time(wall_time)
+        return _now() if wall_time is None else to_wall_time(wall_time, f"{tag!r}: walltime")
 
-    def _snapshot(self, value: Any, tag: str) -> Any:
-        return _arrays.snapshot(value, tag, copy=self.options.copy)
+    def _snapshot(self, value: Any, tag: str, masked: _arrays.Masked = "nan") -> Any:
+        return _arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _put(self, entry: Any) -> None:
         writer = self._get_file_writer()
@@ -498,7 +553,8 @@ class ScalarWriter:
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""
         summaries.check(record)
-        step, wall_time = self._step(record.tag, global_step), self._wall_time(walltime)
+        tag = record.tag
+        step, wall_time = self._step(tag, global_step), self._wall_time(tag, walltime)
         writer = self._get_file_writer()
         if isinstance(writer, FileWriter):
             writer.put(record, step, wall_time, run, _nbytes(record))
@@ -507,7 +563,7 @@ class ScalarWriter:
 def _require_dict(method: str, given: Any) -> None:
     if not hasattr(given, "items"):
         raise InvalidTypeError(
-            f"{method} got {given!r} of type {type(given).__name__}; give a dict of numbers"
+            f"{method} got {shortened(given)} of type {type(given).__name__}; give a dict of numbers"
         )
 
 

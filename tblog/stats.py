@@ -14,7 +14,7 @@ class Stats:
         written: records handed to the operating system. An embedding counts when its files are written.
         dropped: records refused because the queue was full, or given up at `close` because the
             storage took nothing.
-        failed: records that could not be encoded.
+        failed: records that could not be encoded, and models whose graph could not be read.
         values_left_out: values that summaries left out or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system.
         worker_secs: CPU seconds that the worker thread spent on this writer.

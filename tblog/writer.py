@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tblog import _arrays
-from tblog._arguments import check_run, plain_hparam
+from tblog._arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
 from tblog._entries import RunScalar
-from tblog._reports import logger
-from tblog.errors import InvalidTypeError, TblogError
+from tblog._torch_tensors import is_torch_tensor, torch_dtype_name
+from tblog.errors import InvalidTypeError, shortened
 from tblog.records import (
     AudioRecord,
     CustomScalarsRecord,
@@ -30,6 +30,9 @@ from tblog.records import (
     VideoRecord,
 )
 from tblog.scalar_writer import ScalarWriter
+from tblog.summaries._labels import is_iterable, label_rows, label_texts
+from tblog.summaries._shapes import plain_text
+from tblog.summaries.histogram import plain_bins, tensorflow_bins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,8 +70,6 @@ class SummaryWriter(ScalarWriter):
     @property
     def default_bins(self) -> list[float]:
         """Return the edges of TensorFlow's 1,549 histogram bins."""
-        from tblog.summaries.histogram import tensorflow_bins
-
         return list(tensorflow_bins())
 
     def add_histogram(
@@ -96,18 +97,15 @@ class SummaryWriter(ScalarWriter):
         """
         name = self._name(tag)
         record: Record | None = None
-        if (
-            isinstance(bins, str)
-            and bins == "tensorflow"
-            and _arrays.is_torch_tensor(values)
-            and values.is_cuda
-        ):
+        if isinstance(bins, str) and bins == "tensorflow" and is_torch_tensor(values) and values.is_cuda:
             from tblog._gpu_counts import counted
 
             record = counted(name, values, max_bins)
         if record is None:
-            snapshot = self._snapshot(values, name)
-            record = HistogramRecord(tag=name, values=snapshot, bins=bins, max_bins=max_bins)
+            snapshot = self._snapshot(values, name, "left out")
+            record = HistogramRecord(
+                tag=name, values=snapshot, bins=plain_bins(name, bins), max_bins=max_bins
+            )
         self._log(record, global_step, walltime)
 
     def add_histogram_raw(
@@ -173,7 +171,9 @@ class SummaryWriter(ScalarWriter):
             InvalidValueError: the shape does not fit `dataformats`.
         """
         name = self._name(tag)
-        record = ImageRecord(tag=name, image=self._snapshot(img_tensor, name), dataformats=dataformats)
+        record = ImageRecord(
+            tag=name, image=self._snapshot(img_tensor, name, "zero"), dataformats=dataformats
+        )
         self._log(record, global_step, walltime)
 
     def add_images(
@@ -235,11 +235,11 @@ class SummaryWriter(ScalarWriter):
         labels = [labels] if isinstance(labels, str) else labels
         record = ImageRecord(
             tag=self._tag(tag),
-            image=self._snapshot(img_tensor, tag),
+            image=self._snapshot(img_tensor, tag, "zero"),
             dataformats=dataformats,
-            rescale=float(rescale),
+            rescale=to_float(rescale, f"image {tag!r}: rescale", "a number above 0"),
             boxes=self._snapshot(box_tensor, tag),
-            labels=None if labels is None else [str(label) for label in labels],
+            labels=None if labels is None else label_texts(labels, "labels"),
         )
         self._log(record, global_step, walltime)
 
@@ -291,10 +291,13 @@ class SummaryWriter(ScalarWriter):
             InvalidValueError: the shape does not fit `dataformats`.
         """
         name = self._name(tag)
-        frames = self._snapshot(vid_tensor, name)
-        self._log(
-            VideoRecord(tag=name, frames=frames, fps=fps, dataformats=dataformats), global_step, walltime
+        record = VideoRecord(
+            tag=name,
+            frames=self._snapshot(vid_tensor, name, "zero"),
+            fps=to_float(fps, f"video {name!r}: fps", "frames a second, a number above 0"),
+            dataformats=dataformats,
         )
+        self._log(record, global_step, walltime)
 
     def add_audio(
         self,
@@ -317,12 +320,16 @@ class SummaryWriter(ScalarWriter):
             InvalidValueError: the shape is none of these.
         """
         name = self._tag(tag)
-        record = AudioRecord(tag=name, samples=self._snapshot(snd_tensor, name), sample_rate=int(sample_rate))
+        record = AudioRecord(
+            tag=name,
+            samples=self._snapshot(snd_tensor, name, "zero"),
+            sample_rate=to_int(sample_rate, f"audio {name!r}: sample_rate"),
+        )
         self._log(record, global_step, walltime)
 
     def add_text(self, tag: str, text_string: str, global_step: Any = None, walltime: Any = None) -> None:
         """Log a text, which TensorBoard shows as Markdown."""
-        self._log(TextRecord(tag=self._tag(tag), text=text_string), global_step, walltime)
+        self._log(TextRecord(tag=self._tag(tag), text=plain_text(text_string)), global_step, walltime)
 
     def add_tensor(self, tag: str, tensor: Any, global_step: Any = None, walltime: Any = None) -> None:
         """Log a tensor of any shape with its dtype; the debugger and other readers find it.
@@ -334,7 +341,7 @@ class SummaryWriter(ScalarWriter):
             walltime: seconds since the epoch; now, if None.
         """
         name = self._tag(tag)
-        dtype = _arrays.torch_dtype_name(tensor)
+        dtype = torch_dtype_name(tensor)
         self._log(
             TensorRecord(tag=name, tensor=self._snapshot(tensor, name), dtype=dtype), global_step, walltime
         )
@@ -433,7 +440,7 @@ class SummaryWriter(ScalarWriter):
             vertices=self._snapshot(vertices, name),
             colors=None if colors is None else self._snapshot(colors, name),
             faces=None if faces is None else self._snapshot(faces, name),
-            config=config_dict,
+            config=frozen(config_dict),
         )
         self._log(record, global_step, walltime)
 
@@ -460,12 +467,14 @@ class SummaryWriter(ScalarWriter):
             AssertionError, InvalidValueError: the numbers of points, labels and images differ.
         """
         name = self._tag(tag)
+        header = None if metadata_header is None else label_texts(metadata_header, "metadata_header")
+        texts = label_rows if header else label_texts
         record = EmbeddingRecord(
             tag=name,
             matrix=self._snapshot(mat, name),
-            labels=None if metadata is None else list(metadata),
-            images=None if label_img is None else self._snapshot(label_img, name),
-            header=None if metadata_header is None else list(metadata_header),
+            labels=None if metadata is None else texts(metadata, "metadata"),
+            images=None if label_img is None else self._snapshot(label_img, name, "zero"),
+            header=header,
         )
         self._log(record, global_step, None)
 
@@ -475,7 +484,7 @@ class SummaryWriter(ScalarWriter):
         Args:
             layout: {category: {title: ["Multiline", [tags]] or ["Margin", [value, lower, upper]]}}.
         """
-        self._log(CustomScalarsRecord(layout=layout), None, None)
+        self._log(CustomScalarsRecord(layout=frozen(layout)), None, None)
 
     def add_custom_scalars_multilinechart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
@@ -533,15 +542,15 @@ class SummaryWriter(ScalarWriter):
             run_name, global_step = None, run_name if run_name is not None else global_step
         run = check_run(run_name or name or str(time.time()))
         record = HparamsRecord(
-            hparams={key: plain_hparam(key, value) for key, value in hparam_dict.items()},
-            metrics=list(metric_dict),
-            domains=hparam_domain_discrete or {},
+            hparams={frozen(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
+            metrics=frozen(list(metric_dict)),
+            domains=plain_domains(hparam_domain_discrete),
         )
         metrics = [(self._name(tag), self._number(value, tag)) for tag, value in metric_dict.items()]
         step_of_all = None if self.options.flavor == "tensorboardX" else global_step
         self._log(record, step_of_all, None, run)
         for tag, value in metrics:
-            self._put(RunScalar(run, (tag, value, self._step(tag, global_step), self._wall_time(None))))
+            self._put(RunScalar(run, (tag, value, self._step(tag, global_step), self._wall_time(tag, None))))
 
     def log_hparams(self, hparam_dict: dict[str, Any], metric_tags: Sequence[str] = ()) -> None:
         """Log the hyperparameters of this run itself, beside its scalars.
@@ -556,10 +565,14 @@ class SummaryWriter(ScalarWriter):
         """
         if not isinstance(hparam_dict, dict):
             raise InvalidTypeError(f"log_hparams got a {type(hparam_dict).__name__}; give a dict")
+        if isinstance(metric_tags, str) or not is_iterable(metric_tags):
+            raise InvalidTypeError(
+                f"log_hparams: metric_tags was {shortened(metric_tags)}; give a list of tags"
+            )
         self._log(
             HparamsRecord(
-                hparams={key: plain_hparam(key, value) for key, value in hparam_dict.items()},
-                metrics=list(metric_tags),
+                hparams={frozen(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
+                metrics=frozen(list(metric_tags)),
             ),
             None,
             None,
@@ -586,19 +599,21 @@ class SummaryWriter(ScalarWriter):
                 of them that works.
 
         Raises:
-            TblogError: no way worked, and the options say strict; else that is told as a warning.
+            InvalidTypeError: `model` is nothing that can be read.
+            InvalidValueError: it needs an input, or `source` names no way.
+            GraphError: no way worked, and the options say strict; else that is counted and told as a warning.
         """
-        from tblog.graph import read_graph
+        from tblog.graph import GraphError, read_graph
 
         if not isinstance(verbose, (bool, int)):  # add_graph(model, *inputs) is in the wild
             more = [verbose] if isinstance(use_strict_trace, (bool, int)) else [verbose, use_strict_trace]
             input_to_model, verbose, use_strict_trace = (input_to_model, *more), False, True
         try:
             graph = read_graph(model, input_to_model, use_strict_trace=bool(use_strict_trace), source=source)
-        except TblogError as error:
+        except GraphError as error:
             if self.options.strict:
                 raise
-            logger.warning("tblog: add_graph logged nothing: %s", error)
+            self._get_file_writer().reports.unread_graph(error)
             return
         if verbose:
             print(graph)  # noqa: T201 - that is what verbose asks for

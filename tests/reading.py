@@ -32,6 +32,21 @@ def run_events(logdir):
     return [event for path in event_files(logdir) for event in events(path) if not event.file_version]
 
 
+def everything(logdir):
+    """Return all that is in a log directory, but for wall times: {path: bytes of a file, or events of a run}."""
+    logdir = Path(logdir)
+    found = {
+        str(path.relative_to(logdir)): path.read_bytes()
+        for path in logdir.rglob("*")
+        if path.is_file() and "tfevents" not in path.name
+    }
+    for run in {path.parent for path in logdir.rglob("*tfevents*")}:
+        found[str(run.relative_to(logdir))] = events_of_run = run_events(run)
+        for event in events_of_run:
+            event.wall_time = 0
+    return found
+
+
 def points(logdir):
     """Return {tag: [(step, value), ...]} of the simple values of a run, in the order of the files."""
     found = defaultdict(list)

@@ -27,7 +27,10 @@ from tblog.adapters._layers import find_layer, find_layers, require_ran
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters.activation_maximization import activation_maximization
 from tblog.adapters.cam import class_activation_maps
+from tblog.adapters.conv_kernels import conv_kernels
+from tblog.adapters.feature_maps import FeatureMaps
 from tblog.adapters.model_summary import model_summary
+from tblog.adapters.parameters import ParameterWatch
 from tblog.adapters.saliency import saliency_maps
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
 from tests.cells import cells_of
@@ -500,3 +503,25 @@ def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, mo
     assert torch.equal(torch.get_rng_state() if device == "cpu" else torch.cuda.get_rng_state(), state)
     assert {parameter.device.type for parameter in there.parameters()} == {device}
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        ParameterWatch,
+        lambda model: FeatureMaps(model, "0"),
+        lambda model: class_activation_maps(model, torch.zeros(1, 1, 8, 8), 0),
+        lambda model: saliency_maps(model, torch.zeros(1, 1, 8, 8)),
+        lambda model: activation_maximization(model, "0", [0], input_size=(1, 8, 8)),
+        conv_kernels,
+        lambda model: model_summary(model, input_size=(1, 1, 8, 8)),
+        model_summary,
+    ],
+    ids=["watch", "maps", "cam", "saliency", "maximization", "kernels", "summary with input", "summary"],
+)
+@pytest.mark.parametrize("given", ["parameters", "state_dict", "children"])
+def test_what_is_no_model_is_refused_by_every_adapter(use, given):
+    """An optimizer takes a model's parameters; an adapter says that it wants the model."""
+    something = getattr(nn.Sequential(nn.Conv2d(1, 2, 3)), given)()
+    with pytest.raises(InvalidTypeError, match=r"The model was .*; give the torch.nn.Module itself"):
+        use(something)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tblog import _arrays, _devices
+from tblog import _arrays, _devices, _torch_tensors
 from tblog.errors import InvalidValueError, NotAScalarError, UnsupportedTypeError
 
 FLOAT8 = [torch.float8_e4m3fn, torch.float8_e5m2]
@@ -207,8 +207,73 @@ def test_bfloat16_and_float8_are_widened_exactly(dtype):
     snapshot = _arrays.to_numpy(_arrays.snapshot(tensor, "tag"))
     assert snapshot.dtype == np.float32
     np.testing.assert_array_equal(snapshot, tensor.float().numpy())
-    name = _arrays.torch_dtype_name(tensor)
+    name = _torch_tensors.torch_dtype_name(tensor)
     assert name == str(dtype).removeprefix("torch.")
+
+
+class Wrapped(torch.Tensor):
+    """A tensor whose storage nobody gets."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        if "detach" in str(function):
+            return args[0]
+        raise NotImplementedError(f"no {function}\nand more lines")
+
+
+ROWS = [torch.ones(2), torch.ones(3)]
+UNREADABLE = {  # by what the error says of them
+    "a nested tensor": lambda: torch.nested.nested_tensor(ROWS, layout=torch.jagged),
+    "got a nested tensor": lambda: torch.nested.nested_tensor(ROWS),
+    "dtype torch.bits8, which numpy lacks": lambda: torch.zeros(1, dtype=torch.uint8).view(torch.bits8),
+    "dtype torch.complex32, which numpy lacks": lambda: torch.zeros(2, dtype=torch.complex32),
+    "that torch cannot read": lambda: Wrapped(torch.ones(1)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("message", UNREADABLE)
+def test_a_tensor_that_is_no_array_of_numbers_is_refused_with_its_tag(message):
+    """The error says what it is and what to give, in the call."""
+    with pytest.raises(UnsupportedTypeError, match=f"'tag': .*{message}.*; (give|log) "):
+        _arrays.snapshot(UNREADABLE[message](), "tag")
+    with pytest.raises((UnsupportedTypeError, NotAScalarError), match=r"'tag': .*; (give|log) "):
+        _arrays.scalar(UNREADABLE[message](), "tag")
+
+
+def test_a_tensor_of_many_processes_is_logged_where_each_has_all_of_it():
+    """A part is not taken for the whole, and nobody waits for the other processes."""
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+    from torch.distributed.tensor.debug import CommDebugMode
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
+        part = DTensor.from_local(torch.ones(1), mesh, [Shard(0)])
+        whole = DTensor.from_local(torch.ones(1), mesh, [Replicate()])
+        with CommDebugMode() as communication:
+            for read in (_arrays.snapshot, _arrays.scalar):
+                with pytest.raises(
+                    UnsupportedTypeError, match=r"'tag': got a DTensor .*; give tensor\.to_local"
+                ):
+                    read(part, "tag")
+            assert _arrays.snapshot(whole, "tag").tolist() == [1]
+            assert _arrays.scalar(whole, "tag") == 1
+        assert communication.get_total_counts() == 0
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_tensors_of_one_kind_in_a_list_are_one_snapshot():
+    """And those of several dtypes become numpy's common one, as a list of numbers does."""
+    assert _arrays.snapshot([torch.tensor(1), torch.tensor(2)], "tag").dtype == np.int64
+    assert _arrays.snapshot([torch.tensor(1), torch.tensor(2.5)], "tag").tolist() == [1, 2.5]
+    assert _arrays.snapshot([torch.ones(2, requires_grad=True)] * 2, "tag").tolist() == [[1, 1], [1, 1]]
 
 
 def test_without_copy_the_callers_memory_is_handed_over():

@@ -206,10 +206,14 @@ def test_errors_what_the_caller_did_wrong_is_raised_at_the_call_with_tag_value_a
             writer.add_scalar("loss", np.zeros(2), 0)
         with pytest.raises(TypeError, match=r"the tag was 3 of type int"):
             writer.add_scalar(3, 1.0, 0)
-        with pytest.raises(ValueError, match=r"walltime was nan"):
+        with pytest.raises(ValueError, match=r"'loss': walltime was nan"):
             writer.add_scalar("loss", 1.0, 0, walltime=float("nan"))
-        with pytest.raises(ValueError, match=r"within 64 bits"):
+        with pytest.raises(ValueError, match=r"'loss': walltime was 1000.* \(401 characters\); give seconds"):
+            writer.add_scalar("loss", 1.0, 0, walltime=10**400)
+        with pytest.raises(ValueError, match=r"'loss': global_step was .*; give an int within 64 bits"):
             writer.add_scalar("loss", 1.0, 1 << 63)
+        with pytest.raises(TypeError, match=r"'loss': global_step was masked of type .*; give an int"):
+            writer.add_scalar("loss", 1.0, np.ma.masked)
         writer.add_scalar("loss", 1.0, 0)
     assert points(tmp_path) == {"loss": [(0, 1.0)]}
 

@@ -62,6 +62,39 @@ def test_each_kind_counts_the_steps_of_each_tag(tmp_path):
     assert [event.step for event in run.Tensors("x/text_summary")] == [0, 1]
 
 
+def test_what_is_sent_to_the_writers_process_is_plain(tmp_path):
+    """A time of 0 is a time, a tag is what its string holds, and what the other process cannot load is a text."""
+    run_program(
+        """
+        import enum
+        from tblog import GlobalSummaryWriter
+
+        class Metric(str, enum.Enum):
+            LOSS = "loss"
+
+        class Note:
+            def __str__(self):
+                return "a note"
+
+        writer = GlobalSummaryWriter("run")
+        writer.add_scalar(Metric.LOSS, 0.5, walltime=0.0)
+        writer.add_text(Metric.LOSS, Note(), walltime=0)
+        for call in (lambda: writer.add_scalar(3, 0.5), lambda: writer.add_text("x", "y", walltime="now")):
+            try:
+                call()
+            except TypeError:
+                continue
+            raise AssertionError
+        writer.close()
+        """,
+        tmp_path,
+    )
+    run = accumulator(tmp_path / "run")
+    assert [(event.step, event.wall_time, event.value) for event in run.Scalars("loss")] == [(0, 0.0, 0.5)]
+    (text,) = run.Tensors("loss/text_summary")
+    assert (text.wall_time, text.tensor_proto.string_val[0]) == (0.0, b"a note")
+
+
 def test_a_child_of_a_bare_fork_can_log(tmp_path):
     """A process that `os.fork` made has a connection of its own, and leaves its parent's alone."""
     run_program(

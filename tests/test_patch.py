@@ -169,6 +169,147 @@ for writer in writers:
     assert points(tmp_path / "plain") == points(tmp_path / "derived") == {"loss": [(3, 0.5)]}
 
 
+# Classes of a program: a derived one, one derived from that, one of two bases, and one that names its base.
+FAMILY = """
+import sys
+import tblog
+from torch.utils.tensorboard import SummaryWriter
+import tensorboardX
+class Base(SummaryWriter):
+    pass
+class Mine(Base):
+    pass
+class Mixin:
+    pass
+class Mixed(Mixin, Base, SummaryWriter):
+    pass
+class Naming(SummaryWriter):
+    def __init__(self, folder):
+        SummaryWriter.__init__(self, folder)
+    def add_scalar(self, *args):
+        SummaryWriter.add_scalar(self, *args)
+class Both(tensorboardX.SummaryWriter):
+    pass
+class Child(Both):
+    pass
+KINDS = [Base, Mine, Mixed, Naming, Both, Child]
+def log(writers):
+    for writer in writers:
+        writer.add_scalar("loss", 0.5, 3)
+        writer.add_scalars("a/b", {"k": 1.0}, 3)
+        writer.flush()
+def is_ours(kind):
+    return issubclass(kind, tblog.SummaryWriter)
+"""
+
+
+def test_a_writer_of_any_class_goes_on_through_patch_and_unpatch(tmp_path):
+    """Made before, under or after the patch, used in every later state, and derived over however many classes."""
+    run_program(
+        FAMILY
+        + """
+import gc
+for number, chosen in enumerate([[Mine], [Mixed, Naming], [Base, Child]]):
+    kept = []
+    for state in (lambda: None, tblog.patch, tblog.unpatch, tblog.patch, tblog.unpatch):
+        state()
+        kept += [kind(f"{number}/{len(kept)}-{kind.__name__}") for kind in chosen]
+        log(kept)
+    for writer in kept:
+        writer.close()
+    del kept, writer
+    gc.collect()
+    tblog.patch()
+    tblog.unpatch()
+""",
+        tmp_path,
+    )
+    runs = list(tmp_path.glob("*/*-*"))
+    assert len(runs) == 5 * (1 + 2 + 2)
+    for run in runs:
+        assert set(points(run)["loss"]) == {(3, 0.5)}
+
+
+def test_classes_without_a_living_writer_follow_the_patch_and_those_with_one_when_it_is_gone(tmp_path):
+    """A class is left alone only where a writer of it, or of one derived from it, would break."""
+    run_program(
+        FAMILY
+        + """
+before = Mine("before")
+tblog.patch()
+assert not is_ours(Base) and not is_ours(Mine) and is_ours(Naming) and is_ours(Child)
+assert not is_ours(Mixed)  # it derives from a class that is left alone
+before.close()
+del before
+tblog.unpatch()
+assert not any(map(is_ours, KINDS))
+tblog.patch()
+assert all(map(is_ours, KINDS))
+under = Mine("under")
+tblog.unpatch()
+assert is_ours(Mine) and is_ours(Base) and not is_ours(Naming) and not is_ours(Child)
+under.close()
+del under
+tblog.patch()
+tblog.unpatch()
+assert not any(map(is_ours, KINDS))
+""",
+        tmp_path,
+    )
+
+
+def test_unpatch_restores_every_name_after_a_reload(tmp_path):
+    """A package that was loaded anew under the patch gives back what it had."""
+    run_program(
+        """
+        import importlib
+        import tblog
+        import torch.utils.tensorboard, tensorboardX
+        packages = (torch.utils.tensorboard, tensorboardX)
+        names = ("SummaryWriter", "FileWriter", "RecordWriter", "GlobalSummaryWriter")
+        before = [[getattr(package, name, None) for name in names] for package in packages]
+        for _ in range(2):
+            tblog.patch()
+            for package in packages:
+                importlib.reload(package)
+                importlib.reload(package)
+                assert issubclass(package.SummaryWriter, tblog.SummaryWriter)
+                assert issubclass(package.RecordWriter, tblog.RecordWriter)
+            tblog.unpatch()
+            assert [[getattr(package, name, None) for name in names] for package in packages] == before
+        """,
+        tmp_path,
+    )
+
+
+def test_a_pickled_writer_of_a_derived_class_says_that_it_needs_the_patch(tmp_path):
+    """Where the class has another base, an error at once is better than one at each call."""
+    run_program(
+        FAMILY
+        + """
+import copy, pickle
+tblog.patch()
+with Mine("run") as writer:
+    writer.add_scalar("loss", 0.5, 3)
+pickled = pickle.dumps(writer)
+for again in (pickle.loads(pickled), copy.copy(writer), copy.deepcopy(writer)):
+    assert type(again) is Mine
+    log([again])
+    again.close()
+del writer, again
+tblog.unpatch()
+try:
+    pickle.loads(pickled)
+except TypeError as error:
+    assert "tblog.patch()" in str(error) and "Mine" in str(error)
+else:
+    raise AssertionError
+""",
+        tmp_path,
+    )
+    assert len(points(tmp_path / "run")["loss"]) == 4
+
+
 WITHOUT = """
 import tblog
 tblog.patch()

@@ -64,7 +64,7 @@ def assert_same(ours, theirs):
 @pytest.mark.parametrize("kind", DTYPES)
 def test_pixels_are_torchs_for_every_dtype(kind):
     """uint8 as it is, everything else times 255 and clipped, in 1 to 4 channels."""
-    ours = one(ImageRecord(tag="i", image=DTYPES[kind]))
+    ours = one(ImageRecord(tag="i", image=DTYPES[kind]), Reports())
     assert_same(ours, original("image", DTYPES[kind], dataformats="CHW"))
 
 
@@ -142,6 +142,33 @@ def test_a_scaled_picture_has_torchs_pixels_and_tells_its_own_size(rescale):
     theirs = original("image_boxes", BOXED, BOXES, rescale=rescale)
     assert (pixels(ours) == pixels(theirs)).all()
     assert (ours.image.height, ours.image.width) == pixels(ours).shape[:2]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "i8", "u2"])
+def test_a_picture_up_to_255_that_is_no_uint8_is_reported(dtype):
+    """It is white, as in torch, and the most common mistake with images: its values are told of, and counted."""
+    reports = Reports()
+    image = np.arange(48).reshape(3, 4, 4).astype(dtype)
+    assert (pixels(one(ImageRecord(tag="i", image=image), reports)) == 255).mean() > 0.9
+    ((tag, what, count),) = reports
+    assert (tag, count) == ("i", 46)
+    assert "divide by 255 or give uint8" in what
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.array([[0.0, 1.0000001, 1.2, -3.0, np.nan]]),
+        np.array([[0, 1]]),
+        np.array([[True, False]]),
+        np.array([[0, 255]], np.uint8),
+        np.array([[np.nan]]),
+    ],
+    ids=["floats", "integers", "booleans", "bytes", "nan"],
+)
+def test_a_picture_from_0_to_1_is_not_reported(image):
+    """What rounding or sharpening explains is clipped without a word."""
+    one(ImageRecord(tag="i", image=image, dataformats="HW"))
 
 
 def test_a_nan_is_black():

@@ -9,7 +9,8 @@ import torch.utils.tensorboard.summary
 from tensorboard.compat.proto.types_pb2 import DataType
 from tensorboard.util.tensor_util import make_ndarray
 
-from tblog._arrays import snapshot, torch_dtype_name
+from tblog._arrays import snapshot
+from tblog._torch_tensors import torch_dtype_name
 from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import TensorRecord
 from tblog.summaries import check

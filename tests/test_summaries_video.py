@@ -14,7 +14,7 @@ from torch.utils.tensorboard._utils import _prepare_video
 from tblog.errors import InvalidValueError
 from tblog.records import VideoRecord
 from tblog.summaries import check
-from tests.encoded import frames, one, parsed
+from tests.encoded import Reports, frames, one, parsed
 
 generator = np.random.default_rng(5)
 COLOURS = (generator.integers(0, 3, (1, 6, 3, 8, 10)) * 100).astype(np.uint8)  # few: a GIF keeps them exactly
@@ -73,6 +73,15 @@ def test_moviepy_is_not_needed(monkeypatch):
     expected = one(VideoRecord(tag="v", frames=COLOURS))
     monkeypatch.setitem(sys.modules, "moviepy", None)
     assert one(VideoRecord(tag="v", frames=COLOURS)) == expected
+
+
+def test_a_video_up_to_255_that_is_no_uint8_is_reported():
+    """As a picture of that kind."""
+    reports = Reports()
+    one(VideoRecord(tag="v", frames=np.full((1, 2, 3, 4, 4), 200.0)), reports)
+    ((tag, what, count),) = reports
+    assert (tag, count) == ("v", 96)
+    assert "divide by 255 or give uint8" in what
 
 
 def test_frames_are_never_shorter_than_browsers_show_them():

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorboardX
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -69,10 +70,76 @@ def test_every_way_to_construct_a_writer_works(tmp_path, make):
     assert points(tmp_path / "run") == {"x": [(1, 1.0)]}
 
 
-def test_an_unknown_argument_is_an_error_that_names_it(tmp_path):
-    """A misspelt argument does not vanish."""
-    with pytest.raises(TypeError, match="flush_sec"):
-        SummaryWriter(tmp_path, flush_sec=3)
+ONE = records.HistogramRecord(tag="h", values=np.zeros(10_000))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"flush_sec": 3}, TypeError, "no argument 'flush_sec'; did you mean 'flush_secs'?"),
+        ({"flushsecs": 3}, TypeError, "no argument 'flushsecs'; did you mean 'flush_secs'?"),
+        ({"color": "red"}, TypeError, "no argument 'color'; it has logdir, comment, "),
+        ({"options": {"strict": True}}, TypeError, "options was .*; give tblog.WriterOptions(strict=True)"),
+        ({"options": "strict"}, TypeError, "options was 'strict' of type str; give tblog.WriterOptions("),
+        ({"resume": "yes"}, ValueError, "resume was 'yes'; give True, False, or the step to go on with"),
+        ({"purge_step": "all"}, ValueError, "purge_step was 'all'; give an int"),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_a_wrong_argument_is_an_error_that_names_it_and_what_to_give(tmp_path, arguments, error, message):
+    """A misspelt argument does not vanish, and one of another type is told of by its own name."""
+    wanted = re.escape(message).replace(re.escape(".*"), ".*")
+    with pytest.raises(error, match=wanted):
+        SummaryWriter(tmp_path, **arguments)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_queue_records": "3"}, "max_queue_records was '3' of type str; give 1 or more"),
+        ({"png_compress_level": 10}, "png_compress_level was 10; give 0 to 9"),
+        ({"overflow": "throw"}, 'overflow was \'throw\'; give "wait" or "drop"'),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_a_wrong_option_is_an_error_that_names_it_and_what_to_give(arguments, message):
+    """Also where its type is wrong."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        WriterOptions(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        ("add_record", [ONE] * 50, "of type list; give a record of tblog.records, or several to add_records"),
+        ("add_record", 3, "add_record got 3 of type int; give a record of tblog.records"),
+        (
+            "add_records",
+            ONE,
+            "of type HistogramRecord; give an iterable of records, or one record to add_record",
+        ),
+        ("add_records", None, "add_records got None of type NoneType; give an iterable of records"),
+    ],
+)
+def test_records_in_the_wrong_number_are_told_where_to_go(tmp_path, method, given, message):
+    """In a message of a few lines, however many arrays they hold."""
+    with SummaryWriter(tmp_path) as writer, pytest.raises(TypeError, match=re.escape(message)) as raised:
+        getattr(writer, method)(given)
+    assert len(str(raised.value)) < 400
+
+
+def test_a_step_that_loses_its_fraction_is_told_of_once(tmp_path, caplog):
+    """Both originals cut it without a word; a whole number of any type is none."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in (3.0, np.float32(4), torch.tensor(5.0), "6", 2**53 + 1, np.int64(2**62), None):
+            writer.add_scalar("whole", 1.0, step)
+        assert not caplog.records
+        for step in (3.7, np.float32(4.5), torch.tensor(5.5)):
+            writer.add_scalar("cut", 1.0, step)
+    assert [step for step, _ in points(tmp_path)["cut"]] == [3, 4, 5]
+    (told,) = caplog.records
+    assert "'cut': global_step was 3.7, and is logged as 3" in told.getMessage()
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_at_the_call(tmp_path):
@@ -104,6 +171,53 @@ def test_the_attributes_that_others_read_are_there(tmp_path):
     writer.close()
     assert writer.file_writer is None
     assert writer.all_writers is None
+
+
+class Failing(torch.nn.Module):
+    """A model that fails on any input."""
+
+    def forward(self, x):
+        raise ValueError(f"no such input: {x.shape}")
+
+
+def test_a_graph_that_cannot_be_read_is_counted_and_told_once(tmp_path, caplog):
+    """Training goes on, the count says that something is missing, and the model's error is said in one line."""
+    for on_disk in (True, False):
+        caplog.clear()
+        with SummaryWriter(tmp_path, write_to_disk=on_disk) as writer:
+            for _ in range(2):
+                writer.add_graph(Failing(), torch.ones(1))
+            writer.add_scalar("after", 1.0, 1)
+        assert writer.stats.failed == (2 if on_disk else 0)
+        (told,) = (record for record in caplog.records if record.name == "tblog")
+        assert told.getMessage().count("no such input") == 1
+    assert points(tmp_path)["after"] == [(1, 1.0)]
+
+
+def test_a_graph_that_cannot_be_read_is_raised_where_the_options_say_strict(tmp_path):
+    """In the call, and not a second time by close."""
+    with (
+        SummaryWriter(tmp_path, options=WriterOptions.STRICT) as writer,
+        pytest.raises(RuntimeError, match="no such input"),
+    ):
+        writer.add_graph(Failing(), torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((3,), TypeError, "give a torch.nn.Module"),
+        ((torch.nn.Linear(3, 2),), ValueError, "give them as input_to_model"),
+        ((torch.nn.Linear(3, 2), torch.ones(1, 3), False, True, "guess"), ValueError, "give one of export"),
+    ],
+    ids=["no model", "no input", "no way"],
+)
+def test_arguments_of_add_graph_that_are_wrong_are_an_error_at_the_call(tmp_path, arguments, error, message):
+    """As those of any other call, and as in torch."""
+    *positional, source = arguments if len(arguments) == 5 else (*arguments, None)
+    with SummaryWriter(tmp_path) as writer, pytest.raises(error, match=message):
+        writer.add_graph(*positional, source=source)
+    assert writer.stats.failed == 0
 
 
 @pytest.mark.parametrize("package", ["tensorboard.compat.proto", "tensorboardX.proto"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import io
+import time
 import wave
 
 import numpy as np
@@ -13,8 +15,8 @@ import torch
 import torch.utils.tensorboard
 from PIL import Image
 
-from tblog import SummaryWriter, WriterOptions
-from tests.reading import run_events
+from tblog import SummaryWriter, WriterOptions, records
+from tests.reading import everything, run_events
 
 ORIGINALS = {"torch": torch.utils.tensorboard.SummaryWriter, "tensorboardX": tensorboardX.SummaryWriter}
 WALL_TIME = 1_700_000_000.25
@@ -162,6 +164,114 @@ def test_a_call_gives_the_summaries_of_the_original(tmp_path, flavor, method, ar
     assert [step for step, _ in ours] == [step for step, _ in theirs]
     for (_, our_value), (_, their_value) in zip(ours, theirs, strict=True):
         assert_same(our_value, their_value)
+
+
+class Loud(str):
+    """A string that shows itself as another."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "LOUD"
+
+    def __format__(self, _spec):
+        return "LOUD"
+
+    __repr__ = __str__
+
+
+ODD_STRINGS = {
+    "a member of an enumeration": lambda text: enum.Enum("Metric", {"MEMBER": text}, type=str).MEMBER,
+    "a string that shows itself as another": Loud,
+    "numpy's string": np.str_,
+}
+# What is made of strings, each with the flavors whose original has it.
+WITH_STRINGS = {
+    "a tag": (ORIGINALS, lambda writer, text: writer.add_scalar(text("train/loss"), 0.5, 1)),
+    "a known tag": (
+        ORIGINALS,
+        lambda writer, text: [writer.add_scalar(text("train/loss"), 0.5, step) for step in range(3)],
+    ),
+    "a histogram's tag": (ORIGINALS, lambda writer, text: writer.add_histogram(text("h"), IMAGE, 1)),
+    "an image's tag": (ORIGINALS, lambda writer, text: writer.add_image(text("i"), IMAGE, 1)),
+    "a text": (ORIGINALS, lambda writer, text: writer.add_text(text("t"), text("as it is"), 1)),
+    "a curve's tag": (ORIGINALS, lambda writer, text: writer.add_pr_curve(text("p"), LABELS, PREDICTIONS, 1)),
+    "a main tag and keys": (
+        ORIGINALS,
+        lambda writer, text: writer.add_scalars(text("a/b"), {text("x"): 1.0, text("y z"): 2.0}, 1),
+    ),
+    "hyperparameters": (
+        ORIGINALS,
+        lambda writer, text: writer.add_hparams(
+            {text("name"): text("adam"), text("lr"): 0.1}, {text("accuracy"): 0.5}
+        ),
+    ),
+    "a layout": (
+        ORIGINALS,
+        lambda writer, text: writer.add_custom_scalars({text("a"): {text("b"): ["Margin", [text("c")] * 3]}}),
+    ),
+    "labels": (
+        (),
+        lambda writer, text: writer.add_embedding(
+            np.zeros((2, 2)), [[text("a"), "b"]] * 2, None, 1, text("e"), [text("c"), "d"]
+        ),
+    ),
+    "labels of boxes": (
+        (),
+        lambda writer, text: writer.add_image_with_boxes(
+            text("b"), IMAGE, np.array([[1, 1, 9, 9]]), labels=[text("cat")]
+        ),
+    ),
+    "a mesh and its settings": (
+        (),
+        lambda writer, text: writer.add_mesh(
+            text("m"), np.zeros((1, 4, 3)), config_dict={text("a"): text("b")}
+        ),
+    ),
+    "names of axes and bins": (
+        (),
+        lambda writer, text: (
+            writer.add_image("i", IMAGE[0], 1, None, text("HW")),
+            writer.add_histogram("h", IMAGE, 1, text("auto")),
+        ),
+    ),
+    "a domain and a run": (
+        (),
+        lambda writer, text: writer.add_hparams(
+            {"name": "adam"}, {"accuracy": 0.5}, {text("name"): [text("adam"), "sgd"]}, text("run"), 1
+        ),
+    ),
+    "a record": (
+        (),
+        lambda writer, text: (
+            writer.add_record(records.EmbeddingRecord(tag=text("e"), matrix=np.zeros((1, 2)))),
+            writer.add_record(records.TextRecord(tag=text("t"), text=text("as it is"))),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("flavor", ORIGINALS)
+@pytest.mark.parametrize("odd", ODD_STRINGS)
+@pytest.mark.parametrize("call", WITH_STRINGS)
+def test_a_string_is_what_it_holds_whatever_its_class_shows(call, odd, flavor, tmp_path, monkeypatch):
+    """Tags, runs, keys, texts and labels are written as those of plain strings, and as the original writes them."""
+    monkeypatch.setattr(time, "time", lambda: WALL_TIME)  # names the run of `add_hparams`
+    flavors, log = WITH_STRINGS[call]
+    for name, text in (("plain", str), ("odd", ODD_STRINGS[odd])):
+        with SummaryWriter(tmp_path / name, options=WriterOptions(flavor=flavor)) as writer:
+            log(writer, text)
+        assert writer.stats.failed == 0
+    ours = everything(tmp_path / "odd")
+    assert ours == everything(tmp_path / "plain")
+    if flavor in flavors:
+        with ORIGINALS[flavor](str(tmp_path / "theirs")) as writer:
+            log(writer, ODD_STRINGS[odd])
+        theirs = everything(tmp_path / "theirs")
+        assert ours.keys() == theirs.keys()
+        for run, events in theirs.items():
+            tags = [[value.tag for value in event.summary.value] for event in events]
+            assert tags == [[value.tag for value in event.summary.value] for event in ours[run]]
 
 
 @pytest.mark.parametrize("flavor", ORIGINALS)

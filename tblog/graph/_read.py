@@ -71,15 +71,26 @@ def read_graph(
             failure = error
         else:
             graph.reasons = reasons
+            for reason in reasons:
+                logger.warning("tblog: the graph of %s is read by %s; %s", _name_of(call), way, reason)
             return graph
-        if way != "hooks" and source is None:
-            logger.warning(
-                "tblog: the graph of %s: %s; trying the next way", type(call.model).__name__, reasons[-1]
-            )
     raise GraphError(
-        f"the graph of {type(call.model).__name__} could not be read ({'; '.join(reasons)}). "
+        f"the graph of {_name_of(call)} could not be read ({_together(reasons)}). "
         "Check that the model runs on this input, on the device where its parameters are"
     ) from failure
+
+
+def _name_of(call: Call) -> str:
+    return type(call.model).__name__
+
+
+def _together(reasons: list[str]) -> str:
+    """Return the reasons in one line, each said once for all ways that ran into it."""
+    ways: dict[str, list[str]] = {}
+    for reason in reasons:
+        way, _, text = reason.partition(": ")
+        ways.setdefault(text, []).append(way)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in ways.items())
 
 
 def _reader(way: Source, *, strict: bool, chosen: bool) -> Callable[[Call], Graph]:

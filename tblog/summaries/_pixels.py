@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.summaries._shapes import check_real, require, shape_of
+from tblog.summaries._shapes import check_real, plain_text, require, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from tblog.summaries import EncodeContext
+
+_NO_ROUNDING = 2  # a value that is meant for 1 does not come out as this
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA
 
 
@@ -29,7 +32,7 @@ def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) 
         InvalidValueError: it does not.
         UnsupportedTypeError: the array holds no real numbers.
     """
-    letters = str(dataformats).upper()
+    letters = plain_text(dataformats).upper()
     known = sorted(letters) in [sorted(layout) for layout in layouts]
     require(
         known, f"{what}: dataformats", dataformats, f"the letters of {' or '.join(layouts)}, in any order"
@@ -67,6 +70,15 @@ def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
     np.fmax(scaled, 0, out=scaled)
     np.fmin(scaled, 255, out=scaled)
     return scaled.astype(np.uint8)
+
+
+def report_white(array: NDArray[Any], tag: str, what: str, context: EncodeContext) -> None:
+    """Report values above 1 where no rounding explains the largest: most likely they go to 255, and 1 is white."""
+    if array.dtype != np.uint8 and np.fmax.reduce(array, axis=None) >= _NO_ROUNDING:
+        told = (
+            f"{what}: {array.dtype} values above 1 are white; divide by 255 or give uint8 if they go to 255"
+        )
+        context.report(tag, told, int(np.count_nonzero(array > 1)))
 
 
 def tile(images: NDArray[Any], columns: int, rows: int | None = None) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
+from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError, shortened
 
 REAL = "fiub"
 
@@ -36,7 +36,7 @@ def require(holds: bool, what: str, given: object, wanted: str) -> None:
         InvalidValueError: "<what> was <given>; give <wanted>".
     """
     if not holds:
-        raise InvalidValueError(f"{what} was {given!r}; give {wanted}")
+        raise InvalidValueError(f"{what} was {shortened(given)}; give {wanted}")
 
 
 def check_text(text: Any, what: str) -> None:
@@ -47,8 +47,15 @@ def check_text(text: Any, what: str) -> None:
         InvalidValueError: it cannot be encoded as UTF-8.
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"{what} was {text!r} of type {type(text).__name__}; give a string")
+        raise InvalidTypeError(f"{what} was {shortened(text)} of type {type(text).__name__}; give a string")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidValueError(f"{what} {text!r} cannot be encoded as UTF-8: {error}; change it") from error
+        raise InvalidValueError(
+            f"{what} {shortened(text)} cannot be encoded as UTF-8: {error}; change it"
+        ) from error
+
+
+def plain_text(value: object) -> str:
+    """Return what a string holds, whatever its class shows for it (an Enum's member its name); else `str()`."""
+    return str.__str__(value) if isinstance(value, str) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check_custom_scalars(record: CustomScalarsRecord) -> None:
             check_text(title, "custom scalars: a title")
             if not _is_chart(chart):
                 raise InvalidValueError(
-                    f"custom scalars: the chart {category!r}, {title!r} was {chart!r}; give "
+                    f"custom scalars: the chart {category!r}, {title!r} was {shortened(chart)}; give "
                     '["Multiline", [tag, ...]] or ["Margin", [value, lower, upper]]'
                 )
             for tag in chart[1]:
@@ -38,7 +38,7 @@ def check_custom_scalars(record: CustomScalarsRecord) -> None:
 def _items(layer: Any, record: CustomScalarsRecord) -> ItemsView[Any, Any]:
     if not isinstance(layer, Mapping):
         raise InvalidTypeError(
-            f"custom scalars: the layout was {record.layout!r}; give {{category: {{title: chart}}}}"
+            f"custom scalars: the layout was {shortened(record.layout)}; give {{category: {{title: chart}}}}"
         )
     return layer.items()
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tblog._arrays import to_numpy
 from tblog.summaries import _projector, settle
+from tblog.summaries._labels import label_rows, label_texts
 from tblog.summaries._pixels import check_axes, ordered, tile
 from tblog.summaries._png import encode_png
 from tblog.summaries._shapes import check_real, require, shape_of
@@ -59,7 +60,7 @@ def _check_columns(labels: Sequence[Any], header: Sequence[str] | None, what: st
         return
     columns = len(header)
     for label in labels:
-        fits = not isinstance(label, str) and len(label) == columns
+        fits = not isinstance(label, str) and hasattr(label, "__len__") and len(label) == columns
         require(fits, f"{what}: a label", label, f"{columns} values, one for each column of the header")
 
 
@@ -116,12 +117,11 @@ def _label_lines(labels: Sequence[Any], header: Sequence[str] | None) -> Iterato
 
     The projector reads the first line as a header if it has a tab in it, and skips blank lines.
     """
-    values = labels.tolist() if hasattr(labels, "tolist") else labels
-    rows = [list(row) for row in values] if header else [[value] for value in values]
+    rows = label_rows(labels, "labels") if header else [[text] for text in label_texts(labels, "labels")]
     if header and len(header) > 1:
-        rows.insert(0, list(header))
+        rows.insert(0, label_texts(header, "header"))
     for row in rows:
-        line = "\t".join(str(cell).translate(_TO_SPACES) for cell in row)
+        line = "\t".join(cell.translate(_TO_SPACES) for cell in row)
         yield f"{line if line.strip() else f'-{line}'}\n".encode(errors="replace")
 
 

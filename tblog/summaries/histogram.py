@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
+from tblog._arrays import snapshot, to_numpy
 from tblog._wire import sized
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._bins import tensorflow_bins, tensorflow_edges
 from tblog.summaries._counting import Moments, count
-from tblog.summaries._shapes import check_real, require
+from tblog.summaries._shapes import check_real, plain_text, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,23 +63,38 @@ def check_counted_histogram(record: CountedHistogramRecord) -> None:
 def _check_max_bins(tag: str, max_bins: Any) -> None:
     what = f"histogram {tag!r}: max_bins"
     if max_bins is not None and not isinstance(max_bins, (int, np.integer)):
-        raise InvalidTypeError(f"{what} was {max_bins!r}; give an int or None")
+        raise InvalidTypeError(f"{what} was {shortened(max_bins)}; give an int or None")
     require(max_bins is None or bool(max_bins >= 1), what, max_bins, "1 or more")
+
+
+def plain_bins(tag: str, bins: Any) -> str | int | NDArray[np.float64]:
+    """Return a name, a number, or edges in an array of their own.
+
+    Raises:
+        InvalidTypeError: the bins are of another type.
+    """
+    if isinstance(bins, str):
+        return plain_text(bins)
+    if isinstance(bins, (int, np.integer)):
+        return int(bins)
+    try:
+        with np.errstate(over="ignore"):
+            return to_numpy(snapshot(bins, tag)).astype(np.float64, casting="same_kind")
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(
+            f"histogram {tag!r}: bins was {shortened(bins)}; give a name, a number or edges"
+        ) from error
 
 
 def _check_bins(tag: str, bins: Any) -> None:
     what = f"histogram {tag!r}: bins"
-    if isinstance(bins, str):
-        require(bins in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
+    edges = plain_bins(tag, bins)
+    if isinstance(edges, str):
+        require(edges in NAMED_BINS, what, bins, f"one of {', '.join(NAMED_BINS)}, a number or edges")
         return
-    if isinstance(bins, (int, np.integer)):
-        require(1 <= int(bins) <= _MOST_BINS, what, bins, f"1 to {_MOST_BINS:,}")
+    if isinstance(edges, int):
+        require(1 <= edges <= _MOST_BINS, what, bins, f"1 to {_MOST_BINS:,}")
         return
-    try:
-        with np.errstate(over="ignore"):
-            edges = np.asarray(bins, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"{what} was {bins!r}; give a name, a number or edges") from error
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] >= edges[:-1]).all():
         raise InvalidValueError(
             f"{what} were edges of shape {edges.shape}; give two or more edges in rising order"
@@ -158,13 +173,11 @@ def check_raw_histogram(record: RawHistogramRecord) -> None:
     Raises:
         InvalidValueError: there are not.
     """
-    limits, counts = len(record.bucket_limits), len(record.bucket_counts)
-    require(
-        limits == counts,
-        f"histogram {record.tag!r}: the number of bucket_limits",
-        limits,
-        f"as many as bucket_counts ({counts}), each the upper edge of its bin",
-    )
+    what = f"histogram {record.tag!r}"
+    limits, counts = np.shape(record.bucket_limits), np.shape(record.bucket_counts)
+    require(len(counts) == 1, f"{what}: the shape of bucket_counts", counts, "(n,), one count for each bin")
+    wanted = f"{counts}, that of bucket_counts: the upper edge of each bin"
+    require(limits == counts, f"{what}: the shape of bucket_limits", limits, wanted)
 
 
 def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check_hparams(record: HparamsRecord) -> None:
         check_text(name, "the name of a hyperparameter or metric")
     if not isinstance(record.domains, Mapping):
         raise InvalidTypeError(
-            f"the domains of hyperparameters were {record.domains!r}; give a dict of lists"
+            f"the domains of hyperparameters were {shortened(record.domains)}; give a dict of lists"
         )
     fields = {name: _field(name, value) for name, value in _given(record).items()}
     for name, domain in record.domains.items():
@@ -45,7 +45,7 @@ def check_hparams(record: HparamsRecord) -> None:
             if all(own in {None, _field(name, value)} for value in domain):
                 continue
         raise InvalidTypeError(
-            f"the domain of the hyperparameter {name!r} was {domain!r}; give a list of values of the type "
+            f"the domain of the hyperparameter {name!r} was {shortened(domain)}; give a list of values of the type "
             f"of the hyperparameter, which was {record.hparams.get(name)!r}"
         )
 
@@ -97,7 +97,7 @@ def _field(name: str, value: Any) -> str:
         check_text(plain, f"the hyperparameter {name!r}")
         return "string_value"
     raise InvalidValueError(
-        f"the hyperparameter {name!r} was {value!r} of type {type(value).__name__}; "
+        f"the hyperparameter {name!r} was {shortened(value)} of type {type(value).__name__}; "
         "give a bool, a number that float64 can hold, a str or None"
     )
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tblog._arrays import to_numpy
-from tblog.summaries._pixels import check_axes, ordered, tile
+from tblog.summaries._labels import label_text
+from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._png import encode_png
 from tblog.summaries._shapes import check_real, require, shape_of
 
@@ -50,6 +51,7 @@ def encode_image(record: ImageRecord, context: EncodeContext) -> list[Summary]:
     from tensorboardX.proto.summary_pb2 import Summary
 
     images = ordered(to_numpy(record.image), record.dataformats, "NHWC")
+    report_white(images, record.tag, "image", context)
     pixels = tile(images, columns=min(len(images), GRID_COLUMNS))
     if record.boxes is not None:
         pixels = _with_boxes(pixels, record, context)
@@ -81,7 +83,7 @@ def _with_boxes(pixels: NDArray[np.uint8], record: ImageRecord, context: EncodeC
     if record.labels is not None:
         given = [record.labels] if isinstance(record.labels, str) else record.labels
         if len(given) == len(boxes):
-            labels = ["" if label is None else str(label) for label in given]
+            labels = ["" if label is None else label_text(label) for label in given]
         else:
             context.report(record.tag, f"image: labels for {len(boxes)} boxes were left out", len(given))
     image = Image.fromarray(pixels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tblog._arrays import to_numpy
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.summaries._shapes import check_real, require, shape_of
 from tblog.summaries._tensors import fill_tensor
 
@@ -49,9 +49,12 @@ def check_mesh(record: MeshRecord) -> None:
             fits = fits and shape[same] == vertices[same]
         require(fits, f"{what}: the shape of {name}", shape, wanted[name])
     try:
-        json.dumps(record.config)
+        json.dumps(record.config, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"{what}: config was {record.config!r}, which is no JSON; {error}") from error
+        raise InvalidTypeError(
+            f"{what}: config was {shortened(record.config)}, which is no JSON ({error}); give a dict of strings, "
+            "numbers, lists and dicts"
+        ) from error
 
 
 def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tblog.summaries._shapes import plain_text
+
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -19,5 +21,5 @@ def encode_text(record: TextRecord, _context: EncodeContext) -> list[Summary]:
     """Encode a text under its tag with "/text_summary" appended; half surrogates become "?"."""
     from tensorboardX import summary
 
-    text = str(record.text).encode(errors="replace").decode()
+    text = plain_text(record.text).encode(errors="replace").decode()
     return [summary.text(record.tag, text)]

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tblog._arrays import to_numpy
-from tblog.summaries._pixels import check_axes, ordered, tile
+from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._shapes import require
 
 if TYPE_CHECKING:
@@ -35,12 +35,13 @@ def check_video(record: VideoRecord) -> None:
     require(0 < record.fps < math.inf, f"{what}: fps", record.fps, "frames a second, a number above 0")
 
 
-def encode_video(record: VideoRecord, _context: EncodeContext) -> list[Summary]:
+def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
     """Encode a video, or a batch of them side by side, that starts over for ever."""
     from PIL import Image
     from tensorboardX.proto.summary_pb2 import Summary
 
     videos = ordered(to_numpy(record.frames), record.dataformats, "NTHWC")
+    report_white(videos, record.tag, "video", context)
     first, *others = (Image.fromarray(frame) for frame in _frames(videos))
     gif = io.BytesIO()
     first.save(
