@@ -7,26 +7,19 @@ points of a tag whose steps go back (https://github.com/tensorflow/tensorboard/b
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import signal
-import sys
 import threading
 import time
-from collections import Counter
-from multiprocessing import parent_process
-from multiprocessing.managers import BaseManager
 from typing import TYPE_CHECKING, Any
 
 from tblog import _arrays
 from tblog._arguments import clean_tag, to_wall_time
+from tblog._global_series import SeriesManager, SeriesProcess
 from tblog.options import WriterOptions
 from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import Self
 
 logger = logging.getLogger("tblog")
@@ -37,8 +30,8 @@ class GlobalSummaryWriter:
 
     It works in processes that are forked after it was made, and in those that get it as an argument,
     whatever the start method. A call returns when the record is in the writer's queue, which takes
-    about 0.1 ms. When the process that made it ends, everything is written; where that process is killed,
-    the writer's own ends too, after those that were forked from it.
+    about 0.1 ms. When the process that made it ends, everything is written, after the processes of multiprocessing
+    that it waits for; where that process is killed, the writer's own ends too, after those that were forked from it.
 
     Args:
         logdir: as in `SummaryWriter`; so are the others.
@@ -46,7 +39,7 @@ class GlobalSummaryWriter:
         options: as in `SummaryWriter`.
 
     Raises:
-        OSError: the directory or the file cannot be created.
+        OSError: the directory or the file cannot be created, or the writer's process ended at its start.
     """
 
     def __init__(
@@ -73,13 +66,10 @@ class GlobalSummaryWriter:
             "log_dir": log_dir if log_dir is not None else logdir,
             "options": WriterOptions.of(options),
         }
-        self._manager = _Manager()
-        self._manager.start(_start_series, (arguments,))
-        self._address = self._manager.address
+        self._process = SeriesProcess(arguments)
+        self._address = self._process.address
         self._forget_connection()
         self.logdir: str = self._series.get_logdir()
-        # Before multiprocessing's own exit function, which ends the writer's process.
-        atexit.register(self._close_in_maker, os.getpid())
 
     def _forget_connection(self) -> None:
         self._remote: Any = None
@@ -92,7 +82,7 @@ class GlobalSummaryWriter:
         if self._pid != os.getpid():
             self._connecting = threading.Lock() if self._pid else self._connecting
             with self._connecting:
-                manager = _Manager(self._address)
+                manager = SeriesManager(self._address)
                 manager.connect()
                 self._remote = manager.series()  # type: ignore[attr-defined] # registered below
                 # All proxies of an address share one connection for each thread, and multiprocessing
@@ -157,11 +147,6 @@ class GlobalSummaryWriter:
         """Write and sync everything and close the file; the next call opens a new one."""
         self._series.close()
 
-    def _close_in_maker(self, maker: int) -> None:
-        if os.getpid() == maker:
-            self.close()
-            self._manager.shutdown()
-
     def __enter__(self) -> Self:
         return self
 
@@ -171,64 +156,3 @@ class GlobalSummaryWriter:
 
 _shared: GlobalSummaryWriter | None = None
 _sharing = threading.Lock()
-
-
-class _Series:
-    """The writer and its counts of steps, in the process that owns both."""
-
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        from tblog.writer import SummaryWriter
-
-        self._writer = SummaryWriter(**arguments)
-        self._steps: Counter[tuple[str, str]] = Counter()
-        self._lock = threading.Lock()  # the manager has a thread for each process that is connected
-
-    def add(self, method: str, tag: str, value: Any, more: Mapping[str, Any]) -> None:
-        with self._lock:
-            getattr(self._writer, method)(tag, value, self._steps[method, tag], **more)
-            self._steps[method, tag] += 1
-
-    def get_logdir(self) -> str:
-        return str(self._writer.get_logdir())
-
-    def flush(self) -> None:
-        self._writer.flush()
-
-    def close(self) -> None:
-        with self._lock:
-            self._writer.close()
-
-
-class _Manager(BaseManager):
-    """Runs the process that owns the writer."""
-
-
-_series: _Series | None = None
-
-
-def _start_series(arguments: Mapping[str, Any]) -> None:
-    global _series  # noqa: PLW0603 - one in each writer's process
-    _series = _Series(arguments)
-    signal.signal(signal.SIGTERM, _exit)
-    threading.Thread(target=_end_after_maker, daemon=True).start()
-
-
-def _exit(*_: object) -> None:
-    """End as multiprocessing's own request does: the writer is closed, and no socket is left behind."""
-    sys.exit(0)
-
-
-def _end_after_maker() -> None:
-    """End this process once the one that made it is gone, and all that have inherited its end of a pipe."""
-    maker = parent_process()
-    assert maker is not None
-    maker.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _get_series() -> _Series:
-    assert _series is not None
-    return _series
-
-
-_Manager.register("series", _get_series, exposed=("add", "get_logdir", "flush", "close"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tblog import GlobalSummaryWriter
 from tests.processes import run_program
 from tests.reading import accumulator, event_files, points, rust_points
 
@@ -38,6 +39,51 @@ def test_processes_share_one_series_and_one_file(tmp_path, method):
     series = points(tmp_path / "run")
     assert [step for step, _ in series["loss"]] == list(range(100))
     assert rust_points(tmp_path / "run", {".": series}) == {".": series}
+
+
+UNGUARDED = """
+import multiprocessing, sys
+from tblog import GlobalSummaryWriter
+multiprocessing.set_start_method(sys.argv[1])
+writer = GlobalSummaryWriter("run")
+writer.add_scalar("loss", 0.5)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_program_needs_no_guard_of_its_main_part(tmp_path, method):
+    """Whatever the start method, which later versions of Python choose anew: the program is not run a second time."""
+    (tmp_path / "program.py").write_text(UNGUARDED)
+    command = f"[sys.executable, 'program.py', '{method}']"
+    run_program(f"import subprocess, sys; subprocess.run({command}, check=True)", tmp_path, timeout=60)
+    assert points(tmp_path / "run") == {"loss": [(0, 0.5)]}
+
+
+def test_processes_that_log_on_when_the_main_program_has_ended_lose_nothing(tmp_path):
+    """The exit of Python waits for them, and the writer's process outlives them."""
+    run_program(
+        """
+        import multiprocessing, time
+        from tblog import GlobalSummaryWriter
+
+        def work(writer):
+            multiprocessing.parent_process().join(0.5)
+            for value in range(40):
+                writer.add_scalar("loss", value)
+
+        writer = GlobalSummaryWriter("run")
+        multiprocessing.get_context("fork").Process(target=work, args=(writer,)).start()
+        """,
+        tmp_path,
+    )
+    assert points(tmp_path / "run") == {"loss": [(step, float(step)) for step in range(40)]}
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_of_the_constructor(tmp_path):
+    """As it is of `SummaryWriter`'s, though the file is another process's."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        GlobalSummaryWriter(tmp_path / "file")
 
 
 def test_each_kind_counts_the_steps_of_each_tag(tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -64,6 +65,7 @@ def log(writer, counters, secs, also):
 
 def main(name, logdir, progress, ending, secs, *also):
     """Log, and end as told."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
     writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
 

@@ -104,16 +104,16 @@ def test_a_writers_process_that_is_told_to_end_writes_everything_first(tmp_path)
 def test_a_process_that_logs_when_the_writers_is_gone_hears_of_it_at_once(tmp_path, method):
     """A call neither hangs nor pretends; the writer's process was killed, by a lack of memory for example."""
     code = f"""
-        import multiprocessing, os, signal, sys
+        import multiprocessing, psutil, sys
         from tblog import GlobalSummaryWriter
         if __name__ == "__main__":
             multiprocessing.set_start_method({method!r})
             writer = GlobalSummaryWriter(sys.argv[1])
             writer.add_scalar("x", 1.0)
             writer.flush()
-            (child,) = multiprocessing.active_children() or [writer._manager._process]
-            os.kill(child.pid, signal.SIGKILL)
-            child.join()
+            (child,) = psutil.Process().children()
+            child.kill()
+            child.wait()
             try:
                 writer.add_scalar("x", 2.0)
             except (EOFError, OSError):

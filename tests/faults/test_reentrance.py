@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -125,24 +126,30 @@ def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path):
     """KeyboardInterrupt at random moments; what had returned is there, and what follows, too."""
     writer = SummaryWriter(tmp_path)
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGVTALRM, interrupt)
     returned = {0}
     step = 0
+
+    def log(*, closing):
+        nonlocal step
+        while True:
+            step += 1
+            writer.add_scalar("x", step, step)
+            returned.add(step)
+            if closing:
+                writer.close()
+
+    def interrupt(_number, frame):
+        while frame is not None and frame.f_code is not log.__code__:
+            frame = frame.f_back
+        if frame is not None:  # outside of `log`, where nothing would catch it, the next one is awaited
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGVTALRM, interrupt)
     try:
         for number in range(40):
             signal.setitimer(signal.ITIMER_VIRTUAL, random.uniform(1e-5, 1e-3), 0.01)
-            try:
-                while True:
-                    step += 1
-                    writer.add_scalar("x", step, step)
-                    returned.add(step)
-                    if number % 5 == 0:
-                        writer.close()
-            except KeyboardInterrupt:
-                pass
+            with suppress(KeyboardInterrupt):
+                log(closing=number % 5 == 0)
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

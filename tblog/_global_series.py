@@ -1,0 +1,147 @@
+"""The process of the global writer: it alone has the event file, and counts the steps.
+
+Lives here: how this process is started, what it does, when it ends.
+Must not: be a process of multiprocessing's. Those run the main program once more, unless they are forked,
+so a program would need a guard of its main part; a fork copies the locks that other threads hold. Since
+Python 3.14 multiprocessing forks by itself no more.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from multiprocessing import Pipe, current_process
+from multiprocessing.connection import Connection
+from multiprocessing.managers import BaseManager
+from multiprocessing.spawn import get_executable
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any
+
+from tblog._reports import logger
+from tblog.options import WriterOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[2:]; from tblog._global_series import run; run(int(sys.argv[1]))"
+)
+_GRACE_SECS = 5.0
+"""The end of an interpreter after its open writers are closed."""
+
+
+class SeriesProcess:
+    """A running process of the global writer, as the process that made it sees it.
+
+    Args:
+        arguments: of its `SummaryWriter`.
+
+    Raises:
+        OSError: the directory or the file cannot be created, or the process ended at its start.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        # Closed when the maker and all that were forked from it are gone: so the process hears of it.
+        self._connection, theirs = Pipe()
+        with theirs:
+            handle = theirs.fileno()
+            command = [get_executable(), "-c", _PROGRAM, str(handle), *map(str, sys.path)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[handle])  # noqa: S603
+        options = arguments["options"] or WriterOptions.DEFAULT
+        self._end_secs = options.exit_timeout_secs + _GRACE_SECS
+        # Below 0: after multiprocessing has waited for the processes that may still log.
+        Finalize(None, self.end, exitpriority=-10)
+        self.address = self._start_writer(arguments)
+
+    def _start_writer(self, arguments: Mapping[str, Any]) -> Any:
+        try:
+            self._connection.send((bytes(current_process().authkey), arguments))
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            status = self._process.wait(_GRACE_SECS)
+            raise OSError(
+                f"the global writer's process ended at its start with exit status {status}; standard error says why"
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        """Let the process write everything and end, within the `exit_timeout_secs` of its options."""
+        self._process.terminate()
+        try:
+            self._process.wait(self._end_secs)
+        except subprocess.TimeoutExpired:
+            logger.error("tblog: the global writer's process has not ended within %.0f s", self._end_secs)
+
+
+class SeriesManager(BaseManager):
+    """Connects processes to the one that has the series."""
+
+
+class _Series:
+    """The writer and its counts of steps, in the process that owns both."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        from tblog.writer import SummaryWriter
+
+        self._writer = SummaryWriter(**arguments)
+        self._steps: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()  # the manager has a thread for each process that is connected
+
+    def add(self, method: str, tag: str, value: Any, more: Mapping[str, Any]) -> None:
+        with self._lock:
+            getattr(self._writer, method)(tag, value, self._steps[method, tag], **more)
+            self._steps[method, tag] += 1
+
+    def get_logdir(self) -> str:
+        return str(self._writer.get_logdir())
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        with self._lock:
+            self._writer.close()
+
+
+def run(handle: int) -> None:
+    """Serve the series until this process is told to end, or nobody is left who was its maker.
+
+    Args:
+        handle: file descriptor of the connection to the maker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the maker, which ends this process
+    signal.signal(signal.SIGTERM, _exit)
+    maker = Connection(handle)
+    authkey, arguments = maker.recv()
+    try:
+        series = _Series(arguments)
+        SeriesManager.register("series", lambda: series, exposed=_EXPOSED)
+        server = SeriesManager(authkey=authkey).get_server()
+    except Exception as error:
+        maker.send(error)
+        return
+    maker.send(server.address)
+    threading.Thread(target=_end_after, args=(maker,), daemon=True).start()
+    server.serve_forever()
+
+
+def _exit(*_: object) -> None:
+    """End in an orderly way: the writer is closed, and no socket is left behind."""
+    sys.exit(0)
+
+
+def _end_after(maker: Connection) -> None:
+    try:
+        maker.recv_bytes()
+    except (EOFError, OSError):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+_EXPOSED = ("add", "get_logdir", "flush", "close")
+SeriesManager.register("series", exposed=_EXPOSED)
