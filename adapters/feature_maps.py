@@ -154,7 +154,6 @@ class FeatureMaps:
         # Not in the hook: torch.compile cannot trace one that looks at its own model.
         name = display_name(self._model, path)
 
-        # Plain functions: a deep copy of the model copies bound methods, and with them this object.
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._capture(path, name, "input", (*args, *kwargs.values()), self._selection)
 
