@@ -81,14 +81,14 @@ def activation_maximization(
     _require(steps >= 1, "steps", steps, "1 or more")
     _require(jitter >= 0, "jitter", jitter, "a number of pixels, 0 or more")
     _require(blur >= 0, "blur", blur, "a number of pixels, 0 or more")
-    random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices see the same
+    random = torch.Generator("cpu").manual_seed(seed)  # so that all devices see the same
     with undisturbed(model):
         pictures = _noise(model, input_size, random).expand(len(wanted), -1, -1, -1)
         require_channel_values(pictures.shape, mean=mean, std=std)
         limits = _visible(pictures, mean, std)
         excitement = _Excitement(model, module, name, wanted, pictures)
         for _ in _counted(steps, name, shown=progress):
-            shift = torch.randint(-jitter, jitter + 1, (2,), generator=random).tolist()
+            shift = torch.randint(-jitter, jitter + 1, (2,), generator=random, device="cpu").tolist()
             direction = _scaled(excitement.gradient(pictures.roll(shift, (2, 3)))).roll(
                 [-pixels for pixels in shift], (2, 3)
             )
@@ -176,7 +176,7 @@ def _indices(channels: Any) -> list[int]:
 def _noise(model: nn.Module, input_size: Sequence[int], random: torch.Generator) -> torch.Tensor:
     import torch
 
-    noise = 0.1 * torch.randn(1, *input_size, generator=random)
+    noise = 0.1 * torch.randn(1, *input_size, generator=random, device="cpu")
     parameter = next(model.parameters(), noise)
     return noise.to(parameter.device, parameter.dtype)
 
@@ -190,7 +190,7 @@ def _visible(
     if mean is None and std is None:
         return None
     center, scale = (
-        torch.as_tensor(default if given is None else given).to(pictures).reshape(-1, 1, 1)
+        torch.as_tensor(default if given is None else given, device="cpu").to(pictures).reshape(-1, 1, 1)
         for given, default in ((mean, 0.0), (std, 1.0))
     )
     return (0 - center) / scale, (1 - center) / scale

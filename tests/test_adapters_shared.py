@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
+import pickle
 import random
 import re
 import sys
@@ -27,10 +29,13 @@ from tblog.adapters._layers import find_layer, find_layers, require_ran
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters.activation_maximization import activation_maximization
 from tblog.adapters.cam import class_activation_maps
+from tblog.adapters.feature_maps import FeatureMaps
 from tblog.adapters.model_summary import model_summary
+from tblog.adapters.parameters import ParameterWatch
 from tblog.adapters.saliency import saliency_maps
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
 from tests.cells import cells_of
+from tests.processes import run_program
 from tests.untouched import untouched
 
 
@@ -174,6 +179,30 @@ class TestHooks:
             copy.deepcopy(model)(torch.rand(2, 3, 4, 4))
         assert called == []
 
+    @pytest.mark.parametrize("adapter", [ParameterWatch, lambda model: FeatureMaps(model, "*", show="both")])
+    def test_a_model_is_saved_and_sent_as_ever_while_it_is_watched(self, adapter, model, tmp_path):
+        """torch.save and pickle take it inside the block, and what they made runs where there is no tblog."""
+        x = torch.rand(2, 3, 4, 4)
+        with adapter(model.eval()):
+            torch.save(model, tmp_path / "model.pt")
+            sent = pickle.loads(pickle.dumps(model))
+            assert torch.equal(sent(x), model(x))
+        (tmp_path / "blocks.py").write_text(inspect.getsource(Block))
+        printed = run_program(
+            f"""
+            import sys, types
+            import torch
+            from torch import nn
+            sys.modules["tblog"] = None
+            blocks = sys.modules[{Block.__module__!r}] = types.ModuleType("blocks")
+            blocks.nn = nn
+            exec(open("blocks.py").read(), vars(blocks))
+            print(torch.load("model.pt", weights_only=False)(torch.ones(1, 3, 4, 4)).shape)
+            """,
+            tmp_path,
+        )
+        assert "[1, 3, 4, 4]" in printed
+
 
 class TestModelState:
     """A model put back as it was."""
@@ -203,6 +232,26 @@ class TestModelState:
 
         with untouched(model), contextlib.suppress(KeyError), model_state_kept(model):
             disturb()
+
+    def test_what_cannot_be_put_back_keeps_nothing_else_from_it(self, model):
+        """A module that takes its mode no more raises, and all others have modes, gradients and flags again."""
+
+        class Stubborn(nn.Module):
+            armed = False
+
+            def __setattr__(self, name, value):
+                if self.armed and name == "training":
+                    raise KeyError(name)
+                super().__setattr__(name, value)
+
+            def forward(self, x):
+                return x
+
+        model.insert(1, Stubborn())
+        model(torch.rand(2, 3, 4, 4)).sum().backward()
+        armed, others = model[1], nn.ModuleList([model[0], *model[2:]])
+        with untouched(others), pytest.raises(KeyError), model_state_kept(model, training=False, freeze=True):
+            armed.armed = True
 
     def test_a_scripted_model_is_as_before(self, model):
         """TorchScript's tables of buffers take no clearing; their statistics, modes and gradients are kept too."""
@@ -453,42 +502,49 @@ def _picture(records):
     return to_numpy(records[0].image.maps if hasattr(records[0].image, "maps") else records[0].image.inputs)
 
 
-@pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[
-                pytest.mark.cuda,
-                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
-            ],
-        ),
-    ],
-)
-@pytest.mark.parametrize(
+_CUDA = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+_IN_ALL_WAYS = pytest.mark.parametrize(
     "look",
     [
         lambda model, images: _picture(class_activation_maps(model, images, "0.conv2", targets=1)),
         lambda model, images: _picture(class_activation_maps(model, images, "0", "AblationCAM")),
         lambda model, images: _picture(saliency_maps(model, images, 2, "smooth_grad", steps=3)),
+        lambda model, images: _picture(saliency_maps(model, images, 2, "integrated_gradients", steps=3)),
         lambda model, images: _picture(saliency_maps(model, images, method="guided_backprop")),
         lambda model, _: _picture(activation_maximization(model, "1.conv1", [2, 0], (3, 8, 8), steps=3)),
+        lambda model, _: _picture(
+            activation_maximization(
+                model, "1.conv1", [2, 0], (3, 8, 8), steps=3, mean=[0.4, 0.5, 0.6], std=0.2
+            )
+        ),
         lambda model, _: len(model_summary(model, (2, 3, 8, 8))[0].text.splitlines()),
     ],
     ids=[
         "GradCAM",
         "AblationCAM",
         "smooth_grad",
+        "integrated_gradients",
         "guided_backprop",
         "activation_maximization",
+        "activation_maximization_normalized",
         "model_summary",
     ],
 )
+
+
+def _classifier(blocks):
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=_CUDA)])
+@_IN_ALL_WAYS
 def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, monkeypatch):
     """On the CPU and on a GPU, called within autocast: the same result, and nothing is moved, cast or drawn."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    model = nn.Sequential(*model, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = _classifier(model)
     images = torch.rand(2, 3, 8, 8)
     model(images).sum().backward()
     wanted = look(model, images)
@@ -500,3 +556,28 @@ def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, mo
     assert torch.equal(torch.get_rng_state() if device == "cpu" else torch.cuda.get_rng_state(), state)
     assert {parameter.device.type for parameter in there.parameters()} == {device}
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+
+
+@_IN_ALL_WAYS
+def test_a_model_made_in_inference_mode_is_explained_and_left_as_it_was(model, look):
+    """Though autograd takes none of its parameters: the same result, and flags and parameters as before."""
+    model = _classifier(model)
+    images = torch.rand(2, 3, 8, 8)
+    wanted = look(model, images)
+    with torch.inference_mode():
+        made_there = copy.deepcopy(model)
+    before = [(parameter, parameter.requires_grad) for parameter in made_there.parameters()]
+    np.testing.assert_allclose(look(made_there, images), wanted, rtol=1e-5, atol=1e-6)
+    after = [(parameter, parameter.requires_grad) for parameter in made_there.parameters()]
+    assert all(one is other and flag == was for (one, flag), (other, was) in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=_CUDA)])
+@_IN_ALL_WAYS
+def test_the_default_device_does_not_reach_in(model, look, device):
+    """A model on the CPU is explained as ever while new tensors are made elsewhere."""
+    model = _classifier(model)
+    images = torch.rand(2, 3, 8, 8)
+    wanted = look(model, images)
+    with torch.device(device):
+        np.testing.assert_allclose(look(model, images), wanted, rtol=1e-5, atol=1e-6)
