@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tblog._arrays import snapshot
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_ran
-from tblog.adapters._overlays import ChannelValues, PictureGrid, require_channel_values
+from tblog.adapters._overlays import PictureGrid
+from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._targets import run, undisturbed
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
 from tblog.records import ImageRecord
@@ -84,7 +85,7 @@ def activation_maximization(
     random = torch.Generator("cpu").manual_seed(seed)  # so that all devices see the same
     with undisturbed(model):
         pictures = _noise(model, input_size, random).expand(len(wanted), -1, -1, -1)
-        require_channel_values(pictures.shape, mean=mean, std=std)
+        require_channel_values(pictures.shape[1], mean, std)
         limits = _visible(pictures, mean, std)
         excitement = _Excitement(model, module, name, wanted, pictures)
         for _ in _counted(steps, name, shown=progress):

@@ -21,11 +21,12 @@ from matplotlib.colors import Normalize
 from torch import nn
 
 from tblog._arrays import to_numpy
-from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, caption_strips, captioned
+from tblog.adapters._captions import BACKGROUND, CAPTION, WIDTH, Legend, captioned, label_strips, letters
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
-from tblog.adapters._grids import ColorGrid, MapGrid, grid_of, scaled, tiled
+from tblog.adapters._grids import ColorGrid, MapGrid, scaled
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import find_layer, find_layers, require_ran
+from tblog.adapters._layout import arranged, resized, tiled
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters.activation_maximization import activation_maximization
 from tblog.adapters.cam import class_activation_maps
@@ -415,25 +416,51 @@ class TestGrids:
             rest[top : top + height, left : left + width] = False
         assert (grid[rest] == BACKGROUND).all()
 
-    def test_small_maps_are_enlarged_by_a_whole_factor(self):
-        """64 maps of 8x8 nearly fill the card; large maps keep their size; flat ones are widened."""
-        assert grid_of(np.zeros((64, 8, 8, 3), np.uint8)).shape == (5 * 64 + 9 * 2, 5 * 64 + 9 * 2, 3)
-        assert grid_of(np.zeros((1, 700, 600, 3), np.uint8)).shape == (704, 604, 3)
-        assert grid_of(np.zeros((1, 1, 1000, 3), np.uint8)).shape == (129, 1004, 3)
-        assert grid_of(np.zeros((1, 1000, 1, 3), np.uint8)).shape == (1004, 129, 3)
+    def test_small_maps_are_enlarged_to_the_common_width(self):
+        """64 maps of 8x8 fill it; large maps keep their size; flat ones are widened."""
+        assert 0.99 * WIDTH < arranged(np.zeros((64, 8, 8, 3), np.uint8)).shape[1] <= WIDTH
+        assert arranged(np.zeros((1, 800, 700, 3), np.uint8)).shape == (804, 704, 3)
+        assert arranged(np.zeros((1, 1, 1000, 3), np.uint8)).shape == (129, 1004, 3)
+        assert arranged(np.zeros((1, 1250, 1, 3), np.uint8)).shape == (1254, 160, 3)
+
+    @pytest.mark.parametrize("factor", [1, 2, 3.4, 7.75])
+    def test_enlarging_changes_no_colour_but_at_edges(self, factor):
+        """The middle of each pixel keeps its colour exactly, whatever the factor, and neighbours do not mix cells."""
+        cells = np.random.default_rng(0).integers(0, 256, (3, 8, 4, 3)).astype(np.uint8)
+        side = (round(8 * factor), round(4 * factor))
+        large = resized(cells, *side)
+        assert large.shape == (3, *side, 3)
+        rows, columns = (
+            ((np.arange(count) + 0.5) * (pixels / count)).astype(int)
+            for count, pixels in zip((8, 4), side, strict=True)
+        )
+        assert np.array_equal(large[:, rows][:, :, columns], cells)
 
     def test_panels_stand_side_by_side_in_their_cell(self):
-        """Cells of two panels have thin lines around the panels and a wider gap around the cell."""
+        """Cells of two panels have a thin line between the panels and a wider gap around the cell."""
         cells = np.stack([np.full((2, 3, 3, 3), shade, np.uint8) for shade in (50, 100)])
         cells[:, 1] += 25
-        row = grid_of(cells)[100, :, 0]
+        row = arranged(cells)[100, :, 0]
         runs = np.split(row, np.flatnonzero(np.diff(row)) + 1)
         side = len(runs[1])
-        assert side % 3 == 0
         gap = BACKGROUND[0]
         assert [(int(run[0]), len(run)) for run in runs] == [
-            (gap, 5), (50, side), (gap, 1), (75, side), (gap, 5)
+            (gap, 6), (50, side), (gap, 2), (75, side), (gap, 6)
         ]  # fmt: skip
+
+    def test_a_picture_of_its_own_size_takes_the_first_cell(self):
+        """It is fitted into the cell with its shape, the maps follow, and labels name both."""
+        maps = np.full((3, 4, 4, 3), 200, np.uint8)
+        first = np.full((10, 20, 3), 90, np.uint8)
+        grid = arranged(maps, [], first)
+        side = (WIDTH - 3 * 2) // 2
+        assert grid.shape[1] <= WIDTH
+        cell = grid[2 : 2 + side, 2 : 2 + side]
+        inside = (cell == 90).all(axis=2)
+        assert inside.any(axis=0).sum() == side
+        assert inside.any(axis=1).sum() == side // 2
+        assert (grid[:, 2 + side + 2 :] != 90).all()
+        assert len(arranged(maps, ["0", "1", "2"], first)) > len(grid)
 
     def test_a_map_grid_is_what_matplotlib_draws(self):
         """The cells hold matplotlib's colours of the same numbers."""
@@ -453,32 +480,50 @@ class TestGrids:
         strip = picture[: -len(plain)]
         assert (picture[-len(plain) :, : plain.shape[1]] == plain).all()
         assert (strip != BACKGROUND).any()
-        assert picture.shape[1] == max(CARD_WIDTH, plain.shape[1])
+        assert picture.shape[1] == max(WIDTH, plain.shape[1])
 
-    def test_letters_have_the_same_height_on_the_card_whatever_the_picture(self):
-        """A picture of three times a card's width has letters of three by three pixels."""
-        small, large = (
-            captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (CARD_WIDTH, 3 * CARD_WIDTH)
-        )
-        assert (large[:-9:3, ::3] == small[:-9]).all()
+    def test_letters_have_the_same_size_in_all_pictures_and_on_all_cards(self):
+        """In narrow pictures they are drawn alike, in wider ones as much larger as a card makes them smaller."""
+        small, usual = (captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (100, WIDTH))
+        assert np.array_equal(small[:-9], usual[:-9])
+        assert [letters(CAPTION, width) / width for width in (WIDTH, 2 * WIDTH, 3 * WIDTH)] == [
+            CAPTION / WIDTH
+        ] * 3
 
-    def test_a_common_scale_is_shown_with_its_limits(self):
-        """The bar of colours appears where all maps have one scale, from its first to its last colour."""
-        strip = caption_strips(["layer"], 400, "viridis", (-1.5, 2.25))[0]
-        bar = strip[-8]
+    def test_the_bar_of_colours_stands_between_its_ends(self):
+        """It goes from the map's first to its last colour, between what the ends mean."""
+        picture = np.zeros((9, WIDTH, 3), np.uint8)
+        bare = captioned(picture, "layer")
+        with_bar = captioned(picture, "layer", Legend("viridis", "-1.5", "2.25"))
+        bar = with_bar[len(bare) - 9 : -9]
         table = colormap_table("viridis")
-        positions = [np.flatnonzero((bar == color).all(axis=1)) for color in (table[0], table[-1])]
-        assert positions[0].size
-        assert positions[1].size
-        assert positions[0].max() < positions[1].min()
-        assert strip.shape[0] > caption_strips(["layer"], 400)[0].shape[0]
+        columns = [np.flatnonzero((bar == color).all(axis=2).any(axis=0)) for color in (table[0], table[-1])]
+        ink = np.flatnonzero((bar.min(axis=2) > 200).any(axis=0))
+        assert (
+            ink.min()
+            < columns[0].min()
+            <= columns[0].max()
+            < columns[1].min()
+            <= columns[1].max()
+            < ink.max()
+        )
 
     def test_long_captions_are_broken_into_lines(self):
         """No text is cut off at the right edge, however long one of its words is."""
-        short, long = (caption_strips([text], 200) for text in ("a", "encoder." * 20 + " output"))
-        assert long.shape[1] > short.shape[1]
-        assert long.shape[2] == 200
-        assert (long[0, :, -1] == BACKGROUND).all()
+        for draw in (
+            lambda text: captioned(np.zeros((1, WIDTH, 3), np.uint8), text)[:-1],
+            lambda text: label_strips([text], 200, WIDTH)[0],
+        ):
+            short, long = (draw(text) for text in ("a", "encoder." * 20 + " output"))
+            assert len(long) > len(short)
+            assert long.shape[1] == short.shape[1]
+            assert (long[:, -1] == BACKGROUND).all()
+
+    def test_labels_get_smaller_before_they_break(self):
+        """An index that is too wide for its cell has smaller letters, and one that fits has not."""
+        wide, narrow = (label_strips(["127"], width, WIDTH)[0] for width in (60, 24))
+        heights = [np.flatnonzero((strip != BACKGROUND).any(axis=(1, 2))) for strip in (wide, narrow)]
+        assert np.ptp(heights[0]) > np.ptp(heights[1])
 
     def test_color_grids_show_zero_as_grey(self):
         """Three channels become colours, symmetric about grey; what is not finite is magenta."""
