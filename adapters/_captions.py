@@ -131,9 +131,10 @@ def _drawn(
     from PIL import Image, ImageDraw
 
     pitch = round(size * 1.3)
-    strip = Image.new("RGB", (width, pitch * (lines or len(text)) + 2 * margin), BACKGROUND)
+    lines = lines or len(text)
+    strip = Image.new("RGB", (width, pitch * lines + 2 * margin), BACKGROUND)
     draw = ImageDraw.Draw(strip)
-    for number, line in enumerate(text):
+    for number, line in enumerate(text, start=lines - len(text)):  # near what stands below
         draw.text((margin, margin + number * pitch), line, fill=INK, font=font(size))
     return np.array(strip)
 

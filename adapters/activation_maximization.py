@@ -30,8 +30,8 @@ def activation_maximization(
     *,
     steps: int = 128,
     learning_rate: float = 0.1,
-    jitter: int = 4,
-    blur: float = 0.4,
+    jitter: int | None = None,
+    blur: float | None = None,
     decay: float = 0.01,
     mean: ChannelValues = None,
     std: ChannelValues = None,
@@ -53,8 +53,10 @@ def activation_maximization(
         input_size: (C, H, W) of the input.
         steps: steps of gradient ascent.
         learning_rate: how far one step goes; the gradient is scaled to a root mean square of 1.
-        jitter: pixels by which the picture is shifted at most before each step, in any direction.
+        jitter: pixels by which the picture is shifted at most before each step, in any direction. None takes
+            1/56 of its shorter side: 4 pixels of 224, 1 of 32 to 64, none of 28 and less.
         blur: standard deviation, in pixels, of the Gaussian that smooths the picture in each step; 0 for none.
+            None takes 0.4, and less where the shorter side is below 32 pixels.
         decay: share of the picture that each step takes away.
         mean: with `std`, what inputs are normalized with; keeps the pictures to those that can be
             seen, from 0 to 1. Without, each picture is scaled to its own range when it is drawn.
@@ -64,7 +66,8 @@ def activation_maximization(
         tag: the record's tag is `<tag>/<layer>`.
 
     Returns:
-        One record, a grid of a picture for each channel, labelled with its mean activation.
+        One record, a grid of a picture for each channel, labelled with its mean activation at the start
+        and at the end, and with a word where the end is no higher.
 
     Raises:
         InvalidValueError: the layer is not found or does not run, a channel is out of range, or the
@@ -80,6 +83,9 @@ def activation_maximization(
     _require(bool(wanted), "channels", channels, "at least one channel")
     _require(len(input_size) == 3, "input_size", input_size, "(C, H, W)")
     _require(steps >= 1, "steps", steps, "1 or more")
+    side = min(input_size[1:])
+    jitter = round(side / 56) if jitter is None else jitter
+    blur = 0.4 * min(1.0, side / 32) if blur is None else blur
     _require(jitter >= 0, "jitter", jitter, "a number of pixels, 0 or more")
     _require(blur >= 0, "blur", blur, "a number of pixels, 0 or more")
     random = torch.Generator("cpu").manual_seed(seed)  # so that all devices see the same
@@ -88,6 +94,7 @@ def activation_maximization(
         require_channel_values(pictures.shape[1], mean, std)
         limits = _visible(pictures, mean, std)
         excitement = _Excitement(model, module, name, wanted, pictures)
+        began = excitement.of(pictures).tolist()
         for _ in _counted(steps, name, shown=progress):
             shift = torch.randint(-jitter, jitter + 1, (2,), generator=random, device="cpu").tolist()
             direction = _scaled(excitement.gradient(pictures.roll(shift, (2, 3)))).roll(
@@ -98,11 +105,11 @@ def activation_maximization(
                 pictures = pictures.clamp(*limits)
         reached = excitement.of(pictures).tolist()
     grid = PictureGrid(
-        inputs=snapshot(pictures, tag, copy=False),
+        inputs=snapshot(pictures, tag),
         mean=mean,
         std=std,
-        labels=[f"{channel}: {activation:.3g}" for channel, activation in zip(wanted, reached, strict=True)],
-        caption=f"{name}: what excites each channel, and how much",
+        labels=[_label(*ends) for ends in zip(wanted, began, reached, strict=True)],
+        caption=f"{name}: what excites each channel, and its mean activation from noise to there",
     )
     return [ImageRecord(tag=f"{tag}/{name}", image=grid, dataformats="HWC")]
 
@@ -159,6 +166,11 @@ class _Excitement:
 
 class _Reached(Exception):  # noqa: N818  (no error: it ends a forward pass where its result is known)
     """The layer has run."""
+
+
+def _label(channel: int, began: float, reached: float) -> str:
+    words = f"{channel}: {began:.2g} to {reached:.3g}"
+    return words if reached > began else f"{words}, not excited"
 
 
 def _indices(channels: Any) -> list[int]:
