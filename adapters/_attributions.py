@@ -56,10 +56,10 @@ def _smooth_grad(gradient: Gradient, inputs: torch.Tensor, averaging: Averaging)
 
     axes = tuple(range(1, inputs.dim()))
     deviation = averaging.noise * (inputs.amax(axes, keepdim=True) - inputs.amin(axes, keepdim=True))
-    generator = torch.Generator().manual_seed(averaging.seed)  # on the CPU, so that all devices see the same
+    generator = torch.Generator("cpu").manual_seed(averaging.seed)  # so that all devices see the same
     total = torch.zeros_like(inputs)
     for _ in range(averaging.steps):
-        noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+        noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device="cpu")
         total += gradient(inputs + deviation * noise.to(inputs.device))
     return total / averaging.steps
 

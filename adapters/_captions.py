@@ -1,14 +1,15 @@
-"""Words above a picture: what it shows, and the colours with the numbers that they stand for.
+"""Words in a picture: what it shows, what its colours stand for, and what each cell is.
 
-Runs on the worker thread. Text is drawn by Pillow with the font that it brings.
+Lives here: the sizes of letters, breaking of lines, and the strips that are put above pictures and cells.
+Must not: know of maps or layouts. Runs on the worker thread. Text is drawn by Pillow with the font that
+it brings.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +17,41 @@ from numpy.typing import NDArray
 from tblog.adapters._colormaps import colormap_table
 
 BACKGROUND: Final = (44, 46, 52)  # dark enough for bwr's white zero, light enough for viridis's dark end
-CARD_WIDTH: Final = 350  # pixels to which TensorBoard's Images page scales a picture, by nearest neighbour
-_INK: Final = (236, 236, 236)
-_MARGIN: Final = 4
+INK: Final = (236, 236, 236)
+# Pixels. TensorBoard's Images page scales each picture to a card of half this width, by nearest
+# neighbour: letters have strokes of two pixels at least, of which one is left.
+WIDTH: Final = 700
+CAPTION: Final = 24  # size of letters in a picture of that width; in a wider one they are larger
+LABEL: Final = 20  # of words above a cell
+INDEX: Final = 15  # of a number above a cell, of which there may be hundreds
+_LEAST_LABEL: Final = 10
+_MARGIN: Final = 8
 
 
-def captioned(
-    picture: NDArray[np.uint8],
-    text: str,
-    colormap: str | None = None,
-    limits: tuple[float, float] | None = None,
-) -> NDArray[np.uint8]:
-    """Put a text above a picture, (height, width, 3) uint8, in letters that can be read on a card.
+class Legend(NamedTuple):
+    """A bar of colours, and what its ends stand for."""
 
-    A picture that TensorBoard makes smaller gets letters of larger pixels, so that no stroke is lost.
+    colormap: str
+    low: str
+    high: str
+
+
+def captioned(picture: NDArray[np.uint8], text: str, legend: Legend | None = None) -> NDArray[np.uint8]:
+    """Put a text above a picture, (height, width, 3) uint8, in letters of the same size on any card.
 
     Args:
-        picture: narrow ones are filled up to the width of a card.
+        picture: narrow ones are filled up to `WIDTH`.
         text: long ones are broken into lines; an empty one leaves the picture alone.
-        colormap: see `caption_strips`.
-        limits: see `caption_strips`.
+        legend: is put between text and picture.
     """
     if not text:
         return picture
-    width = max(picture.shape[1], CARD_WIDTH)
-    factor = -(-width // CARD_WIDTH)
-    strip = caption_strips([text], -(-width // factor), colormap, limits)[0]
-    return stacked(strip.repeat(factor, axis=0).repeat(factor, axis=1)[:, :width], picture)
+    width = max(picture.shape[1], WIDTH)
+    size = letters(CAPTION, width)
+    parts = [_drawn(_broken(text, width - 2 * _MARGIN, size), width, size)]
+    if legend is not None:
+        parts.append(_bar(legend, width, size))
+    return np.concatenate([*parts, filled(picture, width)])
 
 
 def counted(shown: int, total: int, noun: str) -> str:
@@ -50,80 +59,95 @@ def counted(shown: int, total: int, noun: str) -> str:
     return f"{shown} {noun}{'s' * (shown != 1)}" if shown == total else f"{shown} of {total} {noun}s"
 
 
-def caption_strips(
-    texts: Sequence[str],
-    width: int,
-    colormap: str | None = None,
-    limits: tuple[float, float] | None = None,
-) -> NDArray[np.uint8]:
-    """Draw texts as strips of one height, (n, height, at least width, 3) uint8.
+def letters(size: int, width: int) -> int:
+    """Return the size of letters that look on a card as `size` does in a picture of `WIDTH`."""
+    return round(size * max(width, WIDTH) / WIDTH)
+
+
+def label_size(texts: Sequence[str]) -> int:
+    """Return the size of letters for labels: `INDEX` if all are words as short as numbers, else `LABEL`."""
+    return INDEX if max(map(len, texts), default=0) <= len("input") else LABEL
+
+
+def label_strips(texts: Sequence[str], width: int, picture_width: int) -> NDArray[np.uint8]:
+    """Draw texts as strips of one height, (n, height, width, 3) uint8, to stand above cells.
 
     Args:
-        texts: one for each strip; long ones are broken into lines.
-        width: pixels of the picture that the strip belongs to; very narrow ones get a wider strip.
-        colormap: with `limits`, adds a bar of these colours between the two numbers.
-        limits: what the first and the last colour stand for.
+        texts: one for each cell; long ones are broken into lines.
+        width: pixels of a cell; where they are too few for a word, letters get smaller.
+        picture_width: pixels of the picture, for the size of the letters.
     """
-    width = max(width, 160)
-    size = min(max(width // 27, 12), 40)
-    line_height = round(size * 1.35)
-    letters = int((width - 2 * _MARGIN) / _font(size).getlength("abcdefghij 0123456789") * 21)
-    broken = [textwrap.wrap(text, letters) for text in texts]
-    height = max(map(len, broken)) * line_height + 2 * _MARGIN
-    strips = np.stack([_text("\n".join(lines), width, height, size) for lines in broken])
-    if colormap is None or limits is None:
-        return strips
-    legend = _legend(colormap, limits, width, line_height, size)
-    return np.concatenate([strips, np.broadcast_to(legend, (len(strips), *legend.shape))], axis=1)
+    room = width - _MARGIN // 2
+    size = letters(label_size(texts), picture_width)
+    longest = max(font(size).getlength(word) for text in texts for word in text.split() or [""])
+    size = max(min(size, int(size * room / max(longest, 1))), letters(_LEAST_LABEL, picture_width))
+    broken = [_broken(text, room, size) for text in texts]
+    lines = max(map(len, broken))
+    return np.stack([_drawn(one, width, size, lines=lines, margin=_MARGIN // 4) for one in broken])[
+        :, : -_MARGIN // 4
+    ]
 
 
-def _text(text: str, width: int, height: int, size: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageDraw
-
-    strip = Image.new("RGB", (width, height), BACKGROUND)
-    spacing = size * 0.35
-    ImageDraw.Draw(strip).multiline_text(
-        (_MARGIN, _MARGIN), text, fill=_INK, font=_font(size), spacing=spacing
-    )
-    return np.array(strip)
-
-
-def _legend(
-    colormap: str, limits: tuple[float, float], width: int, line_height: int, size: int
-) -> NDArray[np.uint8]:
-    low, high = (_text(f"{limit:.3g}", width, line_height + _MARGIN, size) for limit in limits)
-    left, right = (_inked_width(text) for text in (low, high))
-    bar_width = min(256, width - left - right - 2 * _MARGIN)
-    legend: NDArray[np.uint8] = low.copy()
-    if bar_width > 0:
-        colors = colormap_table(colormap)[np.linspace(0, 255, bar_width).astype(int)]
-        legend[_MARGIN:-_MARGIN, left + _MARGIN : left + _MARGIN + bar_width] = colors
-        end = left + _MARGIN + bar_width
-        legend[:, end : end + right] = high[:, :right]
-    return legend
-
-
-def _inked_width(strip: NDArray[np.uint8]) -> int:
-    return int(np.flatnonzero((strip != BACKGROUND).any(axis=(0, 2)))[-1]) + 1
-
-
-def stacked(strip: NDArray[np.uint8], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put a strip above a picture, (height, width, 3) both; the narrower one is filled up at its right."""
-    width = max(strip.shape[1], picture.shape[1])
-    return np.concatenate([_filled(strip, width), _filled(picture, width)])
-
-
-def _filled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+def filled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """Fill a picture up with background at its right."""
     missing = width - picture.shape[1]
-    if not missing:
+    if missing <= 0:
         return picture
     filling = np.empty((picture.shape[0], missing, 3), np.uint8)
     filling[...] = BACKGROUND
     return np.concatenate([picture, filling], axis=1)
 
 
-@lru_cache(maxsize=16)
-def _font(size: int) -> Any:
+@lru_cache(maxsize=32)
+def font(size: int) -> Any:
+    """Return Pillow's own font; `size` is in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
+
+
+def _broken(text: str, width: int, size: int) -> list[str]:
+    """Break a text into lines of so many pixels, between words where that is possible."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if font(size).getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        lines = lines if lines[-1] else []
+        while font(size).getlength(word) > width and len(word) > 1:
+            fits = next(
+                n for n in range(len(word) - 1, 0, -1) if n == 1 or font(size).getlength(word[:n]) <= width
+            )
+            lines.append(word[:fits])
+            word = word[fits:]  # noqa: PLW2901
+        lines.append(word)
+    return lines
+
+
+def _drawn(
+    text: list[str], width: int, size: int, *, lines: int | None = None, margin: int = _MARGIN
+) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw
+
+    pitch = round(size * 1.3)
+    lines = lines or len(text)
+    strip = Image.new("RGB", (width, pitch * lines + 2 * margin), BACKGROUND)
+    draw = ImageDraw.Draw(strip)
+    for number, line in enumerate(text, start=lines - len(text)):  # near what stands below
+        draw.text((margin, margin + number * pitch), line, fill=INK, font=font(size))
+    return np.array(strip)
+
+
+def _bar(legend: Legend, width: int, size: int) -> NDArray[np.uint8]:
+    strip = _drawn([legend.low], width, size, margin=_MARGIN)
+    left, right = (round(font(size).getlength(text)) for text in (legend.low, legend.high))
+    start = left + 2 * _MARGIN
+    length = min(width // 3, width - start - right - 2 * _MARGIN)
+    high = _drawn([legend.high], right + 2 * _MARGIN, size)[:, :width]
+    if length > 0:
+        colors = colormap_table(legend.colormap)[np.linspace(0, 255, length).astype(int)]
+        strip[_MARGIN:-_MARGIN, start : start + length] = colors
+    end = start + max(length, 0)
+    strip[:, end : end + high.shape[1]] = high[:, : width - end]
+    return strip[_MARGIN // 2 :]

@@ -119,7 +119,8 @@ def _from_matplotlib(name: str) -> NDArray[np.uint8]:
             "matplotlib", "adapters", f"The colour map {name!r} (built in are {', '.join(built_in)})"
         ) from None
     if name not in colormaps:
-        near = difflib.get_close_matches(name, [*built_in, *colormaps], n=3) or built_in
+        known = list(dict.fromkeys([*built_in, *colormaps]))
+        near = difflib.get_close_matches(name, known, n=3) or built_in
         raise InvalidValueError(f"There is no colour map named {name!r}; the nearest are {', '.join(near)}")
     table: NDArray[np.uint8] = colormaps[name].resampled(256)(np.arange(256), bytes=True)[:, :3].copy()
     return table

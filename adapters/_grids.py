@@ -1,30 +1,29 @@
-"""Many maps drawn as one picture: scaling, colours, enlargement, layout and captions.
+"""Many maps drawn as one picture.
 
-Lives here: `MapGrid`, the deferred image that adapters put into an `ImageRecord`, and the steps it
-is made of. Must not: touch a model, or import torch or matplotlib.
+Lives here: `MapGrid` and `ColorGrid`, the deferred images that adapters put into an `ImageRecord`, and how numbers
+are scaled to colours. Must not: touch a model, or import torch or matplotlib.
 Everything runs on the worker thread but the check of `MapGrid`'s arguments. The steps are numpy
 operations on whole arrays, which let go of the interpreter lock.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tblog._arrays import to_numpy
-from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, captioned
+from tblog.adapters._captions import Legend, captioned
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
+from tblog.adapters._layout import arranged
+from tblog.adapters._pictures import ChannelValues, as_pictures
 from tblog.errors import InvalidValueError
 from tblog.records import Array
 
 Scale: TypeAlias = Literal["map", "layer"]
-GAP: Final = 2  # pixels between cells
-_MOST_HEIGHT: Final = 600  # pixels to which a grid is enlarged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,19 +33,27 @@ class MapGrid:
     Attributes:
         maps: (n, H, W) numbers of any real dtype, a snapshot that the grid owns; or (n, P, H, W),
             where P panels stand side by side and count as one map.
-        caption: what is written above the grid, beside the limits of the scale.
+        caption: what is written above the grid, beside a bar of the colours.
+        labels: a word above each map, or none at all.
         colormap: a name that `colormap_table` knows.
         scale: "map" lets each map use all colours; "layer" gives all maps one scale, so that they
             can be compared.
         symmetric: scale from -m to m, where m is the greatest magnitude, so that 0 has the middle
             colour; else from the least to the greatest value.
+        picture: (1, C, H, W), drawn by `as_pictures` before the first map: what all of them are of.
+        mean: of the picture, see `as_pictures`.
+        std: see `mean`.
     """
 
     maps: Array
     caption: str = ""
+    labels: Sequence[str] = ()
     colormap: str = "viridis"
     scale: Scale = "map"
     symmetric: bool = False
+    picture: Array | None = None
+    mean: ChannelValues = None
+    std: ChannelValues = None
 
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
@@ -54,16 +61,25 @@ class MapGrid:
 
     @property
     def nbytes(self) -> int:
-        """Return the size of the snapshot in bytes."""
-        return self.maps.nbytes
+        """Return the size of the snapshots in bytes."""
+        return self.maps.nbytes + (0 if self.picture is None else self.picture.nbytes)
 
     def numpy(self) -> NDArray[np.uint8]:
         """Return the picture, (height, width, 3) uint8."""
         maps = to_numpy(self.maps)
         values, low, high = scaled(maps, scale=self.scale, symmetric=self.symmetric)
-        grid = grid_of(colorize(values, self.colormap))
-        limits = None if self.scale == "map" and len(maps) > 1 else (low, high)
-        return captioned(grid, self.caption, self.colormap, limits)
+        first = None
+        if self.picture is not None:
+            first = as_pictures(to_numpy(self.picture), self.mean, self.std)[0]
+        grid = arranged(colorize(values, self.colormap), self.labels, first)
+        ends = (f"{low:.3g}", f"{high:.3g}")
+        if self.scale == "map" and len(maps) > 1:
+            ends = (
+                ("-m", "m, its greatest magnitude, of each")
+                if self.symmetric
+                else ("least", "greatest of each map")
+            )
+        return captioned(grid, self.caption, Legend(self.colormap, *ends))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,11 +89,13 @@ class ColorGrid:
     Attributes:
         maps: (n, 3, H, W) numbers, scaled from -m to m, where m is the greatest magnitude.
         caption: what is written above the grid.
+        labels: a word above each map, or none at all.
         scale: whether m is of each "map" or of the whole "layer".
     """
 
     maps: Array
     caption: str = ""
+    labels: Sequence[str] = ()
     scale: Scale = "map"
 
     def __post_init__(self) -> None:
@@ -95,8 +113,11 @@ class ColorGrid:
         pixels = np.rint(255 * np.where(finite, values, 0.0)).astype(np.uint8)
         pixels = np.moveaxis(pixels, 1, -1)
         pixels[~finite.all(axis=1)] = NON_FINITE
-        limits = f" · from -{greatest:.3g} to {greatest:.3g}" if self.scale == "layer" else ""
-        return captioned(grid_of(pixels), self.caption and self.caption + limits)
+        limits = (
+            f"from -{greatest:.3g} to {greatest:.3g}" if self.scale == "layer" else "each on its own scale"
+        )
+        words = f"{self.caption} · grey is 0, {limits}" if self.caption else ""
+        return captioned(arranged(pixels, self.labels), words)
 
 
 def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArray[Any], float, float]:
@@ -135,83 +156,7 @@ def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def grid_of(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay cells out in an about square grid, enlarged by a whole factor to the width of a card at most.
-
-    Args:
-        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side, which thin
-            lines part.
-    """
-    cells = _stretched(cells)
-    if cells.ndim == 4:
-        return _laid_out(cells, GAP, 0)
-    if cells.shape[1] == 1:
-        return _laid_out(cells[:, 0], GAP, 0)
-    return _laid_out(cells, 2 * GAP, 1)
-
-
-def _laid_out(cells: NDArray[np.uint8], gap: int, line: int) -> NDArray[np.uint8]:
-    panels = cells.shape[1] if cells.ndim == 5 else 1
-    number, height, width = len(cells), cells.shape[-3], cells.shape[-2] * panels
-    columns = square_columns(number, height, width)
-    room = CARD_WIDTH - (columns + 1) * gap - columns * (panels + 1) * line
-    factor = max(1, min(room // (columns * width), _MOST_HEIGHT // (-(-number // columns) * height)))
-    if cells.ndim == 5:
-        joined = [tiled(enlarged(cell, factor), columns=panels, gap=line) for cell in cells]
-        return tiled(joined, columns=columns, gap=gap)
-    return tiled(enlarged(cells, factor), columns=columns, gap=gap)
-
-
-def _stretched(cells: NDArray[np.uint8], most: int = 8) -> NDArray[np.uint8]:
-    """Widen the short side of cells that are more than `most` times as long as wide, as (1, 1000) is."""
-    height, width = cells.shape[-3:-1]
-    if width > most * height:
-        return cells.repeat(width // (most * height), axis=-3)
-    if height > most * width:
-        return cells.repeat(height // (most * width), axis=-2)
-    return cells
-
-
-def square_columns(number: int, height: int, width: int) -> int:
-    """Return how many cells of that size a row takes for the grid to be about square."""
-    return min(math.ceil(math.sqrt(number * height / width)), number)
-
-
-def enlarged(cells: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Repeat each pixel of (n, H, W, 3) `factor` times along both sides."""
-    if factor == 1:
-        return cells
-    number, height, width, channels = cells.shape
-    # An assignment lets go of the interpreter lock, numpy.repeat does not.
-    pixels = np.empty((number, height, factor, width, factor, channels), np.uint8)
-    pixels[...] = cells[:, :, None, :, None]
-    return pixels.reshape(number, height * factor, width * factor, channels)
-
-
-def tiled(
-    cells: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, columns: int, gap: int = GAP
-) -> NDArray[np.uint8]:
-    """Lay (n, H, W, 3) cells out in rows, with `gap` pixels of background around each."""
-    cells = np.asarray(cells)
-    number, height, width, _ = cells.shape
-    rows = -(-number // columns)
-    framed = _background((rows * columns, height + gap), width + gap)
-    framed[:number, gap:, gap:] = cells
-    framed = framed.reshape(rows, columns, height + gap, width + gap, 3).swapaxes(1, 2)
-    picture = _background((rows * (height + gap) + gap,), columns * (width + gap) + gap)
-    picture[: -gap or None, : -gap or None] = framed.reshape(
-        rows * (height + gap), columns * (width + gap), 3
-    )
-    return picture
-
-
 def check_scale(scale: str) -> None:
     """Raise InvalidValueError for a scale that does not exist."""
     if scale not in {"map", "layer"}:
         raise InvalidValueError(f'A grid was asked for with scale={scale!r}; give "map" or "layer"')
-
-
-def _background(rows: tuple[int, ...], width: int) -> NDArray[np.uint8]:
-    pixels = np.empty((*rows, width * 3), np.uint8)
-    pixels[...] = np.array(BACKGROUND * width, np.uint8)  # by whole rows: many times faster than by pixels
-    return pixels.reshape(*rows, width, 3)

@@ -6,7 +6,7 @@ Runs on the caller's thread, inside forward and backward passes: a hook given he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Hooks:
     """Register hooks that come off when the `with` block ends, also when registering fails half-way.
 
-    A hook is called for the very module that it was given for: a deep copy of the model (an average
-    of weights, say), which takes its hooks along, does not reach them.
+    A hook is called for the very module that it was given for. A copy of the model that is made in the
+    block (an average of weights, a file, what another process gets) takes hooks along that do nothing.
 
         with Hooks() as hooks:
             hooks.forward(layer, lambda module, args, kwargs, output: ...)
@@ -51,25 +51,32 @@ class Hooks:
 
     def forward(self, module: nn.Module, hook: Callable[..., Any]) -> None:
         """Call `hook(module, args, kwargs, output)` after forward; what it returns, if not None, replaces the output."""
-
-        def call(called: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-            return hook(called, args, kwargs, output) if called is module else None
-
         with _refusal_explained(module):
-            self._handles.append(module.register_forward_hook(call, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(_OwnHook(module, hook), with_kwargs=True))
 
     def forward_pre(self, module: nn.Module, hook: Callable[..., Any]) -> None:
         """Call `hook(module, args, kwargs)` before forward; it returns None, or the new (args, kwargs)."""
-
-        def call(called: nn.Module, args: Any, kwargs: Any) -> Any:
-            return hook(called, args, kwargs) if called is module else None
-
         with _refusal_explained(module):
-            self._handles.append(module.register_forward_pre_hook(call, with_kwargs=True))
+            self._handles.append(module.register_forward_pre_hook(_OwnHook(module, hook), with_kwargs=True))
 
     def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
         """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
         self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+
+
+class _OwnHook:
+    """A hook of one module, which is not called for those that share the module's table of hooks."""
+
+    def __init__(self, module: nn.Module, hook: Callable[..., Any]) -> None:
+        self._module, self._hook = module, hook
+
+    def __call__(self, called: nn.Module, *given: Any) -> Any:
+        return self._hook(called, *given) if called is self._module else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is pickled or deeply copied is a method that takes anything and does nothing, and not one
+        # of tblog's: a saved model shall load where tblog is not installed.
+        return getattr, (nullcontext(), "__exit__")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A model that is, after a block of code, exactly as it was before it.
 
+Each thing is put back on its own: where one cannot be, the others are all the same, and the error is raised.
 Runs on the caller's thread. Nothing here waits for a device.
 """
 
@@ -55,10 +56,12 @@ def model_state_kept(
     require_initialized(model)
     with ExitStack() as stack:
         stack.enter_context(random_state_kept())
-        stack.enter_context(_hooks_kept(model))
-        stack.enter_context(_modes_kept(model))
-        stack.enter_context(_gradients_kept(model))
-        stack.enter_context(_buffers_kept(model))
+        _keep_hooks(model, stack)
+        _keep_modes(model, stack)
+        _keep_buffers(model, stack)
+        if freeze:
+            _replace_inference_tensors(model, stack)
+        _keep_gradients(model, stack)
         if training is not None:
             model.train(training)
         if freeze:
@@ -92,71 +95,75 @@ def random_state_kept() -> Iterator[None]:
 
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if in_use else ()
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the state that others use)
-    with torch.random.fork_rng(devices, device_type="cuda"):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002  (as above)
-
-
-@contextmanager
-def _hooks_kept(model: nn.Module) -> Iterator[None]:
-    tables = [getattr(module, name) for module in model.modules() for name in _HOOK_TABLES]
-    before = [dict(table) for table in tables]
-    try:
+    with ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002  (the state that others use)
+        stack.enter_context(torch.random.fork_rng(devices, device_type="cuda"))
         yield
-    finally:
-        for table, entries in zip(tables, before, strict=True):
-            if table.keys() != entries.keys():
-                table.clear()
-                table.update(entries)
 
 
-@contextmanager
-def _modes_kept(model: nn.Module) -> Iterator[None]:
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training  # not train(), which a module may override (frozen batch norms)
+def _keep_hooks(model: nn.Module, stack: ExitStack) -> None:
+    for module in model.modules():
+        for name in _HOOK_TABLES:
+            table = getattr(module, name)
+            stack.callback(_refill, table, dict(table))
 
 
-@contextmanager
-def _gradients_kept(model: nn.Module) -> Iterator[None]:
-    before = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
-    for parameter, _, _ in before:
+def _refill(table: dict[Any, Any], entries: dict[Any, Any]) -> None:
+    if table.keys() != entries.keys():
+        table.clear()
+        table.update(entries)
+
+
+def _keep_modes(model: nn.Module, stack: ExitStack) -> None:
+    for module in model.modules():
+        # Not train(), which a module may override (frozen batch norms).
+        stack.callback(setattr, module, "training", module.training)
+
+
+def _keep_gradients(model: nn.Module, stack: ExitStack) -> None:
+    for parameter in model.parameters():
+        for name in ("grad", "requires_grad"):
+            stack.callback(_put_back, parameter, name, getattr(parameter, name))
         parameter.grad = None
-    try:
-        yield
-    finally:
-        for parameter, gradient, requires_grad in before:
-            parameter.requires_grad = requires_grad
-            parameter.grad = gradient
 
 
-@contextmanager
-def _buffers_kept(model: nn.Module) -> Iterator[None]:
+def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
+    if getattr(parameter, name) is not value:  # torch refuses some values that are there already
+        setattr(parameter, name, value)
+
+
+def _replace_inference_tensors(model: nn.Module, stack: ExitStack) -> None:
+    """Give a model that was made in inference mode copies of its parameters, which autograd may save."""
+    copies: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
+            if parameter.is_inference():
+                stack.callback(setattr, module, name, parameter)
+                kind = type(parameter)
+                copy = copies.setdefault(id(parameter), kind(_copy(parameter), parameter.requires_grad))
+                setattr(module, name, copy)  # not in its table: recurrent layers keep a list beside it
+
+
+def _keep_buffers(model: nn.Module, stack: ExitStack) -> None:
     # Copies take the places of the buffers, so that the originals are never written to: a graph that
     # waits for its backward pass finds them unchanged, version counters included.
-    before = [(module._buffers, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001  (no public setter)
     copies: dict[int, Any] = {}
-    for table, entries in before:
-        for name, buffer in entries.items():
+    for module in model.modules():
+        table = module._buffers  # noqa: SLF001  (no public setter)
+        stack.callback(_put_buffers_back, table, dict(table))
+        for name, buffer in table.items():
             if buffer is not None:
                 table[name] = copies.setdefault(id(buffer), _copy(buffer))
-    try:
-        yield
-    finally:
-        for table, entries in before:
-            if list(table.keys()) != list(entries):
-                table.clear()
-                table.update(entries)
-            for name, buffer in entries.items():  # one by one, which TorchScript's tables allow too
-                table[name] = buffer
 
 
-def _copy(buffer: torch.Tensor) -> torch.Tensor:
-    return buffer.detach().clone()
+def _put_buffers_back(table: dict[str, Any], entries: dict[str, Any]) -> None:
+    if list(table.keys()) != list(entries):
+        table.clear()
+        table.update(entries)
+    for name, buffer in entries.items():  # one by one, which TorchScript's tables allow too
+        table[name] = buffer  # noqa: PERF403  (update() is what they refuse)
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone()

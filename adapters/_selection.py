@@ -44,6 +44,12 @@ def take(tensor: Tensor, which: int | Sequence[int], dim: int, what: str) -> Ten
     return torch.stack([tensor.select(dim, index) for index in indices], dim=dim)
 
 
+def names(which: int | Sequence[int], size: int) -> list[str]:
+    """Return the indices of what `take` returns, counted from 0, as labels."""
+    chosen = range(min(which, size)) if isinstance(which, int) else which
+    return [str(index % size) for index in chosen]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Choose what is shown of an activation.
@@ -60,8 +66,16 @@ class Selection:
     batch_dim: int
     max_side: int
 
-    def maps(self, tensor: Tensor, name: str, axis: str) -> tuple[Tensor, str]:
-        """Return the maps to show, (n, H, W) or (n, P, H, W), and the words that describe them.
+    def picture(self, inputs: Tensor) -> Tensor | None:
+        """Return the sample of (N, C, H, W) inputs as (1, C, h, w), thinned as its maps; None if there is none."""
+        if not -len(inputs) <= self.sample < len(inputs):
+            return None
+        return self._thinned(inputs[self.sample])[0][None]
+
+    def maps(self, tensor: Tensor, name: str, axis: str) -> tuple[Tensor, str, list[str]]:
+        """Return the maps to show, (n, H, W) or (n, P, H, W), the words that describe them, and the name of each.
+
+        What is one picture has no names of its own.
 
         Args:
             tensor: an activation of 2 to 5 axes, detached.
@@ -81,16 +95,28 @@ class Selection:
         if tensor.dim() == 2:
             rows = tensor.movedim(self.batch_dim, 0)
             shown = take(rows, self.channels, 0, f"{name} samples")
-            return shown[None], f"{counted(len(shown), len(rows), 'sample')} down, features across · {shape}"
+            return (
+                shown[None],
+                f"{counted(len(shown), len(rows), 'sample')} down, features across · {shape}",
+                [],
+            )
         one = self._one(tensor, name, shape)
         if one.dim() == 2:
             shown = take(one.t(), self.channels, 0, f"{name} {axis}s")
             words = counted(len(shown), one.shape[1], axis)
-            return shown[None], f"{words} down, positions across · {shape}"
-        step = -(-max(one.shape[-2:]) // self.max_side)
-        shown = take(one[..., ::step, ::step], self.channels, 0, f"{name} {axis}s")
-        thinned = f", 1 of {step} rows and columns" if step > 1 else ""
-        return shown, f"{counted(len(shown), len(one), axis)}{thinned} · {shape}"
+            return shown[None], f"{words} down, positions across · {shape}", []
+        thinned, step = self._thinned(one)
+        shown = take(thinned, self.channels, 0, f"{name} {axis}s")
+        left_out = f", 1 of {step} rows and columns" if step > 1 else ""
+        return (
+            shown,
+            f"{counted(len(shown), len(one), axis)}{left_out} · {shape}",
+            names(self.channels, len(one)),
+        )
+
+    def _thinned(self, maps: Tensor) -> tuple[Tensor, int]:
+        step = -(-max(maps.shape[-2:]) // self.max_side)
+        return maps[..., ::step, ::step], step
 
     def _one(self, tensor: Tensor, name: str, shape: str) -> Tensor:
         size = tensor.shape[self.batch_dim]

@@ -1,7 +1,7 @@
 """What an explanation explains: the inputs, and for each of them a class or a function of the output.
 
 Lives here: the surroundings that explanations are computed in, checking inputs, running the model on
-them, choosing targets and naming them.
+them, and choosing targets. `_classes` names them.
 Runs on the caller's thread.
 """
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # A class by its index, or a function of one input's output that gives one number.
 Target: TypeAlias = "int | Callable[[Any], torch.Tensor]"
 Targets: TypeAlias = "Target | Sequence[Target] | torch.Tensor | None"
-ClassNames: TypeAlias = "Sequence[str] | Mapping[int, str] | None"
 
 
 @contextmanager
@@ -155,37 +154,6 @@ def score(outputs: Any, chosen: Sequence[Target]) -> torch.Tensor:
             "give a function that returns one number for each input, a sum or a mean"
         )
     return torch.stack([value.reshape(()) for value in each])
-
-
-def target_labels(outputs: Any, chosen: Sequence[Target], class_names: ClassNames = None) -> list[str]:
-    """Return a line for each input: its target with its score, and the prediction where that is another class.
-
-    Scores are the output's probabilities: its softmax, unless the output is a distribution already.
-    """
-    try:
-        scores = class_scores(outputs, len(chosen)).detach().double()
-    except InvalidTypeError:
-        return ["" for _ in chosen]
-    is_distribution = bool((scores >= 0).all() and ((scores.sum(1) - 1).abs() < 1e-3).all())
-    probabilities = (scores if is_distribution else scores.softmax(dim=1)).tolist()
-    lines = []
-    for target, row in zip(chosen, probabilities, strict=True):
-        predicted = max(range(len(row)), key=row.__getitem__)
-        prediction = f"{class_name(predicted, class_names)} {row[predicted]:.2f}"
-        if callable(target):
-            lines.append(f"predicted {prediction}")
-        elif target == predicted:
-            lines.append(prediction)
-        else:
-            lines.append(f"{class_name(target, class_names)} {row[target]:.2f} (predicted {prediction})")
-    return lines
-
-
-def class_name(index: int, class_names: ClassNames) -> str:
-    """Return the name of a class, or its number where no name was given."""
-    if isinstance(class_names, Mapping):
-        return class_names.get(index, f"class {index}")
-    return class_names[index] if class_names is not None and index < len(class_names) else f"class {index}"
 
 
 def _require_one_for_each(outputs: Any, number: int) -> None:

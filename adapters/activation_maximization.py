@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tblog._arrays import snapshot
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_ran
-from tblog.adapters._overlays import ChannelValues, PictureGrid, require_channel_values
+from tblog.adapters._overlays import PictureGrid
+from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._targets import run, undisturbed
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
 from tblog.records import ImageRecord
@@ -29,8 +30,8 @@ def activation_maximization(
     *,
     steps: int = 128,
     learning_rate: float = 0.1,
-    jitter: int = 4,
-    blur: float = 0.4,
+    jitter: int | None = None,
+    blur: float | None = None,
     decay: float = 0.01,
     mean: ChannelValues = None,
     std: ChannelValues = None,
@@ -52,8 +53,10 @@ def activation_maximization(
         input_size: (C, H, W) of the input.
         steps: steps of gradient ascent.
         learning_rate: how far one step goes; the gradient is scaled to a root mean square of 1.
-        jitter: pixels by which the picture is shifted at most before each step, in any direction.
+        jitter: pixels by which the picture is shifted at most before each step, in any direction. None takes
+            1/56 of its shorter side: 4 pixels of 224, 1 of 32 to 64, none of 28 and less.
         blur: standard deviation, in pixels, of the Gaussian that smooths the picture in each step; 0 for none.
+            None takes 0.4, and less where the shorter side is below 32 pixels.
         decay: share of the picture that each step takes away.
         mean: with `std`, what inputs are normalized with; keeps the pictures to those that can be
             seen, from 0 to 1. Without, each picture is scaled to its own range when it is drawn.
@@ -63,7 +66,8 @@ def activation_maximization(
         tag: the record's tag is `<tag>/<layer>`.
 
     Returns:
-        One record, a grid of a picture for each channel, labelled with its mean activation.
+        One record, a grid of a picture for each channel, labelled with its mean activation at the start
+        and at the end, and with a word where the end is no higher.
 
     Raises:
         InvalidValueError: the layer is not found or does not run, a channel is out of range, or the
@@ -79,16 +83,20 @@ def activation_maximization(
     _require(bool(wanted), "channels", channels, "at least one channel")
     _require(len(input_size) == 3, "input_size", input_size, "(C, H, W)")
     _require(steps >= 1, "steps", steps, "1 or more")
+    side = min(input_size[1:])
+    jitter = round(side / 56) if jitter is None else jitter
+    blur = 0.4 * min(1.0, side / 32) if blur is None else blur
     _require(jitter >= 0, "jitter", jitter, "a number of pixels, 0 or more")
     _require(blur >= 0, "blur", blur, "a number of pixels, 0 or more")
-    random = torch.Generator().manual_seed(seed)  # on the CPU, so that all devices see the same
+    random = torch.Generator("cpu").manual_seed(seed)  # so that all devices see the same
     with undisturbed(model):
         pictures = _noise(model, input_size, random).expand(len(wanted), -1, -1, -1)
-        require_channel_values(pictures.shape, mean=mean, std=std)
+        require_channel_values(pictures.shape[1], mean, std)
         limits = _visible(pictures, mean, std)
         excitement = _Excitement(model, module, name, wanted, pictures)
+        began = excitement.of(pictures).tolist()
         for _ in _counted(steps, name, shown=progress):
-            shift = torch.randint(-jitter, jitter + 1, (2,), generator=random).tolist()
+            shift = torch.randint(-jitter, jitter + 1, (2,), generator=random, device="cpu").tolist()
             direction = _scaled(excitement.gradient(pictures.roll(shift, (2, 3)))).roll(
                 [-pixels for pixels in shift], (2, 3)
             )
@@ -97,11 +105,11 @@ def activation_maximization(
                 pictures = pictures.clamp(*limits)
         reached = excitement.of(pictures).tolist()
     grid = PictureGrid(
-        inputs=snapshot(pictures, tag, copy=False),
+        inputs=snapshot(pictures, tag),
         mean=mean,
         std=std,
-        labels=[f"{channel}: {activation:.3g}" for channel, activation in zip(wanted, reached, strict=True)],
-        caption=f"{name}: what excites each channel, and how much",
+        labels=[_label(*ends) for ends in zip(wanted, began, reached, strict=True)],
+        caption=f"{name}: what excites each channel, and its mean activation from noise to there",
     )
     return [ImageRecord(tag=f"{tag}/{name}", image=grid, dataformats="HWC")]
 
@@ -160,6 +168,11 @@ class _Reached(Exception):  # noqa: N818  (no error: it ends a forward pass wher
     """The layer has run."""
 
 
+def _label(channel: int, began: float, reached: float) -> str:
+    words = f"{channel}: {began:.2g} to {reached:.3g}"
+    return words if reached > began else f"{words}, not excited"
+
+
 def _indices(channels: Any) -> list[int]:
     try:
         return [operator.index(channels)]
@@ -176,7 +189,7 @@ def _indices(channels: Any) -> list[int]:
 def _noise(model: nn.Module, input_size: Sequence[int], random: torch.Generator) -> torch.Tensor:
     import torch
 
-    noise = 0.1 * torch.randn(1, *input_size, generator=random)
+    noise = 0.1 * torch.randn(1, *input_size, generator=random, device="cpu")
     parameter = next(model.parameters(), noise)
     return noise.to(parameter.device, parameter.dtype)
 
@@ -190,7 +203,7 @@ def _visible(
     if mean is None and std is None:
         return None
     center, scale = (
-        torch.as_tensor(default if given is None else given).to(pictures).reshape(-1, 1, 1)
+        torch.as_tensor(default if given is None else given, device="cpu").to(pictures).reshape(-1, 1, 1)
         for given, default in ((mean, 0.0), (std, 1.0))
     )
     return (0 - center) / scale, (1 - center) / scale

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tblog._arrays import snapshot
+from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
 from tblog.adapters._gradcam import (
     LAYERLESS,
     MULTIPLYING,
@@ -18,17 +19,9 @@ from tblog.adapters._gradcam import (
 )
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
-from tblog.adapters._overlays import ChannelValues, OverlayGrid, Style, require_channel_values
-from tblog.adapters._targets import (
-    ClassNames,
-    Target,
-    Targets,
-    chosen_targets,
-    own_inputs,
-    run,
-    target_labels,
-    undisturbed,
-)
+from tblog.adapters._overlays import OverlayGrid, Style
+from tblog.adapters._pictures import ChannelValues, require_channel_values
+from tblog.adapters._targets import Target, Targets, chosen_targets, own_inputs, run, undisturbed
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import ImageRecord
 
@@ -47,6 +40,7 @@ def class_activation_maps(
     std: ChannelValues = None,
     *,
     class_names: ClassNames = None,
+    labels: TrueClasses = None,
     reshape_transform: ReshapeTransform | None = None,
     style: Style = "overlay",
     weight: float = 0.5,
@@ -74,7 +68,8 @@ def class_activation_maps(
             (those of `pytorch_grad_cam.utils.model_targets` are such).
         mean: with `std`, undoes the normalization of the inputs; one number for each channel, or one.
         std: see `mean`.
-        class_names: by class index, for the labels.
+        class_names: by class index.
+        labels: the true class of each input, told beside the prediction.
         reshape_transform: makes (N, C, H, W) of a layer's output that is anything else: `vit_reshape`,
             `swin_reshape` or a function of your own.
         style: "overlay" blends the map into the input, "heat" and "grey" show it alone.
@@ -102,11 +97,11 @@ def class_activation_maps(
     found = _found(model, layers, method)
     with undisturbed(model), children_kept(model), progress_bars(shown=progress):
         own = own_inputs(model, inputs, dimensions=[4])
-        require_channel_values(own.shape, mean=mean, std=std)
+        require_channel_values(own.shape[1], mean, std)
         _require_usable(model, own)
         shapes, outputs = _first_run(model, own, found, reshape_transform)
         chosen = chosen_targets(targets, outputs, len(own))
-        labels = target_labels(outputs, chosen, class_names)
+        lines = target_labels(outputs, chosen, class_names, labels)
         functions = (
             None if method == OWN_TARGETS and targets is None else [_function(target) for target in chosen]
         )
@@ -114,7 +109,7 @@ def class_activation_maps(
             name: masks_of(cam_class, model, group, own, functions, reshape_transform, options)
             for name, group in _groups(found, method).items()
         }
-    pictures = snapshot(own, tag, copy=False)
+    pictures = snapshot(own, tag)
     return [
         ImageRecord(
             tag="/".join(filter(None, (tag, method, name))),
@@ -123,8 +118,10 @@ def class_activation_maps(
                 inputs=pictures,
                 mean=mean,
                 std=std,
-                labels=labels if any(labels) else (),
-                caption=f"{method} of {name} {shapes[name]}" if name in shapes else method,
+                labels=lines if any(lines) else (),
+                caption=f"{method} of {name}, {'x'.join(map(str, shapes[name]))}"
+                if name in shapes
+                else method,
                 style=style,
                 colormap=colormap,
                 weight=weight,

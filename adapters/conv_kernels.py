@@ -17,7 +17,7 @@ from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, Scale
 from tblog.adapters._layers import Layers, display_name, find_layers
 from tblog.adapters._model_state import model_state_kept, require_initialized
-from tblog.adapters._selection import take
+from tblog.adapters._selection import names, take
 from tblog.errors import InvalidValueError
 from tblog.records import Deferred, HistogramRecord, ImageRecord, Record, ScalarRecord
 
@@ -110,19 +110,30 @@ def _grid(
     words = counted(len(shown), number, "filter")
     if channels is None and inputs == 3 and len(size) == 2 and max(size) > 1:
         kernels = snapshot(shown, name)
-        return ColorGrid(maps=kernels, caption=f"{caption} · {words}, input channels as colours", scale=scale)
+        words += ", input channels as colours"
+        return ColorGrid(
+            maps=kernels, caption=f"{caption} · {words}", labels=names(filters, number), scale=scale
+        )
     if channels is None:
         channels = 64 if len(size) == 1 or max(size) == 1 else 8
     shown = take(shown, channels, 1, f"{name} input channels")
     words += f", {counted(shown.shape[1], inputs, 'input channel')}"
+    labels = names(filters, number)
     if max(size) == 1:
-        shown = shown.reshape(1, *shown.shape[:2])
+        labels, shown = [], shown.reshape(1, *shown.shape[:2])
         words += " · filters down, channels across"
     elif len(size) == 3:
         shown = shown.flatten(1, 2)
         words += f", each in {size[0]} slices"
     maps = snapshot(shown, name)
-    return MapGrid(maps=maps, caption=f"{caption} · {words}", scale=scale, colormap=colormap, symmetric=True)
+    return MapGrid(
+        maps=maps,
+        caption=f"{caption} · {words}",
+        labels=labels,
+        scale=scale,
+        colormap=colormap,
+        symmetric=True,
+    )
 
 
 def _statistics(weight: Tensor, tag: str, name: str) -> Iterator[Record]:

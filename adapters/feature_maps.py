@@ -4,7 +4,7 @@
         loss = criterion(model(images), labels)
     writer.add_records(maps.records(), global_step)
 
-The training thread copies the maps that are shown and no more; the worker draws them.
+The training thread copies what is shown and no more; the worker draws it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import MapGrid, Scale, check_scale
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
+from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._selection import Selection
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import Array, ImageRecord
@@ -35,10 +36,13 @@ Shown: TypeAlias = Literal["outputs", "inputs", "both", "attention"]
 class _Captured:
     maps: Array
     words: str
+    labels: list[str]
 
 
 class FeatureMaps:
     """Capture layers' feature maps while the `with` block lasts; `records()` gives one image per layer.
+
+    Before the maps stands the model's input, where that is a picture.
 
     An activation of shape (N, C, H, W) becomes a grid of C maps of one sample, (N, C, D, H, W) such a
     grid with the D slices of a map side by side, attention of shape (N, heads, L, S) a grid of heads.
@@ -61,6 +65,8 @@ class FeatureMaps:
         batch_dim: the axis of the batch; 1 for sequences as (L, N, C).
         transform: a function of what a layer gives (or takes, the tuple of its arguments), which
             returns the tensor to show; for vision transformers, one that turns tokens into maps.
+        mean: with `std`, undoes the normalization of the model's input; one number for each channel, or one.
+        std: see `mean`.
         scale: "map" lets each map use all colours, "layer" gives the layer's maps one scale.
         symmetric: whether 0 has the middle colour, as suits the colour map "bwr".
         colormap: "viridis", "grey", "bwr", ...: a name that `colormap_table` knows.
@@ -81,6 +87,8 @@ class FeatureMaps:
         max_side: int = 256,
         batch_dim: int = 0,
         transform: Callable[[Any], Tensor] | None = None,
+        mean: ChannelValues = None,
+        std: ChannelValues = None,
         scale: Scale = "map",
         symmetric: bool = False,
         colormap: str = "viridis",
@@ -98,22 +106,25 @@ class FeatureMaps:
             raise InvalidValueError(f"FeatureMaps: max_side was {max_side}; give 1 pixel or more")
         check_scale(scale)
         colormap_table(colormap)
+        require_channel_values(None, mean, std)
         self._model = model
         self._layers = find_layers(model, layers, attention_type() if show == "attention" else None)
         self._show = show
         self._selection = Selection(channels=channels, sample=sample, batch_dim=batch_dim, max_side=max_side)
         self._transform = transform
+        self._mean, self._std = mean, std
         self._scale = scale
         self._symmetric = symmetric
         self._colormap = colormap
         self._tag = tag
         self._hooks = Hooks()
         self._captured: dict[tuple[str, str], _Captured] = {}
+        self._picture: Array | None = None
 
     def __enter__(self) -> Self:
         """Register the hooks."""
         try:
-            self._hooks.forward_pre(self._model, lambda *_: self._captured.clear())
+            self._hooks.forward_pre(self._model, self._begin)
             for path, layer in self._layers.items():
                 self._watch(path, layer)
         except BaseException:
@@ -143,6 +154,10 @@ class FeatureMaps:
         grid = MapGrid(
             maps=captured.maps,
             caption=f"{name} · {kind} {side} · {captured.words}",
+            labels=captured.labels,
+            picture=self._picture if captured.labels else None,
+            mean=self._mean,
+            std=self._std,
             colormap=self._colormap,
             scale=self._scale,
             symmetric=self._symmetric,
@@ -150,11 +165,21 @@ class FeatureMaps:
         suffix = f"/{side}" if self._show == "both" else ""
         return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
 
+    def _begin(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Forget the last forward pass; keep what the shown sample of this one looks like, if it is a picture."""
+        self._captured.clear()
+        self._picture = None
+        given = _first_tensor((*args, *kwargs.values()))
+        if given is not None and given.dim() == 4 and given.shape[1] in {1, 3}:
+            require_channel_values(given.shape[1], self._mean, self._std)
+            picture = self._selection.picture(given.detach())
+            if picture is not None:
+                self._picture = snapshot(picture, f"{self._tag}: the input")
+
     def _watch(self, path: str, layer: Any) -> None:
         # Not in the hook: torch.compile cannot trace one that looks at its own model.
         name = display_name(self._model, path)
 
-        # Plain functions: a deep copy of the model copies bound methods, and with them this object.
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._capture(path, name, "input", (*args, *kwargs.values()), self._selection)
 
@@ -180,8 +205,10 @@ class FeatureMaps:
                 f"FeatureMaps: the {side} of {name} is a {type(value).__name__} without a tensor; "
                 "give a transform that returns the tensor to show"
             )
-        maps, words = selection.maps(tensor.detach(), name, "head" if side == "attention" else "channel")
-        self._captured[path, side] = _Captured(snapshot(maps, f"{self._tag}/{name}"), words)
+        maps, words, labels = selection.maps(
+            tensor.detach(), name, "head" if side == "attention" else "channel"
+        )
+        self._captured[path, side] = _Captured(snapshot(maps, f"{self._tag}/{name}"), words, labels)
 
 
 def _first_tensor(value: Any) -> Tensor | None:

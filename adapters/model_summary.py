@@ -123,7 +123,7 @@ def _ones(
     import torch
 
     shapes = [input_size] if all(isinstance(side, int) for side in input_size) else list(input_size)
-    like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
+    like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0, device="cpu"))
     dtypes = [like.dtype] * len(shapes) if dtypes is None else dtypes
     if len(dtypes) != len(shapes) or not all(shapes):
         raise InvalidValueError(

@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tblog._arrays import snapshot
 from tblog.adapters._attributions import METHODS, Averaging
-from tblog.adapters._overlays import ChannelValues, OverlayGrid, Style, require_channel_values
-from tblog.adapters._targets import (
-    ClassNames,
-    Target,
-    Targets,
-    chosen_targets,
-    own_inputs,
-    run,
-    score,
-    target_labels,
-    undisturbed,
-)
+from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
+from tblog.adapters._overlays import OverlayGrid, Style
+from tblog.adapters._pictures import ChannelValues, require_channel_values
+from tblog.adapters._targets import Target, Targets, chosen_targets, own_inputs, run, score, undisturbed
 from tblog.errors import InvalidValueError
 from tblog.records import ImageRecord
 
@@ -27,6 +19,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 _DIMENSIONS: Final = (2, 3, 4)
+_TITLES: Final = {
+    "gradient": "Saliency by gradients",
+    "input_x_gradient": "Saliency by input times gradient",
+    "guided_backprop": "Saliency by guided backpropagation",
+    "smooth_grad": "Saliency by SmoothGrad, {steps} noisy inputs",
+    "integrated_gradients": "Saliency by integrated gradients, {steps} steps",
+}
 
 
 def saliency_maps(
@@ -38,6 +37,7 @@ def saliency_maps(
     mean: ChannelValues = None,
     std: ChannelValues = None,
     class_names: ClassNames = None,
+    labels: TrueClasses = None,
     steps: int = 50,
     noise: float = 0.15,
     baseline: torch.Tensor | float = 0.0,
@@ -54,17 +54,20 @@ def saliency_maps(
     A map is the greatest magnitude over the channels of what `attributions` returns.
 
     Args:
-        model: see `attributions`; it is left as it was.
-        inputs: see `attributions`.
-        targets: see `attributions`.
-        method: see `attributions`.
+        model: a classifier, or any model if `targets` are functions; it is left as it was.
+        inputs: (N, C, H, W), (N, C, L) or (N, features) floats as the model takes them.
+        targets: a class index for all inputs, one for each, or None for the predicted classes. A
+            function of the output of one input, which returns one number, stands for anything else.
+        method: "gradient", "input_x_gradient", "guided_backprop", "smooth_grad" or "integrated_gradients";
+            what they are is told in `attributions`.
         mean: with `std`, undoes the normalization of the inputs; one number for each channel, or one.
         std: see `mean`.
-        class_names: by class index, for the labels.
-        steps: see `attributions`.
-        noise: see `attributions`.
-        baseline: see `attributions`.
-        seed: see `attributions`.
+        class_names: by class index.
+        labels: the true class of each input, told beside the prediction.
+        steps: how many gradients smooth_grad and integrated_gradients average.
+        noise: standard deviation for smooth_grad, as a share of each input's range.
+        baseline: where integrated_gradients start; a number or a tensor like the inputs.
+        seed: of smooth_grad's noise.
         style: "heat" and "grey" show the map alone, "overlay" blends it into the input.
         weight: of the map in the blend, 0 to 1.
         colormap: the name of a colour map.
@@ -82,20 +85,22 @@ def saliency_maps(
     """
     explained = _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed))
     pictures, maps = explained.inputs, explained.attributions.abs()
+    title = _TITLES[method].format(steps=steps)
     if maps.dim() == 4:
-        require_channel_values(maps.shape, mean=mean, std=std)
+        require_channel_values(maps.shape[1], mean, std)
+        title += " · greatest over channels" if maps.shape[1] > 1 else ""
         maps = maps.amax(dim=1)
     else:
         maps = maps if maps.dim() == 3 else maps[:, None]
         pictures = pictures.reshape(len(maps), 1, *maps.shape[1:])
-    labels = target_labels(explained.outputs, explained.chosen, class_names)
+    lines = target_labels(explained.outputs, explained.chosen, class_names, labels)
     grid = OverlayGrid(
-        maps=snapshot(maps, tag, copy=False),
-        inputs=snapshot(pictures, tag, copy=False),
+        maps=snapshot(maps, tag),
+        inputs=snapshot(pictures, tag),
         mean=mean,
         std=std,
-        labels=labels if any(labels) else (),
-        caption=method.replace("_", " "),
+        labels=lines if any(lines) else (),
+        caption=title,
         style=style,
         weight=weight,
         colormap=colormap,
@@ -158,9 +163,10 @@ def _explained(
     import torch
 
     if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1) or ["gradient"]
+        near = difflib.get_close_matches(str(method), METHODS, n=1)
+        meant = f", did you mean {near[0]!r}?" if near else "."
         raise InvalidValueError(
-            f"There is no saliency method {method!r}, did you mean {near[0]!r}? There are {', '.join(METHODS)}"
+            f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
         )
     if averaging.steps < 1:
         raise InvalidValueError(f"steps was {averaging.steps}; give how many gradients to average, 1 or more")

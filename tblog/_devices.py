@@ -104,7 +104,7 @@ def _defer(torch: Any, tensor: Any) -> DeferredTensor:
         refuse_capture(torch)
     module = getattr(torch, device.type)
     with module.device(device):
-        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        host = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
         host.copy_(tensor, non_blocking=True)
         arrived = module.Event(**_EVENT_OPTIONS[device.type])
         arrived.record()

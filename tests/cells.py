@@ -6,20 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from tblog.adapters._grids import GAP, square_columns
+from tblog.adapters._layout import arrangement
 
 
 def cells_of(grid, number, height, width):
-    """Return a grid's cells, (number, height, width, 3), one pixel for each number, as signed integers."""
-    picture = replace(grid, caption="").numpy().astype(int)
-    columns = square_columns(number, height, width)
-    factor, rest = divmod(picture.shape[1] - GAP * (columns + 1), columns * width)
-    assert rest == 0
-    tops = [GAP + index // columns * (height * factor + GAP) for index in range(number)]
-    lefts = [GAP + index % columns * (width * factor + GAP) for index in range(number)]
-    return np.stack(
-        [
-            picture[top : top + height * factor : factor, left : left + width * factor : factor]
-            for top, left in zip(tops, lefts, strict=True)
-        ]
+    """Return a grid's cells, (number, height, width, 3), one pixel for each number, as signed integers.
+
+    Args:
+        grid: a deferred picture; its caption and labels are left out, and the input beside the maps.
+        number: of cells.
+        height: of a cell's numbers.
+        width: of a cell's numbers.
+    """
+    bare = {
+        name: value
+        for name, value in {"caption": "", "labels": (), "picture": None}.items()
+        if hasattr(grid, name)
+    }
+    picture = replace(grid, **bare).numpy().astype(int)
+    place = arrangement(number, height, width)
+    # The middle of what a number was enlarged to.
+    rows, columns = (
+        ((np.arange(count) + 0.5) * (pixels / count)).astype(int)
+        for count, pixels in ((height, place.height), (width, place.width))
     )
+    tops = [place.gap + index // place.columns * (place.height + place.gap) for index in range(number)]
+    lefts = [place.gap + index % place.columns * (place.width + place.gap) for index in range(number)]
+    return np.stack([picture[top + rows][:, left + columns] for top, left in zip(tops, lefts, strict=True)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
 from torch import nn
 
 from tblog.adapters.activation_maximization import activation_maximization
@@ -33,6 +34,22 @@ def _convolutional():
         nn.Conv2d(4, 5, 3),
         nn.Flatten(),
     )
+
+
+_DIGITS = torch.tensor(load_digits().images[:500, None] / 16, dtype=torch.float32)
+_LABELS = torch.tensor(load_digits().target[:500])
+
+
+def _digits():
+    """Return a small convolutional network that knows digits of 8x8."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(_DIGITS), _LABELS).backward()
+        optimizer.step()
+    return model.eval()
 
 
 def _pictures(model, layer, channels, **options):
@@ -86,7 +103,7 @@ def test_jitter_shifts_what_the_model_sees_and_not_the_picture():
 
 
 def test_pictures_excite_their_channels_more_than_noise_does():
-    """Each channel's activation rises, and the labels tell how far."""
+    """Each channel's activation rises, and the labels tell from where to where."""
     model = _convolutional().eval()
     (record,) = activation_maximization(model, "4", range(5), SIZE, steps=20)
     with torch.no_grad():
@@ -94,8 +111,46 @@ def test_pictures_excite_their_channels_more_than_noise_does():
         before = model[:5](_noise()).mean((2, 3))[0]
     assert (reached > before).all()
     assert record.image.labels == [
-        f"{channel}: {value:.3g}" for channel, value in enumerate(reached.tolist())
+        f"{channel}: {start:.2g} to {value:.3g}"
+        for channel, (start, value) in enumerate(zip(before.tolist(), reached.tolist(), strict=True))
     ]
+
+
+def test_a_picture_that_ends_below_where_it_began_says_so():
+    """Its label has both activations, and that the channel was not excited; those of others have not."""
+    model = _linear()
+    with torch.no_grad():
+        model[1].weight[0] = 0
+        model[1].bias[0] = 0.5
+    (record,) = activation_maximization(model, "1", [0, 1], SIZE, steps=4)
+    assert record.image.labels[0] == "0: 0.5 to 0.5, not excited"
+    assert "not excited" not in record.image.labels[1]
+
+
+@pytest.mark.parametrize(
+    ("side", "jitter", "blur"), [(8, 0, 0.1), (28, 0, 0.35), (32, 1, 0.4), (64, 1, 0.4), (224, 4, 0.4)]
+)
+def test_jitter_and_blur_follow_the_size_of_the_picture(side, jitter, blur):
+    """Left to themselves, they are what is stated for that size: a small picture is not shifted by half of itself."""
+    model = nn.Sequential(nn.AdaptiveAvgPool2d((8, 8)), nn.Conv2d(1, 2, 3))
+    (own,), (stated,) = (
+        activation_maximization(model, "1", [0, 1], (1, side, 2 * side), steps=2, **options)
+        for options in ({}, {"jitter": jitter, "blur": blur})
+    )
+    np.testing.assert_array_equal(own.image.inputs, stated.image.inputs)
+
+
+def test_the_documented_call_excites_what_it_is_asked_for():
+    """With 8x8 pixels and the defaults, each class of a network on digits is excited by far more than by noise."""
+    model = _digits()
+    (record,) = activation_maximization(model, "3", range(10), (1, 8, 8))
+    with torch.no_grad():
+        reached = model(torch.from_numpy(record.image.inputs)).diagonal()
+        by_digits = torch.stack(
+            [scores[label] for scores, label in zip(model(_DIGITS), _LABELS, strict=True)]
+        )
+    assert not any("not excited" in label for label in record.image.labels)
+    assert (reached > by_digits.mean()).all()
 
 
 def test_a_seed_gives_the_same_pictures_again():

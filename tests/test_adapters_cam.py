@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tblog.adapters._gradcam import find_method
+from tblog.adapters._layout import arrangement, resized
 from tblog.adapters.cam import class_activation_maps, swin_reshape, vit_reshape
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.untouched import untouched
@@ -321,17 +322,39 @@ def test_nothing_is_printed(capsys):
 
 
 def test_labels_tell_the_class_its_score_and_the_prediction():
-    """A label names the target, and the prediction where it is another class."""
+    """A label names the target with its share, the prediction where it is another class, and the truth if given."""
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     nn.init.zeros_(model[0].weight)
     model[0].bias.data = torch.tensor([0.0, 9.0]).log1p()  # softmax: 1 / 11 and 10 / 11
     inputs = torch.rand(2, 1, 4, 4)
     (record,) = class_activation_maps(model, inputs, "0", targets=[0, 1], class_names=["cat", "dog"])
-    assert record.image.labels == ["cat 0.09 (predicted dog 0.91)", "dog 0.91"]
+    assert record.image.labels == ["cat · 9 % (predicted dog · 91 %)", "dog · 91 %"]
+    (record,) = class_activation_maps(
+        model, inputs, "0", targets=[0, 1], class_names=["cat", "dog"], labels=torch.tensor([1, 0])
+    )
+    assert record.image.labels == [
+        "cat · 9 % · true dog, predicted dog (91 %)",
+        "true cat, predicted dog (91 %)",
+    ]
+    (record,) = class_activation_maps(model, inputs, "0", labels=[0, 7])
+    assert record.image.labels == ["true 0, predicted 1 (91 %)", "true 7, predicted 1 (91 %)"]
     (record,) = class_activation_maps(
         model, inputs, "0", targets=lambda output: output[0], class_names={0: "cat"}
     )
-    assert record.image.labels == ["predicted class 1 0.91"] * 2
+    assert record.image.labels == ["predicted 1 · 91 %"] * 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "told"),
+    [
+        ([1], InvalidValueError, "1 labels were given for 2"),
+        (["a", "b"], InvalidTypeError, "true class of each"),
+    ],
+)
+def test_wrong_labels_are_refused(labels, error, told):
+    """There is one for each input, and it is an index."""
+    with pytest.raises(error, match=told):
+        class_activation_maps(_network(), _pictures(), LAST_CONVOLUTION, labels=labels)
 
 
 def test_overlay_blends_the_map_into_the_unnormalised_input():
@@ -343,15 +366,18 @@ def test_overlay_blends_the_map_into_the_unnormalised_input():
     plain, blended, heat = (
         draw(**options)[0].image.numpy() for options in ({"weight": 0}, {"weight": 0.25}, {"style": "heat"})
     )
-    factor = 4  # 64 + 64 pixels and their input beside them, enlarged to 512
-    size = 64 * factor
-    left, right = slice(2, 2 + size), slice(4 + size, 4 + 2 * size)
-    wanted = (pictures[0] * 255).round().byte().permute(1, 2, 0).numpy().repeat(factor, 0).repeat(factor, 1)
-    bottom = slice(-2 - size, -2)
+    place = arrangement(1, 64, 64, panels=2, above=28)
+    size = place.height
+    left = slice(place.gap, place.gap + size)
+    right = slice(left.stop + place.line, left.stop + place.line + size)
+    original = (pictures[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    wanted = resized(original[None], size, size)[0]
+    bottom = slice(-place.gap - size, -place.gap)
     for side in (left, right):
+        assert plain[bottom, side].shape == wanted.shape
         np.testing.assert_allclose(plain[bottom, side].astype(int), wanted, atol=1)
     mixed = 0.25 * heat[bottom, right] + 0.75 * wanted
-    np.testing.assert_allclose(blended[bottom, right], mixed, atol=1.5)
+    np.testing.assert_allclose(blended[bottom, right], mixed, atol=2)  # rounded before and after resizing
 
 
 def test_a_missing_layer_names_the_nearest():

@@ -6,6 +6,7 @@ import copy
 import gc
 import runpy
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import nn
 
+from tblog.adapters._colormaps import colormap_table
 from tblog.adapters.feature_maps import FeatureMaps
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.cells import cells_of
@@ -104,7 +106,8 @@ class TestWhatIsCaptured:
         wanted = by_hand(model[0], lambda: model(images))[0]
         assert np.array_equal(captured(few.records()[0]), wanted[:2])
         assert np.array_equal(captured(chosen.records()[0]), wanted[[5, 0, -1]])
-        assert few.records()[0].image.nbytes == 2 * 8 * 8 * 4
+        picture = images[:1].numpy()
+        assert few.records()[0].image.nbytes == 2 * 8 * 8 * 4 + picture.nbytes
         assert captured(few.records()[0]).base is None
 
     def test_large_maps_are_thinned_before_they_are_copied(self, model, images):
@@ -328,6 +331,43 @@ class TestTheirPictures:
         grid = maps.records()[0].image
         greatest = [pixels.max() == 255 for pixels in cells_of(grid, 6, 8, 8)]
         assert greatest == [one.max() == grid.maps.max() for one in grid.maps]
+
+    def test_each_map_has_its_channels_index(self, model, images):
+        """Labels count from 0, and those of chosen channels tell which were chosen."""
+        with FeatureMaps(model, "0") as all_of_them, FeatureMaps(model, "0", channels=[5, 0, -1]) as chosen:
+            model(images)
+        assert all_of_them.records()[0].image.labels == list("012345")
+        assert chosen.records()[0].image.labels == ["5", "0", "5"]
+
+    def test_the_input_stands_before_the_maps(self, model, images):
+        """The shown sample of what the model was given, with its normalization undone; and a call later the next."""
+        with FeatureMaps(model, "0", sample=2, mean=[0.1, 0.2, 0.3], std=0.5) as maps:
+            model(images)
+            (first,) = maps.records()
+            model(-images)
+        assert np.array_equal(first.image.picture, images[2:3])
+        assert np.array_equal(maps.records()[0].image.picture, -images[2:3])
+        assert (first.image.mean, first.image.std) == ([0.1, 0.2, 0.3], 0.5)
+        drawn, bare = first.image.numpy(), replace(first.image, picture=None).numpy()
+        assert not np.array_equal(drawn, bare)
+
+    def test_inputs_that_are_no_picture_are_left_out(self):
+        """Tokens and features have no picture; what a layer puts out of them is shown all the same."""
+        model = nn.Sequential(nn.Linear(4, 4))
+        with FeatureMaps(model, "0") as maps:
+            model(torch.rand(2, 5, 4))
+        assert maps.records()[0].image.picture is None
+
+    def test_maps_on_scales_of_their_own_say_so(self, model, images):
+        """Beside the colours stands what they mean: of each map by itself, or the layer's numbers."""
+        with FeatureMaps(model, "0") as own, FeatureMaps(model, "0", scale="layer") as common:
+            model(images)
+        own, common = (maps.records()[0].image for maps in (own, common))
+        bar = colormap_table("viridis")[[0, -1]]
+        for grid in (own, common):
+            caption = grid.numpy()[: -len(replace(grid, caption="").numpy())]
+            assert all((caption == color).all(axis=2).any() for color in bar)
+        assert not np.array_equal(own.numpy()[:90], common.numpy()[:90])
 
 
 class TestErrors:

@@ -1,12 +1,17 @@
 """Tests of adapters/_overlays.py: inputs as pictures, maps as colours, and their layout."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tblog.adapters._captions import WIDTH
 from tblog.adapters._colormaps import NON_FINITE, colormap_table
-from tblog.adapters._overlays import OverlayGrid, PictureGrid, as_pictures, intensities
+from tblog.adapters._layout import arranged, arrangement
+from tblog.adapters._overlays import OverlayGrid, PictureGrid, intensities
+from tblog.adapters._pictures import as_pictures
 from tblog.records import Deferred
 
 
@@ -80,7 +85,7 @@ def test_values_that_are_not_finite_stand_out():
 @pytest.mark.parametrize("side", [8, 100, 700])
 @pytest.mark.parametrize("number", [1, 3, 10])
 def test_pictures_of_any_size_and_number_make_a_readable_grid(side, number):
-    """Small inputs are enlarged, all cells have room for their labels, and the grid is RGB bytes."""
+    """Small inputs are enlarged to the common width, large ones are kept, and the grid is RGB bytes."""
     grid = OverlayGrid(
         maps=_random(number, side, side),
         inputs=_random(number, 3, side, side),
@@ -91,15 +96,60 @@ def test_pictures_of_any_size_and_number_make_a_readable_grid(side, number):
     assert isinstance(grid, Deferred)
     assert grid.nbytes == 4 * number * 4 * side * side
     assert picture.dtype == np.uint8
-    assert min(picture.shape[:2]) >= min(2 * side, 160)
-    assert max(picture.shape[:2]) >= 400
+    assert picture.shape[1] == WIDTH if side == 8 else picture.shape[1] >= max(WIDTH, 2 * side)
+    place = arrangement(number, side, side, panels=2, above=28)
+    assert place.height >= side
 
 
 def test_a_grid_of_pictures_alone_has_no_maps():
     """PictureGrid draws the inputs, with labels and caption."""
     pictures = _random(4, 1, 8, 8)
-    plain = PictureGrid(inputs=pictures, min_side=16)
-    np.testing.assert_array_equal(plain.numpy()[2:10, 2:10, 0], np.rint(pictures[0, 0] * 255))
+    plain = PictureGrid(inputs=pictures)
+    drawn = np.rint(pictures.transpose(0, 2, 3, 1) * 255).astype(np.uint8).repeat(3, axis=3)
+    np.testing.assert_array_equal(plain.numpy(), arranged(drawn))
     labelled = PictureGrid(inputs=pictures, labels=list("abcd"), caption="four")
-    assert labelled.numpy().shape[0] > labelled.numpy().shape[1] >= 320
+    assert labelled.numpy().shape[0] > plain.numpy().shape[0]
     assert labelled.nbytes == pictures.nbytes
+
+
+@pytest.mark.parametrize("labels", [(), ["a", "b", "c"]])
+def test_a_map_without_anything_positive_is_called_empty(labels):
+    """Above the map of zeros stands that it is empty, after the label if there is one; above others it does not."""
+    maps = np.stack([_random(4, 4), np.zeros((4, 4)), np.full((4, 4), np.nan)])
+    grid = OverlayGrid(maps=maps, inputs=_random(3, 1, 4, 4), labels=labels)
+    empty = "empty: nothing positive"
+    assert grid.labels_of(maps) == (["a", f"b · {empty}", "c"] if labels else ["", empty, ""])
+    assert len(grid.numpy()) > len(OverlayGrid(maps=maps + 1, inputs=_random(3, 1, 4, 4)).numpy())
+
+
+@pytest.mark.parametrize(
+    ("percentile", "words"), [(100.0, "greatest of each map"), (99.0, "99th percentile of each map")]
+)
+@pytest.mark.parametrize(("style", "colors"), [("overlay", "hot"), ("heat", "hot"), ("grey", "grey")])
+def test_a_bar_tells_what_the_colours_mean(percentile, words, style, colors):
+    """Each map has its own scale, from 0 to its greatest value or to the percentile that is chosen."""
+    grid = OverlayGrid(
+        maps=_random(2, 4, 4), inputs=_random(2, 1, 4, 4), colormap="hot", style=style, percentile=percentile
+    )
+    assert grid.legend == (colors, "0", words)
+    assert len(replace(grid, caption="c").numpy()) > len(grid.numpy()) + 60
+
+
+@pytest.mark.parametrize(
+    ("number", "columns"), [(1, 1), (4, 2), (6, 2), (8, 2), (10, 2), (12, 3), (16, 4), (30, 5)]
+)
+def test_pairs_leave_no_gap_where_they_need_not(number, columns):
+    """Ten pairs stand in five rows of two, and so on: no cell of a row is left empty."""
+    assert arrangement(number, 8, 8, panels=2, above=28).columns == columns
+    assert number % columns == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "height", "width", "panels"), [(16, 3, 3, 1), (32, 3, 3, 8), (64, 7, 7, 1), (100, 28, 28, 1)]
+)
+def test_small_cells_are_enlarged_until_they_fill_the_width(number, height, width, panels):
+    """No more than one part in twenty of the picture's width is margin."""
+    place = arrangement(number, height, width, panels=panels, above=21)
+    assert place.columns * panels * place.width > 0.85 * WIDTH
+    cells = np.zeros((number, panels, height, width, 3), np.uint8)
+    assert 0.95 * WIDTH < arranged(cells).shape[1] <= WIDTH

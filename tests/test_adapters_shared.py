@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
+import pickle
 import random
 import re
 import sys
@@ -19,11 +21,12 @@ from matplotlib.colors import Normalize
 from torch import nn
 
 from tblog._arrays import to_numpy
-from tblog.adapters._captions import BACKGROUND, CARD_WIDTH, caption_strips, captioned
+from tblog.adapters._captions import BACKGROUND, CAPTION, WIDTH, Legend, captioned, label_strips, letters
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
-from tblog.adapters._grids import ColorGrid, MapGrid, grid_of, scaled, tiled
+from tblog.adapters._grids import ColorGrid, MapGrid, scaled
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import find_layer, find_layers, require_ran
+from tblog.adapters._layout import arranged, resized, tiled
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters.activation_maximization import activation_maximization
 from tblog.adapters.cam import class_activation_maps
@@ -34,6 +37,7 @@ from tblog.adapters.parameters import ParameterWatch
 from tblog.adapters.saliency import saliency_maps
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, TblogError
 from tests.cells import cells_of
+from tests.processes import run_program
 from tests.untouched import untouched
 
 
@@ -177,6 +181,30 @@ class TestHooks:
             copy.deepcopy(model)(torch.rand(2, 3, 4, 4))
         assert called == []
 
+    @pytest.mark.parametrize("adapter", [ParameterWatch, lambda model: FeatureMaps(model, "*", show="both")])
+    def test_a_model_is_saved_and_sent_as_ever_while_it_is_watched(self, adapter, model, tmp_path):
+        """torch.save and pickle take it inside the block, and what they made runs where there is no tblog."""
+        x = torch.rand(2, 3, 4, 4)
+        with adapter(model.eval()):
+            torch.save(model, tmp_path / "model.pt")
+            sent = pickle.loads(pickle.dumps(model))
+            assert torch.equal(sent(x), model(x))
+        (tmp_path / "blocks.py").write_text(inspect.getsource(Block))
+        printed = run_program(
+            f"""
+            import sys, types
+            import torch
+            from torch import nn
+            sys.modules["tblog"] = None
+            blocks = sys.modules[{Block.__module__!r}] = types.ModuleType("blocks")
+            blocks.nn = nn
+            exec(open("blocks.py").read(), vars(blocks))
+            print(torch.load("model.pt", weights_only=False)(torch.ones(1, 3, 4, 4)).shape)
+            """,
+            tmp_path,
+        )
+        assert "[1, 3, 4, 4]" in printed
+
 
 class TestModelState:
     """A model put back as it was."""
@@ -206,6 +234,26 @@ class TestModelState:
 
         with untouched(model), contextlib.suppress(KeyError), model_state_kept(model):
             disturb()
+
+    def test_what_cannot_be_put_back_keeps_nothing_else_from_it(self, model):
+        """A module that takes its mode no more raises, and all others have modes, gradients and flags again."""
+
+        class Stubborn(nn.Module):
+            armed = False
+
+            def __setattr__(self, name, value):
+                if self.armed and name == "training":
+                    raise KeyError(name)
+                super().__setattr__(name, value)
+
+            def forward(self, x):
+                return x
+
+        model.insert(1, Stubborn())
+        model(torch.rand(2, 3, 4, 4)).sum().backward()
+        armed, others = model[1], nn.ModuleList([model[0], *model[2:]])
+        with untouched(others), pytest.raises(KeyError), model_state_kept(model, training=False, freeze=True):
+            armed.armed = True
 
     def test_a_scripted_model_is_as_before(self, model):
         """TorchScript's tables of buffers take no clearing; their statistics, modes and gradients are kept too."""
@@ -369,25 +417,51 @@ class TestGrids:
             rest[top : top + height, left : left + width] = False
         assert (grid[rest] == BACKGROUND).all()
 
-    def test_small_maps_are_enlarged_by_a_whole_factor(self):
-        """64 maps of 8x8 nearly fill the card; large maps keep their size; flat ones are widened."""
-        assert grid_of(np.zeros((64, 8, 8, 3), np.uint8)).shape == (5 * 64 + 9 * 2, 5 * 64 + 9 * 2, 3)
-        assert grid_of(np.zeros((1, 700, 600, 3), np.uint8)).shape == (704, 604, 3)
-        assert grid_of(np.zeros((1, 1, 1000, 3), np.uint8)).shape == (129, 1004, 3)
-        assert grid_of(np.zeros((1, 1000, 1, 3), np.uint8)).shape == (1004, 129, 3)
+    def test_small_maps_are_enlarged_to_the_common_width(self):
+        """64 maps of 8x8 fill it; large maps keep their size; flat ones are widened."""
+        assert 0.99 * WIDTH < arranged(np.zeros((64, 8, 8, 3), np.uint8)).shape[1] <= WIDTH
+        assert arranged(np.zeros((1, 800, 700, 3), np.uint8)).shape == (804, 704, 3)
+        assert arranged(np.zeros((1, 1, 1000, 3), np.uint8)).shape == (129, 1004, 3)
+        assert arranged(np.zeros((1, 1250, 1, 3), np.uint8)).shape == (1254, 160, 3)
+
+    @pytest.mark.parametrize("factor", [1, 2, 3.4, 7.75])
+    def test_enlarging_changes_no_colour_but_at_edges(self, factor):
+        """The middle of each pixel keeps its colour exactly, whatever the factor, and neighbours do not mix cells."""
+        cells = np.random.default_rng(0).integers(0, 256, (3, 8, 4, 3)).astype(np.uint8)
+        side = (round(8 * factor), round(4 * factor))
+        large = resized(cells, *side)
+        assert large.shape == (3, *side, 3)
+        rows, columns = (
+            ((np.arange(count) + 0.5) * (pixels / count)).astype(int)
+            for count, pixels in zip((8, 4), side, strict=True)
+        )
+        assert np.array_equal(large[:, rows][:, :, columns], cells)
 
     def test_panels_stand_side_by_side_in_their_cell(self):
-        """Cells of two panels have thin lines around the panels and a wider gap around the cell."""
+        """Cells of two panels have a thin line between the panels and a wider gap around the cell."""
         cells = np.stack([np.full((2, 3, 3, 3), shade, np.uint8) for shade in (50, 100)])
         cells[:, 1] += 25
-        row = grid_of(cells)[100, :, 0]
+        row = arranged(cells)[100, :, 0]
         runs = np.split(row, np.flatnonzero(np.diff(row)) + 1)
         side = len(runs[1])
-        assert side % 3 == 0
         gap = BACKGROUND[0]
         assert [(int(run[0]), len(run)) for run in runs] == [
-            (gap, 5), (50, side), (gap, 1), (75, side), (gap, 5)
+            (gap, 6), (50, side), (gap, 2), (75, side), (gap, 6)
         ]  # fmt: skip
+
+    def test_a_picture_of_its_own_size_takes_the_first_cell(self):
+        """It is fitted into the cell with its shape, the maps follow, and labels name both."""
+        maps = np.full((3, 4, 4, 3), 200, np.uint8)
+        first = np.full((10, 20, 3), 90, np.uint8)
+        grid = arranged(maps, [], first)
+        side = (WIDTH - 3 * 2) // 2
+        assert grid.shape[1] <= WIDTH
+        cell = grid[2 : 2 + side, 2 : 2 + side]
+        inside = (cell == 90).all(axis=2)
+        assert inside.any(axis=0).sum() == side
+        assert inside.any(axis=1).sum() == side // 2
+        assert (grid[:, 2 + side + 2 :] != 90).all()
+        assert len(arranged(maps, ["0", "1", "2"], first)) > len(grid)
 
     def test_a_map_grid_is_what_matplotlib_draws(self):
         """The cells hold matplotlib's colours of the same numbers."""
@@ -407,32 +481,50 @@ class TestGrids:
         strip = picture[: -len(plain)]
         assert (picture[-len(plain) :, : plain.shape[1]] == plain).all()
         assert (strip != BACKGROUND).any()
-        assert picture.shape[1] == max(CARD_WIDTH, plain.shape[1])
+        assert picture.shape[1] == max(WIDTH, plain.shape[1])
 
-    def test_letters_have_the_same_height_on_the_card_whatever_the_picture(self):
-        """A picture of three times a card's width has letters of three by three pixels."""
-        small, large = (
-            captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (CARD_WIDTH, 3 * CARD_WIDTH)
-        )
-        assert (large[:-9:3, ::3] == small[:-9]).all()
+    def test_letters_have_the_same_size_in_all_pictures_and_on_all_cards(self):
+        """In narrow pictures they are drawn alike, in wider ones as much larger as a card makes them smaller."""
+        small, usual = (captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (100, WIDTH))
+        assert np.array_equal(small[:-9], usual[:-9])
+        assert [letters(CAPTION, width) / width for width in (WIDTH, 2 * WIDTH, 3 * WIDTH)] == [
+            CAPTION / WIDTH
+        ] * 3
 
-    def test_a_common_scale_is_shown_with_its_limits(self):
-        """The bar of colours appears where all maps have one scale, from its first to its last colour."""
-        strip = caption_strips(["layer"], 400, "viridis", (-1.5, 2.25))[0]
-        bar = strip[-8]
+    def test_the_bar_of_colours_stands_between_its_ends(self):
+        """It goes from the map's first to its last colour, between what the ends mean."""
+        picture = np.zeros((9, WIDTH, 3), np.uint8)
+        bare = captioned(picture, "layer")
+        with_bar = captioned(picture, "layer", Legend("viridis", "-1.5", "2.25"))
+        bar = with_bar[len(bare) - 9 : -9]
         table = colormap_table("viridis")
-        positions = [np.flatnonzero((bar == color).all(axis=1)) for color in (table[0], table[-1])]
-        assert positions[0].size
-        assert positions[1].size
-        assert positions[0].max() < positions[1].min()
-        assert strip.shape[0] > caption_strips(["layer"], 400)[0].shape[0]
+        columns = [np.flatnonzero((bar == color).all(axis=2).any(axis=0)) for color in (table[0], table[-1])]
+        ink = np.flatnonzero((bar.min(axis=2) > 200).any(axis=0))
+        assert (
+            ink.min()
+            < columns[0].min()
+            <= columns[0].max()
+            < columns[1].min()
+            <= columns[1].max()
+            < ink.max()
+        )
 
     def test_long_captions_are_broken_into_lines(self):
         """No text is cut off at the right edge, however long one of its words is."""
-        short, long = (caption_strips([text], 200) for text in ("a", "encoder." * 20 + " output"))
-        assert long.shape[1] > short.shape[1]
-        assert long.shape[2] == 200
-        assert (long[0, :, -1] == BACKGROUND).all()
+        for draw in (
+            lambda text: captioned(np.zeros((1, WIDTH, 3), np.uint8), text)[:-1],
+            lambda text: label_strips([text], 200, WIDTH)[0],
+        ):
+            short, long = (draw(text) for text in ("a", "encoder." * 20 + " output"))
+            assert len(long) > len(short)
+            assert long.shape[1] == short.shape[1]
+            assert (long[:, -1] == BACKGROUND).all()
+
+    def test_labels_get_smaller_before_they_break(self):
+        """An index that is too wide for its cell has smaller letters, and one that fits has not."""
+        wide, narrow = (label_strips(["127"], width, WIDTH)[0] for width in (60, 24))
+        heights = [np.flatnonzero((strip != BACKGROUND).any(axis=(1, 2))) for strip in (wide, narrow)]
+        assert np.ptp(heights[0]) > np.ptp(heights[1])
 
     def test_color_grids_show_zero_as_grey(self):
         """Three channels become colours, symmetric about grey; what is not finite is magenta."""
@@ -456,42 +548,49 @@ def _picture(records):
     return to_numpy(records[0].image.maps if hasattr(records[0].image, "maps") else records[0].image.inputs)
 
 
-@pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[
-                pytest.mark.cuda,
-                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
-            ],
-        ),
-    ],
-)
-@pytest.mark.parametrize(
+_CUDA = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+_IN_ALL_WAYS = pytest.mark.parametrize(
     "look",
     [
         lambda model, images: _picture(class_activation_maps(model, images, "0.conv2", targets=1)),
         lambda model, images: _picture(class_activation_maps(model, images, "0", "AblationCAM")),
         lambda model, images: _picture(saliency_maps(model, images, 2, "smooth_grad", steps=3)),
+        lambda model, images: _picture(saliency_maps(model, images, 2, "integrated_gradients", steps=3)),
         lambda model, images: _picture(saliency_maps(model, images, method="guided_backprop")),
         lambda model, _: _picture(activation_maximization(model, "1.conv1", [2, 0], (3, 8, 8), steps=3)),
+        lambda model, _: _picture(
+            activation_maximization(
+                model, "1.conv1", [2, 0], (3, 8, 8), steps=3, mean=[0.4, 0.5, 0.6], std=0.2
+            )
+        ),
         lambda model, _: len(model_summary(model, (2, 3, 8, 8))[0].text.splitlines()),
     ],
     ids=[
         "GradCAM",
         "AblationCAM",
         "smooth_grad",
+        "integrated_gradients",
         "guided_backprop",
         "activation_maximization",
+        "activation_maximization_normalized",
         "model_summary",
     ],
 )
+
+
+def _classifier(blocks):
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=_CUDA)])
+@_IN_ALL_WAYS
 def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, monkeypatch):
     """On the CPU and on a GPU, called within autocast: the same result, and nothing is moved, cast or drawn."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    model = nn.Sequential(*model, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = _classifier(model)
     images = torch.rand(2, 3, 8, 8)
     model(images).sum().backward()
     wanted = look(model, images)
@@ -525,3 +624,28 @@ def test_what_is_no_model_is_refused_by_every_adapter(use, given):
     something = getattr(nn.Sequential(nn.Conv2d(1, 2, 3)), given)()
     with pytest.raises(InvalidTypeError, match=r"The model was .*; give the torch.nn.Module itself"):
         use(something)
+
+
+@_IN_ALL_WAYS
+def test_a_model_made_in_inference_mode_is_explained_and_left_as_it_was(model, look):
+    """Though autograd takes none of its parameters: the same result, and flags and parameters as before."""
+    model = _classifier(model)
+    images = torch.rand(2, 3, 8, 8)
+    wanted = look(model, images)
+    with torch.inference_mode():
+        made_there = copy.deepcopy(model)
+    before = [(parameter, parameter.requires_grad) for parameter in made_there.parameters()]
+    np.testing.assert_allclose(look(made_there, images), wanted, rtol=1e-5, atol=1e-6)
+    after = [(parameter, parameter.requires_grad) for parameter in made_there.parameters()]
+    assert all(one is other and flag == was for (one, flag), (other, was) in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=_CUDA)])
+@_IN_ALL_WAYS
+def test_the_default_device_does_not_reach_in(model, look, device):
+    """A model on the CPU is explained as ever while new tensors are made elsewhere."""
+    model = _classifier(model)
+    images = torch.rand(2, 3, 8, 8)
+    wanted = look(model, images)
+    with torch.device(device):
+        np.testing.assert_allclose(look(model, images), wanted, rtol=1e-5, atol=1e-6)

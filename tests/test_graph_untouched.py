@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules import module as module_hooks
 
 from tblog.graph import GraphError, read_graph
+from tblog.graph._preserve import lent
 from tests import graph_models
 from tests.untouched import untouched
 
@@ -73,6 +74,45 @@ def test_a_failure_leaves_the_model_as_it_was_too(source):
         read_graph(model, torch.ones(2, 4), source=source)
     assert attributes(model) == before
     assert not module_hooks._has_any_global_hook()
+
+
+def test_what_cannot_be_put_back_keeps_nothing_else_from_it():
+    """A parameter that takes its gradient no more raises, and everything else is as before."""
+
+    class Stubborn(nn.Parameter):
+        armed = False
+
+        @property
+        def grad(self):
+            return super().grad
+
+        @grad.setter
+        def grad(self, value):
+            if self.armed:
+                raise KeyError("grad")
+            nn.Parameter.grad.__set__(self, value)
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    model(torch.ones(1, 2)).sum().backward()
+    armed = model[1].weight = Stubborn(model[1].weight.detach())
+    armed.grad = torch.ones(2, 2)
+    others = nn.ModuleList([model[0], model[2]])
+    with untouched(others), pytest.raises(KeyError), lent(model, runs=True, watched=True):
+        armed.armed = True
+    assert model.training
+
+
+@pytest.mark.parametrize("source", ["trace", "hooks"])
+def test_a_model_made_in_inference_mode_is_read(source):
+    """Its parameters, which autograd takes no part of, are the same afterwards."""
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    read_graph(model, torch.rand(2, 1, 4, 4), source=source)
+    assert all(
+        one is other and one.requires_grad == flag
+        for one, (other, flag) in zip(model.parameters(), before, strict=True)
+    )
 
 
 @pytest.mark.parametrize("source", WAYS)

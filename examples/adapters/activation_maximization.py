@@ -16,11 +16,11 @@ def main(log_dir: str | Path = "runs/activation_maximization") -> None:
     """Log what excites a network in training, epoch by epoch, and VGG-11 with random weights."""
     with SummaryWriter(log_dir) as writer:
         for epoch, model, _ in training_digits():
-            filters = activation_maximization(model, "conv2", range(16), (1, 8, 8), jitter=1, tag="digits")
+            filters = activation_maximization(model, "conv2", range(16), (1, 8, 8), tag="digits")
             writer.add_records(filters, epoch)
             # A mean of 0 and a standard deviation of 1 keep the pictures to what digits can be, 0 to 1.
             classes = activation_maximization(
-                model, "classifier", range(10), (1, 8, 8), jitter=1, mean=0, std=1, tag="digits"
+                model, "classifier", range(10), (1, 8, 8), mean=0, std=1, tag="digits"
             )
             writer.add_records(classes, epoch)
 

@@ -39,6 +39,4 @@ def log_explanations(writer: SummaryWriter, model: DigitNet, data: Split, number
     writer.add_records(
         saliency_maps(model, images, method="integrated_gradients", class_names=CLASSES), number
     )
-    writer.add_records(
-        activation_maximization(model, "conv2", range(8), (1, 8, 8), jitter=1, blur=0.2), number
-    )
+    writer.add_records(activation_maximization(model, "conv2", range(8), (1, 8, 8)), number)

@@ -1,7 +1,8 @@
 """The model is lent: while a graph is read it may be dressed up, and afterwards it is as it was.
 
 Lives here: what is put aside and put back (modes, attributes, buffers, hooks, gradients, random
-states), also when reading fails. Runs on the caller's thread.
+states), also when reading fails. Each thing is put back on its own: where one cannot be, the others are
+all the same. Runs on the caller's thread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 import sys
 import warnings
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -38,13 +39,15 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(_unfused_attention())
+        if any(parameter.is_inference() for parameter in model.parameters()):
+            stack.enter_context(torch.no_grad())  # autograd refuses what was made in inference mode
         for module in model.modules():
-            stack.callback(_remembered(module))
+            _remember(module, stack)
         # The exporter stands in for parameters and buffers, and writes into all else.
-        stack.callback(_remembered_values(_written(model, buffers=runs)))
+        _remember_values(_written(model, buffers=runs), stack)
         if runs:
             stack.enter_context(_eager())
-            stack.callback(_remembered_gradients(model))
+            _remember_gradients(model, stack)
         for module in model.modules():
             _undress(module, watched=watched)
         for module in model.modules():
@@ -54,7 +57,7 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
 
 
 def _undress(module: nn.Module, *, watched: bool) -> None:
-    """Take off what keeps a tracer from seeing the operations; `_remembered` puts it back on."""
+    """Take off what keeps a tracer from seeing the operations; `_remember` has it put it back on."""
     if isinstance(module, torch.jit.ScriptModule):
         return
     attributes = vars(module)
@@ -66,29 +69,31 @@ def _undress(module: nn.Module, *, watched: bool) -> None:
         children[name] = child if child is None else unwrapped(child)
 
 
-def _remembered(module: nn.Module) -> Callable[[], None]:
-    """Return a function that puts the attributes of a module back, and what containers hold."""
+def _remember(module: nn.Module, stack: ExitStack) -> None:
+    """Have the attributes of a module put back, and what containers hold."""
     if isinstance(module, torch.jit.ScriptModule):
-        training = module.training
-        return lambda: setattr(module, "training", training)
-    kind = type(module)
+        stack.callback(setattr, module, "training", module.training)
+        return
     attributes = dict(vars(module))
     contents: list[tuple[Any, Any]] = []
     for value in attributes.values():
         _collect(value, contents, set())
+    stack.callback(_put_attributes_back, module, attributes)
+    for container, content in contents:
+        stack.callback(_refill, container, content)
+    stack.callback(_put_class_back, module, type(module))
 
-    def put_back() -> None:
-        if type(module) is not kind:
-            module.__class__ = kind
-        for container, content in contents:
-            if not _same(container, content):
-                _refill(container, content)
-        current = vars(module)
-        for name in [name for name in current if name not in attributes]:
-            del current[name]
-        current.update(attributes)
 
-    return put_back
+def _put_class_back(module: nn.Module, kind: type[nn.Module]) -> None:
+    if type(module) is not kind:
+        module.__class__ = kind
+
+
+def _put_attributes_back(module: nn.Module, attributes: dict[str, Any]) -> None:
+    current = vars(module)
+    for name in [name for name in current if name not in attributes]:
+        del current[name]
+    current.update(attributes)
 
 
 def _collect(value: Any, contents: list[tuple[Any, Any]], seen: set[int]) -> None:
@@ -113,6 +118,9 @@ def _same(container: Any, content: Any) -> bool:
 
 
 def _refill(container: Any, content: Any) -> None:
+    """Let a container hold the very same objects again."""
+    if _same(container, content):
+        return
     container.clear()
     if isinstance(container, (dict, set)):
         container.update(content)
@@ -120,40 +128,40 @@ def _refill(container: Any, content: Any) -> None:
         container.extend(content)
 
 
-def _remembered_values(tensors: list[torch.Tensor]) -> Callable[[], None]:
-    """Return a function that puts back what a run wrote into tensors, and their counts of writes."""
-    with torch.no_grad():
-        copies = [(tensor, tensor.detach().clone()) for tensor in tensors]
+def _remember_values(tensors: list[torch.Tensor], stack: ExitStack) -> None:
+    """Have put back what a run writes into tensors, and then their counts of writes."""
     versions = [tensor._version for tensor in tensors]  # noqa: SLF001 - the counter has no other name
-
-    def put_back() -> None:
-        with torch.no_grad():
-            for tensor, value in copies:
-                if not torch.equal(tensor, value):  # not every kernel counts its writes
-                    if tensor.shape != value.shape:
-                        tensor.resize_(value.shape)
-                    tensor.copy_(value)
-        with suppress(TypeError):  # an older torch, which takes one tensor: its counts go on
-            torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
-
-    return put_back
+    stack.callback(_put_versions_back, tensors, versions)
+    with torch.no_grad():
+        for tensor in tensors:
+            stack.callback(_put_value_back, tensor, tensor.detach().clone())
 
 
-def _remembered_gradients(model: nn.Module) -> Callable[[], None]:
-    """Take the gradients off the parameters, and return a function that puts them back."""
-    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
-    for parameter, gradient, _ in gradients:
-        if gradient is not None:
+def _put_value_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    with torch.no_grad():
+        if not torch.equal(tensor, value):  # not every kernel counts its writes
+            if tensor.shape != value.shape:
+                tensor.resize_(value.shape)
+            tensor.copy_(value)
+
+
+def _put_versions_back(tensors: list[torch.Tensor], versions: list[int]) -> None:
+    with suppress(TypeError):  # an older torch, which takes one tensor: its counts go on
+        torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
+
+
+def _remember_gradients(model: nn.Module, stack: ExitStack) -> None:
+    """Take the gradients off the parameters, and have them and their flags put back."""
+    for parameter in model.parameters():
+        for name in ("grad", "requires_grad"):
+            stack.callback(_put_back, parameter, name, getattr(parameter, name))
+        if parameter.grad is not None:
             parameter.grad = None
 
-    def put_back() -> None:
-        for parameter, gradient, requires_grad in gradients:
-            if parameter.requires_grad != requires_grad:
-                parameter.requires_grad_(requires_grad)
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
 
-    return put_back
+def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
+    if getattr(parameter, name) is not value:  # torch refuses some values that are there already
+        setattr(parameter, name, value)
 
 
 def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
@@ -189,17 +197,12 @@ def _eager() -> AbstractContextManager[Any]:
 @contextmanager
 def random_states_kept() -> Iterator[None]:
     """Put back the random states of Python, numpy and torch."""
-    states: list[tuple[Callable[[Any], Any], Any]] = [
-        (random.setstate, random.getstate()),
-        (torch.set_rng_state, torch.get_rng_state()),
-    ]
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        states.append((numpy.random.set_state, numpy.random.get_state()))
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
-    try:
+    with ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(torch.set_rng_state, torch.get_rng_state())
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            stack.callback(numpy.random.set_state, numpy.random.get_state())
+        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
         yield
-    finally:
-        for put_back, state in states:
-            put_back(state)
