@@ -150,3 +150,14 @@ class Stateful(nn.Module):
         self.fc.cache = [x]
         self.norm.train()
         return self.norm(self.fc(x)) + torch.rand(4)
+
+
+def bert():
+    """Return a small BERT of the package transformers."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return BertModel(BertConfig(vocab_size=99, **sizes))
+
+
+SENTENCES = {"input_ids": torch.arange(16).view(2, 8), "attention_mask": torch.ones(2, 8, dtype=torch.int64)}

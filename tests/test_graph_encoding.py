@@ -77,14 +77,14 @@ def test_short_lists_are_shown_as_they_are(paths):
 @settings(max_examples=20, deadline=None)
 def test_a_long_list_is_shown_in_groups(count):
     """Each child is in one group, in order, and no scope has more than a hundred children."""
-    shown = list(grouped([f"Net/Linear[{i}]/linear" for i in range(count)]).values())
+    shown = list(grouped([f"Net/{i} (Linear)/linear" for i in range(count)]).values())
     groups = list(dict.fromkeys(name.split("/")[1] for name in shown))
     assert len(set(shown)) == count
     assert len(groups) <= 100
     assert all(len({name for name in shown if name.split("/")[1] == group}) <= 100 for group in groups[:3])
-    assert shown[0].startswith("Net/Linear[0]..Linear[")
+    assert shown[0].startswith("Net/0..")
     assert [name.rpartition("/")[0].rpartition("/")[2] for name in shown] == [
-        f"Linear[{i}]" for i in range(count)
+        f"{i} (Linear)" for i in range(count)
     ]
 
 
@@ -94,7 +94,7 @@ def test_edges_follow_into_the_groups():
     message = GraphDef.FromString(read_graph(layers, torch.ones(1)).SerializeToString())
     names = {node.name for node in message.node}
     assert all(edge in names for node in message.node for edge in node.input)
-    assert "Sequential/ReLU[50]..ReLU[99]/ReLU[70]/relu" in names
+    assert "Sequential/50..99/70 (ReLU)/relu" in names
 
 
 def test_the_graph_says_which_way_read_it():

@@ -23,16 +23,16 @@ def types(node):
 def block(scope, source, *, conv, prefix, identity=True):
     """Return the lines of a `graph_models.Block` in a scope, fed by `source`."""
     image = "float32 [1, 2, 4, 4]"
-    skip = f"{scope}/Identity[skip]/Identity" if identity else source
-    dropout = f"{scope}/Dropout[drop]/{'Dropout' if prefix == 'torch' else 'dropout'}"
+    skip = f"{scope}/skip (Identity)/Identity" if identity else source
+    dropout = f"{scope}/drop (Dropout)/{'Dropout' if prefix == 'torch' else 'dropout'}"
     first = [f"{skip} = Identity({source}) -> {image}"] if identity else []
     return [
         *first,
-        f"{scope}/Conv2d[conv]/{conv} = {prefix}::{conv}({source}) -> {image}",
-        f"{scope}/BatchNorm2d[norm]/batch_norm = {prefix}::batch_norm({scope}/Conv2d[conv]/{conv}) -> {image}",
+        f"{scope}/conv (Conv2d)/{conv} = {prefix}::{conv}({source}) -> {image}",
+        f"{scope}/norm (BatchNorm2d)/batch_norm = {prefix}::batch_norm({scope}/conv (Conv2d)/{conv}) -> {image}",
         (
             f"{dropout} = {'Dropout' if prefix == 'torch' else 'aten::dropout'}"
-            f"({scope}/BatchNorm2d[norm]/batch_norm) -> {image}"
+            f"({scope}/norm (BatchNorm2d)/batch_norm) -> {image}"
         ),
         f"{scope}/add = {prefix}::add({skip}, {dropout}) -> {image}",
         f"{scope}/relu = {prefix}::relu({scope}/add) -> {image}",
@@ -49,17 +49,17 @@ def block(scope, source, *, conv, prefix, identity=True):
 )
 def test_blocks_in_a_list_each_call_of_which_has_a_scope(source, look):
     """The second call of a module has a scope of its own, and what does nothing is drawn, but by tracing."""
-    blocks = "Small/ModuleList[blocks]/Block"
+    blocks = "Small/blocks (ModuleList)"
     prefix = look["prefix"]
     assert drawn(read_graph(graph_models.Small(), torch.ones(1, 2, 4, 4), source=source)) == [
         "input/image = input() -> float32 [1, 2, 4, 4]",
-        *block(f"{blocks}[0]", "input/image", **look),
-        *block(f"{blocks}[1]", f"{blocks}[0]/relu", **look),
-        *block(f"{blocks}[0]_1", f"{blocks}[1]/relu", **look),
-        f"Small/mean = {prefix}::mean({blocks}[0]_1/relu) -> float32 [1, 2]",
+        *block(f"{blocks}/0 (Block)", "input/image", **look),
+        *block(f"{blocks}/1 (Block)", f"{blocks}/0 (Block)/relu", **look),
+        *block(f"{blocks}/0 #2 (Block)", f"{blocks}/1 (Block)/relu", **look),
+        f"Small/mean = {prefix}::mean({blocks}/0 #2 (Block)/relu) -> float32 [1, 2]",
         f"Small/mul = {prefix}::mul(Small/mean) -> float32 [1, 2]",
-        f"Small/Linear[head]/linear = {prefix}::linear(Small/mul) -> float32 [1, 3]",
-        "output/output = output(Small/Linear[head]/linear) -> float32 [1, 3]",
+        f"Small/head (Linear)/linear = {prefix}::linear(Small/mul) -> float32 [1, 3]",
+        "output/output = output(Small/head (Linear)/linear) -> float32 [1, 3]",
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_layer_says_its_parameters_options_and_description():
     """Parameters are attributes of the operation that reads them, not nodes; a second reader says shared."""
     graph = read_graph(graph_models.Small(), torch.ones(1, 2, 4, 4))
     attributes = {node.name: node.attributes for node in graph.nodes}
-    assert attributes["Small/ModuleList[blocks]/Block[0]/Conv2d[conv]/conv2d"] == {
+    assert attributes["Small/blocks (ModuleList)/0 (Block)/conv (Conv2d)/conv2d"] == {
         "path": "blocks.0.conv",
         "module": "Conv2d(2, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)",
         "stride": "[1, 1]",
@@ -75,7 +75,7 @@ def test_a_layer_says_its_parameters_options_and_description():
         "weight": "float32 [2, 2, 3, 3]",
         "parameters": 36,
     }
-    second = attributes["Small/ModuleList[blocks]/Block[0]_1/BatchNorm2d[norm]/batch_norm"]
+    second = attributes["Small/blocks (ModuleList)/0 #2 (Block)/norm (BatchNorm2d)/batch_norm"]
     assert second["weight"] == "float32 [2] shared"
     assert second["running_mean"] == "float32 [2] buffer"
     assert "parameters" not in second

@@ -67,7 +67,7 @@ def test_scopes_that_torchs_exporter_notes_are_those_of_a_torch_graph(tmp_path):
     ends = [helper.make_tensor_value_info(name, FLOAT, [1]) for name in "xy"]
     onnx.save(helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])), tmp_path / "m.onnx")
     names = [node.name for node in read_onnx_graph(tmp_path / "m.onnx").nodes]
-    assert names == ["input/x", "Net/Block[block]/ReLU[act]/Relu", "output/y"]
+    assert names == ["input/x", "Net/block (Block)/act (ReLU)/Relu", "output/y"]
 
 
 def test_both_branches_of_an_onnx_condition_are_drawn(tmp_path):

@@ -137,8 +137,8 @@ def test_one_tensor_in_two_arguments_is_two_inputs():
     """What reads the first argument has an edge from it, and not from the other."""
     graph = read_graph(model_of(lambda self, x, y: self.fc(x) + y), (X, X))
     edges = {node.name: node.inputs for node in graph.nodes}
-    assert edges["Model/Linear[fc]/linear"] == ["input/x"]
-    assert edges["Model/add"] == ["Model/Linear[fc]/linear", "input/y"]
+    assert edges["Model/fc (Linear)/linear"] == ["input/x"]
+    assert edges["Model/add"] == ["Model/fc (Linear)/linear", "input/y"]
 
 
 def test_a_packed_sequence_is_taken_and_returned():
@@ -183,7 +183,7 @@ def test_names_hold_nothing_that_the_viewer_reads_otherwise():
             return {"o/u:t": self.layers["a/b:c '^"](x)}
 
     names = [node.name for node in read_graph(Odd(), X).nodes]
-    assert names == ["input/x", "Odd/ModuleDict[layers]/Linear[a_b_c___]/linear", "output/o_u_t"]
+    assert names == ["input/x", "Odd/layers (ModuleDict)/a_b_c___ (Linear)/linear", "output/o_u_t"]
 
 
 def test_a_language_model_takes_keywords_and_returns_a_dataclass():

@@ -17,7 +17,7 @@ from tests.graph_checks import assert_shows_what_ran, assert_sound
 
 X = torch.ones(2, 4)
 DEPRECATED = pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
-PLAIN = ["input/input", "Sequential/Linear[0]/linear", "Sequential/ReLU[1]/relu", "output/output"]
+PLAIN = ["input/input", "Sequential/0 (Linear)/linear", "Sequential/1 (ReLU)/relu", "output/output"]
 
 
 def plain():
@@ -93,8 +93,8 @@ def test_a_scripted_module_keeps_its_mode_and_shows_that_of_evaluation():
     graph = read_graph(model, ())
     assert names(graph) == [
         "input/input",
-        "Sequential/Conv2d[0]/conv2d",
-        "Sequential/BatchNorm2d[1]/batch_norm",
+        "Sequential/0 (Conv2d)/conv2d",
+        "Sequential/1 (BatchNorm2d)/batch_norm",
         "output/output",
     ]
     assert model.training
@@ -153,7 +153,7 @@ def test_recurrent_networks_are_read(model, inputs, source):
     assert_shows_what_ran(graph, model, *(inputs if isinstance(inputs, tuple) else (inputs,)))
     if isinstance(model, graph_models.Loop):
         cells = {name.rpartition("/")[0] for name in names(graph) if "LSTMCell" in name}
-        assert cells == {"Loop/LSTMCell[cell]", "Loop/LSTMCell[cell]_1", "Loop/LSTMCell[cell]_2"}
+        assert cells == {"Loop/cell (LSTMCell)", "Loop/cell #2 (LSTMCell)", "Loop/cell #3 (LSTMCell)"}
 
 
 @pytest.mark.parametrize("source", ["export", "hooks"])
@@ -181,7 +181,7 @@ def test_what_depends_on_data_falls_to_hooks_and_says_why(caplog):
     assert len(caplog.records) == 2
     assert all("\n" not in record.getMessage() for record in caplog.records)
     assert [name for name in names(graph) if name.endswith("linear")] == [
-        f"Dynamic/Linear[{call}/linear" for call in ("a]", "b]", "b]_1")
+        f"Dynamic/{call} (Linear)/linear" for call in ("a", "b", "b #2")
     ]
 
 
@@ -232,7 +232,7 @@ def test_an_error_that_a_model_catches_leaves_the_scopes_in_place():
                 return self.fc(x).relu()
 
     assert names(read_graph(Catches(), X, source="hooks"))[1:3] == [
-        "Catches/Linear[fc]/linear",
+        "Catches/fc (Linear)/linear",
         "Catches/relu",
     ]
 
@@ -331,7 +331,7 @@ def test_forces_that_are_gradients_fall_to_hooks():
 
     graph = read_graph(Forces(), X)
     assert_sound(graph)
-    assert "Forces/Linear[energy]/linear" in names(graph)
+    assert "Forces/energy (Linear)/linear" in names(graph)
 
 
 def test_a_function_and_an_fx_module_are_read():
@@ -360,7 +360,7 @@ def test_a_method_of_a_module_is_read_with_the_modules_that_it_calls():
         graph = read_graph(Encoder().encode, X, source=source)
         assert names(graph) == [
             "input/x",
-            "encode/Encoder[owner]/Linear[fc]/linear",
+            "encode/owner (Encoder)/fc (Linear)/linear",
             "encode/relu",
             "output/output",
         ]
@@ -372,7 +372,7 @@ def test_memory_efficient_attention_shows_its_parts():
     for source in ("export", "trace", "hooks"):
         graph = read_graph(model, torch.ones(2, 3, 8), source=source)
         assert_sound(graph)
-        inner = "TransformerEncoder/ModuleList[layers]/TransformerEncoderLayer[1]/Linear[linear2]/linear"
+        inner = "TransformerEncoder/layers (ModuleList)/1 (TransformerEncoderLayer)/linear2 (Linear)/linear"
         assert inner in names(graph)
 
 

@@ -203,7 +203,7 @@ def test_modules_that_other_threads_run_are_not_recorded():
             return self.fc(x)
 
     graph = read_graph(Waits(), torch.ones(2, 4), source="hooks")
-    assert [node.name for node in graph.nodes] == ["input/x", "Waits/Linear[fc]/linear", "output/output"]
+    assert [node.name for node in graph.nodes] == ["input/x", "Waits/fc (Linear)/linear", "output/output"]
 
 
 def test_nothing_of_the_model_is_kept_alive():

@@ -6,10 +6,12 @@ reads. Must not: know where the operations come from. Runs on the caller's threa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tblog.graph._graph import Attribute, Graph, Node, TensorType
+from tblog.graph._masks import gather_masks
 from tblog.graph._scopes import Scope, Scopes, class_name, is_compiled, safe_name
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Builder:
         for path, tensor in [*self._parameters.items(), *self._buffers.items()]:
             self._paths.setdefault(id(tensor), []).append(path)
         self._counted: set[int] = set()
+        self._weighed: set[str] = set()
         self._said: set[Scope] = set()
 
     def input(self, name: str, output: TensorType) -> Node:
@@ -84,7 +87,33 @@ class Builder:
 
     def finish(self) -> Graph:
         """Return the graph."""
-        return Graph(nodes=self._nodes, source=self._source)
+        gather_masks(self._nodes, self._weighed, self.scopes.unique)
+        return Graph(nodes=self._nodes, source=self._source, scopes=self._about())
+
+    def _about(self) -> dict[str, dict[str, Attribute]]:
+        """Describe the modules whose scopes hold others; any other is described by its first operation."""
+        scopes = [node.name.rpartition("/")[0] for node in self._nodes]
+        holders = dict.fromkeys(outer for scope in scopes for outer in _above(scope))
+        modules = {
+            scope: self.scopes.module(self.scopes.paths[scope])
+            for scope in holders
+            if scope in self.scopes.paths
+        }
+        return {
+            scope: self._described(self.scopes.paths[scope], module)
+            for scope, module in modules.items()
+            if module is not None
+        }
+
+    def _described(self, path: str, module: nn.Module) -> dict[str, Attribute]:
+        attributes: dict[str, Attribute] = {"path": path} if path else {}
+        attributes["module"] = _in_words(module)
+        attributes["parameters"] = sum(one.numel() for one in module.parameters())
+        rest = {
+            "frozen_parameters": sum(one.numel() for one in module.parameters() if not one.requires_grad),
+            "buffers": sum(one.numel() for one in module.buffers()),
+        }
+        return {**attributes, **{name: count for name, count in rest.items() if count}}
 
     def _boundary(self, kind: str, name: str, inputs: list[str], outputs: list[TensorType]) -> Node:
         total = sum(tensor.numel() for tensor in _distinct(self._parameters.values()))
@@ -108,7 +137,7 @@ class Builder:
         module = self.scopes.module(scope.path)
         if module is not None and scope not in self._said:
             self._said.add(scope)
-            attributes["module"] = f"{class_name(module)}({_extra_repr(module)})"
+            attributes["module"] = _in_words(module)
         return attributes
 
     def _read_state(self, node: Node, scope: Scope, paths: Iterable[str]) -> None:
@@ -120,6 +149,7 @@ class Builder:
                 continue
             note = " buffer" if parameter is None else ""
             if parameter is not None:
+                self._weighed.add(node.name)
                 if id(parameter) in self._counted:
                     note = " shared"
                 else:
@@ -140,10 +170,16 @@ def _distinct(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return list({id(tensor): tensor for tensor in tensors}.values())
 
 
-def _extra_repr(module: Any) -> str:
-    if is_compiled(module):
-        return ""
-    try:
-        return " ".join(str(module.extra_repr()).split())
-    except Exception:
-        return ""  # a description is not worth a graph
+def _above(scope: str) -> Iterator[str]:
+    """Yield the scopes that a scope lies in."""
+    while scope := scope.rpartition("/")[0]:
+        yield scope
+
+
+def _in_words(module: Any) -> str:
+    """Return a module's class and what it says of itself."""
+    words = ""
+    if not is_compiled(module):
+        with suppress(Exception):  # a description is not worth a graph
+            words = " ".join(str(module.extra_repr()).split())
+    return f"{class_name(module)}({words})"

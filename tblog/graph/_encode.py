@@ -22,6 +22,10 @@ _MAX_ATTRIBUTE_BYTES = 1024
 # The producer that torch writes; the viewer does not look at it.
 _PRODUCER = 22
 
+# The viewer draws a node with this operation beside the others of its scope, out of their way (outExtractTypes of
+# its render.ts). A scope itself has no attributes there, whatever is written.
+_SET_ASIDE = "NoOp"
+
 _DTYPES = {
     "float32": "DT_FLOAT",
     "float64": "DT_DOUBLE",
@@ -49,9 +53,13 @@ def encode(graph: Graph) -> bytes:
 
     message = GraphDef()
     message.versions.producer = _PRODUCER
-    shown = grouped([node.name for node in graph.nodes])
+    shown = grouped([*(node.name for node in graph.nodes), *graph.scopes])
     for node in graph.nodes:
         _fill(message.node.add(), node, shown)
+    for scope, attributes in graph.scopes.items():
+        about = message.node.add(name=f"{shown[scope]}/about", op=_SET_ASIDE)
+        for key, value in attributes.items():
+            _set(about.attr[key], value)
     encoded: bytes = message.SerializeToString(deterministic=True)
     return encoded
 

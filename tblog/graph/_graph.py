@@ -53,11 +53,14 @@ class Graph:
         nodes: in the order in which they ran, a node after all that feed it.
         source: the way that was used: "export", "trace", "hooks", "onnx" or "openvino".
         reasons: one line for each way that was tried before and did not work.
+        scopes: what there is to say of the module of a scope that holds others, by the scope's name: its
+            path, its class, and the numbers of parameters and buffers in it and in all modules that it holds.
     """
 
     nodes: list[Node]
     source: str
     reasons: list[str] = field(default_factory=list)
+    scopes: dict[str, dict[str, Attribute]] = field(default_factory=dict)
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - what a message of protobuf calls it
         """Return the GraphDef, encoded. Runs on the worker thread."""

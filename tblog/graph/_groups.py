@@ -17,7 +17,7 @@ def grouped(names: Sequence[str]) -> dict[str, str]:
     """Return the name to show for each name: with one more scope where too many share one.
 
     Children are grouped in the order in which they run, so that the groups of a chain are a chain.
-    `Net/Linear[7]` becomes `Net/Linear[0]..Linear[49]/Linear[7]`.
+    `Net/7 (Linear)` becomes `Net/0..49/7 (Linear)`.
     """
     children: dict[str, dict[str, None]] = {}
     for name in names:
@@ -37,7 +37,8 @@ def _groups(labels: list[str]) -> dict[str, str]:
     found = {}
     for start in range(0, len(labels), size):
         group = labels[start : start + size]
-        found.update(dict.fromkeys(group, f"{group[0]}..{group[-1]}"))
+        first, last = (label.partition(" (")[0] for label in (group[0], group[-1]))
+        found.update(dict.fromkeys(group, f"{first}..{last}"))
     return found
 
 

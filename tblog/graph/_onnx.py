@@ -122,7 +122,7 @@ def _module_scopes(notes: Mapping[str, str]) -> list[str]:
         for path, kind in zip(paths, classes, strict=True):
             own = path.removeprefix(f"{outer}.") if outer else path
             name = safe_name(kind.rpartition(".")[2])
-            scopes.append(f"{name}[{safe_name(own)}]" if own else name)
+            scopes.append(f"{safe_name(own)} ({name})" if own else name)
             outer = path
     except (KeyError, ValueError, SyntaxError, TypeError, AttributeError):
         return []

@@ -1,6 +1,7 @@
-"""The names of scopes: the module hierarchy in the words that people know from torch's graphs.
+"""The names of scopes: the module hierarchy, each module by its name in the model and then by its class.
 
-`ResNet/Sequential[layer1]/BasicBlock[0]/Conv2d[conv1]` is the scope of the module `layer1.0.conv1`.
+`ResNet/layer1 (Sequential)/0 (BasicBlock)/conv1 (Conv2d)` is the scope of the module `layer1.0.conv1`.
+The viewer cuts a label at some fifteen characters, so that what tells siblings apart has to stand first.
 Lives here: which scope a call of a module gets, and that no two calls or nodes share a name.
 Must not: run the model or change it.
 """
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 _RESERVED = re.compile(r"[/:^'\"\s]")
+
+# What is left of a label in the smallest type (maxMetanodeLabelLength of the viewer's tf-graph-scene.ts,
+# and maxLabelWidth of its layout.ts, which is 52 pixels).
+# https://github.com/tensorflow/tensorboard/blob/1025aa33334858823c488c8a938d6c0a7373b8f2/tensorboard/plugins/graph/tf_graph/tf-graph-scene.ts
+_SHOWN = 14
 
 
 def safe_name(text: str) -> str:
@@ -61,8 +67,11 @@ class Scopes(Names):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model = model
-        self._labels: dict[str, str] = {"": class_name(model)}
-        self.root = Scope("", self.unique(self._labels[""]))
+        self._calls: Counter[str] = Counter()
+        self._names: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
+        """The path of the module that each scope stands for, by the scope's name."""
+        self.root = self._scope("", class_name(model))
 
     def enter(self, stack: list[Scope], path: str) -> Scope:
         """Return the scope of a new call of the module at `path`, made while `stack` is running.
@@ -77,13 +86,15 @@ class Scopes(Names):
             if not scope.path or path.startswith(f"{scope.path}."):
                 parent = scope
                 break
-        steps = path[len(parent.path) + 1 if parent.path else 0 :].split(".")
-        name = parent.name
-        walked = parent.path
-        for step in steps:
+        name, walked = parent.name, parent.path
+        *outer, last = path[len(parent.path) + 1 if parent.path else 0 :].split(".")
+        for step in outer:
             walked = f"{walked}.{step}" if walked else step
             name = f"{name}/{self._label(walked)}"
-        return Scope(path, self.unique(name))
+            self.paths[name] = walked
+        key = f"{name}/{last}"
+        self._calls[key] += 1
+        return self._scope(path, f"{name}/{self._label(path, self._calls[key])}")
 
     def module(self, path: str) -> nn.Module | None:
         """Return the module at `path`, or None if the model holds none there."""
@@ -95,9 +106,31 @@ class Scopes(Names):
             module = children[step]
         return module  # type: ignore[no-any-return]
 
-    def _label(self, path: str) -> str:
-        if path not in self._labels:
-            step = safe_name(path.rpartition(".")[2])
-            module = self.module(path)
-            self._labels[path] = step if module is None else f"{class_name(module)}[{step}]"
-        return self._labels[path]
+    def _scope(self, path: str, name: str) -> Scope:
+        scope = Scope(path, self.unique(name))
+        self.paths[scope.name] = path
+        return scope
+
+    def _label(self, path: str, call: int = 1) -> str:
+        """Return what the viewer calls a module: its name, which of its calls this is, and its class."""
+        if path not in self._names:
+            outer, _, step = path.rpartition(".")
+            words = filter(None, (self._apart(outer, step), step))
+            self._names[path] = " ".join(map(safe_name, words))
+        name = self._names[path]
+        if call > 1:
+            name = f"{name} #{call}" if len(f"{name} #{call}") <= _SHOWN else f"#{call} {name}"
+        module = self.module(path)
+        return name if module is None else f"{name} ({class_name(module)})"
+
+    def _apart(self, outer: str, step: str) -> str:
+        """Return the end of a name that is like a sibling's to where the viewer cuts it: "10" of encoder_layer_10."""
+        holder = self.module(outer) if len(step) > _SHOWN else None
+        siblings = holder._modules if holder is not None else ()  # noqa: SLF001 - as in `module`
+        alike = [sibling for sibling in siblings if sibling[:_SHOWN] == step[:_SHOWN]]
+        if len(alike) < 2:
+            return ""
+        first, last = min(alike), max(alike)
+        common = next(first[:size] for size in range(len(first), 0, -1) if last.startswith(first[:size]))
+        words, underscore, _ = common.rpartition("_")
+        return step[len(words + underscore if underscore else common.rstrip("0123456789")) :]

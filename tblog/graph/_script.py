@@ -135,7 +135,9 @@ class _Frame:
     def _plain(self, node: Any, kind: str, inputs: list[Value]) -> list[Value]:
         flat = [value for one in inputs for value in one.flat()]
         of_sizes = kind == "aten::size" or (
-            any(one.of_sizes for one in flat) and not any(one.edges for one in flat)
+            any(one.of_sizes for one in flat)
+            and not any(one.edges or one.state for one in flat)
+            and not any(script_type(slot).shape for slot in node.outputs())  # as a range of positions has
         )
         if kind in _UNSEEN or of_sizes:
             return [Value(of_sizes=True) for _ in node.outputs()]

@@ -49,12 +49,13 @@ def thousand() -> nn.Module:
     return nn.Sequential(*[layer for _ in range(500) for layer in (nn.Linear(2, 2), nn.ReLU())])
 
 
-SMALL = "Small/ModuleList[blocks]"
+SMALL = "Small/blocks (ModuleList)"
+VIT = "VisionTransformer"
 EXHIBITS = {
     "resnet18": Exhibit(
         lambda: torchvision.models.resnet18(weights=None),
         torch.ones(1, 3, 224, 224),
-        ("ResNet", "ResNet/Sequential[layer2]", "ResNet/Sequential[layer2]/BasicBlock[0]"),
+        ("ResNet", "ResNet/layer2 (Sequential)", "ResNet/layer2 (Sequential)/0 (BasicBlock)"),
         ("ResNet", "ResNet/Sequential[layer2]", "ResNet/Sequential[layer2]/BasicBlock[0]"),
     ),
     "convolution": Exhibit(
@@ -62,14 +63,14 @@ EXHIBITS = {
             nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
         ),
         torch.ones(1, 3, 8, 8),
+        ("Sequential", "Sequential/0 (Conv2d)", "Sequential/4 (Linear)"),
         ("Sequential", "Sequential/Conv2d[0]", "Sequential/Linear[4]"),
-        ("Sequential", "Sequential/Conv2d[0]", "Sequential/Linear[4]"),
-        ("Sequential/Conv2d[0]/conv2d", "Sequential/Conv2d[0]/input.3"),
+        ("Sequential/0 (Conv2d)/conv2d", "Sequential/Conv2d[0]/input.3"),
     ),
     "shared_module": Exhibit(
         graph_models.Small,
         torch.ones(1, 2, 8, 8),
-        ("Small", SMALL, f"{SMALL}/Block[0]"),
+        ("Small", SMALL, f"{SMALL}/0 (Block)"),
         ("Small", "Small/Block[0]"),
     ),
     "attention": Exhibit(
@@ -77,14 +78,22 @@ EXHIBITS = {
         torch.ones(2, 5, 32),
         (
             "TransformerEncoder",
-            "TransformerEncoder/ModuleList[layers]",
-            "TransformerEncoder/ModuleList[layers]/TransformerEncoderLayer[0]",
+            "TransformerEncoder/layers (ModuleList)",
+            "TransformerEncoder/layers (ModuleList)/0 (TransformerEncoderLayer)",
         ),
     ),
+    "vision_transformer": Exhibit(
+        lambda: torchvision.models.VisionTransformer(32, 8, 6, 2, 16, 32),
+        torch.ones(1, 3, 32, 32),
+        (VIT, f"{VIT}/encoder (Encoder)", f"{VIT}/encoder (Encoder)/layers (Sequential)"),
+        (VIT, f"{VIT}/Encoder[encoder]", f"{VIT}/Encoder[encoder]/Sequential[layers]"),
+        (f"{VIT}/encoder (Encoder)/about", ""),
+    ),
+    "bert": Exhibit(graph_models.bert, graph_models.SENTENCES, ("BertModel",), ("BertModel",)),
     "language_model": Exhibit(
         graph_models.LanguageModel,
         graph_models.TOKENS,
-        ("input", "output", "LanguageModel", "LanguageModel/ModuleList[layers]"),
+        ("input", "output", "LanguageModel", "LanguageModel/layers (ModuleList)"),
     ),
     "recurrent": Exhibit(graph_models.Loop, torch.ones(3, 2, 4), ("Loop",), ("Loop", "Loop/LSTMCell[cell]")),
     "data_dependent": Exhibit(graph_models.Dynamic, torch.ones(2, 4), ("Dynamic",), ("Dynamic",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,14 @@ def server(tensorboard: Callable[[Path], Server], tmp_path_factory: pytest.TempP
         "language": (graph_models.LanguageModel(), graph_models.TOKENS, "export"),
         "dynamic": (graph_models.Dynamic(), torch.ones(2, 4), "hooks"),
         "thousand": (thousand, torch.ones(1, 2), "hooks"),
+        "vision": (
+            torchvision.models.VisionTransformer(32, 8, 12, 2, 16, 32),
+            torch.ones(1, 3, 32, 32),
+            "export",
+        ),
     }
+    if importlib.util.find_spec("transformers"):
+        models["bert"] = (graph_models.bert(), graph_models.SENTENCES, "export")
     for run, (model, inputs, source) in models.items():
         with SummaryWriter(folder / run) as writer:
             writer.add_graph(model, inputs, source=source)
@@ -47,13 +55,13 @@ def test_a_residual_network_opens_scope_by_scope_down_to_an_operation(viewer):
     viewer.open("resnet")
     assert viewer.names() == {"input", "ResNet", "output"}
     viewer.expand("ResNet")
-    assert {"ResNet/Conv2d[conv1]", "ResNet/Sequential[layer1]", "ResNet/flatten"} <= viewer.names()
+    assert {"ResNet/conv1 (Conv2d)", "ResNet/layer1 (Sequential)", "ResNet/flatten"} <= viewer.names()
     assert "1×3×64×64" in viewer.edge_labels()
-    viewer.expand("ResNet/Sequential[layer1]")
-    viewer.expand("ResNet/Sequential[layer1]/BasicBlock[0]")
-    assert "ResNet/Sequential[layer1]/BasicBlock[0]/add_" in viewer.names()
-    viewer.expand("ResNet/Conv2d[conv1]")
-    viewer.expect_details("ResNet/Conv2d[conv1]/conv2d", "aten::conv2d", "float32 [64, 3, 7, 7]", "9408")
+    viewer.expand("ResNet/layer1 (Sequential)")
+    viewer.expand("ResNet/layer1 (Sequential)/0 (BasicBlock)")
+    assert "ResNet/layer1 (Sequential)/0 (BasicBlock)/add_" in viewer.names()
+    viewer.expand("ResNet/conv1 (Conv2d)")
+    viewer.expect_details("ResNet/conv1 (Conv2d)/conv2d", "aten::conv2d", "float32 [64, 3, 7, 7]", "9408")
     assert viewer.errors == []
 
 
@@ -64,8 +72,8 @@ def test_a_language_model_shows_its_named_inputs_and_outputs(viewer):
     viewer.expand("output")
     assert {"input/input_ids", "input/attention_mask", "output/logits"} <= viewer.names()
     viewer.expand("LanguageModel")
-    viewer.expand("LanguageModel/ModuleList[layers]")
-    assert {f"LanguageModel/ModuleList[layers]/DecoderLayer[{i}]" for i in range(2)} <= viewer.names()
+    viewer.expand("LanguageModel/layers (ModuleList)")
+    assert {f"LanguageModel/layers (ModuleList)/{i} (DecoderLayer)" for i in range(2)} <= viewer.names()
     assert viewer.errors == []
 
 
@@ -73,7 +81,7 @@ def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
     """The graph that hooks recorded is drawn like any other."""
     viewer.open("dynamic")
     viewer.expand("Dynamic")
-    assert {"Dynamic/Linear[a]", "Dynamic/Linear[b]", "Dynamic/Linear[b]_1"} <= viewer.names()
+    assert {"Dynamic/a (Linear)", "Dynamic/b (Linear)", "Dynamic/b #2 (Linear)"} <= viewer.names()
     viewer.expand("output")
     viewer.expect_details("output/output", "hooks")
     assert viewer.errors == []
@@ -83,8 +91,44 @@ def test_a_thousand_layers_open_as_twenty_groups_of_fifty(viewer):
     """No scope of a thousand layers is laid out at once, and each layer is found where it should be."""
     viewer.open("thousand")
     viewer.expand("Sequential")
-    groups = {name for name in viewer.names() if name.startswith("Sequential/")}
+    groups = {name for name in viewer.names() if name.startswith("Sequential/")} - {"Sequential/about"}
     assert len({name for name in groups if "~~" not in name}) == 20
-    viewer.expand("Sequential/Linear[500]..ReLU[549]")
-    assert "Sequential/Linear[500]..ReLU[549]/Linear[526]" in viewer.names()
+    viewer.expand("Sequential/500..549")
+    assert "Sequential/500..549/526 (Linear)" in viewer.names()
+    assert viewer.errors == []
+
+
+def test_the_blocks_of_a_transformer_have_labels_of_their_own(viewer):
+    """However little the viewer leaves of a label, no two of a scope's are alike."""
+    viewer.open("vision")
+    scope = "VisionTransformer"
+    for step in ("", "/encoder (Encoder)", "/layers (Sequential)"):
+        scope += step
+        viewer.expand(scope)
+    labels = viewer.labels(scope)
+    assert len(labels) == 1 + 12
+    assert len(set(labels.values())) == 1 + 12
+    assert viewer.errors == []
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="transformers is not installed")
+def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
+    """No operation that prepares a mask lies among the layers."""
+    viewer.open("bert")
+    viewer.expand("BertModel")
+    boxes = {name.removeprefix("BertModel/") for name in viewer.names() if name.startswith("BertModel/")}
+    assert {name for name in boxes if "~~" not in name} == {
+        *("about", "embeddings (BertEmbeddings)", "mask", "encoder (BertEncoder)", "pooler (BertPooler)")
+    }
+    viewer.expand("BertModel/mask")
+    assert viewer.errors == []
+
+
+def test_a_scope_says_beside_its_operations_what_it_is(viewer):
+    """The card of the node that is set aside has the class, the path and the number of all parameters."""
+    viewer.open("resnet")
+    viewer.expand("ResNet")
+    viewer.expect_details("ResNet/about", "ResNet()", "11689512")
+    viewer.expand("ResNet/layer4 (Sequential)")
+    viewer.expect_details("ResNet/layer4 (Sequential)/about", "layer4", "Sequential()", "8393728")
     assert viewer.errors == []

@@ -1,13 +1,12 @@
-"""A program in which something happens: it forks, workers of a data loader log, an encoder fails.
+"""A program in which something happens: it forks, workers of a data loader log, an encoder fails or is slow, handles run out.
 
 Run as `inside.py FAULT WRITER OUT SECS HANG_SECS`. `training.Training` says what is in OUT at the end.
 """
 
 from __future__ import annotations
 
-import importlib
-import itertools
 import os
+import resource
 import signal
 import sys
 import time
@@ -15,13 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.faults.encoders import FRAMES, fail_sometimes, slow_down
 from tests.faults.training import Training
 
-ENCODERS = {
-    "tblog": ("tblog.summaries.text", "encode_text"),
-    "torch": ("torch.utils.tensorboard.writer", "text"),
-    "tensorboardX": ("tensorboardX.writer", "text"),
-}
+HANDLES, RUNS = 24, 60
 
 
 def end_of(child, hang_secs):
@@ -39,18 +35,25 @@ def end_of(child, hang_secs):
 
 def fork(training, secs, hang_secs):
     """The process forks while its worker is busy, and both log on."""
-    training.others["."] = {"child": 100}
     training.log(100)
     training.confirm()
     end = time.monotonic() + secs
     while time.monotonic() < end:
         training.log(100)
+    fork_and_log_on(training, hang_secs)
+
+
+def fork_and_log_on(training, hang_secs):
+    """Fork; the child logs a hundred numbers and closes, the parent logs a thousand."""
+    training.others["."] = {"child": 100}
+    started = time.monotonic()
     child = os.fork()
     if child == 0:
         for step in range(100):
             training.call("add_scalar", "child", step, step)
         training.call("close")
         os._exit(0)
+    training.fork = time.monotonic() - started
     training.log(1000)
     training.hung = end_of(child, hang_secs) == "hung"
 
@@ -90,16 +93,7 @@ def data_loader(training, _secs, hang_secs):
 
 def failing_encoder(training, _secs, _hang_secs):
     """Every tenth text has no memory to be encoded in."""
-    module = importlib.import_module(ENCODERS[training.name][0])
-    name = ENCODERS[training.name][1]
-    encode, texts = getattr(module, name), itertools.count()
-
-    def fail_sometimes(*arguments):
-        if next(texts) % 10 == 9:
-            raise MemoryError("on purpose")
-        return encode(*arguments)
-
-    setattr(module, name, fail_sometimes)
+    fail_sometimes(training.name)
     training.log(100)
     training.confirm()
     for step in range(100):
@@ -107,10 +101,50 @@ def failing_encoder(training, _secs, _hang_secs):
         training.log(10)
 
 
+def slow_encoder_close(training, secs, _hang_secs):
+    """A video takes so long to encode, a thousand numbers follow it, and the process ends once a close has returned."""
+    slow_down(training.name, secs)
+    training.log(100)
+    training.confirm()
+    training.call("add_video", "video", FRAMES, 0)
+    training.log(1000)
+    training.end()
+    os._exit(0)
+
+
+def slow_encoder_fork(training, secs, hang_secs):
+    """The process forks while a video is encoded that takes so long."""
+    slow_down(training.name, secs)
+    training.log(100)
+    training.confirm()
+    training.call("add_video", "video", FRAMES, 0)
+    training.log(10)
+    time.sleep(0.5)  # the worker is at it
+    fork_and_log_on(training, hang_secs)
+
+
+def few_handles(training, _secs, _hang_secs):
+    """The process may open a few more files, and logs to sixty runs below its own."""
+    below = "runs/{}" if training.name == "tensorboardX" else "runs_{}"
+    training.others |= {below.format(run): {"runs": 20} for run in range(RUNS)}
+    training.log(100)
+    training.confirm()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + HANDLES, limits[1]))
+    for step in range(20):
+        training.call("add_scalars", "runs", {str(run): step for run in range(RUNS)}, step)
+        training.log(50)
+    training.call("close")
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 FAULTS = {
     "fork": fork,
     "data loader": data_loader,
     "failing encoder": failing_encoder,
+    "slow encoder, close": slow_encoder_close,
+    "slow encoder, fork": slow_encoder_fork,
+    "few handles": few_handles,
 }
 
 

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
 OVERFLOW = Path(__file__).with_name("overflow.py")
 HANG_SECS = 60
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+SETTINGS = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, **SETTINGS}
 
 # How a program is ended, and whether the interpreter gets to its end in an orderly way.
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
@@ -45,12 +46,12 @@ class Ended:
 
 
 @contextmanager
-def start(*command, stderr=os.devnull):
+def start(*command, stderr=os.devnull, environment=os.environ):
     """Start a program, and see that it and its children are gone at the end."""
     with open(stderr, "wb") as errors:
         process = subprocess.Popen(
             list(map(str, command)),
-            env=ENVIRONMENT,
+            env={**environment, **SETTINGS},
             stdout=subprocess.DEVNULL,
             stderr=errors,
             start_new_session=True,

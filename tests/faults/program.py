@@ -1,10 +1,11 @@
 """A program that logs at full speed until something ends it.
 
-Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text] [steady] [close]`: WRITER is tblog,
+Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text] [steady] [video] [close]`: WRITER is tblog,
 torch or tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if somebody else
 ends it. In the file PROGRESS, two int64 are kept up to date: how many calls have returned, and how many of
 these a `flush` has followed that has returned. "flush" flushes after every 200th number, "text" logs one of 20 kB
-after every 500th, "steady" logs 20 numbers a millisecond, "close" asks tblog to close at SIGTERM.
+after every 500th, "steady" logs 20 numbers a millisecond, "video" logs a video after the first number that takes
+ENCODING_SECS to encode, "close" asks tblog to close at SIGTERM.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from itertools import count
 
 FLUSH_EVERY = 200
+ENCODING_SECS = 30.0
 
 
 def make_writer(name, logdir, **arguments):
@@ -45,6 +47,13 @@ def shared_counters(path):
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
 
+def log_video(writer):
+    """Log a video of two small frames."""
+    from tests.faults.encoders import FRAMES
+
+    writer.add_video("video", FRAMES, 0)
+
+
 def log(writer, counters, secs, also):
     """Log the numbers from 0 on for so long."""
     start = time.monotonic()
@@ -54,6 +63,8 @@ def log(writer, counters, secs, also):
             time.sleep(max(0.0, start + step / 20_000 - time.monotonic()))
         writer.add_scalar("x", step, step)
         counters[0] = step + 1
+        if "video" in also and step == 0:
+            log_video(writer)
         if "text" in also and step % 500 == 499:
             writer.add_text("text", "word " * 4000, step)
         if "flush" in also and step % FLUSH_EVERY == 0:
@@ -68,6 +79,10 @@ def main(name, logdir, progress, ending, secs, *also):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
     writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
+    if "video" in also:
+        from tests.faults.encoders import slow_down
+
+        slow_down(name, ENCODING_SECS)
 
     def work():
         log(writer, counters, 3600 if ending == "wait" else float(secs), also)

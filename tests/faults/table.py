@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.faults.trials import FAULTS, WRITERS, Outcome
+from tests.faults.outcome import Outcome
+from tests.faults.trials import FAULTS, WRITERS
 
 HEAD = (
     "fault",
@@ -96,7 +97,7 @@ def _of(lost, logged):
 
 
 def _remarks(fault, outcome):
-    if FAULTS[fault].group == "kills" and outcome.lost_unflushed:
+    if outcome.lost_older or (FAULTS[fault].group == "kills" and outcome.lost_unflushed):
         yield f"{outcome.lost_older:,} of the lost were older than 1 s"
     if outcome.counted:
         yield f"{outcome.counted:,} counted as dropped"
@@ -106,5 +107,7 @@ def _remarks(fault, outcome):
         yield f"{outcome.raised:,} calls raised"
     if outcome.longest >= 0.1:
         yield f"longest call {outcome.longest:.1f} s"
-    if FAULTS[fault].group != "inside" and outcome.grown_kb >= 1000:  # imports are not what is asked
+    if outcome.fork >= 0.1:
+        yield f"longest fork {outcome.fork:.1f} s"
+    if FAULTS[fault].group in {"disks", "overflow"} and outcome.grown_kb >= 1000:  # elsewhere, it is imports
         yield f"memory +{outcome.grown_kb / 1000:.0f} MB"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.__main__ import main
+from tests.faults.outcome import Outcome
 from tests.faults.page import BEGIN, END
 from tests.faults.processes import ABRUPT, ORDERLY
 from tests.faults.table import Run
-from tests.faults.trials import CLOSING, FAULTS, FORMS, WRITERS, Outcome
+from tests.faults.trials import CLOSING, FAULTS, FORMS, WRITERS
 
 
 def test_one_round_of_kills_loses_nothing_that_tblog_promised_and_makes_a_table(tmp_path, capsys):

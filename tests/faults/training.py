@@ -14,12 +14,20 @@ from pathlib import Path
 from tests.faults.program import make_writer
 
 HANG_SECS = 120.0
+SEEN = "seen.json"
 
 
 def peak_kb():
     """Return the most memory that this process has held so far, in kB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def report_refusal(out, error):
+    """Report a training that never began, since its writer could not be made."""
+    none = dict.fromkeys(("calls", "flushed", "longest", "fork", "grown_kb"), 0)
+    seen = {**none, "raised": 1, "told": [str(error)], "stats": None, "hung": False}
+    (Path(out) / SEEN).write_text(json.dumps(seen))
 
 
 class Training:
@@ -36,6 +44,7 @@ class Training:
         flushed: the numbers of "x" that a `flush` had followed when the fault came.
         raised: calls of any kind that raised.
         longest: seconds that the longest call of `add_*` took.
+        fork: seconds that a fork took.
         hung: something hung, but not this process.
         rescue: makes the disk readable again for the copy, where the training hangs.
     """
@@ -49,7 +58,7 @@ class Training:
         self.writer = make_writer(name, str(logdir))
         self.calls = self.flushed = self.raised = 0
         self.others = {}
-        self.longest = 0.0
+        self.longest = self.fork = 0.0
         self.hung = False
         self.rescue = lambda: None
         self._before_kb = peak_kb()
@@ -59,14 +68,16 @@ class Training:
         watch.start()
 
     def call(self, method, *arguments):
-        """Make one call; an exception is counted."""
-        started = time.monotonic()
+        """Make one call, and return whether it did not raise; an exception is counted."""
+        started, raised = time.monotonic(), False
         try:
             getattr(self.writer, method)(*arguments)
         except Exception:
-            self.raised += 1
+            raised = True
+        self.raised += raised
         if method.startswith("add"):
             self.longest = max(self.longest, time.monotonic() - started)
+        return not raised
 
     def log(self, count):
         """Log the next numbers."""
@@ -76,8 +87,8 @@ class Training:
 
     def confirm(self):
         """Flush before the fault comes."""
-        self.call("flush")
-        self.flushed = self.calls
+        if self.call("flush"):
+            self.flushed = self.calls
 
     def end(self):
         """Close the writer and report."""
@@ -100,6 +111,7 @@ class Training:
             "expected": expected,
             "raised": self.raised,
             "longest": self.longest,
+            "fork": self.fork,
             "told": self.told,
             "grown_kb": peak_kb() - self._before_kb,
             "stats": vars(self.writer.stats) if self.name == "tblog" else None,
@@ -108,4 +120,4 @@ class Training:
         if self._logdir != self._out / "run":
             with suppress(OSError, shutil.Error):  # what a broken disk does not give is not there
                 shutil.copytree(self._logdir, self._out / "run")
-        (self._out / "seen.json").write_text(json.dumps(seen))
+        (self._out / SEEN).write_text(json.dumps(seen))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.faults import disk, inside
+from tests.faults import disk, stores
 from tests.faults.disks import can_happen, happen
+from tests.faults.neighbours import beside_living, embed_together
+from tests.faults.outcome import Outcome
 from tests.faults.processes import ABRUPT, ORDERLY, end_program, overflow
 from tests.faults.remains import on_disk
 
@@ -23,53 +25,12 @@ CLOSING = "SIGTERM with close_at_sigterm"
 FORMS = (("flush",), (), ("flush", "text"), ("steady",))
 
 
-@dataclass
-class Outcome:
-    """What a trial showed. Records are those of calls, whether or not they raised.
-
-    Attributes:
-        flushed, lost_flushed: records that a returned flush had followed before the fault; those of them
-            that no reader shows.
-        unflushed, lost_unflushed: all other records of the trial, and those that no reader shows.
-        lost_older: lost records that were logged more than a second before the last one.
-        counted: lost records that the writer's own counter has.
-        tails: files that end with a part of a record.
-        torn: files with damage before their end or in which a reader stops, and tags out of order.
-        hung: trials in which the program or a child of it did not end.
-        raised: calls that raised.
-        longest: seconds of the longest call of `add_*`.
-        grown_kb: memory above that at the start.
-    """
-
-    flushed: int = 0
-    lost_flushed: int = 0
-    unflushed: int = 0
-    lost_unflushed: int = 0
-    lost_older: int = 0
-    counted: int = 0
-    tails: int = 0
-    torn: int = 0
-    hung: int = 0
-    raised: int = 0
-    longest: float = 0.0
-    grown_kb: int = 0
-
-    def and_then(self, other):
-        """Return both together: the longest and the largest of what has no sum."""
-        pairs = {
-            field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
-        }
-        return Outcome(
-            **{name: (max if name in {"longest", "grown_kb"} else sum)(pair) for name, pair in pairs.items()}
-        )
-
-
 @dataclass(frozen=True)
 class Fault:
     """One fault.
 
     Attributes:
-        group: "kills", "disks", "inside" or "overflow".
+        group: "kills", "disks", "inside", "encoder", "neighbours", "stores" or "overflow".
         happen: `happen(writer, folder, rng, nth)` lets it happen once, and returns an Outcome.
         can_happen: whether this machine allows it.
         every: it happens to tblog in the first of so many rounds, and to the originals in the first of twice
@@ -93,8 +54,17 @@ def kill(ending, writer, folder, rng, nth, *, also=()):
     """End a program that logs, at a random moment."""
     form = FORMS[nth % len(FORMS)]
     secs = rng.uniform(1.1, 1.8) if "steady" in form else rng.uniform(0.005, 0.08)
+    return _end(writer, folder, ending, secs, *form, *also)
+
+
+def kill_while_encoding(writer, folder, rng, _nth):
+    """Kill a program seconds after it logged a video that takes longer than that to encode."""
+    return _end(writer, folder, "SIGKILL", rng.uniform(2.5, 3.5), "video", "steady")
+
+
+def _end(writer, folder, ending, secs, *also):
     logdir = folder / "run"
-    ended = end_program(writer, logdir, ending, secs, *form, *also, hang_secs=HANG_SECS)
+    ended = end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS)
     remains = on_disk(logdir)
     lost_flushed = ended.flushed - remains.shown(ended.flushed)
     return Outcome(
@@ -109,9 +79,9 @@ def kill(ending, writer, folder, rng, nth, *, also=()):
     )
 
 
-def happen_to_training(fault, secs, writer, folder, rng, _nth):
+def happen_to_training(fault, secs, writer, folder, rng, _nth, *, hang_secs=HANG_SECS):
     """Let something happen to a training that goes on."""
-    seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=HANG_SECS)
+    seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=hang_secs)
     remains = on_disk(folder / "run")
     logged, lost = _compare(seen["expected"], remains)
     lost_flushed = seen["flushed"] - remains.shown(seen["flushed"])
@@ -127,6 +97,7 @@ def happen_to_training(fault, secs, writer, folder, rng, _nth):
         hung=int(seen["hung"]),
         raised=seen["raised"],
         longest=seen["longest"],
+        fork=seen["fork"],
         grown_kb=seen["grown_kb"],
     )
 
@@ -161,8 +132,16 @@ def _compare(expected, remains):
     return logged, logged - sum(remains.shown(count, tag, run) for run, tag, count in counts)
 
 
-def _training_fault(name, group, secs=0.0, every=8):
-    return Fault(group, partial(happen_to_training, name, secs), partial(can_happen, name), every)
+def _training_fault(name, group, secs=0.0, every=8, **options):
+    return Fault(group, partial(happen_to_training, name, secs, **options), partial(can_happen, name), every)
+
+
+def _beside(what, writers):
+    return Fault("neighbours", partial(beside_living, what, hang_secs=HANG_SECS), writers=writers)
+
+
+def _refusal(name):
+    return Fault("stores", partial(stores.refuse, name, hang_secs=HANG_SECS), stores.can_happen)
 
 
 FAULTS = {
@@ -171,7 +150,19 @@ FAULTS = {
     **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_TMPFS},
     **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_EXT4 if name != "frozen disk"},
     "frozen disk": _training_fault("frozen disk", "disks", secs=3.0),
-    **{name: _training_fault(name, "inside", every=4) for name in inside.FAULTS},
+    **{name: _training_fault(name, "inside", every=4) for name in ("fork", "data loader", "failing encoder")},
+    "few handles": _training_fault("few handles", "inside"),
+    "slow encoder, SIGKILL": Fault("encoder", kill_while_encoding),
+    # Longer than a close waits for storage that does not react.
+    "slow encoder, close": _training_fault(
+        "slow encoder, close", "encoder", secs=65.0, every=16, hang_secs=150.0
+    ),
+    "slow encoder, fork": _training_fault("slow encoder, fork", "encoder", secs=5.0),
+    "resume beside a living writer": _beside("resume", ("tblog",)),
+    "repair beside a living writer": _beside("repair", ("tblog",)),
+    "purge beside a living writer": _beside("purge", WRITERS),
+    "embeddings of two programs": Fault("neighbours", partial(embed_together, hang_secs=2 * HANG_SECS)),
+    **{name: _refusal(name) for name in stores.REFUSALS},
     "slow disk, callers wait": Fault("overflow", partial(overflow_queue, "wait")),
     "slow disk, records dropped": Fault("overflow", partial(overflow_queue, "drop"), writers=("tblog",)),
 }

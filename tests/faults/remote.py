@@ -1,0 +1,30 @@
+"""A training whose log directory is in an object store.
+
+Run as `remote.py WRITER URL OUT HANG_SECS`. `training.Training` says what is in OUT at the end; where the
+writer could not be made, it is the report of a training that never began.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.faults.training import Training, report_refusal
+
+NUMBERS = 100
+
+
+def main(name, url, out, hang_secs):
+    """Log, flush, log and close."""
+    try:
+        training = Training(name, url, out, float(hang_secs))
+    except Exception as error:
+        report_refusal(out, error)
+        return
+    training.log(NUMBERS)
+    training.confirm()
+    training.log(NUMBERS)
+    training.end()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,125 @@
+"""Object stores on the loopback that refuse what a training logs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+
+from tests.faults import remote
+from tests.faults.outcome import Outcome
+from tests.faults.processes import start
+
+BUCKET = "runs"
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+ALWAYS = b"1000000"
+
+_one_store = threading.Lock()  # all stores of a process share their buckets, and whom they ask for keys
+
+
+def can_happen():
+    """Return whether there is an object store to run."""
+    return all(importlib.util.find_spec(name) for name in ("boto3", "moto", "flask"))
+
+
+@contextmanager
+def serving():
+    """Run an object store, and yield its address."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def out_of_reach(_nth):
+    """Yield an address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}", KEYS
+
+
+def without_bucket(_nth):
+    """Yield the address of an empty store."""
+    with serving() as address:
+        yield address, KEYS
+
+
+def without_access(nth):
+    """Yield the address of a store that knows no such key, or for which there is no key."""
+    with serving() as address:
+        _ask("PUT", f"{address}/{BUCKET}")
+        _ask("POST", f"{address}/moto-api/reset-auth", b"0")
+        try:
+            yield address, {} if nth % 2 else KEYS
+        finally:
+            _ask("POST", f"{address}/moto-api/reset-auth", ALWAYS)
+            _ask("POST", f"{address}/moto-api/reset")
+
+
+REFUSALS = {
+    "store out of reach": out_of_reach,
+    "store without the bucket": without_bucket,
+    "store without access": without_access,
+}
+
+
+def refuse(how, writer, folder, _rng, nth, *, hang_secs):
+    """Let a training log to a store that takes nothing."""
+    with _one_store, contextmanager(REFUSALS[how])(nth) as (address, keys):
+        seen = _train(writer, folder, address, keys, hang_secs)
+    flushed, calls = seen["flushed"], seen["calls"]
+    stats = seen["stats"] or {"dropped": 0}
+    return Outcome(
+        flushed=flushed,
+        lost_flushed=flushed,
+        unflushed=calls - flushed,
+        lost_unflushed=calls - flushed,
+        counted=stats["dropped"],
+        hung=int(seen["hung"]),
+        raised=seen["raised"],
+        longest=seen["longest"],
+        grown_kb=seen["grown_kb"],
+    )
+
+
+def _train(writer, folder, address, keys, hang_secs):
+    command = (sys.executable, remote.__file__, writer, f"s3://{BUCKET}/run", folder, hang_secs)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **keys,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(folder / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "2",
+        "S3_ENDPOINT": address,  # what tensorboardX looks for
+        "AWS_ENDPOINT_URL": address,  # what boto3 does, for TensorBoard
+    }
+    with start(*command, stderr=folder / "stderr", environment=environment) as process:
+        try:
+            process.wait(2 * hang_secs)
+        except subprocess.TimeoutExpired:
+            hung = True
+        else:
+            hung = False
+    seen = json.loads((folder / "seen.json").read_text())
+    return {**seen, "hung": seen["hung"] or hung}
+
+
+def _ask(method, url, data=b""):
+    request = urllib.request.Request(url, data, {"Content-Type": "text/plain"}, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        answer.read()
