@@ -203,4 +203,4 @@ def plain_domains(domains: Any) -> Any:
 def default_logdir(comment: object) -> str:
     """Return `runs/<month><day>_<time>_<host><comment>`, as both originals name it."""
     now = datetime.now().strftime("%b%d_%H-%M-%S")  # noqa: DTZ005 - local time is what people look for
-    return os.path.join("runs", f"{now}_{socket.gethostname()}{comment}")
+    return os.path.join("runs", f"{now}_{socket.gethostname()}{plain_text(comment)}")

@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.ma import MaskedArray
 
 from tblog import _devices
 from tblog._torch_tensors import (
@@ -76,6 +77,8 @@ def scalar(value: Any, tag: str) -> Any:
     """
     if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
         return _to_float(value, tag)
+    if isinstance(value, MaskedArray) or is_masked_tensor(value):
+        return _masked_scalar(value, tag)
     if isinstance(value, _devices.DeferredTensor):
         return value  # an adapter's number, which is on its way already
     if isinstance(value, (str, bytes, list, tuple, dict, set)) or value is None:
@@ -84,11 +87,7 @@ def scalar(value: Any, tag: str) -> Any:
         torch = sys.modules["torch"]
         if type(value) in {torch.Tensor, torch.nn.Parameter}:
             QUICK_NUMBERS[type(value)] = _quick_tensor
-        return (
-            _masked_scalar(masked_array(value), tag) if is_masked_tensor(value) else torch_scalar(value, tag)
-        )
-    if isinstance(value, np.ma.MaskedArray):
-        return _masked_scalar(value, tag)
+        return torch_scalar(value, tag)
     if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
         return _numpy_scalar(snapshot(value, tag, copy=False), tag)
     if hasattr(value, "__float__"):
@@ -129,12 +128,10 @@ def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan")
     Raises:
         UnsupportedTypeError: the value is nothing that holds numbers, or its dtype has no NaN for a masked element.
     """
-    if is_torch_tensor(value) and is_masked_tensor(value):
-        value = masked_array(value)
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, MaskedArray) or is_masked_tensor(value):
         return _masked_snapshot(value, tag, masked, copy=copy)
     if isinstance(value, np.ndarray):
-        # A plain array, where the value is of a subclass such as a masked array.
+        # A plain array, where the value is of a subclass.
         return _checked(np.array(value, order="C") if copy else np.asarray(value), tag, value)
     if is_torch_tensor(value):
         return torch_snapshot(value, tag, copy=copy)
@@ -142,13 +139,7 @@ def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan")
         return _checked(np.asarray(value), tag, value)
     if isinstance(value, (list, tuple)):
         return _sequence_snapshot(value, tag, masked)
-    if hasattr(value, "__array__"):
-        array = np.asarray(value)
-    elif hasattr(value, "__dlpack__"):
-        array = np.from_dlpack(value)
-    else:
-        raise _unsupported(value, tag, WANTED)
-    return _checked(array.copy() if copy else array, tag, value)
+    return _foreign_snapshot(value, tag, copy=copy)
 
 
 def _to_float(value: Any, tag: str) -> float:
@@ -170,15 +161,15 @@ def _numpy_scalar(array: Any, tag: str) -> float:
     return float(array.reshape(())[()])
 
 
-def _masked_scalar(array: np.ma.MaskedArray[Any, Any], tag: str) -> float:
+def _masked_scalar(value: Any, tag: str) -> float:
     """Return NaN for a masked element, as both originals do."""
+    array = value if isinstance(value, MaskedArray) else masked_array(value)
     number = _numpy_scalar(np.asarray(array.data), tag)
     return math.nan if np.ma.is_masked(array) else number
 
 
-def _masked_snapshot(
-    array: np.ma.MaskedArray[Any, Any], tag: str, masked: Masked, *, copy: bool
-) -> NDArray[Any]:
+def _masked_snapshot(value: Any, tag: str, masked: Masked, *, copy: bool) -> NDArray[Any]:
+    array = value if isinstance(value, MaskedArray) else masked_array(value)
     data = _checked(np.asarray(array.data), tag, array)
     if masked == "left out":
         return np.asarray(array.compressed())
@@ -194,13 +185,23 @@ def _masked_snapshot(
     return np.asarray(array.filled(np.nan))
 
 
+def _foreign_snapshot(value: Any, tag: str, *, copy: bool) -> NDArray[Any]:
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+    elif hasattr(value, "__dlpack__"):
+        array = np.from_dlpack(value)
+    else:
+        raise _unsupported(value, tag, WANTED)
+    return _checked(array.copy() if copy else array, tag, value)
+
+
 def _sequence_snapshot(value: Any, tag: str, masked: Masked) -> Array:
     stacked = together(value)
     if stacked is not None:
         return torch_snapshot(stacked, tag, copy=True)
     items = [_item(item, tag) if is_torch_tensor(item) else item for item in value]
     try:
-        if any(isinstance(item, np.ma.MaskedArray) for item in items):
+        if any(isinstance(item, MaskedArray) for item in items):
             return _masked_snapshot(np.ma.array(items), tag, masked, copy=False)
         array = np.array(items)
     except ValueError as error:

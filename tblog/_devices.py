@@ -10,6 +10,7 @@ Where torch has no such copy (Apple's MPS, a backend without pinned memory), the
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidValueError
@@ -30,6 +31,7 @@ def is_deferrable(tensor: Any) -> bool:
     return tensor.device.type in _EVENT_OPTIONS
 
 
+@cache
 def is_widened(dtype: Any) -> bool:
     """Return whether a torch dtype is one that numpy lacks and float32 holds exactly."""
     name = str(dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.errors import InvalidTypeError, MissingDependencyError
+from tblog.errors import InvalidTypeError, MissingDependencyError, shortened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
         raise MissingDependencyError("matplotlib", "demo", "add_figure") from error
     if not isinstance(figure, Figure):
         raise InvalidTypeError(
-            f"add_figure got {figure!r} of type {type(figure).__name__}; "
+            f"add_figure got {shortened(figure)} of type {type(figure).__name__}; "
             "give a matplotlib.figure.Figure, or a list of them"
         )
     canvas: Any = FigureCanvasAgg(figure)

@@ -11,7 +11,7 @@ from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.file_writer import FileWriter
 from tblog.global_writer import GlobalSummaryWriter
 from tblog.options import WriterOptions
@@ -174,7 +174,7 @@ def hparams(
     for name, given in (("hparam_dict", hparam_dict), ("metric_dict", metric_dict)):
         if not isinstance(given, dict):
             raise InvalidTypeError(
-                f"hparams: {name} was {given!r} of type {type(given).__name__}; give a dict"
+                f"hparams: {name} was {shortened(given)} of type {type(given).__name__}; give a dict"
             )
     record = HparamsRecord(
         hparams={name: plain_hparam(name, value) for name, value in (hparam_dict or {}).items()},

@@ -7,8 +7,8 @@ Runs on the caller's thread.
 
 from __future__ import annotations
 
-import contextlib
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from tblog import _devices
 from tblog.errors import NotAScalarError, UnsupportedTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ def is_shareable(tensor: Any) -> bool:
         and is_ordinary(tensor)
         and tensor.numel() == 1
         and not tensor.is_complex()
-        and _has_numbers(tensor)
+        and _has_numbers(tensor.dtype)
     )
 
 
@@ -73,9 +73,9 @@ def together(values: Sequence[Any]) -> Any:
         return None
 
 
-def is_masked_tensor(tensor: Any) -> bool:
-    """Return whether a tensor is one of `torch.masked`'s."""
-    return type(tensor).__name__ == "MaskedTensor"
+def is_masked_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor of `torch.masked`'s."""
+    return type(value).__name__ == "MaskedTensor" and is_torch_tensor(value)
 
 
 def masked_array(tensor: Any) -> np.ma.MaskedArray[Any, Any]:
@@ -107,9 +107,13 @@ def torch_scalar(tensor: Any, tag: str) -> Any:
             f"{tag!r}: got {whole!r} of type {type(tensor).__name__}; give its real part or its magnitude"
         )
     _refuse_unreadable(whole, tag)
-    with _named(whole, tag):
+    try:
         plain = _plain(whole)
         return _devices.defer_copy(plain) if _devices.is_deferrable(plain) else float(plain)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if whole.device.type != "cpu":  # it may be of an earlier operation
+            raise
+        raise _unreadable(error, whole, tag) from error
 
 
 def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
@@ -125,12 +129,16 @@ def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
     """
     whole = _whole(tensor, tag)
     _refuse_unreadable(whole, tag)
-    with _named(whole, tag):
+    try:
         plain = _plain(whole)
         if _devices.is_deferrable(plain):
             return _devices.defer_copy(plain)
         is_callers = _is_dense(whole) and plain.data_ptr() == whole.data_ptr()
         return _to_numpy(plain.cpu(), copy=copy or not is_callers)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if whole.device.type != "cpu":  # it may be of an earlier operation
+            raise
+        raise _unreadable(error, whole, tag) from error
 
 
 def not_a_scalar(shape: tuple[int, ...], tag: str) -> NotAScalarError:
@@ -177,29 +185,23 @@ def _refuse_unreadable(tensor: Any, tag: str) -> None:
         raise UnsupportedTypeError(
             f"{tag!r}: a {kind} on device {tensor.device} has no values to log; log it after it is materialised"
         )
-    if not (_has_numbers(tensor) or tensor.is_quantized):
+    if not (_has_numbers(tensor.dtype) or tensor.is_quantized):
         raise UnsupportedTypeError(
             f"{tag!r}: got a {kind} of dtype {tensor.dtype}, which numpy lacks; give it as another dtype"
         )
 
 
-def _has_numbers(tensor: Any) -> bool:
-    return str(tensor.dtype).removeprefix("torch.") in _NUMPY_HAS or _devices.is_widened(tensor.dtype)
+@cache
+def _has_numbers(dtype: Any) -> bool:
+    return str(dtype).removeprefix("torch.") in _NUMPY_HAS or _devices.is_widened(dtype)
 
 
-@contextlib.contextmanager
-def _named(tensor: Any, tag: str) -> Iterator[None]:
-    """Give torch's errors about a tensor on the CPU the tag. Those of a GPU may be of an earlier operation."""
-    try:
-        yield
-    except (TypeError, ValueError, RuntimeError) as error:
-        if tensor.device.type != "cpu":
-            raise
-        reason = str(error).partition("\n")[0]
-        raise UnsupportedTypeError(
-            f"{tag!r}: got a {type(tensor).__name__} of dtype {tensor.dtype} that torch cannot read ({reason}); "
-            "give a plain tensor"
-        ) from error
+def _unreadable(error: Exception, tensor: Any, tag: str) -> UnsupportedTypeError:
+    reason = str(error).partition("\n")[0]
+    return UnsupportedTypeError(
+        f"{tag!r}: got a {type(tensor).__name__} of dtype {tensor.dtype} that torch cannot read ({reason}); "
+        "give a plain tensor"
+    )
 
 
 def _is_dense(tensor: Any) -> bool:

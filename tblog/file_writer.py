@@ -16,10 +16,11 @@ from tblog._locks import ForkSafeLock
 from tblog._queue import ClosedQueueError
 from tblog._reports import Reports
 from tblog._resume import Resume
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.options import WriterOptions
 from tblog.records import EventRecord, GraphRecord, SummaryRecord
 from tblog.stats import Stats
+from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from tblog.records import Record
@@ -66,7 +67,7 @@ class FileWriter:
         self._logdir = os.fspath(directory)
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
-        self._suffix = filename_suffix or ""
+        self._suffix = plain_text(filename_suffix or "")
         self._options = WriterOptions.of(options)
         self._resume = resume
         self._past = Stats()
@@ -341,4 +342,6 @@ class DiscardingFileWriter:
 
 def _require_message(message: Any, wanted: str) -> None:
     if not callable(getattr(message, "SerializeToString", None)):
-        raise InvalidTypeError(f"got {message!r} of type {type(message).__name__}; give {wanted} message")
+        raise InvalidTypeError(
+            f"got {shortened(message)} of type {type(message).__name__}; give {wanted} message"
+        )

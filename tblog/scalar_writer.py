@@ -521,6 +521,8 @@ class ScalarWriter:
                 return 0
             step = self._auto_steps.get(tag, 0)
             self._auto_steps[tag] = step + 1
+        if isinstance(step, np.integer):
+            step = int(step)
         if type(step) is int and _FIRST_STEP <= step <= _LAST_STEP:
             return step
         whole = to_step(step, f"{tag!r}: global_step")

@@ -502,7 +502,7 @@ class SummaryWriter(ScalarWriter):
         """
         if len(tags) != 3:
             raise AssertionError(
-                f"a margin chart needs three tags, value, lower and upper; got {list(tags)!r}"
+                f"a margin chart needs three tags, value, lower and upper; got {shortened(list(tags))}"
             )
         self.add_custom_scalars({category: {title: ["Margin", list(tags)]}})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import functools
 import json
 import pickle
@@ -40,12 +41,20 @@ def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboard
     assert points(tmp_path) == {"x": [(1, 1.0)]}
 
 
-def test_the_default_directory_is_named_as_the_originals_name_it(tmp_path, monkeypatch):
-    """`runs/<date>_<host><comment>`, whatever type the comment is of."""
+class Name(str, enum.Enum):
+    """Strings that show themselves as others."""
+
+    SEVEN = "7"
+
+
+@pytest.mark.parametrize("comment", [7, "7", Name.SEVEN], ids=["number", "string", "member"])
+def test_the_default_directory_is_named_as_the_originals_name_it(tmp_path, monkeypatch, comment):
+    """`runs/<date>_<host><comment>`, whatever type the comment is of; so is the end of the file's name."""
     monkeypatch.chdir(tmp_path)
-    with SummaryWriter(comment=7) as writer:
-        assert re.fullmatch(r"runs/[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+7", writer.log_dir)
-    assert event_files(tmp_path / writer.log_dir)
+    with SummaryWriter(comment=comment, filename_suffix=Name.SEVEN) as writer:
+        assert re.fullmatch(r"runs/[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+[^.A-Z]7", writer.log_dir)
+    (file,) = event_files(tmp_path / writer.log_dir)
+    assert re.search(r"\d7$", file.name)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tblog._arrays import to_numpy
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.summaries._shapes import check_real, require, shape_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> li
 
 def _check_thresholds(number: Any, what: str) -> None:
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-        raise InvalidTypeError(f"{what}: num_thresholds was {number!r}; give an int")
+        raise InvalidTypeError(f"{what}: num_thresholds was {shortened(number)}; give an int")
     require(bool(number >= 1), f"{what}: num_thresholds", number, "1 to 127")
 
 
