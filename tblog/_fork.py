@@ -15,8 +15,9 @@ import threading
 from tblog import _worker
 from tblog._locks import importing, renew_in_child
 
-IMPORT_SECS = 10.0
-"""Maximum time that a fork waits for a thread that imports."""
+IMPORT_SECS = 120.0
+"""Maximum time that a fork waits for a thread that imports: a child that is forked in the middle waits for ever when
+it imports the same, and loading torch takes a busy machine longer than ten seconds."""
 
 _forking = threading.local()
 

@@ -15,6 +15,7 @@ from tblog.errors import InvalidValueError
 from tblog.records import VideoRecord
 from tblog.summaries import check
 from tests.encoded import Reports, frames, one, parsed
+from tests.needs import need_package
 
 generator = np.random.default_rng(5)
 COLOURS = (generator.integers(0, 3, (1, 6, 3, 8, 10)) * 100).astype(np.uint8)  # few: a GIF keeps them exactly
@@ -32,6 +33,7 @@ def tensorboardx(*args, **kwargs):
 )
 def test_the_file_is_tensorboardxs_byte_by_byte(video, fps):
     """The same GIF, palette, durations and endless loop included."""
+    need_package("moviepy")  # with which tensorboardX writes it
     assert one(VideoRecord(tag="v", frames=video, fps=fps)) == tensorboardx(video, fps)
 
 

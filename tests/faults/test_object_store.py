@@ -11,6 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from tblog import SummaryWriter, _eventfile
 from tblog._walk import walk
+from tests.needs import need_package
 
 BUCKET = "runs"
 
@@ -18,6 +19,7 @@ BUCKET = "runs"
 @pytest.fixture(scope="module")
 def server():
     """Run an object store, and yield its address."""
+    need_package("moto")
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-
 import pytest
 
+from tests.needs import need_package
 from tests.processes import run_program, site_packages_without
 
 FRAMEWORKS = {
@@ -35,11 +33,7 @@ def _need_framework(request):
     """Skip where the framework that a test file is named after is missing; in CI, fail."""
     name = request.path.stem.removeprefix("test_")
     assert name in FRAMEWORKS
-    if importlib.util.find_spec(name) is None:
-        reason = f'{name} is not installed; pip install "tblog[frameworks]"'
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need_package(name, "frameworks")
 
 
 @pytest.fixture(scope="session")
