@@ -15,10 +15,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tblog import _framing, _handles
+from tblog import _framing, _handles, _in_use
 from tblog._names import new_name
 from tblog._resume import Resume
-from tblog._sinks import FactorySink, LocalSink, Sink, is_remote, make_directory
+from tblog._sinks import FactorySink, Identity, LocalSink, Sink, is_remote, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class EventFile:
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
-        is_spare: others may have its handle rather than that of a writer's own run.
+        depth: how many directories further up the writer's own file is.
 
     Attributes:
         path: the file's name, "" before it has one; another one when the file had to be left.
@@ -62,10 +62,11 @@ class EventFile:
         resume: Resume | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
-        is_spare: bool = False,
+        depth: int = 0,
     ) -> None:
         self.logdir = logdir
-        self.is_spare = is_spare
+        self.is_spare = depth > 0
+        self._depth = depth
         self.path = ""
         self.size = 0
         self.handed_records = 0
@@ -75,7 +76,8 @@ class EventFile:
         self._clock = clock
         self._look_at = 0.0
         self._sink: Sink | None = None
-        self._in_use = False
+        self._identity: Identity | None = None
+        self._is_at_hand = False
         self._waiting = bytearray()  # whole records, the first `_torn` bytes of which are in the file
         self._torn = 0
         self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
@@ -94,16 +96,16 @@ class EventFile:
     @contextlib.contextmanager
     def _use(self) -> Iterator[None]:
         """Have the handle, unless it was closed for want of others, and lay it down afterwards."""
-        if self._in_use:
+        if self._is_at_hand:
             yield
             return
-        self._in_use = True
+        self._is_at_hand = True
         if self._sink is not None and not self._sink.buffers and not _handles.take_up(self):
             self._sink = None
         try:
             yield
         finally:
-            self._in_use = False
+            self._is_at_hand = False
             if self._sink is not None and not self._sink.buffers:
                 _handles.lay_down(self, self._sink)
 
@@ -134,12 +136,13 @@ class EventFile:
             os.unlink(path)
             return
         self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
+        self._be_at(sink.identity)
         self._waiting[:0] = first
         self._appended.appendleft((len(first), 0))
 
     def _new_sink(self) -> tuple[str, Sink]:
         while True:
-            path = os.path.join(self.logdir, new_name(self._suffix))
+            path = os.path.join(self.logdir, new_name(self._suffix, self._depth))
             try:
                 return path, FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
             except FileExistsError:
@@ -156,6 +159,14 @@ class EventFile:
             return False
         self._sink = sink
         return True
+
+    def _be_at(self, identity: Identity | None) -> None:
+        """Have others know which file this writer is not done with, open or not."""
+        if self._identity is not None:
+            _in_use.end(self._identity)
+        if identity is not None:
+            _in_use.begin(identity)
+        self._identity = identity
 
     def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Add whole framed records to what the next `write` hands over.
@@ -256,7 +267,7 @@ class EventFile:
         if self.path and self.size < _FIRST_BYTES:
             del self._waiting[:_FIRST_BYTES]
             self._appended.popleft()
-        self.release()
+        self.abandon()
         self.path = ""
         self._torn = 0
 
@@ -321,6 +332,7 @@ class EventFile:
                 self.sync()
             if self._sink is not None:
                 self._close_sink()
+        self._be_at(None)
 
     def _close_sink(self) -> None:
         assert self._sink is not None
@@ -336,9 +348,15 @@ class EventFile:
                 with contextlib.suppress(OSError):  # what it took, the operating system has
                     sink.close()
 
+    def abandon(self) -> None:
+        """Give the handle back for good."""
+        self.release()
+        self._be_at(None)
+
     def forget_in_child(self) -> None:
         """Give a forked child's copy of the handle back."""
         _handles.take_up(self)
+        self._be_at(None)
         if self._sink is not None:
             self._sink.forget_in_child()
             self._sink = None

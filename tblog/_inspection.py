@@ -15,8 +15,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from tblog import _in_use
 from tblog._framing import FILE_VERSION, FOOTER_BYTES, HEADER_BYTES, first_event_data
-from tblog._sinks import claim
 from tblog._walk import EventHead, Piece, event_head, event_tags, walk
 
 if TYPE_CHECKING:
@@ -36,12 +36,15 @@ class Finding(NamedTuple):
 
 @dataclass
 class FileReport:
-    """What one file holds; `lost` says what nobody can read any more, as far as that can be told."""
+    """What one file holds.
+
+    `in_use` says who may be writing to it, and `lost` what nobody can read any more, as far as that can be told.
+    """
 
     path: str
     size: int = 0
     records: int = 0
-    in_use: bool = False
+    in_use: str = ""
     findings: list[Finding] = field(default_factory=list)
     lost: str = ""
 
@@ -66,11 +69,11 @@ class RunInspection:
         """
         report = FileReport(path, os.path.getsize(path))
         with open(path, "rb") as file:
-            report.in_use = not claim(file.fileno(), alone=True)
+            report.in_use = _in_use.by_tblog(path, file) or _in_use.by_others(path, file, patience=0.0)
             look = _FileLook(self, file)
             for piece in walk(file):
                 look.take(piece)
-            report.findings = list(look.findings(in_use=report.in_use))
+            report.findings = list(look.findings(in_use=bool(report.in_use)))
             report.lost = look.lost
         report.records = look.records
         return report

@@ -16,11 +16,11 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import reduce
-from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from tblog._framing import crc32c
-from tblog._rewrite import beside, replace, unless_in_use, write_file
+from tblog._in_use import WATCH_SECS
+from tblog._rewrite import HeldFile, beside, chunks_of, unless_in_use, write_file
 from tblog._walk import event_head, walk
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Why = Literal["cut", "undone", "repair"]
 """Cut off by a run that resumed; set aside for what a restore put back; a whole file, before its repair."""
 
-_CHUNK_BYTES = 1 << 20
 _TIME = "%Y%m%d-%H%M%S-%f"
 _MARK = re.compile(r"tfe-(cut|undone|repair)-(\d{8}-\d{6}-\d{6})-at-(\d+)-([0-9a-f]{8})")
 
@@ -117,7 +116,9 @@ class TakenOut:
     extent: Extent = _NOTHING
 
 
-def take_out(path: str, keeps: Callable[[bytes], bool], why: Why, when: str) -> TakenOut:
+def take_out(
+    path: str, keeps: Callable[[bytes], bool], why: Why, when: str, patience: float = WATCH_SECS
+) -> TakenOut:
     """Replace an event file by one that has the wanted records alone, and keep what the old one had.
 
     A file that a writer has open, or that does not start with a record, is left alone. A torn record at the
@@ -128,19 +129,27 @@ def take_out(path: str, keeps: Callable[[bytes], bool], why: Why, when: str) -> 
         keeps: says of a record's data whether it stays.
         why: why the others do not.
         when: identifies what takes them out; see `stamp`.
+        patience: see `HeldFile.may_change`.
 
     Raises:
         OSError: that cannot be done. The file is as it was.
     """
-    with unless_in_use(path) as file:
-        if file is None or not is_event_file(file):
+    with unless_in_use(path) as held:
+        if held is None or not held.is_event_file():
             return TakenOut()
-        start, is_worth_it, extent = _survey(file, keeps)
-        if start is None:
+        start, is_worth_it, extent = _survey(held.file, keeps)
+        if start is None or not held.may_change(patience):
             return TakenOut()
-        kept = keep_rest(path, file, start, why, when) if is_worth_it else ""
-        replace(path, (piece.data for piece in walk(file) if piece.data is not None and keeps(piece.data)))
-        return TakenOut(kept, extent)
+        kept = _keep_rest(held, start, why, when) if is_worth_it else ""
+        if held.rewrite_records(data for data in _records(held.file) if keeps(data)):
+            return TakenOut(kept, extent)
+        if kept:
+            os.unlink(kept)
+        return TakenOut()
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    return (piece.data for piece in walk(file) if piece.data is not None)
 
 
 def _survey(file: BinaryIO, keeps: Callable[[bytes], bool]) -> tuple[int | None, bool, Extent]:
@@ -159,26 +168,15 @@ def _survey(file: BinaryIO, keeps: Callable[[bytes], bool]) -> tuple[int | None,
     return start, is_worth_it, extent
 
 
-def is_event_file(file: BinaryIO) -> bool:
-    """Return whether a file starts with a record. Another one, a compressed copy say, no loader reads."""
-    return any(piece.data is not None for piece in islice(walk(file), 1))
-
-
-def keep_rest(path: str, file: BinaryIO, start: int, why: Why, when: str) -> str:
-    """Keep an event file's bytes from a place on; return the name of the file that has them.
-
-    Raises:
-        OSError: that cannot be done.
-    """
-    crc = 0
-    for chunk in _chunks(file, 0, start):
-        crc = crc32c()(chunk, crc)
-    kept = beside(path, f"{why}-{when}-at-{start}-{crc:08x}")
-    for earlier in kept_in(os.path.dirname(path)):
-        if earlier[1:] == (path, why, earlier.when, start, crc) and _is_rest(earlier.path, file, start):
+def _keep_rest(held: HeldFile, start: int, why: Why, when: str) -> str:
+    """Keep an event file's bytes from a place on; return the name of the file that has them."""
+    crc = _crc(held.chunks(0, start))
+    kept = beside(held.path, f"{why}-{when}-at-{start}-{crc:08x}")
+    for earlier in kept_in(os.path.dirname(held.path)):
+        if earlier[1:] == (held.path, why, earlier.when, start, crc) and _has_rest(earlier.path, held, start):
             os.rename(earlier.path, kept)  # of an attempt that was killed before it changed the file
             return kept
-    write_file(kept, _chunks(file, start))
+    write_file(kept, held.chunks(start))
     return kept
 
 
@@ -236,38 +234,18 @@ def _of_record(data: bytes) -> Extent:
     return Extent(0, 1, head.step, head.step) if head.has_summary else Extent()
 
 
-def rest_of(kept: Kept) -> Iterator[bytes]:
-    """Yield the bytes of a kept file."""
-    with open(kept.path, "rb") as file:
-        yield from _chunks(file, 0)
-
-
-def before(kept: Kept, file: BinaryIO) -> Iterator[bytes]:
-    """Yield the bytes of an event file that stood before the kept ones."""
-    return _chunks(file, 0, kept.start)
-
-
 def fits(kept: Kept, file: BinaryIO) -> bool:
     """Return whether an event file still begins with the bytes that stood before the kept ones."""
-    crc = size = 0
-    for chunk in _chunks(file, 0, kept.start):
-        crc, size = crc32c()(chunk, crc), size + len(chunk)
-    return (size, crc) == (kept.start, kept.crc)
+    size = os.fstat(file.fileno()).st_size
+    return size >= kept.start and _crc(chunks_of(file, 0, kept.start)) == kept.crc
 
 
-def _is_rest(path: str, file: BinaryIO, start: int) -> bool:
-    if os.path.getsize(path) != os.fstat(file.fileno()).st_size - start:
+def _crc(chunks: Iterable[bytes]) -> int:
+    return reduce(lambda crc, chunk: crc32c()(chunk, crc), chunks, 0)
+
+
+def _has_rest(path: str, held: HeldFile, start: int) -> bool:
+    if os.path.getsize(path) != os.fstat(held.file.fileno()).st_size - start:
         return False
     with open(path, "rb") as other:
-        return all(one == two for one, two in zip(_chunks(other, 0), _chunks(file, start), strict=True))
-
-
-def _chunks(file: BinaryIO, start: int, end: int | None = None) -> Iterator[bytes]:
-    """Yield a file's bytes; another reader may move its position in between."""
-    while end is None or start < end:
-        file.seek(start)
-        chunk = file.read(_CHUNK_BYTES if end is None else min(_CHUNK_BYTES, end - start))
-        if not chunk:
-            return
-        yield chunk
-        start += len(chunk)
+        return all(one == two for one, two in zip(chunks_of(other), held.chunks(start), strict=True))

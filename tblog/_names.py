@@ -2,28 +2,69 @@
 
 `events.out.tfevents.<seconds>.<host>.<nanoseconds>.<pid><suffix>`, all numbers zero-padded, since
 TensorBoard reads the files of a run in the order of their names. A process never uses a time twice, and
-the files are created exclusively: two writers never open the same one. Used on any thread.
+the files are created exclusively: two writers never open the same one. A run below the writer's own has
+`-<depth>` after the process: how many directories further up the writer's own file is. Used on any thread.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
+from typing import NamedTuple
 
 from tblog._locks import ForkSafeLock
 
 _naming = ForkSafeLock()
 _last_time_ns = 0
+_OURS = re.compile(r"events\.out\.tfevents\.(\d{10})\.(.+)\.(\d{9})\.(\d{7,})(?:-(\d{1,4}))?")
 
 
-def new_name(suffix: str) -> str:
+class Name(NamedTuple):
+    """What the name of a file of tblog's says.
+
+    Attributes:
+        time_ns: when it was opened, in nanoseconds since the epoch.
+        host: on which machine.
+        pid: by which process.
+        depth: how many directories further up the own file of its writer is.
+    """
+
+    time_ns: int
+    host: str
+    pid: int
+    depth: int
+
+
+def parsed(name: str) -> Name | None:
+    """Read the name of a file, or return None for one that is not of tblog's making."""
+    found = _OURS.match(name)
+    if found is None:
+        return None
+    secs, machine, nanos, pid, depth = found.groups()
+    return Name(int(secs) * 1_000_000_000 + int(nanos), machine, int(pid), int(depth or 0))
+
+
+def is_of_this_host(name: str) -> bool:
+    """Return whether a file's name, by whichever library, has this machine's name at its place."""
+    return re.match(rf"events\.out\.tfevents\.\d+\.{re.escape(host())}(?![A-Za-z0-9-])", name) is not None
+
+
+def torch_maker(name: str) -> tuple[int, int] | None:
+    """Return when a file of this machine was made, and by which process, if the name is of torch's form."""
+    found = re.match(rf"events\.out\.tfevents\.(\d{{10}})\.{re.escape(host())}\.(\d+)\.\d+(?!\d)", name)
+    return None if found is None or parsed(name) is not None else (int(found[1]), int(found[2]))
+
+
+def new_name(suffix: str, depth: int = 0) -> str:
     """Return a name that sorts after every earlier one of this process."""
     global _last_time_ns  # noqa: PLW0603 - names are unique in a process, so the process remembers the last
     with _naming:
         _last_time_ns = now = max(time.time_ns(), _last_time_ns + 1)
     secs, nanos = divmod(now, 1_000_000_000)
-    return f"events.out.tfevents.{secs:010d}.{host()}.{nanos:09d}.{os.getpid():07d}{suffix}"
+    below = f"-{depth}" if depth else ""
+    return f"events.out.tfevents.{secs:010d}.{host()}.{nanos:09d}.{os.getpid():07d}{below}{suffix}"
 
 
 def host() -> str:

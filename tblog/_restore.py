@@ -7,20 +7,22 @@ and restoring that undoes the restore. Killed at any moment, nothing is lost, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tblog._framing import first_event
-from tblog._kept import Extent, Kept, TakenOut, Why, before, extent_of, fits, rest_of, take_out, together
+from tblog._kept import Extent, Kept, TakenOut, Why, extent_of, fits, take_out, together
 from tblog._resume import event_paths
-from tblog._rewrite import unless_in_use, write_file
+from tblog._rewrite import HeldFile, chunks_of, unless_in_use, write_file
 from tblog._walk import event_head, event_tags, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _LOWEST, _HIGHEST = -(1 << 63) - 1, 1 << 63  # beyond all steps
+_OPEN = "a writer has {} open; close it, and restore again"
 _OTHER: dict[Why, Why] = {"cut": "undone", "undone": "cut"}
 
 
@@ -72,9 +74,16 @@ def restore(kept: list[Kept]) -> tuple[Extent, Extent]:
 
 
 def _require_unused(path: str) -> None:
-    with unless_in_use(path) as file:
-        if file is None:
-            raise NotRestoredError(f"a writer has {path} open; close it, and restore again")
+    with _held(path):
+        pass
+
+
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[HeldFile]:
+    with unless_in_use(path) as held:
+        if held is None or not held.may_change():
+            raise NotRestoredError(_OPEN.format(path))
+        yield held
 
 
 def _require_fit(kept: Kept, file: BinaryIO) -> None:
@@ -87,14 +96,15 @@ def _require_fit(kept: Kept, file: BinaryIO) -> None:
 
 def _put_back(kept: Kept) -> None:
     path = kept.event_path
-    if not os.path.exists(path):  # somebody removed it
-        write_file(path, chain([first_event(1.0)] if kept.start else [], rest_of(kept)), mode_of=kept.path)
-        return
-    with unless_in_use(path) as file:
-        if file is None:
-            raise NotRestoredError(f"a writer has {path} open; close it, and restore again")
-        _require_fit(kept, file)
-        write_file(path, chain(before(kept, file), rest_of(kept)), mode_of=path)
+    with open(kept.path, "rb") as rest:
+        if not os.path.exists(path):  # somebody removed it
+            first = [first_event(1.0)] if kept.start else []
+            write_file(path, chain(first, chunks_of(rest)), mode_of=kept.path)
+            return
+        with _held(path) as held:
+            _require_fit(kept, held.file)
+            if not held.rewrite(chain(held.chunks(0, kept.start), chunks_of(rest))):
+                raise NotRestoredError(_OPEN.format(path))
 
 
 def _steps_of_tags(path: str) -> dict[str, Steps]:

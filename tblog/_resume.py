@@ -13,7 +13,8 @@ import os
 import shlex
 from dataclasses import dataclass, field
 
-from tblog._kept import TakenOut, in_words, is_event_file, stamp, take_out, together
+from tblog._in_use import WATCH_SECS
+from tblog._kept import TakenOut, in_words, stamp, take_out, together
 from tblog._reports import logger
 from tblog._rewrite import unless_in_use
 from tblog._sinks import is_remote
@@ -38,10 +39,14 @@ class Resume:
         """Make a run's earlier files end whole, and before the step; the writer's own run is the first."""
         if is_remote(logdir):
             return
+        patience = (
+            0.0 if self._logdir else WATCH_SECS
+        )  # whoever writes to runs below writes to the own one, too
         self._logdir = self._logdir or logdir
         if self.step is not None:
-            self._tell(cut_from(logdir, self.step, self.when))
-        cut_torn_tails(logdir)
+            self._tell(cut_from(logdir, self.step, self.when, patience))
+        else:
+            cut_torn_tails(logdir, patience)
 
     def _tell(self, taken: list[TakenOut]) -> None:
         """Say once where that is which was cut off."""
@@ -88,31 +93,25 @@ def last_step(logdir: str) -> int | None:
     return largest
 
 
-def cut_from(logdir: str, step: int, when: str) -> list[TakenOut]:
+def cut_from(logdir: str, step: int, when: str, patience: float = WATCH_SECS) -> list[TakenOut]:
     """Take a run's summaries from a step on, and the damage, out of its files; return what was taken out of each."""
 
     def stays(data: bytes) -> bool:
         head = event_head(data)
         return not head.has_summary or head.step < step
 
-    return [take_out(path, stays, "cut", when) for path in event_paths(logdir)]
+    return [take_out(path, stays, "cut", when, patience) for path in event_paths(logdir)]
 
 
-def cut_torn_tails(logdir: str) -> None:
+def cut_torn_tails(logdir: str, patience: float = WATCH_SECS) -> None:
     """Cut back what a killed process left of its last record in each file of a run."""
     for path in event_paths(logdir):
-        with unless_in_use(path) as file:
-            if file is None:
-                continue
-            if not is_event_file(file):
-                logger.warning(
-                    "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
-                    path,
-                )
+        with unless_in_use(path) as held:
+            if held is None or not held.is_event_file():
                 continue
             whole = size = 0
-            for piece in walk(file):
+            for piece in walk(held.file):
                 whole = piece.end if piece.data is not None else whole
                 size = piece.end
-            if whole < size:
-                os.truncate(path, whole)
+            if whole < size and held.may_change(patience):
+                held.cut_back(whole)

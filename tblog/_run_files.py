@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,8 @@ class RunFiles:
         """Add framed records of a run to what the next `write` hands over; see `EventFile.append`."""
         file = self._files.get(run)
         if file is None:
-            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new, is_spare=True)
+            depth = 1 + run.count(os.sep)
+            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new, depth=depth)
         file.append(frames, records)
         self._dirty[run] = None
 
@@ -169,7 +171,7 @@ class RunFiles:
             except OSError as error:
                 first_error = first_error or error
             lost += file.give_up()
-            file.release()
+            file.abandon()
         return lost, first_error
 
     def forget_in_child(self) -> None:

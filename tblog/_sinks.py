@@ -23,14 +23,20 @@ except ModuleNotFoundError:
     fcntl = None  # type: ignore[assignment]
 
 
+Identity = tuple[int, int]
+"""What tells a file from all others of this machine, whatever its name."""
+
+
 class Sink(Protocol):
     """Something that takes bytes in order and can make them last.
 
     Attributes:
         buffers: what is written stays in this process until `sync`.
+        identity: of a local file.
     """
 
     buffers: bool
+    identity: Identity | None
 
     def write(self, data: bytearray) -> int:
         """Hand bytes to the storage and return how many of them it took."""
@@ -55,6 +61,12 @@ class Sink(Protocol):
     def forget_in_child(self) -> None:
         """Give a forked child's copy of the handle back, and leave the parent's file alone."""
         ...
+
+
+def identity(fd: int) -> Identity:
+    """Return the identity of an open file."""
+    stat = os.fstat(fd)
+    return stat.st_dev, stat.st_ino
 
 
 def claim(fd: int, *, alone: bool = False) -> bool:
@@ -83,6 +95,7 @@ class LocalSink:
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, flags, 0o666)
+        self.identity: Identity | None = identity(self._fd)
         claim(self._fd)
 
     def write(self, data: bytearray) -> int:
@@ -108,10 +121,10 @@ class LocalSink:
     def is_at(self, path: str) -> bool:
         """Return whether `path` still names this file, which someone may have removed or replaced."""
         try:
-            there, here = os.stat(path), os.fstat(self._fd)
+            there = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev)
+        return (there.st_dev, there.st_ino) == self.identity
 
     forget_in_child = close
 
@@ -120,6 +133,7 @@ class FactorySink:
     """A file that tensorboardX's registered factory opened (s3://, gs://, or a user's own)."""
 
     buffers = True
+    identity: Identity | None = None
 
     def __init__(self, path: str) -> None:
         from tensorboardX.record_writer import open_file

@@ -16,7 +16,7 @@ from tblog import _kept_command
 from tblog._inspection import FileReport, Finding, RunInspection, many, repaired_records
 from tblog._kept import keep_whole, kept_below, stamp
 from tblog._resume import event_paths
-from tblog._rewrite import replace, unless_in_use
+from tblog._rewrite import unless_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,12 +61,14 @@ def repair(path: str, when: str = "") -> str:
     Raises:
         OSError: the new file cannot be written. The old one is as it was.
     """
-    with unless_in_use(path) as file:
-        if file is None:
+    with unless_in_use(path) as held:
+        if held is None or not held.may_change():
             return ""
         aside = keep_whole(path, "repair", when or stamp())
-        replace(path, repaired_records(file))
-        return aside
+        if held.rewrite_records(repaired_records(held.file)):
+            return aside
+        os.unlink(aside)
+        return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +130,7 @@ def _check_told(path: str, *, repairs: bool) -> int:
 def _print(report: FileReport, root: str) -> None:
     sys.stdout.write(f"{report.size:15,} {report.records:12,}  {os.path.relpath(report.path, root or '.')}\n")
     if report.in_use:
-        sys.stdout.write(f"{'':30}a writer has it open\n")
+        sys.stdout.write(f"{'':30}{report.in_use}\n")
     for finding in report.findings:
         sys.stdout.write(f"{'':30}{finding.text}{' [repairable]' if finding.is_repairable else ''}\n")
 

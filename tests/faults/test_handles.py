@@ -113,7 +113,9 @@ with SummaryWriter(f"{sys.argv[1]}/new", resume=3) as resumed:
     log(resumed, 0, range(3, 6))
 log(other, 8, range(3, 6))
 """
-    assert run(program, tmp_path) == ""
+    told = run(program, tmp_path)
+    assert told.startswith("tblog goes on from step 3")
+    assert told.count("\n") == 1
     check(tmp_path / "other", 8, 6)
     check(tmp_path / "new", 0, 6)
     assert [step for step, _ in points(tmp_path / "busy")["x"]] == [*range(6)]
