@@ -97,6 +97,7 @@ class Channel:
         self._let_go_of_user()
         self.queue.reset()
         self._start_anew()
+        self._files.ignore_neighbours()
 
     def _start_anew(self) -> None:
         self.tags: dict[str, str] = {}

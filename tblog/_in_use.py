@@ -58,10 +58,15 @@ def end(file: Identity) -> None:
     _living.pop(file, None)
 
 
+def is_of_a_writer_here(file: Identity) -> bool:
+    """Return whether a writer of this process is not done with a file."""
+    return file in _living
+
+
 def by_tblog(path: str, file: BinaryIO) -> str:
     """Say that a writer of tblog has a file; or return "", and have the file locked until it is closed."""
     here, name = identity(file.fileno()), parsed(os.path.basename(path))
-    if here in _living:
+    if is_of_a_writer_here(here):
         return _told([os.getpid()])
     maker = [name.pid] if name is not None and name.host == host() else []
     deadline = time.monotonic() + ENDING_SECS
@@ -82,14 +87,20 @@ def by_others(path: str, file: BinaryIO, patience: float) -> str:
     """
     here = identity(file.fileno())
     deadline = time.monotonic() + ENDING_SECS
-    while holders := _holders(here, file):
-        if not _all_end(holders, deadline):
-            return _told(holders)
-    if not _is_recent(file):
-        return ""
-    if patience > 0 and _is_out_of_sight(path, file):
-        return GROWS if _grows(path, patience) else ""
-    return _by_torch(path)
+    while _all_end(_holders(here, file), deadline):
+        pass
+    seen = by_others_now(path, file)
+    if seen or patience <= 0 or not _is_recent(file) or not _is_out_of_sight(path, file):
+        return seen
+    return GROWS if _grows(path, patience) else ""
+
+
+def by_others_now(path: str, file: BinaryIO) -> str:
+    """Say that a process has a file open for writing; return "" where none can be seen, without any wait."""
+    holders = _holders(identity(file.fileno()), file)
+    if holders:
+        return _told(holders)
+    return _by_torch(path) if _is_recent(file) else ""
 
 
 def _by_owner(path: str) -> str:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from tblog._locks import ForkSafeLock
 
+_STARTED_NS = time.time_ns()
+
 _naming = ForkSafeLock()
 _last_time_ns = 0
 _OURS = re.compile(r"events\.out\.tfevents\.(\d{10})\.(.+)\.(\d{9})\.(\d{7,})(?:-(\d{1,4}))?")
@@ -44,6 +46,11 @@ def parsed(name: str) -> Name | None:
         return None
     secs, machine, nanos, pid, depth = found.groups()
     return Name(int(secs) * 1_000_000_000 + int(nanos), machine, int(pid), int(depth or 0))
+
+
+def is_made_here(name: Name) -> bool:
+    """Return whether this process made a file; an earlier one may have had its number."""
+    return (name.host, name.pid) == (host(), os.getpid()) and name.time_ns >= _STARTED_NS
 
 
 def is_of_this_host(name: str) -> bool:

@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING
 
 from tblog._eventfile import EventFile
+from tblog._neighbours import Neighbours
+from tblog._sinks import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,9 @@ class RunFiles:
         self._reports = reports
         self._files = {"": self.own}
         self._dirty: dict[str, None] = {}
+        self._neighbours = (
+            None if is_remote(logdir) else Neighbours(logdir, goes_on=resume is not None, clock=clock)
+        )
 
     @property
     def written(self) -> int:
@@ -99,6 +104,13 @@ class RunFiles:
                 first_error = first_error or error
         if first_error is not None:
             raise first_error
+        if self._neighbours is not None and self.own.handed_records and self._neighbours.is_due:
+            for message in self._neighbours.look(self.own.path):
+                self._reports.once(message, message)
+
+    def ignore_neighbours(self) -> None:
+        """Say nothing of other writers in the directory: a forked child goes on with its parent's."""
+        self._neighbours = None
 
     def _write(self, run: str, file: EventFile) -> None:
         before = file.path

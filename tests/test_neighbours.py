@@ -1,0 +1,259 @@
+"""Two writers in one directory, and a run that is logged over: told once, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tblog import SummaryWriter, _neighbours
+from tests.faults.processes import ENVIRONMENT
+from tests.reading import event_files
+
+DEADLINE_SECS = 60
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    """Look often."""
+    monkeypatch.setattr(_neighbours, "FIRST_PAUSE_SECS", 0.01)
+
+
+def log(writer, steps, tag="loss", value=1.0):
+    """Log a value at each step, and wait until it is written."""
+    for step in steps:
+        writer.add_scalar(tag, value, step)
+    writer.flush()
+
+
+def told(caplog):
+    """Return the messages."""
+    return [record.getMessage() for record in caplog.records]
+
+
+def log_until_told(writer, caplog, words, also=lambda _step: None):
+    """Log on until a message has the words."""
+    deadline, step = time.monotonic() + DEADLINE_SECS, 0
+    while not any(words in message for message in told(caplog)):
+        assert time.monotonic() < deadline, told(caplog)
+        also(step)
+        log(writer, [step])
+        step += 1
+
+
+RANK = """
+import itertools, logging, sys, threading
+logging.basicConfig(format="%(message)s")
+from tblog import SummaryWriter
+writer = SummaryWriter(sys.argv[1])
+print("open", flush=True)
+sys.stdin.readline()
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), ended.set())).start()
+for step in itertools.count():
+    if sys.argv[2] == "logs":
+        writer.add_scalar("loss", 1.0, step)
+    if step == 10:
+        print("logs", flush=True)
+    if ended.wait(0.01):
+        break
+writer.close()
+"""
+
+
+def ranks(logdir, tmp_path, what, *, until):
+    """Run a process for each rank until so many have told something, or for three looks; return what each told."""
+    paths = [tmp_path / f"rank{rank}" for rank, _ in enumerate(what)]
+    processes = []
+    try:
+        for does, path in zip(what, paths, strict=True):
+            command = [sys.executable, "-c", RANK, str(logdir), does]
+            with open(path, "w") as told_by:
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": told_by, "text": True}
+                processes.append(subprocess.Popen(command, env=ENVIRONMENT, **pipes))
+        for answer in ("open\n", "logs\n"):
+            assert [process.stdout.readline() for process in processes] == [answer] * len(what)
+            if answer == "open\n":
+                say(processes)
+        deadline = time.monotonic() + (DEADLINE_SECS if until else 4.0)
+        while time.monotonic() < deadline and sum(path.stat().st_size > 0 for path in paths) < (until or 1):
+            time.sleep(0.05)
+        say(processes)
+        assert [process.wait(DEADLINE_SECS) for process in processes] == [0] * len(what)
+        return [path.read_text() for path in paths]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def say(processes):
+    """Let all of them go on."""
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
+def test_of_four_ranks_in_one_directory_each_but_the_first_says_so_once(tmp_path):
+    """The message names the other's file, and the ways out."""
+    logdir = tmp_path / "run"
+    messages = [told for told in ranks(logdir, tmp_path, ["logs"] * 4, until=3) if told]
+    assert len(messages) == 3
+    for message in messages:
+        assert message.count("another writer logs into") == message.count("\n") == 1
+        assert "a directory of its own; or log from one of them, with add_scalars" in message
+        assert str(logdir) in message
+
+
+def test_ranks_that_have_a_writer_and_log_nothing_are_no_reason_for_a_word(tmp_path):
+    """As where only the first one logs."""
+    what = ["does not", "does not", "logs", "does not"]
+    assert ranks(tmp_path / "run", tmp_path, what, until=0) == [""] * 4
+
+
+@pytest.mark.parametrize("library", ["torch.utils.tensorboard", "tensorboardX", "tblog"])
+def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
+    """Whichever library the other is of, and whichever of the two was there first."""
+    import importlib
+
+    module = importlib.import_module(library)
+    with SummaryWriter(tmp_path) as writer:
+        other = module.SummaryWriter(str(tmp_path))
+
+        def log_other(step):
+            other.add_scalar("loss", 2.0, step)
+            other.flush()
+
+        log_until_told(writer, caplog, "another writer logs into", log_other)
+        other.close()
+    assert len(told(caplog)) == 1
+
+
+def test_a_program_that_is_started_again_is_told_where_the_earlier_run_ends(tmp_path, caplog):
+    """The tag, both steps, and the three ways to go on; a new directory is told nothing."""
+    first_program(tmp_path, 100)
+    with SummaryWriter(tmp_path) as writer:
+        log(writer, range(5))
+    (message,) = told(caplog)
+    assert "whose 'loss' ends at step 99; now it begins at step 0" in message
+    assert "resume=True goes on with the run" in message
+    assert "purge_step=0 cuts its end off" in message
+
+
+def first_program(logdir, steps, *tags):
+    """Have another process log a run, and end."""
+    code = f"""
+        from tblog import SummaryWriter
+        with SummaryWriter({str(logdir)!r}) as writer:
+            for step in range({steps}):
+                for tag in {[*(tags or ("loss",))]!r}:
+                    writer.add_scalar(tag, 1.0, step)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "tag"),
+    [
+        ({}, range(100, 105), "loss"),
+        ({}, range(5), "another tag"),
+        ({"resume": True}, range(100, 105), "loss"),
+        ({"resume": 50}, range(50, 55), "loss"),
+        ({"purge_step": 0}, range(5), "loss"),
+    ],
+    ids=["goes on by itself", "other tags", "resume=True", "resume=50", "purge_step"],
+)
+def test_a_run_that_goes_on_as_it_should_is_told_nothing(tmp_path, caplog, options, steps, tag):
+    """Whether it was told how or knows by itself."""
+    first_program(tmp_path, 100)
+    with SummaryWriter(tmp_path, **options) as writer:
+        for step in steps:
+            time.sleep(0.02)  # more than one look
+            log(writer, [step], tag)
+    assert [message for message in told(caplog) if "goes on from step" not in message] == []
+
+
+def test_a_long_run_is_looked_at_without_being_read(tmp_path, monkeypatch):
+    """Its end is enough, however long it is."""
+    first_program(tmp_path, 30_000)
+    (old,) = event_files(tmp_path)
+    read = []
+
+    class Counted:
+        def __init__(self, path, mode):
+            self.file = open(path, mode)  # noqa: SIM115 - closed below
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def read(self, size=-1):
+            data = self.file.read(size)
+            read.append(len(data))
+            return data
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    monkeypatch.setattr(_neighbours, "open", Counted, raising=False)
+    with SummaryWriter(tmp_path) as writer:
+        log(writer, range(30_000, 30_005))
+    assert 0 < sum(read) < 100_000 < old.stat().st_size
+
+
+def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothing(tmp_path, caplog):
+    """All of them are its own; so are those of a writer that took the place of another."""
+    writer = SummaryWriter(tmp_path)
+    for number in range(3):
+        log(writer, [number])
+        writer.close()
+    log(writer, [3])
+    path = writer.file_writer.event_writer._file_name
+    writer.close()
+    assert len(event_files(tmp_path)) == 4
+    writer = SummaryWriter(tmp_path)
+    log(writer, [0])
+    writer = SummaryWriter(tmp_path)
+    for step in range(20):
+        time.sleep(0.01)
+        log(writer, [step])
+    writer.close()
+    assert told(caplog) == []
+    assert os.path.exists(path)
+
+
+def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp_path, caplog):
+    """Nor is the parent: the child has tags of its own, or its points are meant to be there."""
+    with SummaryWriter(tmp_path) as writer:
+        log(writer, range(5))
+        child = os.fork()
+        if not child:
+            for step in range(20):
+                time.sleep(0.01)
+                log(writer, [step])
+            writer.close()
+            os._exit(len(caplog.records))
+        for step in range(5, 25):
+            time.sleep(0.01)
+            log(writer, [step])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert told(caplog) == []
+    assert len(event_files(tmp_path)) == 2
+
+
+def test_runs_below_are_told_nothing(tmp_path, caplog):
+    """Hyperparameters and `add_scalars`, by this writer or by another in a directory below."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(5):
+            time.sleep(0.01)
+            writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, step)
+            writer.add_hparams({"lr": step}, {"loss": 1.0}, run_name=f"trial{step}")
+            with SummaryWriter(tmp_path / f"other{step}") as below:
+                below.add_hparams({"lr": step}, {"loss": 1.0})
+            log(writer, [step])
+    assert told(caplog) == []
