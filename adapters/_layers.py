@@ -80,7 +80,7 @@ def find_layer(model: nn.Module, layer: LayerSpec) -> tuple[str, nn.Module]:
     found = find_layers(model, layer)
     if len(found) > 1:
         raise InvalidValueError(
-            f"One layer is wanted, and {layer!r} means {len(found)}: {_listed(found)}; give the path of one"
+            f"One layer is wanted, and {layer!r} means {len(found)}: {listed(found)}; give the path of one"
         )
     return next(iter(found.items()))
 
@@ -100,7 +100,7 @@ def require_ran(model: nn.Module, wanted: Iterable[str], ran: Iterable[str]) -> 
     missing = [display_name(model, path) for path in wanted if path not in have]
     if missing:
         raise InvalidValueError(
-            f"The forward pass did not run {_listed(missing)}; run the model once before asking, and choose layers "
+            f"The forward pass did not run {listed(missing)}; run the model once before asking, and choose layers "
             "that its forward() calls as modules. Inside what torch.compile and DataParallel return, modules run "
             "without their hooks: call the model that was given to them"
         )
@@ -137,7 +137,7 @@ def _of_kind(
     if kind is not None and not kept:
         given = sorted({type(paths[path]).__name__ for path in matches})
         raise InvalidValueError(
-            f"The layer {spec!r} is of type {_listed(given)}; give layers of type {kind.__name__.lstrip('_')}"
+            f"The layer {spec!r} is of type {listed(given)}; give layers of type {kind.__name__.lstrip('_')}"
         )
     return kept
 
@@ -160,12 +160,14 @@ def _parts_match(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 def _not_found(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> str:
     name = type(model).__name__
     if isinstance(spec, str):
-        return f"{name} has no layer {spec!r}; the nearest are {_listed(_nearest(spec, paths))}"
+        return f"{name} has no layer {spec!r}; the nearest are {listed(_nearest(spec, paths))}"
     types = sorted({type(module).__name__ for module in paths.values()})
     if isinstance(spec, type):
-        return f"{name} has no layer of type {spec.__name__.lstrip('_')}; its types are {_listed(types, most=12)}"
+        return (
+            f"{name} has no layer of type {spec.__name__.lstrip('_')}; its types are {listed(types, most=12)}"
+        )
     if isinstance(spec, re.Pattern):
-        return f"No layer of {name} matches {spec.pattern!r}; its layers are {_listed(filter(None, paths))}"
+        return f"No layer of {name} matches {spec.pattern!r}; its layers are {listed(filter(None, paths))}"
     return (
         f"The given {type(spec).__name__} is not a part of this {name}; "
         "give one of its own modules, or a path as model.named_modules() lists them"
@@ -180,6 +182,6 @@ def _nearest(name: str, paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*close, *same_end]))[:5] or known
 
 
-def _listed(names: Iterable[str], most: int = 6) -> str:
+def listed(names: Iterable[str], most: int = 6) -> str:
     names = [name or '"" (the model itself)' for name in names]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

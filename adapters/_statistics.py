@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's values, detached: of a sparse one those that are stored, of complex numbers both parts."""
+    """Return a tensor's values, detached: of a sparse one those that are stored, of complex numbers both parts.
+
+    Of a DTensor, which is spread over processes, they are those of this process: reducing needs all
+    processes, and one that watches alone would wait for the others for ever.
+    """
     import torch
 
     values = tensor.detach()
+    if hasattr(values, "to_local"):
+        values = values.to_local()
     if values.is_sparse:
         values = values.coalesce().values()
     return torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
@@ -45,14 +51,6 @@ def dead_share(values: torch.Tensor, axis: int) -> torch.Tensor:
     others = [other for other in range(values.dim()) if other != axis % values.dim()]
     greatest = values.abs().amax(others) if others else values
     return greatest.eq(0).mean(dtype=torch.float32)
-
-
-def update_ratio(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Return the norm of a change over the norm of what was changed; NaN where that was 0."""
-    import torch
-
-    size = norm(before)
-    return torch.where(size > 0, norm(after - before) / size, torch.nan)
 
 
 def sample(values: torch.Tensor, most: int | None) -> torch.Tensor:

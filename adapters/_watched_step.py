@@ -1,6 +1,6 @@
 """What one training step shows of its parameters, gradients and activations.
 
-Lives here: the hooks of one watched step, what they compute, and the records made of it. Must not:
+Lives here: the hooks of one watched step, and what they compute. Must not:
 decide which step is watched (`parameters.py` does), or wait for the device.
 Runs on the training thread, inside forward and backward passes.
 """
@@ -12,15 +12,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tblog._arrays import snapshot, to_numpy
-from tblog._devices import DeferredTensor
 from tblog.adapters._hooks import Hooks
-from tblog.adapters._statistics import dead_share, nonfinite_share, norm, plain, sample, update_ratio
-from tblog.records import HistogramRecord, Record, ScalarRecord
+from tblog.adapters._layer_figures import (
+    TensorFigures,
+    Update,
+    of_layers,
+    of_norms,
+    update_ratio,
+    update_ratios,
+)
+from tblog.adapters._statistics import dead_share, nonfinite_share, norm, plain, sample
+from tblog.adapters._step_figures import StepFigures
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Kind = str  # "parameter", "gradient" or "activation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +36,26 @@ class Watched:
     """What is watched, and what is told of it; see `ParameterWatch`."""
 
     parameters: Mapping[str, torch.Tensor]
-    layers: Mapping[str, nn.Module]
+    owners: Mapping[str, str]  # the layer of each parameter
+    outputs: Mapping[str, nn.Module]
     tells_parameters: bool
     tells_gradients: bool
-    histograms: bool
     max_values: int | None
     scaler: torch.amp.GradScaler | None
-    tag: str
 
 
 class WatchedStep:
     """Gather figures from hooks; what a later pass of the same step shows takes the place of the earlier."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, *, histograms: bool) -> None:
         self._watched = watched
-        self._scalars: dict[str, torch.Tensor] = {}
+        self._keeps_histograms = histograms
+        self._figures: dict[Kind, dict[str, TensorFigures]] = {
+            "parameter": {},
+            "gradient": {},
+            "activation": {},
+        }
+        self._updates: dict[str, Update] = {}
         self._histograms: dict[str, torch.Tensor] = {}
         self._before: dict[str, torch.Tensor] = {}
         self._reached: torch.Tensor | None = None  # the last parameter that got a gradient
@@ -51,7 +64,7 @@ class WatchedStep:
         for name, parameter in watched.parameters.items():
             if parameter.requires_grad:
                 self._hooks.after_accumulation(parameter, partial(self._on_gradient, name))
-        for name, layer in watched.layers.items():
+        for name, layer in watched.outputs.items():
             self._hooks.forward(layer, partial(self._on_output, name))
 
     def gradients_were_cleared(self) -> bool:
@@ -62,36 +75,46 @@ class WatchedStep:
         """Take the hooks off."""
         self._hooks.remove()
 
-    def finish(self) -> list[Record]:
+    def finish(self) -> StepFigures:
         """Look at the parameters as they are after the step, and return what was gathered."""
         import torch
 
         self.end()
-        if self._watched.tells_parameters:
-            with torch.no_grad():
+        with torch.no_grad():
+            if self._watched.tells_parameters:
                 for name, parameter in self._watched.parameters.items():
                     self._look_at_parameter(name, plain(parameter))
-        for kind in ("parameter", "gradient"):
-            norms = [
-                value for quantity, value in self._scalars.items() if quantity.startswith(f"{kind}_norm/")
-            ]
-            if norms:
-                self._scalars[f"{kind}_norm/all"] = norm(
-                    torch.stack([each.to(norms[0].device) for each in norms])
-                )
-        prefix = f"{self._watched.tag}/" if self._watched.tag else ""
-        return [
-            *_scalar_records(prefix, self._scalars),
-            *(
-                HistogramRecord(tag=prefix + name, values=snapshot(values, prefix + name, copy=False))
-                for name, values in self._histograms.items()
-            ),
-        ]
+            return StepFigures(totals=self._totals(), layers=self._layers(), histograms=self._histograms)
+
+    def _totals(self) -> dict[str, torch.Tensor]:
+        totals = {
+            f"{kind}_norm": of_norms(each.norm for each in self._figures[kind].values())
+            for kind in ("parameter", "gradient")
+            if self._figures[kind]
+        }
+        if self._updates:
+            totals["update_ratio"] = update_ratio(self._updates.values())
+        return totals
+
+    def _layers(self) -> dict[str, dict[str, torch.Tensor]]:
+        layers: dict[str, dict[str, torch.Tensor]] = (
+            {"gradient_norm": {}} if self._watched.tells_gradients else {}
+        )
+        for kind, figures in self._figures.items():
+            owners = {name: name for name in figures} if kind == "activation" else self._watched.owners
+            for layer, found in of_layers(figures, owners).items():
+                layers.setdefault(f"{kind}_norm", {})[layer] = found["norm"]
+                layers.setdefault(f"dead_{kind}s", {})[layer] = found["dead"]
+                layers.setdefault(f"nonfinite_{kind}s", {})[layer] = found["nonfinite"]
+        if self._updates:
+            layers["update_ratio"] = update_ratios(self._updates, self._watched.owners)
+        return layers
 
     def _look_at_parameter(self, name: str, values: torch.Tensor) -> None:
         self._look_at("parameter", name, values, axis=0)
-        if name in self._before:
-            self._scalars[f"update_ratio/{name}"] = update_ratio(self._before[name], values)
+        if name in self._before and values.numel():
+            before = self._before[name]
+            self._updates[name] = Update(norm(values - before), norm(before))
 
     def _on_gradient(self, name: str, parameter: torch.Tensor) -> None:
         import torch
@@ -125,15 +148,19 @@ class WatchedStep:
             self._look_at("activation", name, plain(output), axis=-1 if in_order or output.dim() < 2 else 1)
 
     def _look_at(
-        self, kind: str, name: str, values: torch.Tensor, *, axis: int, scale: torch.Tensor | None = None
+        self, kind: Kind, name: str, values: torch.Tensor, *, axis: int, scale: torch.Tensor | None = None
     ) -> None:
-        if not values.numel():
+        size = values.numel()
+        if not size:
             return
-        size = norm(values)
-        self._scalars[f"{kind}_norm/{name}"] = size if scale is None else size / scale
-        self._scalars[f"{kind}_dead/{name}"] = dead_share(values, axis)
-        self._scalars[f"{kind}_nonfinite/{name}"] = nonfinite_share(values)
-        if self._watched.histograms:
+        length = norm(values)
+        self._figures[kind][name] = TensorFigures(
+            length if scale is None else length / scale,
+            dead_share(values, axis),
+            nonfinite_share(values),
+            size,
+        )
+        if self._keeps_histograms:
             drawn = sample(values, self._watched.max_values)
             self._histograms[f"{kind}s/{name}"] = drawn if scale is None else drawn / scale
 
@@ -144,24 +171,3 @@ class WatchedStep:
         if self._watched.scaler is not None and self._scale is None:
             self._scale = self._watched.scaler.scale(torch.ones((), device=parameter.device))
         return self._scale
-
-
-def _scalar_records(prefix: str, scalars: Mapping[str, torch.Tensor]) -> list[ScalarRecord]:
-    """Return a record for each number; all numbers of a device travel to the host in one copy."""
-    import torch
-
-    by_device: dict[torch.device, list[str]] = {}
-    for name, value in scalars.items():
-        by_device.setdefault(value.device, []).append(name)
-    records: list[ScalarRecord] = []
-    for names in by_device.values():
-        copy = snapshot(torch.stack([scalars[name].float() for name in names]), prefix, copy=False)
-        values = (
-            [copy.element(index) for index in range(len(names))]
-            if isinstance(copy, DeferredTensor)
-            else to_numpy(copy).tolist()
-        )
-        records += [
-            ScalarRecord(tag=prefix + name, value=value) for name, value in zip(names, values, strict=True)
-        ]
-    return records

@@ -120,9 +120,11 @@ class FeatureMaps:
         self._hooks = Hooks()
         self._captured: dict[tuple[str, str], _Captured] = {}
         self._picture: Array | None = None
+        self._was_entered = False
 
     def __enter__(self) -> Self:
         """Register the hooks."""
+        self._was_entered = True
         try:
             self._hooks.forward_pre(self._model, self._begin)
             for path, layer in self._layers.items():
@@ -141,8 +143,13 @@ class FeatureMaps:
         """Return an image for each layer, of the last forward pass; also after the block.
 
         Raises:
-            InvalidValueError: a layer did not run in it.
+            InvalidValueError: a layer did not run in it, or the block never began.
         """
+        if not self._was_entered:
+            raise InvalidValueError(
+                "FeatureMaps: records() was called before its `with` block began, in which maps are captured; "
+                "run the model in the block first"
+            )
         require_ran(self._model, self._layers, (path for path, _ in self._captured))
         order = list(self._layers)
         captured = sorted(self._captured.items(), key=lambda item: order.index(item[0][0]))

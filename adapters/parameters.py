@@ -1,13 +1,17 @@
-"""Parameters, gradients and activations of a training step: distributions, norms, updates and defects."""
+"""Parameters, gradients and activations of a training step: which layers learn, and what is wrong with others."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tblog.adapters._hooks import Hooks
-from tblog.adapters._layers import Layers, display_name, find_layers, require_module
+from tblog.adapters._layer_report import LayerReport, Warnings
+from tblog.adapters._layers import Layers
+from tblog.adapters._step_figures import read_together
+from tblog.adapters._watch_records import layout, overview, step_records
+from tblog.adapters._watched_model import watched_parts
 from tblog.adapters._watched_step import Watched, WatchedStep
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import Record
 
 if TYPE_CHECKING:
@@ -19,9 +23,11 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
     from typing_extensions import Self
 
+    from tblog.writer import SummaryWriter
+
 
 class ParameterWatch:
-    """Watch every N-th training step of a model, in a `with` block.
+    """Watch every N-th training step of a model.
 
         with ParameterWatch(model, every=100) as watch:
             for step, (inputs, labels) in enumerate(batches):
@@ -30,30 +36,42 @@ class ParameterWatch:
                 optimizer.zero_grad()
                 writer.add_records(watch.records(), step)
 
+    `start()` and `stop()` do what the block does. With a writer it is one line, which starts at once:
+
+        ParameterWatch(model, every=100, writer=writer)
+
     A step ends when an optimizer of `torch.optim` steps on one of the model's parameters, or when
     gradients are set to None without that, as after a step that a `GradScaler` skipped. So several
     backward passes that accumulate are one step. Between watched steps nothing is hooked but the
     model's forward pass; in them nothing waits for the device: all values stay tensors until the
     writer's thread reads them.
 
-    Tags are `<quantity>/<name>`, after `<tag>/` if a tag is given:
+    A layer is a module with parameters of its own. A watched step gives
 
-    - histograms `parameters`, `gradients` and `activations`;
-    - `parameter_norm`, `gradient_norm`, `activation_norm`: Euclidean norms; of parameters and
-      gradients also over all that are watched, as `<quantity>/all`;
-    - `parameter_dead`, `gradient_dead`: the share of output units (slices along dimension 0) whose
-      weights or gradients are all 0; `activation_dead`: the share of channels that are 0 for the whole
-      batch (channels are the last dimension of (N, L, C), otherwise dimension 1);
-    - `parameter_nonfinite`, `gradient_nonfinite`, `activation_nonfinite`: the share of NaN and infinity;
-    - `update_ratio`: the norm of the step's change over that of the parameter before it.
+    - `<tag>/layers`: a picture of all layers in depth order, by gradient norm and update ratio;
+    - `<tag>/table`: a text, what is wrong with which layers, and the figures of each;
+    - `<tag>/gradient_norm`, `/parameter_norm` and `/update_ratio` of the whole model;
+    - `<tag>_gradient_norm/<layer>`, `_parameter_norm` and `_activation_norm`: Euclidean norms;
+    - `<tag>_update_ratio/<layer>`: the norm of the step's change over that of the parameters before it;
+    - `<tag>_dead_parameters/<layer>`, `_dead_gradients`: the share of output units (slices along dimension
+      0) whose weights or gradients are all 0; `_dead_activations`: the share of channels that are 0 for the
+      whole batch (channels are the last dimension of (N, L, C), otherwise dimension 1);
+    - `<tag>_nonfinite_parameters/<layer>`, `_gradients`, `_activations`: the share of NaN and infinity;
+    - now and then `<tag>_parameters/<parameter>`, `_gradients` and `_activations`: histograms.
+
+    What is wrong in two watched steps in a row, and NaN at once, is told by a warning of the logger "tblog", once
+    for each thing, when the writer's thread draws picture or table.
 
     Gradients are those of the last backward pass of the step: accumulated, not clipped yet, with
-    `scaler` unscaled, and in distributed training those of this process. Activations are those of
-    its last forward pass. Parameters are those after the step.
+    `scaler` unscaled, and in distributed training those of this process (of a DTensor, as FSDP's `fully_shard`
+    makes them, the part that this process has, of parameters too). Activations are those of its last
+    forward pass. Parameters are those after the step.
 
     Args:
         model: the model.
         every: how many steps lie between two watched ones; the first step is watched.
+        writer: logs each watched step by itself, at the step's number, counted from the writer's `next_step`. The
+            last one is logged by the next forward pass, or by `stop()`.
         layers: whose parameters and outputs are watched: a dotted path, a pattern, a type or a module,
             or a sequence of them. None means all parameters, and the outputs of all modules without
             modules in them.
@@ -61,14 +79,15 @@ class ParameterWatch:
             in a watched step, from backward to its end.
         gradients: whether to tell of gradients.
         activations: whether to tell of activations.
-        histograms: whether to give histograms beside the numbers.
+        histograms: how many watched steps lie between two with histograms, the first of them with; True for
+            histograms in each, False or 0 for none.
         max_values: how many values of a tensor, evenly spaced, a histogram counts; None for all.
         scaler: the `torch.amp.GradScaler` whose scale the gradients have.
         tag: what all tags begin with.
 
     Raises:
-        InvalidTypeError: the model is none, its parameters for one.
-        InvalidValueError: a layer is not found, `every` is below 1, or no parameter requires a gradient.
+        InvalidTypeError: the model is none, its parameters for one, or the writer is none of tblog's.
+        InvalidValueError: a layer is not found, a number is below what it may be, or no parameter requires a gradient.
     """
 
     def __init__(
@@ -76,45 +95,65 @@ class ParameterWatch:
         model: nn.Module,
         every: int = 100,
         *,
+        writer: SummaryWriter | None = None,
         layers: Layers | None = None,
         parameters: bool = True,
         gradients: bool = True,
         activations: bool = True,
-        histograms: bool = True,
+        histograms: bool | int = 10,
         max_values: int | None = 100_000,
         scaler: torch.amp.GradScaler | None = None,
-        tag: str = "",
+        tag: str = "watch",
     ) -> None:
-        if every < 1:
-            raise InvalidValueError(f"ParameterWatch: every was {every}; give a number of steps, 1 or more")
-        chosen, outputs = _chosen(model, layers)
-        if not any(parameter.requires_grad for parameter in chosen.values()):
-            raise InvalidValueError(
-                "ParameterWatch: none of the watched parameters requires a gradient; choose other layers, "
-                "or call requires_grad_() on what is trained first"
+        _require(every >= 1, "every", every, "a number of steps, 1 or more")
+        _require(histograms >= 0, "histograms", histograms, "True, False or a number of watched steps")
+        if writer is not None and not hasattr(writer, "add_records"):
+            raise InvalidTypeError(
+                f"ParameterWatch: the writer was a {type(writer).__module__}.{type(writer).__name__}, which takes no "
+                "records; give a tblog.SummaryWriter"
             )
-        self._model, self._every = model, every
+        parts = watched_parts(model, layers)
+        self._model, self._every, self._writer = model, every, writer
         self._watched = Watched(
-            parameters=chosen,
-            layers=outputs if activations else {},
+            parameters=parts.parameters,
+            owners=parts.owners,
+            outputs=parts.outputs if activations else {},
             tells_parameters=parameters,
             tells_gradients=gradients,
-            histograms=histograms,
             max_values=max_values,
             scaler=scaler,
-            tag=tag,
         )
-        self._ids = {id(parameter) for parameter in chosen.values()}
+        self._layers = parts.layers
+        self._histograms = int(histograms)
+        self._tag = tag
+        self._warnings = Warnings(overview(tag, "table"), scales=scaler is not None)
+        self._ids = {id(parameter) for parameter in parts.parameters.values()}
         self._hooks = Hooks()
         self._optimizers: RemovableHandle | None = None
         self._step: WatchedStep | None = None
         self._ready: list[Record] = []
-        self._steps = 0
-        self._stepped = False
+        self._steps = self._watched_steps = 0
+        self._stepped = self._was_started = False
+        if writer is not None:
+            self.start()
 
     def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.stop()
+        else:
+            self._remove_hooks()
+
+    def start(self) -> Self:
+        """Begin to watch, with the next step; does nothing where that has happened. Returns the watch itself."""
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
+        if self._optimizers is not None:
+            return self
         try:
             self._hooks.forward_pre(self._model, self._before_forward)
             self._optimizers = register_optimizer_step_post_hook(self._after_step)
@@ -122,25 +161,48 @@ class ParameterWatch:
         except BaseException:
             self._remove_hooks()
             raise
+        self._was_started = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._end_step()
+    def stop(self) -> None:
+        """End the step that is over, and take all hooks off; `start` goes on."""
+        self._end_step()
         self._remove_hooks()
 
     def records(self) -> list[Record]:
-        """Return what the last watched step showed, once; an empty list where there is nothing new."""
+        """Return what the last watched step showed, once; an empty list where there is nothing new.
+
+        With a writer, which gets them by itself, the list is always empty.
+
+        Raises:
+            InvalidValueError: the watch never started.
+        """
+        if not self._was_started:
+            raise InvalidValueError(
+                "ParameterWatch: records() was called before the watch began, and there would never be any; use it "
+                "in a `with` block, call start(), or give it a writer"
+            )
         self._end_step()
         ready, self._ready = self._ready, []
         return ready
+
+    def layout(self) -> dict[str, dict[str, list[Any]]]:
+        """Return a layout for `add_custom_scalars` that shows the lines of all layers in one chart for each quantity.
+
+        A run has one layout: to keep charts of your own, give `{**mine, **watch.layout()}`.
+        """
+        quantities = [
+            *(["gradient_norm"] * self._watched.tells_gradients),
+            *(["update_ratio", "parameter_norm"] * self._watched.tells_parameters),
+            *(["activation_norm", "dead_activations"] * bool(self._watched.outputs)),
+        ]
+        return layout(self._tag, quantities)
 
     def _remove_hooks(self) -> None:
         self._hooks.remove()
         if self._optimizers is not None:
             self._optimizers.remove()
+            self._optimizers = None
         if self._step is not None:
             self._step.end()
             self._step = None
@@ -158,25 +220,24 @@ class ParameterWatch:
         if not (self._stepped or cleared):
             return
         self._stepped = False
+        number = self._steps
         self._steps += 1
         if self._step is not None:
-            self._ready, self._step = self._step.finish(), None
+            figures, self._step = read_together(self._step.finish(), self._tag), None
+            report = LayerReport(number, self._layers, figures.layers, self._warnings)
+            self._ready = list(step_records(self._tag, figures, report))
+            if self._writer is not None:
+                self._writer.add_records(self._ready, self._writer.next_step + number)
+                self._ready = []
         self._begin_step()
 
     def _begin_step(self) -> None:
         if self._step is None and self._steps % self._every == 0:
-            self._step = WatchedStep(self._watched)
+            histograms = self._histograms > 0 and self._watched_steps % self._histograms == 0
+            self._step = WatchedStep(self._watched, histograms=histograms)
+            self._watched_steps += 1
 
 
-def _chosen(model: nn.Module, layers: Layers | None) -> tuple[dict[str, nn.Parameter], dict[str, nn.Module]]:
-    """Return the parameters and the layers whose outputs are watched, by name."""
-    require_module(model)
-    if layers is None:
-        leaves = {path: layer for path, layer in model.named_modules() if not any(layer.children())}
-        return dict(model.named_parameters()), {
-            display_name(model, path): layer for path, layer in leaves.items()
-        }
-    found = find_layers(model, layers)
-    ids = {id(parameter) for layer in found.values() for parameter in layer.parameters()}
-    chosen = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in ids}
-    return chosen, {display_name(model, path): layer for path, layer in found.items()}
+def _require(holds: bool, name: str, given: object, wanted: str) -> None:
+    if not holds:
+        raise InvalidValueError(f"ParameterWatch: {name} was {given!r}; give {wanted}")

@@ -91,9 +91,11 @@ class SystemSampler:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
+        self._was_entered = False
 
     def __enter__(self) -> Self:
         self._leave_to_parent()
+        self._was_entered = True
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="tblog-system-sampler", daemon=True)
         self._thread.start()
@@ -116,6 +118,9 @@ class SystemSampler:
         """Return one scalar for each quantity: its mean since the last call (of the time left, the last).
 
         The list is empty if no sample was taken since. Where each sample should be kept, see `samples`.
+
+        Raises:
+            InvalidValueError: the sampler was never entered.
         """
         values: dict[str, list[float]] = {}
         for sample in self.samples():
@@ -134,7 +139,15 @@ class SystemSampler:
                 writer.add_records(sample.records, sample.elapsed_secs)
 
         At most the last 10,000 samples wait to be fetched.
+
+        Raises:
+            InvalidValueError: the sampler was never entered.
         """
+        if not (self._was_entered or self._samples):
+            raise InvalidValueError(
+                "SystemSampler: samples were asked for before its `with` block began, and there would never be any; "
+                "use the sampler in a `with` block"
+            )
         self._leave_to_parent()
         if self._failure is not None:
             failure, self._failure = self._failure, None

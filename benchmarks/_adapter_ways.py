@@ -61,7 +61,7 @@ def _activation_maximization(scene: Scene) -> Way:
 def _parameters(scene: Scene) -> Way:
     from tblog.adapters.parameters import ParameterWatch
 
-    watch = ParameterWatch(scene.model, every=1, activations=False, max_values=None)
+    watch = ParameterWatch(scene.model, every=1, activations=False, histograms=True, max_values=None)
 
     def way(writer: Any, step: int) -> None:
         with watch:

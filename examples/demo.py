@@ -58,9 +58,7 @@ def train(logdir: Path, config: Config) -> list[SummaryWriter]:
         SummaryWriter(logdir) as writer,
         SummaryWriter(logdir / "train") as train_writer,
         SummaryWriter(logdir / "validation") as validation_writer,
-        ParameterWatch(
-            model, steps_per_epoch, layers=["conv1", "conv2"], histograms=False, tag="watch"
-        ) as watch,
+        ParameterWatch(model, steps_per_epoch, histograms=False) as watch,
         SystemSampler(period_secs=1, total_steps=total) as sampler,
         tqdm(training_steps(model, train_split, config), total=total, unit="step") as progress,
     ):

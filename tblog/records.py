@@ -142,9 +142,12 @@ class AudioRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TextRecord(Record):
-    """A text, which TensorBoard renders as Markdown."""
+    """A text, which TensorBoard renders as Markdown.
 
-    text: str
+    `text` is a string, or what makes one: the worker thread asks for its `str()`, and nothing else of it.
+    """
+
+    text: object
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -378,6 +378,14 @@ class TestErrors:
         with pytest.raises(InvalidValueError, match="no layer '7'; the nearest are 0, 1"):
             FeatureMaps(model, "7")
 
+    def test_maps_that_were_never_captured(self, model):
+        """Without the block there are none, and the error says where the model is to be run."""
+        maps = FeatureMaps(model, "0")
+        with pytest.raises(
+            InvalidValueError, match=r"before its `with` block began.*run the model in the block"
+        ):
+            maps.records()
+
     def test_a_layer_that_did_not_run(self, model):
         """Before a forward pass there are no records."""
         with (

@@ -1,6 +1,11 @@
-"""Tests of adapters/parameters.py: figures against hand-made ones, steps of every kind, and hooks that come off."""
+"""Tests of adapters/parameters.py: figures against hand-made ones, steps of every kind, and hooks that come off.
+
+What is made of the figures is tested in test_adapters_layer_report.py.
+"""
 
 import copy
+import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,9 +18,10 @@ import tblog
 from tblog._arrays import to_numpy
 from tblog.adapters.cam import class_activation_maps
 from tblog.adapters.parameters import ParameterWatch
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.records import HistogramRecord, ScalarRecord
-from tests.reading import points
+from tests.processes import run_program
+from tests.reading import accumulator, points
 from tests.untouched import untouched
 
 torch.set_num_threads(1)
@@ -53,6 +59,11 @@ def _train(model, watch, optimizer, steps=1):
     return given
 
 
+def _norm(tensors):
+    """Return the norm of all tensors together."""
+    return torch.cat([tensor.detach().ravel() for tensor in tensors]).norm().item()
+
+
 def _sgd(model, rate=0.01):
     return torch.optim.SGD(model.parameters(), lr=rate)
 
@@ -65,29 +76,36 @@ def test_figures_are_those_made_by_hand():
     with ParameterWatch(model, every=1) as watch:
         (records,) = _train(model, watch, _sgd(model))
     scalars, histograms = _scalars(records), _histograms(records)
+
+    def together(parts):
+        return torch.cat([part.detach().ravel() for part in parts])
+
+    for layer in ("0", "2"):
+        old, new = before.get_submodule(layer), model.get_submodule(layer)
+        gradient = together(each.grad for each in old.parameters())
+        was, has = together(old.parameters()), together(new.parameters())
+        assert scalars[f"watch_parameter_norm/{layer}"] == pytest.approx(has.norm().item())
+        assert scalars[f"watch_gradient_norm/{layer}"] == pytest.approx(gradient.norm().item())
+        ratio = (0.01 * gradient.norm() / was.norm()).item()
+        assert scalars[f"watch_update_ratio/{layer}"] == pytest.approx(ratio, rel=1e-4)
     for name, old in before.named_parameters():
-        new = model.get_parameter(name)
-        gradient = old.grad
-        assert scalars[f"parameter_norm/{name}"] == pytest.approx(new.norm().item())
-        assert scalars[f"gradient_norm/{name}"] == pytest.approx(gradient.norm().item())
-        assert scalars[f"update_ratio/{name}"] == pytest.approx(
-            (0.01 * gradient.norm() / old.norm()).item(), rel=1e-4
+        np.testing.assert_allclose(
+            histograms[f"watch_parameters/{name}"], model.get_parameter(name).detach().ravel()
         )
-        np.testing.assert_allclose(histograms[f"parameters/{name}"], new.detach().ravel())
-        np.testing.assert_allclose(histograms[f"gradients/{name}"], gradient.ravel())
-    together = torch.cat([each.grad.ravel() for each in before.parameters()])
-    assert scalars["gradient_norm/all"] == pytest.approx(together.norm().item())
+        np.testing.assert_allclose(histograms[f"watch_gradients/{name}"], old.grad.ravel())
+    gradient = together(each.grad for each in before.parameters())
+    assert scalars["watch/gradient_norm"] == pytest.approx(gradient.norm().item())
+    assert scalars["watch/parameter_norm"] == pytest.approx(together(model.parameters()).norm().item())
+    assert scalars["watch/update_ratio"] == pytest.approx(
+        (0.01 * gradient.norm() / together(before.parameters()).norm()).item(), rel=1e-4
+    )
     hidden = before[1](before[0](batch)).detach()
-    assert scalars["activation_norm/1"] == pytest.approx(hidden.norm().item())
-    assert scalars["activation_dead/1"] == pytest.approx((hidden == 0).all(0).float().mean().item())
-    np.testing.assert_allclose(histograms["activations/1"], hidden.ravel())
+    assert scalars["watch_activation_norm/1"] == pytest.approx(hidden.norm().item())
+    assert scalars["watch_dead_activations/1"] == pytest.approx((hidden == 0).all(0).float().mean().item())
+    np.testing.assert_allclose(histograms["watch_activations/1"], hidden.ravel())
     assert {tag: value for tag, value in scalars.items() if "nonfinite" in tag} == {
-        f"{kind}_nonfinite/{name}": 0
-        for kind, names in {
-            "parameter": dict(before.named_parameters()),
-            "gradient": dict(before.named_parameters()),
-            "activation": "012",
-        }.items()
+        f"watch_nonfinite_{kind}/{name}": 0
+        for kind, names in {"parameters": "02", "gradients": "02", "activations": "012"}.items()
         for name in names
     }
 
@@ -109,9 +127,7 @@ def test_records_may_be_fetched_whenever_it_suits():
             _loss(model, _batch(step)).backward()
             optimizer.step()
             optimizer.zero_grad()
-    assert _scalars(watch.records())["parameter_norm/0.weight"] == pytest.approx(
-        model[0].weight.norm().item()
-    )
+    assert _scalars(watch.records())["watch_parameter_norm/0"] == pytest.approx(_norm(model[0].parameters()))
     assert watch.records() == []
 
 
@@ -131,8 +147,9 @@ def test_backward_passes_that_accumulate_are_one_step():
             given.append(watch.records())
     assert [bool(records) for records in given] == [False, False, False, True, *[False] * 7, True]
     scalars = _scalars(given[3])
-    assert scalars["gradient_norm/0.weight"] == pytest.approx(twin[0].weight.grad.norm().item(), rel=1e-5)
-    assert scalars["activation_norm/0"] == pytest.approx(twin[0](passes[-1]).norm().item(), rel=1e-5)
+    wanted = _norm(each.grad for each in twin[0].parameters())
+    assert scalars["watch_gradient_norm/0"] == pytest.approx(wanted, rel=1e-5)
+    assert scalars["watch_activation_norm/0"] == pytest.approx(twin[0](passes[-1]).norm().item(), rel=1e-5)
 
 
 def test_a_grad_scalers_scale_is_taken_out():
@@ -149,13 +166,14 @@ def test_a_grad_scalers_scale_is_taken_out():
         scaler.step(optimizer)
         scaler.update()
         records = watch.records()
+    for layer in ("0", "2"):
+        wanted = _norm(each.grad for each in twin.get_submodule(layer).parameters())
+        assert _scalars(records)[f"watch_gradient_norm/{layer}"] == pytest.approx(wanted, rel=1e-5)
     for name, parameter in twin.named_parameters():
-        wanted = parameter.grad.norm().item()
-        assert _scalars(records)[f"gradient_norm/{name}"] == pytest.approx(wanted, rel=1e-5)
         np.testing.assert_allclose(
-            _histograms(records)[f"gradients/{name}"], parameter.grad.ravel(), rtol=1e-5
+            _histograms(records)[f"watch_gradients/{name}"], parameter.grad.ravel(), rtol=1e-5
         )
-    assert _histograms(records)["activations/0"].dtype == np.float32  # numpy has no bfloat16
+    assert _histograms(records)["watch_activations/0"].dtype == np.float32  # numpy has no bfloat16
 
 
 def test_a_step_that_the_scaler_skips_is_told():
@@ -168,9 +186,9 @@ def test_a_step_that_the_scaler_skips_is_told():
         scaler.update()
         optimizer.zero_grad()
         scalars = _scalars(watch.records())
-    assert scalars["gradient_nonfinite/2.bias"] == 1
-    assert scalars["update_ratio/2.bias"] == 0
-    assert scalars["parameter_nonfinite/2.bias"] == 0
+    assert scalars["watch_nonfinite_gradients/2"] == 1
+    assert scalars["watch_update_ratio/2"] == 0
+    assert scalars["watch_nonfinite_parameters/2"] == 0
 
 
 def test_dead_units_and_nonfinite_values_are_counted():
@@ -182,10 +200,10 @@ def test_dead_units_and_nonfinite_values_are_counted():
         model[2].weight[1, 0] = float("nan")
     with ParameterWatch(model) as watch:
         scalars = _scalars(_train(model, watch, _sgd(model[0]))[0])
-    assert scalars["activation_dead/1"] == 3 / 6
-    assert scalars["parameter_dead/2.weight"] == pytest.approx(1 / 3)
-    assert scalars["parameter_nonfinite/2.weight"] == pytest.approx(1 / 18)
-    assert scalars["activation_nonfinite/2"] == pytest.approx(1 / 3)
+    assert scalars["watch_dead_activations/1"] == 3 / 6
+    assert scalars["watch_dead_parameters/2"] == pytest.approx(1 / 3)  # of the weight, and not of the bias
+    assert scalars["watch_nonfinite_parameters/2"] == pytest.approx(1 / 21)
+    assert scalars["watch_nonfinite_activations/2"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +226,7 @@ def test_channels_are_found_in_each_layout(layer, inputs, dead):
         layer(inputs).sum().backward()
         _sgd(layer).step()
         scalars = _scalars(watch.records())
-    assert scalars[f"activation_dead/{type(layer).__name__}"] == dead
+    assert scalars[f"watch_dead_activations/{type(layer).__name__}"] == dead
 
 
 def test_two_optimizers_make_one_step():
@@ -221,8 +239,8 @@ def test_two_optimizers_make_one_step():
             optimizer.step()
         scalars = _scalars(watch.records())
         assert watch.records() == []
-    assert scalars["update_ratio/0.weight"] > 0
-    assert scalars["update_ratio/2.weight"] > 0
+    assert scalars["watch_update_ratio/0"] > 0
+    assert scalars["watch_update_ratio/2"] > 0
 
 
 def test_other_models_optimizers_do_not_count():
@@ -250,7 +268,7 @@ def test_passes_that_do_not_train_are_not_shown():
         class_activation_maps(model, 7 * batch, "0")
         optimizer.step()
         scalars = _scalars(watch.records())
-    assert scalars["activation_norm/0"] == pytest.approx(wanted)
+    assert scalars["watch_activation_norm/0"] == pytest.approx(wanted)
 
 
 def test_recomputed_activations_are_watched_too():
@@ -259,7 +277,7 @@ def test_recomputed_activations_are_watched_too():
     with ParameterWatch(model) as watch:
         checkpoint(model, batch.requires_grad_(), use_reentrant=True).sum().backward()
         _sgd(model).step()
-        assert _scalars(watch.records())["activation_norm/0"] > 0
+        assert _scalars(watch.records())["watch_activation_norm/0"] > 0
 
 
 def test_between_watched_steps_one_hook_is_left():
@@ -342,8 +360,8 @@ def test_nothing_waits_for_a_cuda_device(scale):
             records = watch.records()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    wanted = twin[0].weight.grad.norm().item() / (scale or 1)
-    assert _scalars(records)["gradient_norm/0.weight"] == pytest.approx(wanted, rel=1e-3)
+    wanted = _norm(each.grad for each in twin[0].parameters()) / (scale or 1)
+    assert _scalars(records)["watch_gradient_norm/0"] == pytest.approx(wanted, rel=1e-3)
 
 
 def test_a_histogram_counts_an_even_sample_of_large_tensors():
@@ -353,10 +371,10 @@ def test_a_histogram_counts_an_even_sample_of_large_tensors():
         model(torch.rand(2, 100)).sum().backward()
         _sgd(model).step()
         records = watch.records()
-    drawn = _histograms(records)["parameters/weight"]
+    drawn = _histograms(records)["watch_parameters/weight"]
     assert 400 < len(drawn) <= 500
     assert np.isin(drawn, model.weight.detach().numpy()).all()
-    assert _scalars(records)["parameter_norm/weight"] == pytest.approx(model.weight.norm().item())
+    assert _scalars(records)["watch_parameter_norm/Linear"] == pytest.approx(_norm(model.parameters()))
 
 
 def test_what_is_not_wanted_is_not_told():
@@ -365,15 +383,17 @@ def test_what_is_not_wanted_is_not_told():
     wanted = {"parameters": False, "activations": False, "histograms": False, "tag": "run"}
     with ParameterWatch(model, **wanted) as watch:
         (records,) = _train(model, watch, _sgd(model))
-    assert {record.tag.split("/")[1] for record in records} == {
-        "gradient_norm",
-        "gradient_dead",
-        "gradient_nonfinite",
+    assert {record.tag.partition("/")[0] for record in records} == {
+        "run",
+        "run_gradient_norm",
+        "run_dead_gradients",
+        "run_nonfinite_gradients",
     }
-    assert all(record.tag.startswith("run/") for record in records)
-    with ParameterWatch(model, gradients=False) as watch:
+    with ParameterWatch(model, gradients=False, tag="") as watch:
         (records,) = _train(model, watch, _sgd(model))
-    assert not any(record.tag.startswith("gradient") for record in records)
+    groups = {record.tag.partition("/")[0] for record in records}
+    assert {"layers", "table", "parameter_norm", "activations", "update_ratio"} < groups
+    assert not any("gradient" in group for group in groups)
 
 
 def test_layers_choose_parameters_and_outputs():
@@ -381,8 +401,8 @@ def test_layers_choose_parameters_and_outputs():
     model = _network()
     with ParameterWatch(model, layers="2") as watch:
         (records,) = _train(model, watch, _sgd(model))
-    names = {record.tag.split("/", 1)[1] for record in records}
-    assert names == {"2", "2.weight", "2.bias", "all"}
+    names = {record.tag.split("/", 1)[1] for record in records if not record.tag.startswith("watch/")}
+    assert names == {"2", "2.weight", "2.bias"}
     with pytest.raises(InvalidValueError, match="no layer '22'"):
         ParameterWatch(model, layers="22")
 
@@ -394,7 +414,7 @@ def test_sparse_gradients_are_told_by_what_they_store():
         model(torch.tensor([1, 1, 4])).sum().backward()
         _sgd(model).step()
         scalars = _scalars(watch.records())
-    assert scalars["gradient_norm/weight"] == pytest.approx((3 * 2**2 + 3 * 1**2) ** 0.5)
+    assert scalars["watch_gradient_norm/Embedding"] == pytest.approx((3 * 2**2 + 3 * 1**2) ** 0.5)
 
 
 def test_frozen_parameters_have_no_updates():
@@ -403,13 +423,18 @@ def test_frozen_parameters_have_no_updates():
     model[0].requires_grad_(requires_grad=False)
     with ParameterWatch(model) as watch:
         scalars = _scalars(_train(model, watch, _sgd(model))[0])
-    assert "parameter_norm/0.weight" in scalars
-    assert "update_ratio/0.weight" not in scalars
-    assert "gradient_norm/0.weight" not in scalars
+    assert "watch_parameter_norm/0" in scalars
+    assert "watch_update_ratio/0" not in scalars
+    assert "watch_gradient_norm/0" not in scalars
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"), [({"every": 0}, "1 or more"), ({"layers": nn.ReLU}, "requires a gradient")]
+    ("wrong", "told"),
+    [
+        ({"every": 0}, "every was 0; give a number of steps, 1 or more"),
+        ({"histograms": -1}, "histograms was -1; give True, False or"),
+        ({"layers": nn.ReLU}, "requires a gradient"),
+    ],
 )
 def test_wrong_arguments_are_refused(wrong, told):
     """A period of nothing, and layers without anything to train, are errors."""
@@ -423,4 +448,134 @@ def test_records_reach_tensorboard(tmp_path):
     with ParameterWatch(model, every=2) as watch, tblog.SummaryWriter(str(tmp_path)) as writer:
         for step, records in enumerate(_train(model, watch, _sgd(model), steps=3)):
             writer.add_records(records, step)
-    assert [step for step, *_ in points(tmp_path)["gradient_norm/all"]] == [0, 2]
+    assert [step for step, *_ in points(tmp_path)["watch/gradient_norm"]] == [0, 2]
+    written = accumulator(tmp_path)
+    assert [event.step for event in written.Images("watch/layers")] == [0, 2]
+    tables = written.Tensors("watch/table/text_summary")
+    assert [event.step for event in tables] == [0, 2]
+    assert b"| `0` | Linear |" in tables[0].tensor_proto.string_val[0]
+
+
+def test_histograms_come_with_some_watched_steps_alone():
+    """A number says with which ones, the first included; True means all of them, and False or 0 none."""
+    for histograms, wanted in ((3, "x--x-"), (True, "xxxxx"), (1, "xxxxx"), (False, "-----"), (0, "-----")):
+        model = _network()
+        with ParameterWatch(model, every=2, histograms=histograms) as watch:
+            given = [records for records in _train(model, watch, _sgd(model), steps=10) if records]
+        assert "".join("x" if _histograms(records) else "-" for records in given) == wanted
+
+
+def test_a_watch_that_never_began_says_so():
+    """Its records would be empty for ever; after start() they are not, and after stop() what is left is given."""
+    model = _network()
+    watch = ParameterWatch(model, every=1)
+    with pytest.raises(InvalidValueError, match=r"before the watch began.*`with` block.*start\(\).*writer"):
+        watch.records()
+    assert watch.start() is watch
+    (records,) = _train(model, watch, _sgd(model))
+    assert records
+    _loss(model, _batch()).backward()
+    _sgd(model).step()
+    watch.stop()
+    assert watch.records()
+    assert watch.records() == []
+
+
+def test_start_and_stop_are_the_block():
+    """Either may be called again, and what lies between a stop and a start is not watched."""
+    model = _network()
+    with untouched(model):
+        watch = ParameterWatch(model, every=1).start().start()
+        watch.stop()
+        watch.stop()
+    watch.start()
+    with watch:
+        assert len(model._forward_pre_hooks) == 1
+        (first,) = _train(model, watch, _sgd(model))
+    model.zero_grad()
+    for _ in range(2):
+        _loss(model, _batch()).backward()
+        _sgd(model).step()
+    assert watch.records() == []
+    watch.start()
+    (second,) = _train(model, watch, _sgd(model))
+    watch.stop()
+    assert first
+    assert second
+
+
+def test_with_a_writer_it_is_one_line(tmp_path):
+    """It starts at once and logs each watched step at its number, the last one when it stops."""
+    model = _network()
+    with tblog.SummaryWriter(str(tmp_path)) as writer:
+        watch = ParameterWatch(model, every=2, writer=writer)
+        assert _train(model, watch, _sgd(model), steps=3) == [[]] * 3
+        watch.stop()
+    assert [step for step, *_ in points(tmp_path)["watch/gradient_norm"]] == [0, 2]
+    with (
+        tblog.SummaryWriter(str(tmp_path), resume=3) as writer,
+        ParameterWatch(model, 2, writer=writer) as watch,
+    ):
+        _train(model, watch, _sgd(model), steps=3)
+    assert [step for step, *_ in points(tmp_path)["watch/gradient_norm"]] == [0, 2, 3, 5]
+
+
+def test_a_writer_of_another_library_is_refused():
+    """It takes no records, and the error says whose writer is wanted."""
+    with pytest.raises(InvalidTypeError, match=r"the writer was a _io.StringIO.*give a tblog.SummaryWriter"):
+        ParameterWatch(_network(), writer=io.StringIO())
+
+
+_SHARDED = """
+    import torch
+    import torch.distributed as dist
+    from torch import nn
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+    from tblog import SummaryWriter
+    from tblog.adapters.parameters import ParameterWatch
+    from tblog.errors import InvalidTypeError, UnsupportedTypeError
+
+    dist.init_process_group("gloo", init_method="file:///STORE", rank=RANK, world_size=2)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Linear(3, 1))
+    for module in (model[0], model[2], model):
+        fully_shard(module, mesh=init_device_mesh("cpu", (2,)))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with ParameterWatch(model, every=1, histograms=True) as watch:
+        model(torch.ones(2, 4)).sum().backward()
+        optimizer.step()
+        scalars = {record.tag: float(record.value) for record in watch.records() if hasattr(record, "value")}
+    for index in (0, 2, 3):
+        parameters = list(model[index].parameters())
+        own = torch.cat([parameter.to_local().detach().ravel() for parameter in parameters]).norm()
+        print(index, scalars.get(f"watch_parameter_norm/{index}"), own.item() if own else None)
+        gradient = torch.cat([parameter.grad.to_local().ravel() for parameter in parameters]).norm()
+        print(index, scalars.get(f"watch_gradient_norm/{index}"), gradient.item() if own else None)
+    with SummaryWriter("run", write_to_disk=False) as writer:
+        for call in (writer.add_histogram, writer.add_tensor):
+            try:
+                call("weight", model[0].weight)
+            except UnsupportedTypeError as error:
+                print("refused", "full_tensor()" in str(error), "to_local()" in str(error))
+    try:
+        ParameterWatch(FullyShardedDataParallel(nn.Linear(2, 2), device_id=torch.device("cpu")))
+    except InvalidTypeError as error:
+        print("refused", "fully_shard" in str(error), True)
+    dist.barrier()
+    dist.destroy_process_group()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
+def test_a_sharded_model_is_told_by_the_part_of_each_process(tmp_path):
+    """Under FSDP's fully_shard, shards uneven and empty ones too, nothing is reduced, and no process waits for another."""
+    program = _SHARDED.replace("/STORE", str(tmp_path / "store"))
+    with ThreadPoolExecutor(2) as pool:
+        ranks = pool.map(lambda rank: run_program(program.replace("RANK", str(rank)), tmp_path), range(2))
+        printed = [line.split() for output in ranks for line in output.splitlines()]
+    figures = [line for line in printed if line[0] != "refused"]
+    assert len(figures) == 2 * 3 * 2
+    for _, told, wanted in figures:
+        assert (told, wanted) == ("None", "None") or float(told) == pytest.approx(float(wanted), rel=1e-5)
+    assert [line for line in printed if line[0] == "refused"] == [["refused", "True", "True"]] * 6

@@ -113,6 +113,17 @@ def test_each_sample_has_a_time_of_its_own(sampled):
     assert sampler.samples() == []
 
 
+@pytest.mark.parametrize("ask", [SystemSampler.records, SystemSampler.samples])
+def test_a_sampler_that_was_never_entered_says_so(ask):
+    """It would have nothing to give for ever; after a block it may."""
+    sampler = SystemSampler(period_secs=100)
+    with pytest.raises(InvalidValueError, match="before its `with` block began"):
+        ask(sampler)
+    with sampler:
+        pass
+    assert ask(sampler) == []
+
+
 def test_the_thread_ends_with_the_block_also_when_it_raises():
     """No thread of the sampler is left."""
     with pytest.raises(KeyError), SystemSampler(period_secs=1000):

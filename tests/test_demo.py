@@ -129,7 +129,7 @@ def test_adapters_show_the_inside_of_the_network(run: Path) -> None:
     assert [event.step for event in demo.Images("feature_maps/conv1")] == [22, 45]
     assert "38,282" in str(demo.Tensors("model_summary/text_summary")[0])
     scalars = demo.Tags()["scalars"]
-    assert "watch/update_ratio/conv1.weight" in scalars
+    assert "watch_update_ratio/conv1" in scalars
     assert "system/process/memory_mib" in scalars
 
 

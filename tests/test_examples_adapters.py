@@ -33,7 +33,12 @@ torch.set_num_threads(1)
         ),
         ("saliency", "", "images", ["digits/integrated_gradients", "vgg11_grey/guided_backprop"]),
         ("activation_maximization", "", "images", ["digits/classifier", "digits/conv2"]),
-        ("parameters", "learning_rate_1.0", "scalars", ["activation_dead/pool", "update_ratio/conv2.weight"]),
+        (
+            "parameters",
+            "learning_rate_1.0",
+            "scalars",
+            ["watch_dead_activations/pool", "watch_update_ratio/conv2"],
+        ),
         (
             "system",
             "",

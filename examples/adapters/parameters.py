@@ -1,4 +1,4 @@
-"""Log parameters, gradients and activations of every tenth step: Scalars and Histograms pages."""
+"""Log how the layers of a network learn, at every tenth step: Time Series, Text and Custom Scalars pages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def main(log_dir: str | Path = "runs/parameters") -> None:
         optimizer = torch.optim.SGD(model.parameters(), rate)
         with (
             SummaryWriter(f"{log_dir}/learning_rate_{rate}") as writer,
-            ParameterWatch(model, every=10) as watch,
+            ParameterWatch(model, every=10, histograms=True, writer=writer) as watch,
         ):
-            for step in range(301):
+            writer.add_custom_scalars(watch.layout())
+            for _ in range(301):
                 batch = torch.randint(len(train), (64,))
                 optimizer.zero_grad()
                 functional.cross_entropy(model(train.images[batch]), train.labels[batch]).backward()
                 optimizer.step()
-                writer.add_records(watch.records(), step)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ LAYOUT = {
     },
     "Digits": {"accuracy of each digit": ["Multiline", [r"^digit_accuracy/\d$"]]},
     "Gradients": {
-        "share that a step changes": ["Multiline", [r"^watch/update_ratio/.*weight$"]],
+        "share that a step changes": ["Multiline", [r"^watch_update_ratio/"]],
         "gradient norm in an epoch": [
             "Margin",
             ["gradient_norm/mean", "gradient_norm/min", "gradient_norm/max"],

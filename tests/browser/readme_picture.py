@@ -19,7 +19,7 @@ def time_series(page: Page) -> None:
     """Show the charts and pictures of chosen tags, without the settings beside them."""
     page.locator("image-card img").first.wait_for()
     page.get_by_role("button", name="Settings").last.click()
-    chosen = "^(accuracy|loss|confusion|mistakes|parameters/conv2.weight|watch/update_ratio/conv2.weight)$"
+    chosen = "^(accuracy|loss|confusion|mistakes|parameters/conv2.weight|watch/layers)$"
     page.get_by_role("combobox", name="Filter tags").fill(chosen)
     page.keyboard.press("Escape")
     page.locator("scalar-card line-chart canvas").first.wait_for()

@@ -269,7 +269,7 @@ def test_custom_scalars_follows_the_layout(
         ("Training", lines, "loss", 2),
         ("Training", lines, "accuracy", 2),
         ("Digits", lines, "accuracy of each digit", 10),
-        ("Gradients", lines, "share that a step changes", 2),
+        ("Gradients", lines, "share that a step changes", 4),
         ("Gradients", margin, "gradient norm in an epoch", 1),
     ):
         expect(card(page, element, title, category)).to_contain_text(f"Matches ({matches})")
