@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tblog._arrays import snapshot, to_numpy
-from tblog._devices import DeferredTensor
+from tblog._values.arrays import snapshot, to_numpy
+from tblog._values.devices import DeferredTensor
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._statistics import dead_share, nonfinite_share, norm, plain, sample, update_ratio
 from tblog.records import HistogramRecord, Record, ScalarRecord

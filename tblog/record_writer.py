@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import IO, Any, Protocol
 
-from tblog import _framing
-from tblog._sinks import is_remote
+from tblog._files.sinks import is_remote
+from tblog._wire import framing
 
 
 class Writable(Protocol):
@@ -56,7 +56,7 @@ class RecordWriter:
 
     def write(self, data: bytes) -> None:
         """Write one record. A buffer may hold it until `flush`."""
-        self._writer.write(_framing.frame(data))
+        self._writer.write(framing.frame(data))
 
     def flush(self) -> None:
         """Hand everything over, and wait for the disk where this writer opened the file."""
@@ -91,7 +91,7 @@ def _require_whole_records(file: IO[bytes], path: str) -> None:
     content = file.read()
     end = 0
     while end < len(content):
-        next_end = _framing.record_end(content, end)
+        next_end = framing.record_end(content, end)
         if next_end is None:
             raise FileExistsError(
                 f"RecordWriter: {path} exists, and its last {len(content) - end} bytes are no whole record; "

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tblog import _framing
+from tblog._wire import framing as _framing
 
 # RFC 3720, section B.4: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
 RFC_3720_VECTORS = [
@@ -104,5 +104,5 @@ def test_a_tail_of_zeros_is_no_record():
 
 def test_importing_the_framing_does_not_import_the_checksum_package():
     """The import of crc32c, which is slow, waits for the first checksum."""
-    code = "import sys, tblog._framing; sys.exit('crc32c' in sys.modules)"
+    code = "import sys, tblog._wire.framing; sys.exit('crc32c' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

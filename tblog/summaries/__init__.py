@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tblog import records
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
 from tblog.errors import InvalidTypeError
 
 if TYPE_CHECKING:

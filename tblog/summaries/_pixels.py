@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.summaries._shapes import check_real, plain_text, require, shape_of
+from tblog._values.checks import check_real, plain_text, require, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

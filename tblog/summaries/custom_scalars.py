@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tblog._values.checks import check_text
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
-from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary

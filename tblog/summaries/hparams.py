@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tblog._values.checks import check_text
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
-from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
 from tblog.errors import InvalidTypeError
-from tblog.summaries._shapes import check_real, require, shape_of
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from tblog._wire import float32, sized
-from tblog.summaries._shapes import check_text
+from tblog._values.checks import check_text
+from tblog._wire.fields import float32, sized
 
 if TYPE_CHECKING:
     from tblog.records import DescribedScalarRecord, ScalarRecord, TensorScalarRecord

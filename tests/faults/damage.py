@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from tblog._events import event_bytes, varint
-from tblog._framing import first_event, frame, masked_crc
+from tblog._delivery.event_encoder import event_bytes, varint
+from tblog._wire.framing import first_event, frame, masked_crc
 
 
 def number(step, tag="x", wall_time=1.0):
