@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from tblog._delivery import fork, mirrors, worker
 from tblog._delivery.channel import Channel
 from tblog._delivery.entries import LightRecord, record_entry
-from tblog._delivery.event_encoder import FILE_VERSION, SESSION_LOG, event_bytes
 from tblog._delivery.queue import ClosedQueueError
 from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
 from tblog._reports import Reports
 from tblog._values.arguments import check_run, to_step, to_wall_time
+from tblog._wire import events
 from tblog.errors import InvalidTypeError
 from tblog.options import WriterOptions
 from tblog.records import EventRecord, GraphRecord, SummaryRecord
@@ -129,8 +129,11 @@ class FileWriter:
         resume, self._resume = self._resume, None
         if resume is None or resume.step is None:
             return
-        for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
-            event = event_bytes(time.time(), resume.step, field, payload)
+        for field, payload in (
+            (events.FILE_VERSION, events.VERSION),
+            *[(events.SESSION_LOG, _SESSION_START)] * 2,
+        ):
+            event = events.event(time.time(), resume.step, field, payload)
             channel.queue.put(LightRecord(EventRecord(event=event), 0, 0.0, "", len(event)))
 
     @property

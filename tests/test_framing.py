@@ -11,6 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from tblog._wire import events as _events
 from tblog._wire import framing as _framing
 
 # RFC 3720, section B.4: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
@@ -63,7 +64,7 @@ def test_a_frame_is_what_tensorboard_writes(data):
 def test_the_first_event_is_what_protobuf_gives(wall_time):
     """The hand-made first record equals tensorboard's message in tensorboard's frame."""
     event = Event(wall_time=wall_time, file_version="brain.Event:2")
-    assert _framing.first_event(wall_time) == frame_by_tensorboard(event.SerializeToString())
+    assert _events.first_event(wall_time) == frame_by_tensorboard(event.SerializeToString())
 
 
 def test_tensorboard_reads_frames_one_after_the_other(tmp_path):

@@ -5,38 +5,17 @@ Runs on the threads that write and encode. Loads tensorboardX at the first recor
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 from tblog import records, summaries
+from tblog._wire import events
+from tblog._wire.fields import sized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.entries import HeavyRecord, LightRecord
     from tblog.options import WriterOptions
-
-# Field numbers of Event, tensorflow/core/util/event.proto.
-FILE_VERSION, GRAPH_DEF, SUMMARY, SESSION_LOG, TAGGED_RUN_METADATA = 3, 4, 5, 7, 8
-
-
-def varint(number: int) -> bytes:
-    """Encode an integer of 64 bits as protobuf does: seven bits a byte, the lowest first."""
-    number &= (1 << 64) - 1
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def event_bytes(wall_time: float, step: int, field: int, payload: bytes) -> bytes:
-    """Serialise an Event that has one message or bytes field beside its time and step."""
-    head = b"\x09" + struct.pack("<d", wall_time)
-    if step:
-        head += b"\x10" + varint(step)
-    return head + bytes([field << 3 | 2]) + varint(len(payload)) + payload
 
 
 class EventEncoder:
@@ -53,7 +32,7 @@ class EventEncoder:
         if isinstance(record, records.EventRecord):
             return [record.event]
         if isinstance(record, records.SummaryRecord):
-            return [event_bytes(*when, SUMMARY, record.summary)]
+            return [events.event(*when, events.SUMMARY, record.summary)]
         if isinstance(record, records.GraphRecord):
             return self._graph(record, entry.wall_time)
         if isinstance(record, records.EmbeddingRecord):
@@ -61,8 +40,8 @@ class EventEncoder:
             return []
         context = summaries.EncodeContext(self._png_compress_level, self._report)
         return [
-            event_bytes(
-                *when, SUMMARY, summary if isinstance(summary, bytes) else summary.SerializeToString()
+            events.event(
+                *when, events.SUMMARY, summary if isinstance(summary, bytes) else summary.SerializeToString()
             )
             for summary in summaries.encode(record, context)
         ]
@@ -70,13 +49,11 @@ class EventEncoder:
     def _graph(self, record: records.GraphRecord, wall_time: float) -> list[bytes]:
         graph = record.graph_def
         serialized = graph if isinstance(graph, bytes) else graph.SerializeToString()
-        events = [event_bytes(wall_time, 0, GRAPH_DEF, serialized)]
+        made = [events.event(wall_time, 0, events.GRAPH_DEF, serialized)]
         if record.run_metadata is not None:
-            tag = record.tag.encode()
-            tagged = b"\x0a" + varint(len(tag)) + tag
-            tagged += b"\x12" + varint(len(record.run_metadata)) + record.run_metadata
-            events.append(event_bytes(wall_time, 0, TAGGED_RUN_METADATA, tagged))
-        return events
+            tagged = sized(1, record.tag.encode()) + sized(2, record.run_metadata)
+            made.append(events.event(wall_time, 0, events.TAGGED_RUN_METADATA, tagged))
+        return made
 
     def _embedding(self, record: records.EmbeddingRecord, step: int) -> None:
         from tblog.summaries.embedding import write_embedding

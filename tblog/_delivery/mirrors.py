@@ -17,8 +17,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tblog._delivery.entries import Entry, HeavyRecord, LightRecord, RunScalar, ScalarDict
-from tblog._delivery.event_encoder import SUMMARY, EventEncoder, event_bytes
+from tblog._delivery.event_encoder import EventEncoder
 from tblog._originals import TENSORBOARDX, TORCH, original
+from tblog._wire import events
 from tblog.records import EmbeddingRecord, EventRecord
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Mirror:
         else:
             tag, value, step, wall_time = scalar
             tags, values = (tag,), (value,)
-        return run, [event_bytes(wall_time, step, SUMMARY, _scalar_summary(tags, values))]
+        return run, [events.event(wall_time, step, events.SUMMARY, _scalar_summary(tags, values))]
 
     def _tell(self, run: str, serialized: bytes = b"") -> None:
         """Let the hooks see an event, or at first a directory alone."""

@@ -19,7 +19,7 @@ from tblog._files import handles
 from tblog._files.names import new_name
 from tblog._files.resume import Resume
 from tblog._files.sinks import FactorySink, LocalSink, Sink, is_remote, make_directory
-from tblog._wire import framing
+from tblog._wire import events, framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ PIECE_BYTES = 8 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """What a full disk answers: the same file goes on when there is room again."""
 
-_FIRST_BYTES = len(framing.first_event(1.0))
+_FIRST_BYTES = len(events.first_event(1.0))
 
 
 class EventFile:
@@ -129,7 +129,7 @@ class EventFile:
             self._resume.prepare(self.logdir)
             self._resume = None
         path, sink = self._new_sink()
-        first, look_at = framing.first_event(time.time()), self._clock() + LOOK_SECS
+        first, look_at = events.first_event(time.time()), self._clock() + LOOK_SECS
         if self._sink is not None or self.path != before:  # a signal handler, inside this call, was quicker
             sink.close()
             os.unlink(path)

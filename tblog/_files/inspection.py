@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tblog._files.sinks import claim
 from tblog._files.walk import EventHead, Piece, event_head, event_tags, walk
-from tblog._wire.framing import FILE_VERSION, FOOTER_BYTES, HEADER_BYTES, first_event_data
+from tblog._wire.events import VERSION, first_event_data
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ class _FileLook:
             return
         head, event = event_head(piece.data), _parsed(piece.data)
         if not self.records:
-            self._has_first_event = head.file_version == FILE_VERSION
+            self._has_first_event = head.file_version == VERSION
         self.records += 1
         if event is None:
             self._note("no event", piece)
@@ -227,7 +228,7 @@ def repaired_records(file: BinaryIO) -> Iterator[bytes]:
         if piece.data is None or event is None:
             continue
         head = event_head(piece.data)
-        if first and head.file_version != FILE_VERSION:
+        if first and head.file_version != VERSION:
             yield first_event_data(head.wall_time if math.isfinite(head.wall_time) else 1.0)
         first = False
         yield event.SerializeToString() if _put_right(event, wall_time) else piece.data

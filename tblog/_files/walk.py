@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, MASK_DELTA, crc32c, mask, masked_crc
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, crc32c, mask, masked_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,8 +130,7 @@ def _masked_crcs(length: list[NDArray[np.uint8]]) -> NDArray[np.uint32]:
     crcs = np.full(len(length[0]), zeros, np.uint32)
     for table, byte in zip(tables, length, strict=True):
         crcs ^= table[byte]
-    masked: NDArray[np.uint32] = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(MASK_DELTA)
-    return masked
+    return mask(crcs)
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tblog._wire.framing import MASK_DELTA, crc32c
+from tblog._wire.framing import crc32c, mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,9 +56,7 @@ class Checksums:
 
     def masked(self) -> NDArray[np.uint32]:
         """Return the checksums as the framing stores them."""
-        rotated: NDArray[np.uint32] = self.crcs >> np.uint32(15) | self.crcs << np.uint32(17)
-        rotated += np.uint32(MASK_DELTA)
-        return rotated
+        return mask(self.crcs)
 
 
 @cache

@@ -5,7 +5,7 @@ data, and the masked CRC-32C of the data:
 https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/tf_record.rs
 
 Lives here: bytes to framed bytes, and the walk over records that are already in a file.
-Must not: know what a record holds (but for the first one of a file), open files, import protobuf.
+Must not: know what a record holds, open files, import protobuf.
 Pure functions, for any thread. The package crc32c, which takes 40 ms to import, waits for the first call.
 """
 
@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import struct
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from _typeshed import ReadableBuffer
+    from numpy.typing import NDArray
+
+Crc = TypeVar("Crc", int, "NDArray[np.uint32]")
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
 # https://github.com/tensorflow/tensorboard/blob/a9e1bba361fdfc525866e5bb25222dab7eac3671/tensorboard/data/server/masked_crc.rs
 MASK_DELTA = 0xA282EAD8
-
-FILE_VERSION = b"brain.Event:2"
 
 
 @cache
@@ -42,9 +44,9 @@ def masked_crc(data: ReadableBuffer) -> int:
     return mask(crc32c()(data))
 
 
-def mask(crc: int) -> int:
-    """Return a checksum as it stands in a file."""
-    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
+def mask(crc: Crc) -> Crc:
+    """Return a checksum, or an array of them, as it stands in a file."""
+    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF  # type: ignore[return-value] # it stays uint32
 
 
 @lru_cache(maxsize=4096)
@@ -57,20 +59,6 @@ def header(length: int) -> bytes:
 def frame(data: bytes) -> bytes:
     """Return `data` as one record, ready to be appended to a file."""
     return b"".join((header(len(data)), data, struct.pack("<I", masked_crc(data))))
-
-
-def first_event(wall_time: float) -> bytes:
-    """Return the record that opens each event file: Event(wall_time, file_version="brain.Event:2").
-
-    Args:
-        wall_time: seconds since the epoch, neither 0 nor NaN.
-    """
-    return frame(first_event_data(wall_time))
-
-
-def first_event_data(wall_time: float) -> bytes:
-    """Return the data of `first_event`."""
-    return struct.pack("<BdBB", 0x09, wall_time, 0x1A, len(FILE_VERSION)) + FILE_VERSION
 
 
 def record_end(buffer: ReadableBuffer, offset: int = 0) -> int | None:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, TypeAlias
 
 import numpy as np
 
-from tblog._wire import scalar_events as events
+from tblog._wire import events
 from tblog._wire.checksums import MAX_BYTES, Checksums
+from tblog._wire.events import STEP_KEY, TIME_BYTES, TIME_KEY, VALUE_BYTES
 from tblog._wire.fields import float32, float32s
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, frame
-from tblog._wire.scalar_events import STEP_KEY, TIME_BYTES, TIME_KEY, VALUE_BYTES
 from tblog._wire.tag_table import TagTable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tblog._wire import scalar_events as events
+from tblog._wire import events
 from tblog._wire.framing import FOOTER_BYTES, crc32c, header
 
 if TYPE_CHECKING:
