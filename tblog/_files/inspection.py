@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tblog._files.sinks import claim
-from tblog._files.walk import EventHead, Piece, event_head, event_tags, walk
+from tblog._files.walk import Piece, walk
+from tblog._wire.event_heads import EventHead, event_head, event_tags
 from tblog._wire.events import VERSION, first_event_data
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES
 

@@ -20,7 +20,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from tblog._files.rewrite import beside, replace, unless_in_use, write_file
-from tblog._files.walk import event_head, walk
+from tblog._files.walk import walk
+from tblog._wire.event_heads import event_head
 from tblog._wire.framing import crc32c
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from tblog._files.kept import (
 )
 from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use, write_file
-from tblog._files.walk import event_head, event_tags, walk
+from tblog._files.walk import walk
+from tblog._wire.event_heads import event_head, event_tags
 from tblog._wire.events import first_event
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from tblog._files.kept import TakenOut, in_words, is_event_file, stamp, take_out, together
 from tblog._files.rewrite import unless_in_use
 from tblog._files.sinks import is_remote
-from tblog._files.walk import event_head, walk
+from tblog._files.walk import walk
 from tblog._reports import logger
+from tblog._wire.event_heads import event_head
 
 
 @dataclass
