@@ -22,7 +22,6 @@ from tblog._files.run_files import HOPELESS
 from tblog._locks import importing
 from tblog._wire import framing
 from tblog.records import EmbeddingRecord
-from tblog.summaries import _imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +129,10 @@ class HeavyLane:
         self._finish(done)
 
     def _frames(self, entry: HeavyRecord) -> bytes:
-        if not _imports.is_loaded(entry.record):
-            with importing:
-                _imports.load(entry.record)
+        with importing:
+            from tblog.summaries._kinds import load
+
+            load(entry.record)
         return b"".join(map(framing.frame, self._events.encode(entry)))
 
     def _finish(self, done: Encoded) -> None:

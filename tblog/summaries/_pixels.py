@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _NO_ROUNDING = 2  # a value that is meant for 1 does not come out as this
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA

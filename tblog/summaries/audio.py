@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import AudioRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _FULL_SCALE = 32767
 _STEREO = 2

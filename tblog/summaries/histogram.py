@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import CountedHistogramRecord, HistogramRecord, RawHistogramRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 __all__ = [
     "check_counted_histogram",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import HparamsRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 # By the field of google.protobuf.Value: DataType.
 _DATA_TYPES = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import ImageRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 GRID_COLUMNS = 8
 _LINE_WIDTH = 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import MeshRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 # MeshPluginData.ContentType, in the order in which both originals write the tensors:
 # https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/mesh/plugin_data.proto

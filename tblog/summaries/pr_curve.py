@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import PrCurveRecord, RawPrCurveRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _MOST_THRESHOLDS = 127  # both originals' limit
 _RAW_CURVES = (

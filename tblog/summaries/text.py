@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import TextRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 
 def check_text(_record: TextRecord) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import VideoRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _SHORTEST_MS = 20  # browsers show a GIF's frames of less for 100 ms
 

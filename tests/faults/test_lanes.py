@@ -279,9 +279,10 @@ def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp
         thread = threading.Thread(target=imports)
         thread.start()
         held.wait()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
         signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             child = os.fork()
             if child == 0:
                 os._exit(0)
