@@ -16,7 +16,7 @@ PORT ?= 6006
 help:
 	@echo 'make demo   train a small network on handwritten digits and log it (DEMO_ARGS="--epochs 5")'
 	@echo 'make view   open TensorBoard on it (LOGDIR=$(LOGDIR) PORT=$(PORT))'
-	@echo 'make test   ruff, mypy and all tests (PYTEST_ARGS="-k packaging")'
+	@echo 'make test   ruff, mypy, the plan of imports and all tests (PYTEST_ARGS="-k packaging")'
 	@echo 'make docs   the documentation as a site, in docs/_build; broken links are errors'
 	@echo 'make bench  compare the cost of logging with torch and tensorboardX (BENCH_ARGS="--quick")'
 	@echo 'make clean  remove what the others made, the runs excepted'
@@ -31,6 +31,7 @@ test: $(VENV)/.has-$(TEST_EXTRAS)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 docs: $(VENV)/.has-docs

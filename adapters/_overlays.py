@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
 from tblog.adapters._captions import Legend, captioned
 from tblog.adapters._colormaps import colorize, colormap_table
 from tblog.adapters._layout import arranged

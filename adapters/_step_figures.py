@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tblog._arrays import snapshot, to_numpy
-from tblog._devices import DeferredTensor
+from tblog._values.arrays import snapshot, to_numpy
+from tblog._values.devices import DeferredTensor
 
 if TYPE_CHECKING:
     import torch

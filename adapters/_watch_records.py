@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.adapters._layer_chart import LayerChart
 from tblog.adapters._layer_report import LayerReport, LayerTable
 from tblog.adapters._step_figures import StepFigures

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_ran
 from tblog.adapters._overlays import PictureGrid

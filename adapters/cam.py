@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
 from tblog.adapters._gradcam import (
     LAYERLESS,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from tblog._arrays import scalar, snapshot
+from tblog._values.arrays import scalar, snapshot
 from tblog.adapters._captions import counted
 from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, Scale

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.adapters._attention import attention_type, attention_weights
 from tblog.adapters._colormaps import colormap_table
 from tblog.adapters._grids import MapGrid, Scale, check_scale

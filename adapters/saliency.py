@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.adapters._attributions import METHODS, Averaging
 from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
 from tblog.adapters._overlays import OverlayGrid, Style

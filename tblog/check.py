@@ -12,11 +12,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from tblog import _kept_command
-from tblog._inspection import FileReport, Finding, RunInspection, many, repaired_records
-from tblog._kept import keep_whole, kept_below, stamp
-from tblog._resume import event_paths
-from tblog._rewrite import unless_in_use
+from tblog._files import kept_command
+from tblog._files.inspection import FileReport, Finding, RunInspection, many, repaired_records
+from tblog._files.kept import keep_whole, kept_below, stamp
+from tblog._files.resume import event_paths
+from tblog._files.rewrite import unless_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
         parser.error(f"{given.path} is no directory; give one that holds event files, or an event file")
-    for name, command in _kept_command.COMMANDS.items():
+    for name, command in kept_command.COMMANDS.items():
         if getattr(given, name):
             return command(given.path, given.cut, parser.error)
     return _check_told(given.path, repairs=given.repair)

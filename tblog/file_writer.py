@@ -7,25 +7,25 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from tblog import _fork, _mirrors, _worker
-from tblog._arguments import check_run, to_step, to_wall_time
-from tblog._channel import Channel
-from tblog._entries import LightRecord, record_entry
-from tblog._events import FILE_VERSION, SESSION_LOG, event_bytes
+from tblog._delivery import fork, mirrors, worker
+from tblog._delivery.channel import Channel
+from tblog._delivery.entries import LightRecord, record_entry
+from tblog._delivery.queue import ClosedQueueError
+from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
-from tblog._queue import ClosedQueueError
 from tblog._reports import Reports
-from tblog._resume import Resume
+from tblog._values.arguments import check_run, to_step, to_wall_time
+from tblog._values.checks import plain_text
+from tblog._wire import events
 from tblog.errors import InvalidTypeError, shortened
 from tblog.options import WriterOptions
 from tblog.records import EventRecord, GraphRecord, SummaryRecord
 from tblog.stats import Stats
-from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from tblog.records import Record
 
-_fork.arm()
+fork.arm()
 
 _SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
 
@@ -90,7 +90,7 @@ class FileWriter:
             if channel is None or channel.is_closing:
                 channel = self._new_channel(channel)
             if not channel.served:
-                _worker.serve(channel, patient=self._patient)
+                worker.serve(channel, patient=self._patient)
                 self._mark_start(channel)
                 channel.mirror = self._find_mirror(channel)
             return channel
@@ -119,8 +119,8 @@ class FileWriter:
         if self._finalizer is not None and not self._channels:
             self._finalizer.detach()
 
-    def _find_mirror(self, channel: Channel) -> _mirrors.Mirror | None:
-        return _mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
+    def _find_mirror(self, channel: Channel) -> mirrors.Mirror | None:
+        return mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
 
     def _mark_start(self, channel: Channel) -> None:
         """Tell a loader that has read the earlier files to forget their points from the step on.
@@ -130,8 +130,11 @@ class FileWriter:
         resume, self._resume = self._resume, None
         if resume is None or resume.step is None:
             return
-        for field, payload in ((FILE_VERSION, b"brain.Event:2"), *[(SESSION_LOG, _SESSION_START)] * 2):
-            event = event_bytes(time.time(), resume.step, field, payload)
+        for field, payload in (
+            (events.FILE_VERSION, events.VERSION),
+            *[(events.SESSION_LOG, _SESSION_START)] * 2,
+        ):
+            event = events.event(time.time(), resume.step, field, payload)
             channel.queue.put(LightRecord(EventRecord(event=event), 0, 0.0, "", len(event)))
 
     @property

@@ -13,11 +13,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tblog import _arrays
-from tblog._arguments import clean_tag, to_wall_time
 from tblog._global_series import SeriesManager, SeriesProcess
+from tblog._values import arrays
+from tblog._values.arguments import clean_tag, to_wall_time
+from tblog._values.checks import plain_text
 from tblog.options import WriterOptions
-from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -102,14 +102,14 @@ class GlobalSummaryWriter:
     def add_scalar(self, tag: str, scalar_value: Any, walltime: float | None = None) -> None:
         """Log one number at the tag's next step; see `SummaryWriter.add_scalar`."""
         name = clean_tag(tag, "torch")
-        self._add("add_scalar", name, float(_arrays.scalar(scalar_value, name)), walltime)
+        self._add("add_scalar", name, float(arrays.scalar(scalar_value, name)), walltime)
 
     def add_image(
         self, tag: str, img_tensor: Any, walltime: float | None = None, dataformats: str = "CHW"
     ) -> None:
         """Log an image at the tag's next step; see `SummaryWriter.add_image`."""
         name = clean_tag(tag, "torch")
-        image = _arrays.to_numpy(_arrays.snapshot(img_tensor, name, copy=False, masked="zero"))
+        image = arrays.to_numpy(arrays.snapshot(img_tensor, name, copy=False, masked="zero"))
         self._add("add_image", name, image, walltime, dataformats=plain_text(dataformats))
 
     def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:

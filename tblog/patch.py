@@ -17,20 +17,19 @@ import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from tblog._originals import TENSORBOARDX, TORCH, replaced
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-    from tblog._import_hook import ImportHook
-
-TORCH, TENSORBOARDX = "torch.utils.tensorboard", "tensorboardX"
+    from tblog._patching.import_hook import ImportHook
 
 # Where the originals' own machinery looks names up. It goes on with its own classes.
 _MACHINERY = ("tblog", "tensorboard", "tensorboardX.event_file_writer", "tensorboardX.record_writer")
 
 _lock = threading.RLock()
 _hook: ImportHook | None = None
-_originals: dict[str, dict[str, type]] = {}  # by package and name
 _constructors: dict[type, Callable[..., None]] = {}
 
 
@@ -48,14 +47,14 @@ def patch() -> None:
     inherits the patch; a spawned one calls `patch` itself. Writers that are open stay as they are.
     """
     global _hook  # noqa: PLW0603 - one patch in a process
-    from tblog import _stand_ins
-    from tblog._import_hook import ImportHook
+    from tblog._patching import stand_ins
+    from tblog._patching.import_hook import ImportHook
 
     with _lock:
         if _hook is not None:
             return
         _hook = ImportHook(
-            {TORCH: _take_over, TENSORBOARDX: _take_over}, {TORCH: _stand_ins.fill_torch_package}
+            {TORCH: _take_over, TENSORBOARDX: _take_over}, {TORCH: stand_ins.fill_torch_package}
         )
         sys.meta_path.insert(0, _hook)
         for name in (TORCH, TENSORBOARDX):
@@ -72,7 +71,7 @@ def unpatch() -> None:
     `unpatch` after they are gone gives it its base back.
     """
     global _hook  # noqa: PLW0603 - one patch in a process
-    from tblog import _stand_ins
+    from tblog._patching import stand_ins
 
     with _lock:
         if _hook is None:
@@ -80,29 +79,24 @@ def unpatch() -> None:
         if _hook in sys.meta_path:
             sys.meta_path.remove(_hook)
         _hook = None
-        _stand_ins.forget_torch_package()
-        while _originals:
-            package, originals = _originals.popitem()
-            ours = _stand_ins.CLASSES[package]
+        stand_ins.forget_torch_package()
+        while replaced:
+            package, originals = replaced.popitem()
+            ours = stand_ins.CLASSES[package]
             _replace({ours[name]: original for name, original in originals.items()})
         while _constructors:
             original, constructor = _constructors.popitem()
             original.__init__ = constructor  # type: ignore[misc] # what it had before
 
 
-def original(package: str, name: str) -> type | None:
-    """Return the class whose place tblog's has taken, or None where nothing is replaced."""
-    return _originals.get(package, {}).get(name)
-
-
 def _take_over(package: ModuleType) -> None:
     """Replace the originals of a package that is loaded."""
-    from tblog import _stand_ins
+    from tblog._patching import stand_ins
 
     with _lock:
         if _hook is None:
             return
-        ours = _stand_ins.CLASSES[package.__name__]
+        ours = stand_ins.CLASSES[package.__name__]
         originals = {
             name: vars(package)[name]
             for name, stand_in in ours.items()
@@ -110,7 +104,7 @@ def _take_over(package: ModuleType) -> None:
         }
         if not originals:  # the package is a stand-in, and holds tblog's classes already
             return
-        _originals.setdefault(package.__name__, {}).update(originals)  # it may be loaded anew
+        replaced.setdefault(package.__name__, {}).update(originals)  # it may be loaded anew
         _replace({original: ours[name] for name, original in originals.items()})
         for name, original in originals.items():
             if name != "RecordWriter":  # which the originals' machinery goes on using

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from tblog import _framing
-from tblog._sinks import is_remote
+from tblog._files.sinks import is_remote
+from tblog._files.walk import walk
+from tblog._wire import framing
 
 
 class Writable(Protocol):
@@ -56,7 +57,7 @@ class RecordWriter:
 
     def write(self, data: bytes) -> None:
         """Write one record. A buffer may hold it until `flush`."""
-        self._writer.write(_framing.frame(data))
+        self._writer.write(framing.frame(data))
 
     def flush(self) -> None:
         """Hand everything over, and wait for the disk where this writer opened the file."""
@@ -86,15 +87,16 @@ def _open(path: str) -> Writable:
     return file
 
 
-def _require_whole_records(file: IO[bytes], path: str) -> None:
-    file.seek(0)
-    content = file.read()
-    end = 0
-    while end < len(content):
-        next_end = _framing.record_end(content, end)
-        if next_end is None:
-            raise FileExistsError(
-                f"RecordWriter: {path} exists, and its last {len(content) - end} bytes are no whole record; "
-                "records after them could not be read. Give another path, or remove the file"
+def _require_whole_records(file: BinaryIO, path: str) -> None:
+    size = file.seek(0, 2)
+    for piece in walk(file):
+        if piece.data is None:
+            place = (
+                f"its last {size - piece.start} bytes are"
+                if piece.end == size
+                else f"its bytes {piece.start} to {piece.end} are"
             )
-        end = next_end
+            raise FileExistsError(
+                f"RecordWriter: {path} exists, and {place} no whole record; records after them could not be read. "
+                "Give another path, or remove the file"
+            )

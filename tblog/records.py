@@ -35,6 +35,10 @@ class Deferred(Protocol):
 
 Array: TypeAlias = "NDArray[Any] | Deferred"
 
+IS_ARRAY = "is_array"
+"""Marks the fields of a record that hold an `Array`, in their metadata."""
+_ARRAY = {IS_ARRAY: True}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Record:
@@ -75,7 +79,7 @@ class HistogramRecord(Record):
     a number of bins, or a sequence of edges. `max_bins` merges neighbours until so many are left.
     """
 
-    values: Array
+    values: Array = field(metadata=_ARRAY)
     bins: Any = "tensorflow"
     max_bins: int | None = None
 
@@ -88,7 +92,7 @@ class CountedHistogramRecord(Record):
     their number, smallest, largest, sum and sum of squares. `max_bins` is as in `HistogramRecord`.
     """
 
-    figures: Array
+    figures: Array = field(metadata=_ARRAY)
     size: int
     max_bins: int | None = None
 
@@ -116,10 +120,10 @@ class ImageRecord(Record):
     both sides of the picture.
     """
 
-    image: Array
+    image: Array = field(metadata=_ARRAY)
     dataformats: str = "CHW"
     rescale: float = 1.0
-    boxes: Array | None = None
+    boxes: Array | None = field(default=None, metadata=_ARRAY)
     labels: Sequence[str] | None = None
 
 
@@ -127,7 +131,7 @@ class ImageRecord(Record):
 class VideoRecord(Record):
     """A moving picture: `frames` as `dataformats` says (default (N, T, C, H, W)), `fps` a second."""
 
-    frames: Array
+    frames: Array = field(metadata=_ARRAY)
     fps: float = 4
     dataformats: str = "NTCHW"
 
@@ -136,7 +140,7 @@ class VideoRecord(Record):
 class AudioRecord(Record):
     """Sound in [-1, 1]: `samples` of shape (L,), or (L, C) or (C, L) for C channels."""
 
-    samples: Array
+    samples: Array = field(metadata=_ARRAY)
     sample_rate: int = 44100
 
 
@@ -158,7 +162,7 @@ class TensorRecord(Record):
     widened from ("bfloat16"), and None says that the array's own dtype is meant.
     """
 
-    tensor: Array
+    tensor: Array = field(metadata=_ARRAY)
     dtype: str | None = None
 
 
@@ -166,33 +170,33 @@ class TensorRecord(Record):
 class PrCurveRecord(Record):
     """A precision-recall curve of `predictions` in [0, 1] against true or false `labels`."""
 
-    labels: Array
-    predictions: Array
+    labels: Array = field(metadata=_ARRAY)
+    predictions: Array = field(metadata=_ARRAY)
     num_thresholds: int = 127
-    weights: Array | float | None = None
+    weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RawPrCurveRecord(Record):
     """A precision-recall curve that the caller counted, `num_thresholds` values in each array."""
 
-    true_positive_counts: Array
-    false_positive_counts: Array
-    true_negative_counts: Array
-    false_negative_counts: Array
-    precision: Array
-    recall: Array
+    true_positive_counts: Array = field(metadata=_ARRAY)
+    false_positive_counts: Array = field(metadata=_ARRAY)
+    true_negative_counts: Array = field(metadata=_ARRAY)
+    false_negative_counts: Array = field(metadata=_ARRAY)
+    precision: Array = field(metadata=_ARRAY)
+    recall: Array = field(metadata=_ARRAY)
     num_thresholds: int = 127
-    weights: Array | float | None = None
+    weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MeshRecord(Record):
     """Point clouds or meshes: `vertices` (B, N, 3), `colors` (B, N, 3) and `faces` (B, M, 3)."""
 
-    vertices: Array
-    colors: Array | None = None
-    faces: Array | None = None
+    vertices: Array = field(metadata=_ARRAY)
+    colors: Array | None = field(default=None, metadata=_ARRAY)
+    faces: Array | None = field(default=None, metadata=_ARRAY)
     config: Mapping[str, Any] | None = None
 
 
@@ -222,9 +226,9 @@ class EmbeddingRecord(Record):
     (N, C, H, H), floats in [0, 1] or uint8.
     """
 
-    matrix: Array
+    matrix: Array = field(metadata=_ARRAY)
     labels: Sequence[Any] | None = None
-    images: Array | None = None
+    images: Array | None = field(default=None, metadata=_ARRAY)
     header: Sequence[str] | None = None
 
 

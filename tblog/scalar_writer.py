@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tblog import _arrays, _display, summaries
-from tblog._arguments import (
+from tblog import _display, summaries
+from tblog._delivery.entries import RunScalar, ScalarDict
+from tblog._delivery.queue import NOWHERE
+from tblog._files.resume import Resume, last_step
+from tblog._locks import ForkSafeLock
+from tblog._values import arrays
+from tblog._values.arguments import (
     check_run,
     clean_tag,
     default_logdir,
@@ -28,17 +33,13 @@ from tblog._arguments import (
     to_step,
     to_wall_time,
 )
-from tblog._compiler import keep_out
-from tblog._entries import RunScalar, ScalarDict
-from tblog._locks import ForkSafeLock
-from tblog._queue import NOWHERE
-from tblog._resume import Resume, last_step
+from tblog._values.checks import plain_text
+from tblog._values.compiled_calls import keep_out
 from tblog.errors import InvalidTypeError, shortened
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
 from tblog.stats import Stats
-from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections import deque
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _now = time.time
-_QUICK = _arrays.QUICK_NUMBERS
+_QUICK = arrays.QUICK_NUMBERS
 _FIRST_STEP, _LAST_STEP = -(1 << 63), (1 << 63) - 1
 _MAX_KNOWN_TAGS = 100_000
 _OWN_FILES = (
@@ -314,7 +315,7 @@ class ScalarWriter:
             tags = self._know_all(tag_scalar_dict)
         values = tuple(tag_scalar_dict.values())
         if set(map(type, values)) != {float}:
-            values = _arrays.scalars(values, tags)
+            values = arrays.scalars(values, tags)
         if tags:
             step = self._step(tags[0], global_step)
             self._put(ScalarDict(tags, values, step, self._wall_time(tags[0], walltime)))
@@ -510,8 +511,8 @@ class ScalarWriter:
         if type(value) is float:
             return value
         if isinstance(value, list) and self.options.flavor == "tensorboardX":
-            value = _arrays.to_numpy(_arrays.snapshot(value, tag))
-        return _arrays.scalar(value, tag)
+            value = arrays.to_numpy(arrays.snapshot(value, tag))
+        return arrays.scalar(value, tag)
 
     def _step(self, tag: str, step: Any) -> int:
         if step is None and self._metadata is not None:
@@ -539,8 +540,8 @@ class ScalarWriter:
             wall_time = self._metadata[1]
         return _now() if wall_time is None else to_wall_time(wall_time, f"{tag!r}: walltime")
 
-    def _snapshot(self, value: Any, tag: str, masked: _arrays.Masked = "nan") -> Any:
-        return _arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
+    def _snapshot(self, value: Any, tag: str, masked: arrays.Masked = "nan") -> Any:
+        return arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _put(self, entry: Any) -> None:
         writer = self._get_file_writer()

@@ -7,10 +7,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from tblog import _arrays
-from tblog._arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
-from tblog._entries import RunScalar
-from tblog._torch_tensors import is_torch_tensor, torch_dtype_name
+from tblog._delivery.entries import RunScalar
+from tblog._values import arrays
+from tblog._values.arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
+from tblog._values.checks import plain_text
+from tblog._values.torch_tensors import is_torch_tensor, torch_dtype_name
 from tblog.errors import InvalidTypeError, shortened
 from tblog.records import (
     AudioRecord,
@@ -31,7 +32,6 @@ from tblog.records import (
 )
 from tblog.scalar_writer import ScalarWriter
 from tblog.summaries._labels import is_iterable, label_rows, label_texts
-from tblog.summaries._shapes import plain_text
 from tblog.summaries.histogram import plain_bins, tensorflow_bins
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class SummaryWriter(ScalarWriter):
         name = self._name(tag)
         record: Record | None = None
         if isinstance(bins, str) and bins == "tensorflow" and is_torch_tensor(values) and values.is_cuda:
-            from tblog._gpu_counts import counted
+            from tblog.summaries._gpu_counts import counted
 
             record = counted(name, values, max_bins)
         if record is None:
@@ -145,8 +145,8 @@ class SummaryWriter(ScalarWriter):
             num=self._number(num, tag),
             sum=self._number(sum, tag),
             sum_squares=self._number(sum_squares, tag),
-            bucket_limits=_arrays.to_numpy(self._snapshot(bucket_limits, tag)),
-            bucket_counts=_arrays.to_numpy(self._snapshot(bucket_counts, tag)),
+            bucket_limits=arrays.to_numpy(self._snapshot(bucket_limits, tag)),
+            bucket_counts=arrays.to_numpy(self._snapshot(bucket_counts, tag)),
         )
         self._log(record, global_step, walltime)
 
@@ -260,7 +260,7 @@ class SummaryWriter(ScalarWriter):
             close: close the figure in pyplot.
             walltime: seconds since the epoch; now, if None.
         """
-        from tblog._figures import draw
+        from tblog._values.figures import draw
 
         pixels = draw(figure, close=close)
         dataformats = "HWC" if pixels.ndim == 3 else "NHWC"
@@ -635,7 +635,7 @@ class SummaryWriter(ScalarWriter):
     @property
     def scalar_dict(self) -> dict[str, list[list[float]]]:
         """Return what `add_scalars` logged, [time, step, value] by run, read back from the files."""
-        from tblog._readback import read_scalars
+        from tblog._files.readback import read_scalars
 
         self.flush()
         return {

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 import tblog
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
 from tblog.adapters.cam import class_activation_maps
 from tblog.adapters.parameters import ParameterWatch
 from tblog.errors import InvalidTypeError, InvalidValueError

@@ -20,7 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import nn
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
 from tblog.adapters._captions import BACKGROUND, CAPTION, WIDTH, Legend, captioned, label_strips, letters
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.adapters._grids import ColorGrid, MapGrid, scaled

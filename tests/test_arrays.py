@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tblog import _arrays, _devices, _torch_tensors
+from tblog._values import arrays as _arrays
+from tblog._values import devices as _devices
+from tblog._values import torch_tensors as _torch_tensors
 from tblog.errors import InvalidValueError, NotAScalarError, UnsupportedTypeError
 
 FLOAT8 = [torch.float8_e4m3fn, torch.float8_e5m2]

@@ -14,8 +14,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
 from tblog import SummaryWriter
-from tblog._framing import first_event, frame
-from tblog._walk import walk
+from tblog._files.walk import walk
+from tblog._wire.events import first_event
+from tblog._wire.framing import frame
 from tblog.check import check, main
 from tests.reading import event_files, points, rust_points
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from crc32c import crc32c
 
-from tblog import _checksums, _framing
+from tblog._wire import checksums as _checksums
+from tblog._wire import framing as _framing
 
 
 @pytest.mark.parametrize("start", [b"", b"\x09", bytes(range(1, 9))])

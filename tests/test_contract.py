@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tblog import SummaryWriter, WriterOptions
-from tblog._channel import Channel
+from tblog._delivery.channel import Channel
 from tblog.records import TextRecord
 from tests.reading import event_files, points, rust_points
 

@@ -29,8 +29,12 @@ def test_each_example_is_listed() -> None:
 def test_plan_of_the_house_names_every_file() -> None:
     """CONTRIBUTING.md says where each file of the core lives and why."""
     plan = (ROOT / "CONTRIBUTING.md").read_text()
-    files = [path.name for path in (ROOT / "tblog").glob("*.py")]
-    assert [name for name in files if name not in plan] == []
+    rooms = [
+        folder for folder in (ROOT / "tblog").iterdir() if folder.name.startswith("_") and folder.is_dir()
+    ]
+    files = [path.name for room in (ROOT / "tblog", *rooms) for path in room.glob("*.py")]
+    assert [name for name in files if not re.search(rf"(?<!\w){re.escape(name)}", plan)] == []
+    assert [room.name for room in rooms if room.name != "__pycache__" and f"{room.name}/" not in plan] == []
 
 
 def test_every_promise_is_held_by_tests_that_exist() -> None:

@@ -11,7 +11,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tblog import _framing
+from tblog._wire import events as _events
+from tblog._wire import framing as _framing
 
 # RFC 3720, section B.4: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
 RFC_3720_VECTORS = [
@@ -63,7 +64,7 @@ def test_a_frame_is_what_tensorboard_writes(data):
 def test_the_first_event_is_what_protobuf_gives(wall_time):
     """The hand-made first record equals tensorboard's message in tensorboard's frame."""
     event = Event(wall_time=wall_time, file_version="brain.Event:2")
-    assert _framing.first_event(wall_time) == frame_by_tensorboard(event.SerializeToString())
+    assert _events.first_event(wall_time) == frame_by_tensorboard(event.SerializeToString())
 
 
 def test_tensorboard_reads_frames_one_after_the_other(tmp_path):
@@ -104,5 +105,5 @@ def test_a_tail_of_zeros_is_no_record():
 
 def test_importing_the_framing_does_not_import_the_checksum_package():
     """The import of crc32c, which is slow, waits for the first checksum."""
-    code = "import sys, tblog._framing; sys.exit('crc32c' in sys.modules)"
+    code = "import sys, tblog._wire.framing; sys.exit('crc32c' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, from_dtype
 
-from tblog import SummaryWriter, _devices, _gpu_counts
+from tblog import SummaryWriter
+from tblog._values import devices as _devices
 from tblog.records import CountedHistogramRecord, HistogramRecord
+from tblog.summaries import _gpu_counts
 from tblog.summaries.histogram import tensorflow_bins
 from tests.encoded import Reports, one
 from tests.reading import events

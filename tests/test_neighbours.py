@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from tblog import SummaryWriter, _neighbours
+from tblog import SummaryWriter
+from tblog._files import neighbours as _neighbours
 from tests.faults.processes import ENVIRONMENT
 from tests.reading import event_files
 

@@ -112,7 +112,7 @@ def test_unpatch_restores_every_name(tmp_path, order):
         + """
 assert not any(is_ours(*map(type, sys.meta_path)))
 import torch.utils.tensorboard.summary, tensorboardX.global_writer
-stand_ins = {kind for kinds in sys.modules["tblog._stand_ins"].CLASSES.values() for kind in kinds.values()}
+stand_ins = {kind for kinds in sys.modules["tblog._patching.stand_ins"].CLASSES.values() for kind in kinds.values()}
 for name, module in list(sys.modules.items()):
     if not name.startswith("tblog"):
         left = [key for key, value in list(vars(module).items()) if isinstance(value, type) and value in stand_ins]
@@ -418,7 +418,7 @@ def test_patch_is_a_function_however_tblog_is_imported(tmp_path):
         """
         import tblog.patch
         from tblog.patch import unpatch
-        import tblog._stand_ins
+        import tblog._patching.stand_ins
         tblog.patch()
         tblog.unpatch()
         unpatch()

@@ -54,6 +54,17 @@ def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damag
     assert path.read_bytes() == before
 
 
+def test_damage_in_the_middle_is_told_by_its_place(tmp_path):
+    """What follows it is whole, so that the end of the file is not what is wrong."""
+    path = tmp_path / "records"
+    first, last = written_by_tensorboard([b"one"]), written_by_tensorboard([b"two"])
+    path.write_bytes(first + b"damage" + last)
+    with pytest.raises(
+        FileExistsError, match=rf"its bytes {len(first)} to {len(first) + 6} are no whole record"
+    ):
+        RecordWriter(str(path))
+
+
 def test_flush_hands_everything_over(tmp_path):
     """What was written before a flush can be read by others."""
     path = tmp_path / "records"

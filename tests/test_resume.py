@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tblog import SummaryWriter
-from tblog._framing import first_event, frame
-from tblog._kept import stamp
-from tblog._resume import cut_from, event_paths, last_step
-from tblog._walk import event_head, walk
+from tblog._files.kept import stamp
+from tblog._files.resume import cut_from, event_paths, last_step
+from tblog._files.walk import walk
+from tblog._wire.event_heads import event_head
+from tblog._wire.events import first_event
+from tblog._wire.framing import frame
 from tests.reading import event_files, points, rust_points
 from tests.test_contract import run_python
 

@@ -16,8 +16,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboardX.proto import event_pb2 as event_pb2_x
 from tensorboardX.proto import summary_pb2 as summary_pb2_x
 
-from tblog import _scalars, _tag_table
-from tblog._scalars import ScalarEncoder
+from tblog._wire import scalar_columns as _scalars
+from tblog._wire import tag_table as _tag_table
+from tblog._wire.scalar_columns import ScalarEncoder
 
 PEERS = pytest.mark.parametrize(
     ("event_type", "summary_type"),
@@ -216,5 +217,5 @@ def test_memory_is_bounded_with_tags_that_never_repeat(monkeypatch):
 
 def test_importing_the_encoder_imports_neither_protobuf_nor_the_checksum_package():
     """The worker's room costs the import of tblog nothing but numpy."""
-    code = "import sys, tblog._scalars; sys.exit(bool({'crc32c', 'google.protobuf'} & set(sys.modules)))"
+    code = "import sys, tblog._wire.scalar_columns; sys.exit(bool({'crc32c', 'google.protobuf'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

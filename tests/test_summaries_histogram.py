@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tblog._arrays import snapshot
+from tblog._values.arrays import snapshot
 from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError
 from tblog.records import HistogramRecord, RawHistogramRecord
 from tblog.summaries import check

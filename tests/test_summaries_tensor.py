@@ -9,8 +9,8 @@ import torch.utils.tensorboard.summary
 from tensorboard.compat.proto.types_pb2 import DataType
 from tensorboard.util.tensor_util import make_ndarray
 
-from tblog._arrays import snapshot
-from tblog._torch_tensors import torch_dtype_name
+from tblog._values.arrays import snapshot
+from tblog._values.torch_tensors import torch_dtype_name
 from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import TensorRecord
 from tblog.summaries import check

@@ -6,7 +6,8 @@ Importing this package imports neither torch nor tensorboardX.
 """
 
 from tblog.graph._errors import GraphError
-from tblog.graph._graph import Graph, Node, TensorType
+from tblog.graph._graph import Graph
+from tblog.graph._node import Node, TensorType
 from tblog.graph._onnx import read_onnx_graph
 from tblog.graph._openvino import read_openvino_graph
 from tblog.graph._read import Source, read_graph

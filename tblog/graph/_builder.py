@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tblog.graph._graph import Attribute, Graph, Node, TensorType
+from tblog.graph._graph import Graph
 from tblog.graph._masks import gather_masks
+from tblog.graph._node import Attribute, Node, TensorType
 from tblog.graph._scopes import Scope, Scopes, class_name, is_compiled, safe_name
 
 if TYPE_CHECKING:

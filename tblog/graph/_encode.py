@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tblog.graph._groups import grouped
 
 if TYPE_CHECKING:
-    from tblog.graph._graph import Attribute, Graph, Node, TensorType
+    from tblog.graph._node import Attribute, Node, TensorType
 
 # The viewer drops an attribute over 1,024 bytes (LIMIT_ATTR_SIZE of its graph.ts); what surrounds
 # a string or a list in the message takes a few of them.
@@ -47,16 +47,16 @@ _DTYPES = {
 }
 
 
-def encode(graph: Graph) -> bytes:
-    """Return the serialised GraphDef of `graph`."""
+def encode(nodes: Sequence[Node], scopes: Mapping[str, Mapping[str, Attribute]]) -> bytes:
+    """Return the serialised GraphDef of a graph's nodes and of what there is to say of its scopes."""
     from tensorboardX.proto.graph_pb2 import GraphDef
 
     message = GraphDef()
     message.versions.producer = _PRODUCER
-    shown = grouped([*(node.name for node in graph.nodes), *graph.scopes])
-    for node in graph.nodes:
+    shown = grouped([*(node.name for node in nodes), *scopes])
+    for node in nodes:
         _fill(message.node.add(), node, shown)
-    for scope, attributes in graph.scopes.items():
+    for scope, attributes in scopes.items():
         about = message.node.add(name=f"{shown[scope]}/about", op=_SET_ASIDE)
         for key, value in attributes.items():
             _set(about.attr[key], value)

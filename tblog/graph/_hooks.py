@@ -27,7 +27,8 @@ from tblog.graph._scopes import class_name
 from tblog.graph._structures import tensors_in
 
 if TYPE_CHECKING:
-    from tblog.graph._graph import Attribute, Graph
+    from tblog.graph._graph import Graph
+    from tblog.graph._node import Attribute
     from tblog.graph._scopes import Scope
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tblog.graph._graph import Node
+    from tblog.graph._node import Node
 
 _FEWEST = 4
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tblog.errors import MissingDependencyError
-from tblog.graph._graph import Attribute, Graph, Node, TensorType
+from tblog.graph._graph import Graph
+from tblog.graph._node import Attribute, Node, TensorType
 from tblog.graph._scopes import Names, safe_name
 
 # What torch's exporter says of the modules that an operation ran in.

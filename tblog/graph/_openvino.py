@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from tblog.errors import InvalidValueError
-from tblog.graph._graph import Graph, Node, TensorType
+from tblog.graph._graph import Graph
+from tblog.graph._node import Node, TensorType
 from tblog.graph._scopes import Names, safe_name
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from tblog.graph._builder import Builder, readable, tensor_type
-from tblog.graph._graph import TensorType
+from tblog.graph._node import TensorType
 from tblog.graph._scopes import Scope, class_name
 from tblog.graph._writes import Writes
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-    from tblog.graph._graph import Attribute, Graph
+    from tblog.graph._graph import Graph
+    from tblog.graph._node import Attribute
 
 _PREFIX = "model"  # the attribute of the flat module that holds the model
 

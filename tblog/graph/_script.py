@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tblog.graph._builder import Builder, readable, tensor_type
-from tblog.graph._graph import TensorType
+from tblog.graph._node import TensorType
 from tblog.graph._script_values import UNKNOWN, Value, argument_names, makes_tensor, script_type
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tblog.graph._graph import Attribute, Graph
+    from tblog.graph._graph import Graph
+    from tblog.graph._node import Attribute
     from tblog.graph._scopes import Scope
 
 _PREFIX = "model"  # the attribute of the flat module that holds the model

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tblog.graph._graph import Node, TensorType
+from tblog.graph._node import Node, TensorType
 
 UNKNOWN: Any = object()
 

@@ -17,7 +17,7 @@ from torch.jit._trace import TracerWarning
 from tblog.graph._builder import tensor_type
 from tblog.graph._call import Call, flattened, script_arguments
 from tblog.graph._errors import GraphError
-from tblog.graph._graph import TensorType
+from tblog.graph._node import TensorType
 from tblog.graph._preserve import lent
 from tblog.graph._script import Script
 from tblog.graph._script_values import Value

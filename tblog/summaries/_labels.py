@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from tblog._arrays import snapshot, to_numpy
-from tblog._torch_tensors import is_torch_tensor, together
+from tblog._values.arrays import snapshot, to_numpy
+from tblog._values.checks import plain_text
+from tblog._values.torch_tensors import is_torch_tensor, together
 from tblog.errors import InvalidTypeError, shortened
-from tblog.summaries._shapes import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

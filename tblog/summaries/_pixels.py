@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.summaries._shapes import check_real, plain_text, require, shape_of
+from tblog._values.checks import check_real, plain_text, require, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _NO_ROUNDING = 2  # a value that is meant for 1 does not come out as this
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA

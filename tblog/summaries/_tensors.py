@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._wire import sized
+from tblog._wire.fields import sized
 from tblog.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
-from tblog.summaries._shapes import check_real, require, shape_of
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import AudioRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _FULL_SCALE = 32767
 _STEREO = 2

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tblog._values.checks import check_text
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
-from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import CustomScalarsRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 
 def check_custom_scalars(record: CustomScalarsRecord) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
-from tblog.summaries import _projector, settle
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
+from tblog.summaries import _projector
 from tblog.summaries._labels import label_rows, label_texts
 from tblog.summaries._pixels import check_axes, ordered, tile
 from tblog.summaries._png import encode_png
-from tblog.summaries._shapes import check_real, require, shape_of
+from tblog.summaries._settle import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

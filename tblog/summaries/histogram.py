@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import snapshot, to_numpy
-from tblog._wire import sized
+from tblog._values.arrays import snapshot, to_numpy
+from tblog._values.checks import check_real, plain_text, require
+from tblog._wire.fields import sized
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._bins import tensorflow_bins, tensorflow_edges
 from tblog.summaries._counting import Moments, count
-from tblog.summaries._shapes import check_real, plain_text, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import CountedHistogramRecord, HistogramRecord, RawHistogramRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 __all__ = [
     "check_counted_histogram",

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tblog._values.checks import check_text
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
-from tblog.summaries._shapes import check_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import HparamsRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 # By the field of google.protobuf.Value: DataType.
 _DATA_TYPES = {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
 from tblog.summaries._labels import label_text
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._png import encode_png
-from tblog.summaries._shapes import check_real, require, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import ImageRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 GRID_COLUMNS = 8
 _LINE_WIDTH = 2

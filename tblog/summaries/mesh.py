@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
 from tblog.errors import InvalidTypeError, shortened
-from tblog.summaries._shapes import check_real, require, shape_of
 from tblog.summaries._tensors import fill_tensor
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import MeshRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 # MeshPluginData.ContentType, in the order in which both originals write the tensors:
 # https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/mesh/plugin_data.proto

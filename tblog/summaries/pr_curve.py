@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import check_real, require, shape_of
 from tblog.errors import InvalidTypeError, shortened
-from tblog.summaries._shapes import check_real, require, shape_of
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import PrCurveRecord, RawPrCurveRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _MOST_THRESHOLDS = 127  # both originals' limit
 _RAW_CURVES = (

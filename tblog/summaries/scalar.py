@@ -8,12 +8,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from tblog._wire import float32, sized
-from tblog.summaries._shapes import check_text
+from tblog._values.checks import check_text
+from tblog._wire.fields import float32, sized
 
 if TYPE_CHECKING:
     from tblog.records import DescribedScalarRecord, ScalarRecord, TensorScalarRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 # Field numbers and dtypes, from summary.proto, tensor.proto and types.proto in
 # https://github.com/tensorflow/tensorboard/tree/a9e1bba361fdfc525866e5bb25222dab7eac3671/tensorboard/compat/proto
@@ -27,9 +27,6 @@ _DT_FLOAT, _DT_DOUBLE = 1, 2
 
 def check_scalar(_record: ScalarRecord | TensorScalarRecord) -> None:
     """Check nothing: a value that is no number was refused when it was read."""
-
-
-check_tensor_scalar = check_scalar
 
 
 def check_described_scalar(record: DescribedScalarRecord) -> None:

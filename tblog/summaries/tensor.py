@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tblog._arrays import to_numpy
-from tblog.summaries._shapes import require
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import require
 from tblog.summaries._tensors import check_dtype, fill_tensor
 
 if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import TensorRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _PROTOBUF_LIMIT = 1 << 31
 

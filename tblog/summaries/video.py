@@ -6,9 +6,9 @@ import io
 import math
 from typing import TYPE_CHECKING
 
-from tblog._arrays import to_numpy
+from tblog._values.arrays import to_numpy
+from tblog._values.checks import require
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
-from tblog.summaries._shapes import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import VideoRecord
-    from tblog.summaries import EncodeContext
+    from tblog.summaries._context import EncodeContext
 
 _SHORTEST_MS = 20  # browsers show a GIF's frames of less for 100 ms
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from tblog._events import event_bytes, varint
-from tblog._framing import first_event, frame, masked_crc
+from tblog._wire.events import event, first_event
+from tblog._wire.fields import varint
+from tblog._wire.framing import frame, masked_crc
 
 
 def number(step, tag="x", wall_time=1.0):
@@ -32,7 +33,7 @@ def nested(depth):
         data = b"\x1a" + varint(len(data)) + data
         data = b"\x7a" + varint(len(data)) + data
     value = b"\x0a\x01n\x42" + varint(len(data)) + data
-    return event_bytes(1.0, 0, 5, b"\x0a" + varint(len(value)) + value)
+    return event(1.0, 0, 5, b"\x0a" + varint(len(value)) + value)
 
 
 def header(length):

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from tblog import SummaryWriter, WriterOptions
-from tblog._walk import walk
+from tblog._files.walk import walk
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb
 from tests.faults.processes import ENVIRONMENT, ROOT, overflow
 from tests.faults.volume import many_points

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-from tblog._walk import walk
+from tblog._files.walk import walk
 from tests.reading import event_files, rust_points
 
 

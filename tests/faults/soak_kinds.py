@@ -19,7 +19,7 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
 from tblog import SummaryWriter
-from tblog._walk import walk
+from tblog._files.walk import walk
 from tests.reading import event_files
 
 VARIANTS = 4

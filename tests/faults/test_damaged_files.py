@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 
 from tblog import SummaryWriter
-from tblog._framing import first_event, frame
-from tblog._kept import kept_in
-from tblog._walk import walk
+from tblog._files.kept import kept_in
+from tblog._files.walk import walk
+from tblog._wire.events import first_event
+from tblog._wire.framing import frame
 from tblog.check import check, main
 from tests.faults.damage import files, number
 from tests.reading import event_files, events, points, rust_points
@@ -269,9 +270,10 @@ COSTLY = """
 import os, resource, sys
 from pathlib import Path
 from tblog import SummaryWriter
-from tblog._framing import first_event, frame
-from tblog._kept import kept_in
-from tblog._events import event_bytes
+from tblog._wire.events import first_event
+from tblog._wire.framing import frame
+from tblog._files.kept import kept_in
+from tblog._wire.events import event as event_bytes
 from tblog.check import main
 from tests.faults.damage import header, nested, number
 

@@ -122,7 +122,7 @@ def test_a_child_forked_while_the_worker_imports_can_import_the_same(tmp_path):
 
 def test_a_fork_in_the_middle_of_opening_leaves_the_child_a_free_lock(tmp_path, monkeypatch):
     """Another thread opens the writer's next file while the process forks; the child logs all the same."""
-    from tblog import _worker
+    from tblog._delivery import worker as _worker
 
     writer = SummaryWriter(tmp_path)
     writer.close()

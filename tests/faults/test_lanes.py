@@ -12,7 +12,10 @@ import weakref
 import numpy as np
 import pytest
 
-from tblog import SummaryWriter, WriterOptions, _channel, _fork, _queue
+from tblog import SummaryWriter, WriterOptions
+from tblog._delivery import channel as _channel
+from tblog._delivery import fork as _fork
+from tblog._delivery import queue as _queue
 from tblog._locks import importing
 from tblog.records import HistogramRecord, ImageRecord
 from tests.faults.test_worker_errors import within
@@ -169,10 +172,10 @@ def test_the_exit_counts_and_names_what_its_deadline_cuts_off(tmp_path):
                 threading.Event().wait()
 
         writer = SummaryWriter(sys.argv[1], options=WriterOptions(exit_timeout_secs=0.5))
-        import tblog._worker
-        atexit.unregister(tblog._worker.close_all)
+        import tblog._delivery.worker
+        atexit.unregister(tblog._delivery.worker.close_all)
         atexit.register(lambda: print(writer.stats))
-        atexit.register(tblog._worker.close_all)
+        atexit.register(tblog._delivery.worker.close_all)
         writer.add_record(HistogramRecord(tag="never", values=Never()), 7)
         writer.add_image("after", np.zeros((3, 4, 4)), 8)
         for step in range(1000):
@@ -277,9 +280,10 @@ def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp
         thread = threading.Thread(target=imports)
         thread.start()
         held.wait()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
         signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             child = os.fork()
             if child == 0:
                 os._exit(0)
@@ -496,7 +500,8 @@ def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
     """Whatever the error, while numbers and pictures go on; those behind it keep their order."""
     import errno
 
-    from tblog import _events, _heavy_lane
+    from tblog._delivery import event_encoder as _events
+    from tblog._delivery import heavy_lane as _heavy_lane
 
     monkeypatch.setattr(_heavy_lane, "RETRY_SECS", 0.02)
     write, refusing, tried = _events.EventEncoder._embedding, threading.Event(), []
@@ -531,7 +536,7 @@ def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
 
 def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatch, caplog):
     """A close tries once more, gives it up and says so."""
-    from tblog import _events
+    from tblog._delivery import event_encoder as _events
 
     def refuse(_self, _record, _step):
         raise OSError(5, "Input/output error")

@@ -13,8 +13,9 @@ import time
 
 import pytest
 
-from tblog import SummaryWriter, WriterOptions, _in_use
-from tblog._framing import first_event, frame
+from tblog import SummaryWriter, WriterOptions
+from tblog._files import in_use as _in_use
+from tblog._wire.framing import first_event, frame
 from tblog.check import main
 from tests.faults.damage import number
 from tests.faults.disks import namespace

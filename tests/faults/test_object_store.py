@@ -9,8 +9,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboardX.proto.event_pb2 import Event
 
-from tblog import SummaryWriter, _eventfile
-from tblog._walk import walk
+from tblog import SummaryWriter
+from tblog._files import event_file as _eventfile
+from tblog._files.walk import walk
 from tests.needs import need_package
 
 BUCKET = "runs"

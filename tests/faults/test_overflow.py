@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from tensorboard.util.tensor_util import make_ndarray
 
-from tblog import SummaryWriter, WriterOptions, _eventfile, _queue
+from tblog import SummaryWriter, WriterOptions
+from tblog._delivery import queue as _queue
+from tblog._files import event_file as _eventfile
 from tblog.records import HistogramRecord
 from tests.faults import flood
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, SlowSink

@@ -13,9 +13,9 @@ import time
 import pytest
 
 from tblog import SummaryWriter
-from tblog._framing import frame
-from tblog._kept import kept_in
-from tblog._walk import walk
+from tblog._files.kept import kept_in
+from tblog._files.walk import walk
+from tblog._wire.framing import frame
 from tblog.check import main
 from tests.browser.serving import serve
 from tests.faults.processes import ENVIRONMENT

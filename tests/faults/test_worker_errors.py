@@ -114,7 +114,7 @@ def test_a_strict_writer_raises_what_failed_and_goes_on(tmp_path):
 
 def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
     """A builder that raises is a failure of the record that it was asked for."""
-    from tblog.summaries import text
+    from tblog.summaries._kinds import KINDS
 
     def fail(*_):
         raise ZeroDivisionError
@@ -122,7 +122,7 @@ def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 0, 0)
         with monkeypatch.context() as patch:
-            patch.setattr(text, "encode_text", fail)
+            patch.setitem(KINDS, TextRecord, KINDS[TextRecord]._replace(encode=fail))
             writer.add_record(TextRecord(tag="broken", text="text"))
             writer.flush()
         writer.add_record(TextRecord(tag="whole", text="text"))
@@ -169,7 +169,7 @@ def test_a_worker_at_which_errors_are_thrown_goes_on_and_says_so(tmp_path, caplo
 
 def test_a_worker_that_is_gone_is_replaced_at_the_next_flush(tmp_path, monkeypatch):
     """Even a thread that ended without a word does not make anybody wait."""
-    from tblog._worker import Worker
+    from tblog._delivery.worker import Worker
 
     writer = SummaryWriter(tmp_path)
     with monkeypatch.context() as patch:
@@ -273,7 +273,7 @@ def test_a_factory_that_fails_at_the_close_is_told_of_and_does_not_raise(factory
 
 def test_a_storage_that_never_answers_makes_flush_and_close_give_up(factory, caplog, monkeypatch):
     """After a minute without any progress, which is less here; training goes on."""
-    from tblog import _channel
+    from tblog._delivery import channel as _channel
 
     monkeypatch.setattr(_channel, "SILENCE_SECS", 0.5)
     writer = SummaryWriter("faulty://run")

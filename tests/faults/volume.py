@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from tensorboardX.proto.event_pb2 import Event
 
-from tblog._walk import walk
+from tblog._files.walk import walk
 from tests.reading import event_files
 
 

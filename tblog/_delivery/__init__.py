@@ -1,0 +1,1 @@
+"""From a call to the files: entries, the queue with its two lanes, and the threads that encode and write."""

@@ -1,0 +1,281 @@
+"""One writer's way to its event files, as the threads that log see it.
+
+A record is put on one of two lanes. The light one takes numbers and what is ready as bytes; nothing but the
+disk ever holds it up. The heavy one takes what must be encoded, pictures and histograms for example; a thread
+of its own encodes, one record after the other. What both bring is written to the same files.
+
+Lives here: what the lanes of one writer share, opening, closing, waiting for the worker, the counters.
+Must not: start threads, encode, write.
+Clock: `time.monotonic`, passed in for tests.
+
+The contract, with tests in tests/test_contract.py:
+
+Flush, Shutdown: who waits for a flush or a close waits as long as a thread or the storage makes progress,
+encoding included, however long that takes. Without any progress it gives up after `SILENCE_SECS`, and says
+what was not written.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from tblog._delivery.drain import Drain
+from tblog._delivery.entries import Close, Flush
+from tblog._delivery.event_encoder import EventEncoder
+from tblog._delivery.heavy_lane import HeavyLane
+from tblog._delivery.light_lane import LightLane
+from tblog._delivery.queue import ClosedQueueError, RecordQueue
+from tblog._files.run_files import RunFiles
+from tblog._locks import on_worker
+from tblog._reports import Reports
+from tblog.stats import Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._delivery.entries import Entry
+    from tblog._delivery.mirrors import Mirror
+    from tblog._files.event_file import EventFile
+    from tblog._files.resume import Resume
+    from tblog.options import WriterOptions
+
+SILENCE_SECS = 60.0
+"""Maximum time that `flush` and `close` wait without any progress."""
+NAMES_TOLD = 3
+
+
+class QuickUser(Protocol):
+    """A writer that appends to the queue by itself."""
+
+    def forget_channel(self) -> None:
+        """Append no more to the queue of a channel that is closed, or that is the parent process's."""
+        ...
+
+
+channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+"""All channels of the process, for its exit and for its forked children."""
+
+
+class Channel:
+    """One writer's way to its event files.
+
+    Args:
+        logdir: directory of the writer's own run; other runs lie below it.
+        suffix: appended to the names of its event files.
+        flush_secs: bound on the time to a sync, in seconds.
+        options: the writer's options.
+        resume: what to do with earlier files of each run, before this channel's are created.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        logdir: str,
+        suffix: str,
+        flush_secs: float,
+        options: WriterOptions,
+        resume: Resume | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.logdir = logdir
+        self.options = options
+        self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow)
+        self.reports = Reports(logdir)
+        self._suffix = suffix
+        self._flush_secs = flush_secs
+        self._clock = clock
+        self._resume = resume
+        self._start_anew()
+        channels.add(self)
+
+    def start_anew_in_child(self) -> None:
+        """Begin anew in a forked child: the parent has resumed the run, and has the files."""
+        self._resume = None
+        self._files.forget_in_child()
+        self._let_go_of_user()
+        self.queue.reset()
+        self._start_anew()
+        self._files.ignore_neighbours()
+
+    def _start_anew(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.served = False
+        self.mirror: Mirror | None = None
+        self.busy_secs: Callable[[], float] = float
+        """Returns the CPU seconds of the thread that encodes."""
+        self._user: Callable[[], QuickUser | None] = _no_user
+        self._closing: dict[
+            str, Close
+        ] = {}  # one entry at most; `setdefault` is one step, whoever interrupts
+        self._files = RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock)
+        events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
+        self.queue.progress = self._progress
+        self.queue.on_crowd = self._let_go_of_user
+        self.heavy = HeavyLane(self.queue, events, self.reports, self._clock)
+        self.drain = Drain(
+            self.queue,
+            LightLane(self._files, events, self.reports),
+            self.heavy,
+            self._files,
+            self.reports,
+            flush_secs=self._flush_secs,
+            max_records=self.options.max_queue_records,
+            clock=self._clock,
+        )
+
+    @property
+    def main_file(self) -> EventFile:
+        """Return the event file of the writer's own run."""
+        return self._files.own
+
+    @property
+    def closed(self) -> bool:
+        """Return whether its files are closed for good."""
+        return self.drain.closed
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a worker takes what is put here, and nobody has closed it."""
+        return self.served and not self._closing
+
+    @property
+    def is_closing(self) -> bool:
+        """Return whether somebody has closed it."""
+        return bool(self._closing)
+
+    @property
+    def closing(self) -> Close:
+        """Return the command that closes it, whether or not somebody gave it."""
+        return self._closing.setdefault("", Close())
+
+    def open(self, *, patient: bool) -> None:
+        """Create the event file, on the caller's thread.
+
+        Args:
+            patient: go on where that fails, and leave it to the worker to try again.
+
+        Raises:
+            OSError: the file cannot be created, and the caller is not patient.
+        """
+        self.queue.on_drop = self._tell_drop
+        try:
+            self._files.open()
+        except OSError as error:
+            if not patient:
+                raise
+            self.drain.fail(error)
+
+    def lend(self, user: QuickUser) -> None:
+        """Let a writer append to `queue.pending` by itself, until it is told to forget this channel."""
+        self._user = weakref.ref(user)
+
+    def put(self, entry: Entry) -> None:
+        """Queue an entry; tools that mirror the run see it first.
+
+        Raises:
+            ClosedQueueError: the channel was closed.
+        """
+        for each in (entry,) if self.mirror is None else self.mirror.show(entry):
+            self.queue.put(each)
+
+    def flush(self) -> bool:
+        """Return when everything queued before is with the operating system; False if that was given up."""
+        flush = Flush()
+        try:
+            self.queue.command(flush)
+        except ClosedQueueError:
+            flush = self.start_closing()
+        return self._wait_for(flush)
+
+    def close(self) -> bool:
+        """Return when everything is written, synced and closed; False if waiting for that was given up."""
+        return self._wait_for(self.start_closing())
+
+    def start_closing(self) -> Close:
+        """Ask for a flush, a sync and the end; the command says when that is done. A second call asks no more."""
+        closing = self.closing
+        self.queue.refuse_more()
+        try:
+            self._let_go_of_user()
+        finally:
+            self.queue.end_with(closing)
+        return closing
+
+    def cut_off(self) -> None:
+        """Give up, count and name what is not written, since the process ends now."""
+        names = self.queue.names(NAMES_TOLD)
+        accepted, counted = self.queue.accepted(), self.stats
+        lost = accepted - counted.written - counted.failed - counted.dropped
+        waited = self.queue.give_up()
+        self.queue.count_dropped(lost - waited)  # a thread that is stuck has these
+        self.heavy.let_go()
+        self.reports.cut_off(self.options.exit_timeout_secs, lost, names)
+
+    def fail_unforeseen(self, error: BaseException) -> None:
+        """Go on after an error of tblog's own, or one that was thrown at its worker."""
+        self.tell_unforeseen(error)
+        self.drain.fail_unforeseen(error)
+
+    def tell_unforeseen(self, error: BaseException) -> None:
+        """Tell of an error of tblog's own, or one that was thrown at one of its threads."""
+        self.reports.once(
+            ("unforeseen", type(error)),
+            f"tblog met an unforeseen error in its worker, and goes on; please report it: {error!r}",
+        )
+
+    def _let_go_of_user(self) -> None:
+        user = self._user()
+        if user is not None:
+            user.forget_channel()
+
+    def _wait_for(self, command: Flush) -> bool:
+        """Wait as long as anything gets on; never on a thread of tblog's own, where a finaliser may log."""
+        if on_worker():
+            return False
+        progress, deadline = self._progress(), time.monotonic() + SILENCE_SECS
+        while not command.done.wait(1.0):
+            self.queue.wake()
+            now = self._progress()
+            if progress != now:
+                progress, deadline = now, time.monotonic() + SILENCE_SECS
+            elif time.monotonic() > deadline:
+                self.reports.silence(SILENCE_SECS, self.queue.waiting, self.queue.names(NAMES_TOLD))
+                return False
+        return True
+
+    def _progress(self) -> tuple[float, ...]:
+        """Return what differs whenever a thread or the storage made progress."""
+        return (
+            self.queue.taken,
+            self.queue.heavy_done,
+            self.reports.failed,
+            self._files.bytes_written,
+            self.busy_secs(),
+        )
+
+    def _tell_drop(self) -> None:
+        by_wish = self.options.overflow == "drop" and not self.queue.failing
+        self.reports.dropping(self.queue.waiting, self.queue.pending_bytes, by_wish=by_wish)
+
+    def path(self, run: str) -> str:
+        """Return the event file of a run, "" before it has one."""
+        return self._files.path(run)
+
+    @property
+    def stats(self) -> Stats:
+        """Return the counters of this channel."""
+        return Stats(
+            queued=self.queue.queued,
+            written=self._files.written,
+            dropped=self.queue.dropped,
+            failed=self.reports.failed,
+            bytes=self._files.bytes_written,
+            worker_secs=self.drain.secs + self.heavy.secs,
+            values_left_out=self.reports.left_out,
+        )
+
+
+def _no_user() -> None:
+    """Return None: nobody appends to the queue by itself."""

@@ -1,0 +1,227 @@
+"""The worker's side of one writer: what both lanes bring goes to its event files.
+
+Lives here: taking from the lanes in short steps, writing, syncing and closing, answering commands,
+what happens when the storage refuses.
+Must not: encode, start threads. Runs on the worker thread.
+
+The contract, each heading with a test of its name in tests/test_contract.py:
+
+Visibility: `step` hands all that it took to the operating system before it returns, so another process
+reads a scalar one round of the worker after its call, and any other record one round after its encoding.
+`flush_secs` bounds the time to a sync.
+Flush: a flush is answered after everything before it on both lanes is with the operating system.
+Errors: storage that refuses is tried again; meanwhile the queue keeps what its bound allows.
+Whoever is answered finds nothing of its own held here: a command is answered at the end of a step.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tblog._delivery.entries import Close, Flush, LightRecord
+from tblog._delivery.light_lane import stretches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._delivery.entries import LightEntry
+    from tblog._delivery.heavy_lane import HeavyLane
+    from tblog._delivery.light_lane import LightLane
+    from tblog._delivery.queue import RecordQueue
+    from tblog._files.run_files import RunFiles
+    from tblog._reports import Reports
+
+ENTRIES_A_STEP = 500  # a chunk of the scalar encoder
+ENTRIES_IN_HASTE = 2_000
+HASTE_AT = 16_384
+"""So many waiting entries, or a quarter of a small queue, make the steps larger: the queue must not fill up."""
+RETRY_SECS = 0.5
+
+
+class Drain:
+    """Takes from the lanes of one writer to its files.
+
+    Args:
+        queue: the light lane lies in it.
+        light: encodes what is taken from there.
+        heavy: brings what is encoded by then.
+        files: take all of it.
+        reports: where storage is told of that refuses.
+        flush_secs: bound on the time to a sync, in seconds.
+        max_records: the queue's bound.
+        clock: monotonic seconds.
+
+    Attributes:
+        closed: whether the files are closed for good.
+        secs: CPU seconds that this took.
+    """
+
+    def __init__(
+        self,
+        queue: RecordQueue,
+        light: LightLane,
+        heavy: HeavyLane,
+        files: RunFiles,
+        reports: Reports,
+        *,
+        flush_secs: float,
+        max_records: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.closed = False
+        self.secs = 0.0
+        self._queue = queue
+        self._light = light
+        self._heavy = heavy
+        self._files = files
+        self._reports = reports
+        self._flush_secs = flush_secs
+        self._clock = clock
+        self._haste_at = min(HASTE_AT, max_records // 4)
+        self._in_hand: list[LightEntry] = []
+        self._handled_count = 0  # how many of those in hand are encoded or counted
+        self._batch_limit = ENTRIES_IN_HASTE
+        self._commands: list[Flush] = []  # taken from the lane, and not yet answered
+        self._next_sync = clock() + flush_secs
+        self._retry_at = 0.0
+
+    @property
+    def is_in_haste(self) -> bool:
+        """Return whether somebody waits for the worker, or soon would."""
+        return bool(self._commands) or self._queue.is_awaited or self._queue.light_waiting > self._haste_at
+
+    def step(self) -> int:
+        """Take some entries to the operating system; return how many."""
+        started = time.thread_time()
+        try:
+            if self._queue.failing and not self._recovers():
+                self._answer_while_failing()
+                return 0
+            handled = self._take_light() + self._take_heavy()
+            if self._clock() >= self._next_sync:
+                self._next_sync = self._clock() + self._flush_secs
+                self._try(self._files.sync)
+            self._answer()
+            return handled
+        finally:
+            self.secs += time.thread_time() - started
+
+    def _take_light(self) -> int:
+        self._handled_count = 0
+        most = ENTRIES_IN_HASTE if self.is_in_haste else ENTRIES_A_STEP
+        self._in_hand = self._queue.take(min(self._batch_limit, most))
+        if self._in_hand:
+            self._encode(self._in_hand)
+        self._try(self._files.write)
+        if self._in_hand:
+            self._put_back_rest()
+            self._queue.done(0)
+            if not self._queue.failing:
+                self._batch_limit = min(2 * self._batch_limit, ENTRIES_IN_HASTE)
+        return self._handled_count
+
+    def _put_back_rest(self) -> None:
+        rest, self._in_hand = self._in_hand[self._handled_count :], []
+        self._queue.put_back(rest)
+
+    def _encode(self, entries: list[LightEntry]) -> None:
+        """Encode what is in hand, until the storage fails."""
+        for kind, start, end in stretches(entries):
+            if self._queue.failing:
+                return
+            stretch: list[Any] = entries if end - start == len(entries) else entries[start:end]
+            try:
+                if issubclass(kind, Flush):
+                    self._queue.taken -= 1  # a command is no record
+                    self._commands += stretch
+                else:
+                    self._light.encode(kind, stretch)
+            except BaseException as error:
+                self._reports.failure(error, tag="?", step=0, kind=kind.__name__, records=len(stretch))
+            self._handled_count = end
+            if kind is LightRecord:
+                self._try(self._files.write)  # it may be large
+                self._queue.done(sum(entry.nbytes for entry in stretch))
+
+    def _take_heavy(self) -> int:
+        if self._queue.failing:
+            return 0
+        encoded = self._heavy.take_encoded()
+        for done in encoded:
+            if done.records:
+                self._files.append(done.run, done.frames, done.records)
+        if encoded:
+            self._try(self._files.write)
+        for done in encoded:
+            self._queue.heavy_is_done(done.nbytes)
+        return len(encoded)
+
+    # Storage that refuses.
+
+    def _try(self, storing: Callable[[], None]) -> None:
+        """Do something with the storage, and take note if it refuses."""
+        try:
+            storing()
+        except OSError as error:
+            self.fail(error)
+
+    def fail(self, error: OSError) -> None:
+        """Take note that the storage refuses."""
+        self._queue.failing = True
+        self._queue.asked = True  # those who wait are answered soon
+        self._batch_limit = 1  # so that what goes back to a full queue is little
+        self._retry_at = self._clock() + RETRY_SECS
+        self._reports.storage(error, self._queue.waiting)
+
+    def fail_unforeseen(self, error: BaseException) -> None:
+        """Go on after an error of tblog's own, or one that was thrown at its thread."""
+        self._put_back_rest()
+        self.fail(OSError(f"unforeseen: {error!r}"))
+
+    def _recovers(self) -> bool:
+        if self._clock() < self._retry_at and not self._queue.asked:
+            return False
+        self._queue.failing = False
+        self._try(self._files.recover)
+        if self._queue.failing:
+            return False
+        self._queue.recovered()
+        self._reports.storage_is_back(self._queue.dropped)
+        return True
+
+    # Commands.
+
+    def _answer(self) -> None:
+        """Answer the commands whose records are with the operating system."""
+        for command in tuple(self._commands):
+            if self._queue.failing or not self._heavy.has_settled(command):
+                break
+            self._commands.remove(command)
+            if isinstance(command, Close):
+                self._close_files()
+            else:
+                self._try(self._files.flush)
+            command.done.set()
+        self._heavy.is_awaited = bool(self._commands)
+
+    def _answer_while_failing(self) -> None:
+        """Answer those who wait for a flush that cannot be had now; a close gives up what waits."""
+        if not self._queue.asked:
+            return
+        self._queue.asked = False
+        commands, self._commands = [*self._commands, *self._queue.take_commands()], []
+        for command in commands:
+            if isinstance(command, Close):
+                self._close_files()
+            command.done.set()
+
+    def _close_files(self) -> None:
+        try:
+            self._queue.give_up()  # what is left by now: all was given up, or embeddings that were refused
+            self._heavy.let_go()
+            lost, error = self._files.close()
+            self._queue.count_dropped(lost)
+            self._reports.gave_up(error, self._queue.dropped)
+        finally:
+            self.closed = True

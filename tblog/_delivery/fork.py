@@ -1,0 +1,57 @@
+"""What happens to a writer in a forked child.
+
+Fork, tested in tests/test_contract.py: the child keeps nothing of the parent's queue and files. What
+waited at the fork is written by the parent, once. A writer that the child goes on using opens an
+event file of its own at its next call. No lock of the parent's survives, whoever held it. A fork
+waits for a thread of tblog's that imports a module, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from tblog._delivery import worker
+from tblog._locks import importing, renew_in_child
+
+IMPORT_SECS = 120.0
+"""Maximum time that a fork waits for a thread that imports: a child that is forked in the middle waits for ever when
+it imports the same, and loading torch takes a busy machine longer than ten seconds."""
+
+_forking = threading.local()
+
+
+def _before() -> None:
+    _forking.interrupted, _forking.had = False, importing.is_mine()
+    try:
+        importing.acquire(timeout=IMPORT_SECS)
+    except KeyboardInterrupt:  # Python ignores what is raised here
+        _forking.interrupted = True
+
+
+def _after_in_parent() -> None:
+    # An interrupt may have come before the lock, or behind it.
+    if importing.is_mine() and not _forking.had:
+        importing.release()
+    if _forking.interrupted:
+        again = threading.Timer(0.01, _interrupt_main_thread)  # raised here, it would be ignored again
+        again.daemon = True
+        again.start()
+
+
+def _interrupt_main_thread() -> None:
+    main = threading.main_thread().ident
+    if main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+
+
+def _after_in_child() -> None:
+    renew_in_child()
+    worker.start_anew_in_child()
+
+
+def arm() -> None:
+    """Have forked children start anew. Called once, when the first module that opens files is loaded."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,0 +1,190 @@
+"""The heavy lane of one writer: records that must be encoded, which may take long.
+
+Lives here: encoding one record after the other, what has been encoded and waits for the files, and
+embeddings whose own files the storage refuses, which are tried again.
+Must not: touch event files, start threads. The encoder thread calls `encode_next`, the worker thread all else.
+
+Memory: no record is encoded while `AHEAD_BYTES` of frames wait. A record is let go of before it is told that
+it is done, so that a caller who waited for it finds nothing of its own held here.
+Importing: what an encoder imports is loaded under the lock that a fork waits for, before the
+record is encoded; the lock is not held while encoding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from tblog._delivery.entries import HeavyRecord, kind_of, named
+from tblog._files.run_files import HOPELESS
+from tblog._locks import importing
+from tblog._wire import framing
+from tblog.records import EmbeddingRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._delivery.entries import Flush
+    from tblog._delivery.event_encoder import EventEncoder
+    from tblog._delivery.queue import RecordQueue
+    from tblog._reports import Reports
+
+AHEAD_BYTES = 16 << 20
+"""No further record is encoded while so many bytes wait for the files."""
+RETRY_SECS = 0.5
+"""How long storage that refused is left alone."""
+
+
+class Encoded(NamedTuple):
+    """What became of a heavy record: frames for a run's file, or no record if it failed."""
+
+    run: str
+    frames: bytes
+    records: int
+    nbytes: int
+
+
+class HeavyLane:
+    """Encodes the heavy records of one queue.
+
+    Args:
+        queue: where they come from.
+        events: encodes them.
+        reports: where those are told of that cannot be encoded.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, events: EventEncoder, reports: Reports, clock: Callable[[], float]
+    ) -> None:
+        self._queue = queue
+        self._events = events
+        self._reports = reports
+        self._clock = clock
+        self._encoded: deque[Encoded] = deque()
+        self._bytes_made = self._bytes_taken = 0
+        self._in_hand: HeavyRecord | None = None  # stays there if its thread is killed, for the next one
+        self._refused: deque[HeavyRecord] = deque()  # embeddings, in the order of their calls
+        self._retry_at = 0.0
+        self._tries = 0
+        self.secs = 0.0
+        """CPU seconds that encoding took."""
+        self.is_awaited = False
+        """Whether somebody waits for what is encoded here."""
+
+    @property
+    def has_work(self) -> bool:
+        """Return whether `encode_next` would do something."""
+        if self._is_ahead:
+            return False
+        return self._queue.has_heavy or self._in_hand is not None or self._must_retry
+
+    @property
+    def _is_ahead(self) -> bool:
+        return self._bytes_made - self._bytes_taken > AHEAD_BYTES
+
+    @property
+    def _must_retry(self) -> bool:
+        return bool(self._refused) and self._clock() >= self._retry_at
+
+    def encode_next(self) -> bool:
+        """Encode one record; return False if there is nothing to do."""
+        if not self.has_work:
+            return False
+        started = time.thread_time()
+        try:
+            if self._in_hand is None and self._must_retry:
+                self._retry()
+                return True
+            if self._in_hand is None:
+                self._in_hand = self._queue.take_heavy()
+            if self._refused and self._in_hand is not None and _is_embedding(self._in_hand):
+                self._refused.append(self._in_hand)  # behind those that came before it
+                self._in_hand = None
+            else:
+                self._encode_in_hand()
+            return True
+        finally:
+            self.secs += time.thread_time() - started
+
+    def _encode_in_hand(self) -> None:
+        entry = self._in_hand
+        if entry is None:
+            return
+        self._queue.encoding = named(entry)
+        done = Encoded(entry.run, b"", 0, entry.nbytes)
+        try:
+            done = done._replace(frames=self._frames(entry), records=1)
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno not in HOPELESS and _is_embedding(entry):
+                self._refuse(error, entry)
+                return
+            self._reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind_of(entry.record))
+        finally:
+            self._queue.encoding = ""
+            self._in_hand = None
+        del entry
+        self._finish(done)
+
+    def _frames(self, entry: HeavyRecord) -> bytes:
+        with importing:
+            from tblog.summaries._kinds import load
+
+            load(entry.record)
+        return b"".join(map(framing.frame, self._events.encode(entry)))
+
+    def _finish(self, done: Encoded) -> None:
+        self._bytes_made += len(done.frames)
+        self._encoded.append(done)
+        if self.is_awaited or self._queue.is_awaited or self._is_ahead:
+            self._queue.wake()
+
+    def _refuse(self, error: OSError, entry: HeavyRecord) -> None:
+        self._refused.append(entry)
+        self._tries += 1
+        self._retry_at = self._clock() + RETRY_SECS
+        self._reports.embedding_refused(error, entry.record.tag, entry.step)
+        self._queue.wake()
+
+    def _retry(self) -> None:
+        """Try the first of the refused once more; the others follow if it goes."""
+        others, self._refused = self._refused, deque()
+        try:
+            self._in_hand = others.popleft()
+            self._encode_in_hand()
+        finally:
+            self._refused.extend(others)
+        if not self._refused:
+            self._reports.embeddings_are_back()
+
+    # On the worker thread.
+
+    def take_encoded(self) -> list[Encoded]:
+        """Return what is encoded."""
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._encoded.popleft())
+        self._bytes_taken += sum(len(done.frames) for done in taken)
+        return taken
+
+    def has_settled(self, command: Flush) -> bool:
+        """Return whether the files have every record queued before a command, but for what was refused again."""
+        if self._queue.heavy_done >= command.heavy_before:
+            return True
+        if command.tries_before is None:
+            command.tries_before = self._tries
+            self._retry_at = self._clock()
+        tried = self._tries > command.tries_before
+        return tried and self._queue.heavy_done + len(self._refused) >= command.heavy_before
+
+    def let_go(self) -> None:
+        """Let go of everything; the queue counts it."""
+        self._refused.clear()
+        self._encoded.clear()
+
+
+def _is_embedding(entry: HeavyRecord) -> bool:
+    return isinstance(entry.record, EmbeddingRecord)

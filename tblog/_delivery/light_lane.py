@@ -1,0 +1,106 @@
+"""The light lane of one writer: numbers, and records that are ready as bytes, become framed events.
+
+Lives here: which encoder takes an entry, and which run its bytes go to. An entry that cannot be encoded
+costs itself alone.
+Must not: touch the storage, wait, import modules. Runs on the worker thread. Nothing here takes long, so
+that a number never waits for a picture.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of
+from tblog._wire import framing
+from tblog._wire.scalar_columns import ScalarEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tblog._delivery.entries import LightEntry
+    from tblog._delivery.event_encoder import EventEncoder
+    from tblog._files.run_files import RunFiles
+    from tblog._reports import Reports
+
+_TOGETHER = {tuple, RunScalar, ScalarDict}
+
+
+class LightLane:
+    """Encodes light entries into what the files write next.
+
+    Args:
+        files: take the frames.
+        events: encodes single records.
+        reports: where entries are told of that cannot be encoded.
+    """
+
+    def __init__(self, files: RunFiles, events: EventEncoder, reports: Reports) -> None:
+        self._files = files
+        self._events = events
+        self._reports = reports
+        self._scalars = ScalarEncoder()
+
+    def encode(self, kind: type, entries: list[Any]) -> None:
+        """Encode one of the `stretches`."""
+        if kind is tuple:
+            self._encode_scalars("", entries)
+        elif kind is ScalarDict:
+            self._encode_dicts(entries)
+        elif kind is RunScalar:
+            by_run: dict[str, list[tuple[Any, ...]]] = {}
+            for run, scalar in entries:
+                by_run.setdefault(run, []).append(scalar)
+            for run, scalars in by_run.items():
+                self._encode_scalars(run, scalars)
+        else:
+            self._encode_record(*entries)
+
+    def _encode_scalars(self, run: str, entries: list[Any]) -> None:
+        try:
+            frames = self._scalars.encode(entries)
+        except BaseException as error:
+            if len(entries) == 1:
+                tag, _, step, _ = entries[0]
+                self._reports.failure(error, tag=tag, step=step, kind="scalar")
+                return
+            for entry in entries:
+                self._encode_scalars(run, [entry])
+            return
+        self._files.append(run, frames, len(entries))
+
+    def _encode_dicts(self, entries: list[ScalarDict]) -> None:
+        try:
+            frames = self._scalars.encode_dicts(entries)
+        except BaseException as error:
+            if len(entries) == 1:
+                tag = ", ".join(entries[0].tags[:3])
+                self._reports.failure(error, tag=tag, step=entries[0].step, kind="scalar dict")
+                return
+            for entry in entries:
+                self._encode_dicts([entry])
+            return
+        self._files.append("", frames, len(entries))
+
+    def _encode_record(self, entry: LightRecord) -> None:
+        try:
+            frames = b"".join(map(framing.frame, self._events.encode(entry)))
+        except BaseException as error:
+            self._reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind_of(entry.record))
+            return
+        self._files.append(entry.run, frames, 1)
+
+
+def stretches(entries: list[LightEntry]) -> Iterator[tuple[type, int, int]]:
+    """Yield kind, start and end of what is encoded at once: numbers that follow each other, or one other entry."""
+    kinds = set(map(type, entries))
+    if len(kinds) == 1 and kinds <= _TOGETHER:
+        yield kinds.pop(), 0, len(entries)
+        return
+    start = 0
+    for kind, group in groupby(entries, type):
+        count = len(list(group))
+        width = count if kind in _TOGETHER else 1
+        for each in range(start, start + count, width):
+            yield kind, each, each + width
+        start += count

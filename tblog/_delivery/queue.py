@@ -1,0 +1,352 @@
+"""The bounded queue between the threads that log and those that encode and write, and its counters.
+
+It has two lanes. On the light lane lie numbers and what is ready as bytes, for the thread that writes; on
+the heavy one lie the records that must be encoded, for the thread that does so.
+
+Lives here: the order of entries, the bound in records and bytes, what happens when it is reached.
+Must not: encode, touch files, start threads.
+Callers' threads put; one thread takes from each lane. No lock is shared by the two sides, so a signal
+handler, a finaliser or a forked child that logs can never wait for a lock that its own thread holds.
+
+The contract, each heading with a test of its name in tests/test_contract.py:
+
+Ordering: the entries that one thread puts on a lane are taken in the order of its calls.
+Overflow: the bound holds over both lanes. Full, `put` waits for room, first come first served, or drops
+and counts, as the options say. A queue whose threads and storage make no progress for `STALL_SECS`, or whose
+files cannot be written, drops and counts too: training goes on. The queue exceeds its bound by at most one
+record for each thread that logs; a record larger than the bound is taken when it is alone. Numbers do not
+count as bytes, and never wait for room in bytes.
+Closing: what was put before `close` is taken, what comes later is refused, and nothing lies between:
+`queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
+changes threads, and runs signal handlers, behind calls and backward jumps alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NoReturn
+
+from tblog._delivery.entries import Close, Entry, Flush, HeavyRecord, LightEntry, LightRecord, named
+from tblog._locks import on_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog.options import Overflow
+
+STALL_SECS = 10.0
+ENCODING_SECS = 60.0
+"""Maximum time without any progress while a record is encoded, which may wait for a device."""
+
+
+class ClosedQueueError(RuntimeError):
+    """The queue takes no more entries; the writer has another one, or opens one."""
+
+
+class _Nowhere(deque[LightEntry]):
+    """Stands in the place of a queue that takes no more: it is always full."""
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def append(self, _entry: LightEntry) -> NoReturn:
+        raise ClosedQueueError
+
+
+NOWHERE = _Nowhere()
+
+
+def _nobody() -> None:
+    """Tell no one: no worker serves the queue."""
+
+
+class RecordQueue:
+    """Two first-in first-out lanes with one bound in records and in bytes of arrays.
+
+    Args:
+        max_records: entries that may wait.
+        max_bytes: bytes of arrays that may wait.
+        overflow: "wait" or "drop".
+    """
+
+    def __init__(self, max_records: int, max_bytes: int, overflow: Overflow) -> None:
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self.taken = 0
+        """Entries taken from the light lane so far."""
+        self._bytes_taken = 0
+        self.progress: Callable[[], object] = int
+        """Returns what differs whenever a thread or the storage made progress."""
+        self.wake: Callable[[], None] = _nobody
+        """Makes the worker look at the queue at once; safe in signal handlers."""
+        self.on_drop: Callable[[], None] = _nobody
+        """Called at the first record that is dropped, on the caller's thread."""
+        self.on_crowd: Callable[[], None] = _nobody
+        """Called when those who append to `pending` by themselves must ask for `quick_room` again."""
+        self.pending: deque[LightEntry] = NOWHERE
+        self._source: deque[LightEntry] = deque()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that waits: a forked child starts anew, its parent has the rest."""
+        self._source = self.pending = deque()
+        self._heavy: deque[HeavyRecord] = deque()
+        self.heavy_put = self.heavy_done = 0
+        self._share = 0  # of the bound, for the heavy lane
+        self._callers = threading.RLock()
+        self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
+        self._bytes_put = self._bytes_taken
+        self._stalled_at: object = None
+        self.failing = False
+        self.encoding = ""
+        """What is being encoded, and may take long."""
+        self.asked = False
+        self.inline = False
+        self.dropped = 0
+        self._drop_is_told = False
+
+    def quick_room(self) -> int:
+        """Return how many entries may wait on the light lane if nobody but the caller looks: none, inline.
+
+        The rest of the bound is the share of the heavy lane, which grows and shrinks with what waits there.
+        """
+        if self.heavy_waiting <= self._share // 4:
+            self._share = 2 * self.heavy_waiting
+        return 0 if self.inline else self._max_records - self._share
+
+    @property
+    def light_waiting(self) -> int:
+        """Return the number of entries that wait on the light lane."""
+        return len(self._source)
+
+    @property
+    def heavy_waiting(self) -> int:
+        """Return the number of heavy records that are not yet handed to the files."""
+        return self.heavy_put - self.heavy_done
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of entries that wait on both lanes."""
+        return self.light_waiting + self.heavy_waiting
+
+    @property
+    def is_awaited(self) -> bool:
+        """Return whether a caller waits for room, or for the command that was put last."""
+        with contextlib.suppress(IndexError):
+            return bool(self._line) or isinstance(self._source[-1], Flush)
+        return False
+
+    @property
+    def queued(self) -> int:
+        """Return the number of entries accepted so far."""
+        return self.taken + self.light_waiting + self.heavy_put
+
+    def accepted(self) -> int:
+        """Return the number of records accepted so far, without commands; looks at all that wait."""
+        return (
+            self.taken + sum(not isinstance(entry, Flush) for entry in tuple(self._source)) + self.heavy_put
+        )
+
+    @property
+    def pending_bytes(self) -> int:
+        """Return the bytes of arrays that wait."""
+        return self._bytes_put - self._bytes_taken
+
+    def put(self, entry: Entry) -> bool:
+        """Append an entry to its lane when there is room; return False if it was dropped instead.
+
+        Raises:
+            ClosedQueueError: the queue was closed.
+        """
+        nbytes = entry.nbytes if isinstance(entry, (HeavyRecord, LightRecord)) else 0
+        if (self._line or not self._has_room(nbytes)) and not self._wait_for_room(nbytes):
+            self._drop()
+            return False
+        if isinstance(entry, HeavyRecord):
+            self._put_heavy(entry)
+        else:
+            if nbytes:
+                with self._callers:
+                    self._bytes_put += nbytes
+            self.pending.append(entry)
+        if self.inline or self.pending_bytes > self._max_bytes // 4:
+            self.wake()
+        return True
+
+    def _put_heavy(self, entry: HeavyRecord) -> None:
+        with self._callers:
+            if self.pending is NOWHERE:
+                raise ClosedQueueError
+            self._bytes_put += entry.nbytes
+            self.heavy_put += 1
+            self._heavy.append(entry)
+        if self.heavy_waiting > self._share:
+            self._share = min(2 * self.heavy_waiting, self._max_records)
+            self.on_crowd()
+
+    def command(self, command: Flush) -> None:
+        """Append a command, whatever the bound, and make the worker look.
+
+        Raises:
+            ClosedQueueError: the queue was closed.
+        """
+        command.heavy_before = self.heavy_put
+        self.pending.append(command)
+        self.asked = True
+        self.wake()
+
+    def refuse_more(self) -> None:
+        """Take no more entries, and let those who wait for room go elsewhere."""
+        with self._callers:
+            self.pending = NOWHERE
+        self.on_drop = _nobody
+        self._call_first()
+
+    def end_with(self, command: Close) -> None:
+        """Append the last command, once, after `refuse_more`."""
+        if not command.queued:
+            command.queued = True
+            command.heavy_before = self.heavy_put
+            self._source.append(command)
+        self.asked = True
+        self.wake()
+
+    def take(self, limit: int) -> list[LightEntry]:
+        """Remove and return up to `limit` of the light lane's oldest entries (worker's side)."""
+        pop = self._source.popleft
+        entries = [pop() for _ in range(min(limit, len(self._source)))]
+        self.taken += len(entries)
+        return entries
+
+    def put_back(self, entries: list[LightEntry]) -> None:
+        """Return taken entries to the head of the light lane (worker's side)."""
+        self._source.extendleft(reversed(entries))
+        self.taken -= len(entries)
+
+    def take_heavy(self) -> HeavyRecord | None:
+        """Remove and return the oldest heavy record (encoder's side)."""
+        with contextlib.suppress(IndexError):
+            return self._heavy.popleft()
+        return None
+
+    @property
+    def has_heavy(self) -> bool:
+        """Return whether a heavy record waits to be encoded."""
+        return bool(self._heavy)
+
+    def take_commands(self) -> list[Flush]:
+        """Remove and return the commands alone (worker's side)."""
+        commands = [entry for entry in tuple(self._source) if isinstance(entry, Flush)]
+        for command in commands:
+            self._source.remove(command)
+        return commands
+
+    def give_up(self) -> int:
+        """Drop and count everything that waits on both lanes but commands; return how many."""
+        entries = self.take(len(self._source))
+        commands = [entry for entry in entries if isinstance(entry, Flush)]
+        self.put_back(list(commands))
+        self._heavy.clear()
+        heavy, self.heavy_done = self.heavy_waiting, self.heavy_put
+        dropped = len(entries) - len(commands) + heavy
+        self.count_dropped(dropped)
+        return dropped
+
+    def done(self, nbytes: int) -> None:
+        """Give back the room of taken entries and let those who wait for it go on (worker's side)."""
+        self._bytes_taken += nbytes
+        self._call_first()
+
+    def heavy_is_done(self, nbytes: int) -> None:
+        """Count a heavy record that the files have, or that nobody will ever have (worker's side)."""
+        self.heavy_done += 1
+        self.done(nbytes)
+
+    def names(self, most: int) -> list[str]:
+        """Return the names of the first entries that wait, heavy ones first."""
+        waiting: list[LightEntry | HeavyRecord] = [*tuple(self._heavy)[:most], *tuple(self._source)[:most]]
+        shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
+        return ([self.encoding] if self.encoding else []) + shown[:most]
+
+    def recovered(self) -> None:
+        """Let the next drop be told of anew (worker's side)."""
+        self._drop_is_told = False
+
+    def count_dropped(self, records: int) -> None:
+        """Count records that are given up."""
+        with self._callers:
+            self.dropped += records
+
+    def _call_first(self) -> None:
+        """Let the first in the line look for room. It calls the next."""
+        with contextlib.suppress(IndexError):
+            self._line[0].call()
+
+    def _has_room(self, nbytes: int) -> bool:
+        pending = self.pending
+        if pending is NOWHERE:
+            raise ClosedQueueError
+        if len(pending) + self.heavy_waiting >= self._max_records:
+            return False
+        waiting_bytes = self.pending_bytes
+        return not nbytes or waiting_bytes + nbytes <= self._max_bytes or waiting_bytes <= 0
+
+    def _drop(self) -> None:
+        self.count_dropped(1)
+        if not self._drop_is_told:
+            self._drop_is_told = True
+            self.on_drop()
+
+    def _wait_for_room(self, nbytes: int) -> bool:
+        if on_worker():
+            return True
+        if self._overflow == "drop":
+            return False
+        turn = _Turn()
+        # A signal handler's record goes before that of the call which it interrupted.
+        interrupts = any(other.thread == turn.thread for other in tuple(self._line))
+        (self._line.appendleft if interrupts else self._line.append)(turn)
+        try:
+            return self._gets_room(nbytes, turn)
+        finally:
+            with contextlib.suppress(ValueError):  # in a child that a signal handler forked meanwhile
+                self._line.remove(turn)
+            self._call_first()
+
+    def _gets_room(self, nbytes: int, turn: _Turn) -> bool:
+        progress, since = self.progress(), time.monotonic()
+        while not self.failing and self._stalled_at != progress:
+            self.wake()
+            if self._has_room(nbytes) and self._line[0] is turn:
+                return True
+            turn.wait(min(1.0, STALL_SECS))
+            patience = ENCODING_SECS if self.encoding else STALL_SECS
+            now = self.progress()
+            if progress != now:
+                progress, since = now, time.monotonic()
+            elif time.monotonic() >= since + patience:
+                self._stalled_at = progress
+        return False
+
+
+class _Turn:
+    """A caller's place in the line of those who wait for room."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self._called = threading.Lock()
+        self._called.acquire()
+
+    def call(self) -> None:
+        """Let the caller look for room."""
+        with contextlib.suppress(RuntimeError):  # it was called before
+            self._called.release()
+
+    def wait(self, timeout: float) -> None:
+        """Return when the caller is called, or after so many seconds."""
+        self._called.acquire(timeout=timeout)

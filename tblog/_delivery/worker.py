@@ -1,0 +1,332 @@
+"""The threads that write and encode: a pair for each storage device, shared by all writers that log to it.
+
+Lives here: starting and ending threads, when they look at the queues, what happens at exit.
+Must not: encode or touch files itself; a channel does that.
+
+A call of `add_*` wakes nobody. The worker looks at its queues every `ROUND_SECS` while entries
+come in and less often when none do, takes them in short stretches, and sleeps for `BREATH_SECS`
+between stretches, so that the training thread is never kept from the interpreter lock for long. Where
+somebody waits for it, or the queue fills up, stretches are longer and closer together. It rings the encoder,
+a thread that is started with the first record that must be encoded, and that sleeps in between.
+
+Shutdown, tested in tests/test_contract.py: at exit, every open channel is closed, within the
+longest `exit_timeout_secs` of their options, and the threads are waited for: one that let go of objects
+of torch's while the interpreter ends would abort the process. The process then ends whether or not the storage
+answered. What is logged later, by functions that atexit runs after ours, is written in the call. A
+process started by multiprocessing ends without running atexit functions, so the same is registered
+with multiprocessing's own finalisers. A thread goes on after any error, whatever threw it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401 - see below
+import contextlib
+import os
+import sys
+import threading
+import time
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from tblog._delivery.channel import channels
+from tblog._delivery.drain import ENTRIES_A_STEP
+from tblog._delivery.sigterm import arrange
+from tblog._files.sinks import is_remote
+from tblog._locks import ForkSafeLock, mark_worker, on_worker
+from tblog._reports import logger
+
+if TYPE_CHECKING:
+    from tblog._delivery.channel import Channel
+
+# concurrent.futures.thread is imported now because it cannot be when the interpreter exits. tensorboardX
+# imports it by way of torch, and may be loaded then, for the first record of a short program.
+
+ROUND_SECS = 0.1
+IDLE_ROUND_SECS = 0.4
+BREATH_SECS = 0.001
+BREATH_IN_HASTE_SECS = 0.0002
+
+
+STRETCH_SECS = 0.005
+"""How long the encoder works before it takes a breath: the interval at which Python changes threads."""
+GRACE_SECS = 5.0
+"""Maximum time that the exit waits for threads which have nothing left to do."""
+
+
+class ServingThread:
+    """A daemon thread that serves channels while there are any, and is started again when it is needed."""
+
+    def __init__(self, name: str, served: list[Channel]) -> None:
+        self.channels = served
+        self._name = name
+        self._bell: SimpleQueue[None] = SimpleQueue()  # put is reentrant: a signal handler may ring
+        self._running = threading.Lock()  # held by the one thread that serves
+        self._clock: int | None = None
+
+    def wake(self) -> None:
+        """Make the thread look at its queues at once, and see that there is one."""
+        self.ring()
+        with contextlib.suppress(RuntimeError):
+            self.start()
+
+    def ring(self) -> None:
+        """Make the thread look at its queues at once, if there is one."""
+        if self._bell.empty():
+            self._bell.put(None)
+
+    def start(self) -> None:
+        """See that a thread runs; a second one ends at once.
+
+        Raises:
+            RuntimeError: the interpreter or the system starts no more threads.
+        """
+        if self.channels and not self._running.locked():
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def busy_secs(self) -> float:
+        """Return the CPU seconds of the thread; always the same where the system does not tell."""
+        with contextlib.suppress(OSError):  # the thread ended
+            if self._clock is not None:
+                return time.clock_gettime(self._clock)
+        return 0.0
+
+    def _run(self) -> None:
+        if not self._running.acquire(blocking=False):
+            return
+        mark_worker(works=True)
+        _live[threading.current_thread()] = self
+        try:
+            if hasattr(time, "pthread_getcpuclockid"):
+                self._clock = time.pthread_getcpuclockid(threading.get_ident())
+            while not self._serve():
+                pass
+        finally:
+            _live.pop(threading.current_thread(), None)
+            self._running.release()
+
+    def _serve(self) -> bool:
+        """Serve until no channel is left; return False after an error, whatever it is."""
+        try:
+            self._serve_all()
+        except BaseException:  # SystemExit thrown at this thread, say: nobody else would hear of it
+            logger.exception("tblog met an unforeseen error in its worker, and goes on; please report it")
+            return False
+        return True
+
+    def _serve_all(self) -> None:
+        """Serve until no channel is left."""
+        raise NotImplementedError
+
+    def _wait(self, seconds: float | None) -> None:
+        try:
+            self._bell.get(timeout=seconds)
+            while True:
+                self._bell.get_nowait()
+        except Empty:
+            return
+
+
+class Worker(ServingThread):
+    """The thread that takes what the lanes bring to the files."""
+
+    def __init__(self, device: object) -> None:
+        super().__init__("tblog-worker", [])
+        self.encoder = Encoder(self.channels)
+        self._device = device
+
+    def _serve_all(self) -> None:
+        pause = ROUND_SECS
+        while True:
+            most = self._round()
+            if most >= ENTRIES_A_STEP:
+                in_haste = any(channel.drain.is_in_haste for channel in tuple(self.channels))
+                time.sleep(BREATH_IN_HASTE_SECS if in_haste else BREATH_SECS)
+                continue
+            if not self.channels and self._ends():
+                return
+            pause = ROUND_SECS if most else min(pause * 1.5, IDLE_ROUND_SECS)
+            self._wait(pause)
+
+    def _round(self) -> int:
+        """Let each channel take a step; return the most entries that one took."""
+        most, heavy = 0, False
+        for channel in tuple(self.channels):
+            try:
+                most = max(most, channel.drain.step())
+            except BaseException as error:
+                channel.fail_unforeseen(error)
+            if channel.closed:
+                self.channels.remove(channel)
+            heavy = heavy or channel.heavy.has_work
+        if heavy:
+            self._have_encoded()
+        return most
+
+    def _have_encoded(self) -> None:
+        self.encoder.ring()
+        try:
+            self.encoder.start()
+        except RuntimeError:  # there can be no thread for it
+            self.encoder.round()
+
+    def _ends(self) -> bool:
+        # Without waiting: the thread that holds the lock may have been interrupted by a handler that
+        # waits for this one.
+        if not _workers_lock.acquire(timeout=0):
+            return False
+        try:
+            if self.channels:
+                return False
+            _workers.pop(self._device, None)
+        finally:
+            _workers_lock.release()
+        self.encoder.ring()  # it ends, too
+        return True
+
+
+class Encoder(ServingThread):
+    """The thread that encodes, so that nothing else waits for what takes long."""
+
+    def __init__(self, served: list[Channel]) -> None:
+        super().__init__("tblog-encoder", served)
+
+    def _serve_all(self) -> None:
+        stretch_ends = 0.0
+        while self.channels:
+            if not self.round():
+                self._wait(None)
+                stretch_ends = 0.0
+            elif not stretch_ends:
+                stretch_ends = time.monotonic() + STRETCH_SECS
+            elif time.monotonic() >= stretch_ends:
+                time.sleep(BREATH_SECS)
+                stretch_ends = 0.0
+
+    def round(self) -> bool:
+        """Encode one record of each channel; return False if there was none."""
+        worked = False
+        for channel in tuple(self.channels):
+            try:
+                worked = channel.heavy.encode_next() or worked
+            except BaseException as error:
+                channel.tell_unforeseen(error)
+        return worked
+
+
+_workers: dict[object, Worker] = {}
+_workers_lock = ForkSafeLock()
+_live: dict[threading.Thread, ServingThread] = {}
+_exit_arranged_in = 0
+
+
+def serve(channel: Channel, *, patient: bool = False) -> None:
+    """Open the channel's file and let the worker of its device serve it.
+
+    Args:
+        channel: a channel that was not served before, or not in this process.
+        patient: leave it to the worker to open the file where that fails now.
+
+    Raises:
+        OSError: the log directory or the event file cannot be created, and nobody is patient.
+    """
+    channel.open(patient=patient)
+    if not threading.main_thread().is_alive():  # the interpreter exits: its threads will not be waited for
+        _serve_inline(channel)
+        return
+    _arrange_exit_of_child()
+    if channel.options.close_at_sigterm:
+        arrange(close_all)
+    with _workers_lock:
+        device = _device(channel.logdir)
+        worker = _workers.setdefault(device, Worker(device))
+        channel.queue.wake = worker.wake
+        channel.busy_secs = worker.encoder.busy_secs
+        if channel not in worker.channels:
+            worker.channels.append(channel)
+        channel.served = True
+    try:
+        worker.start()
+    except RuntimeError:
+        worker.channels.remove(channel)
+        _serve_inline(channel)
+
+
+def _device(logdir: str) -> object:
+    """Return what the log directories have in common that one worker serves."""
+    if is_remote(logdir):
+        return logdir.partition(":")[0]
+    path = os.path.abspath(logdir)
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return os.stat(path).st_dev
+
+
+def _serve_inline(channel: Channel) -> None:
+    """Let each call write what it logs: no thread can do it any more."""
+    channel.queue.inline = True
+    channel.queue.wake = partial(_drain, channel)
+    channel.served = True
+    _drain(channel)
+
+
+def _drain(channel: Channel) -> None:
+    if on_worker():  # a finaliser logs inside a step
+        return
+    mark_worker(works=True)
+    try:
+        while channel.drain.step() or channel.heavy.encode_next():
+            pass
+    except BaseException as error:
+        channel.fail_unforeseen(error)
+    finally:
+        mark_worker(works=False)
+
+
+def _arrange_exit_of_child() -> None:
+    global _exit_arranged_in  # noqa: PLW0603 - once in each process
+    util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
+    if _exit_arranged_in == os.getpid() or util is None or process is None:
+        return
+    if process.parent_process() is not None:
+        _exit_arranged_in = os.getpid()
+        util.Finalize(None, close_all, exitpriority=0)
+
+
+@atexit.register
+def close_all() -> None:
+    """Close every open channel; the storage has until the longest `exit_timeout_secs` to answer."""
+    open_channels = [channel for channel in tuple(channels) if channel.served and not channel.closed]
+    deadline = time.monotonic() + max(
+        (channel.options.exit_timeout_secs for channel in open_channels), default=0.0
+    )
+    for channel in open_channels:
+        try:
+            channel.start_closing()
+        except Exception:  # of a writer that was told: the others are closed all the same
+            logger.exception(
+                "tblog met an unforeseen error at the exit of %s; please report it", channel.logdir
+            )
+    for channel in open_channels:
+        if not channel.closing.done.wait(max(0.0, deadline - time.monotonic())):
+            channel.cut_off()
+            channel.queue.wake()
+    _join_threads()
+
+
+def _join_threads() -> None:
+    """Wait for the threads that have nothing left to do; others are stuck."""
+    deadline = time.monotonic() + GRACE_SECS
+    for thread, serving in tuple(_live.items()):
+        if thread is not threading.current_thread() and not serving.channels:
+            serving.ring()
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def start_anew_in_child() -> None:
+    """Forget all threads and channels: none of the parent's threads runs in a forked child."""
+    _workers.clear()
+    _live.clear()
+    for channel in tuple(channels):
+        channel.start_anew_in_child()

@@ -1,0 +1,363 @@
+"""One event file: its first event, and the promise that nothing follows a torn record.
+
+Lives here: opening, appending whole records, finishing or cutting back one that the storage took
+in part, syncing, leaving a file that takes no more for a new one, giving the handle back.
+Must not: encode records, report errors. Owned by the worker thread once it is open; other threads
+take its handle away where there are no others left, and it opens itself again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from tblog._files import handles, in_use
+from tblog._files.names import new_name
+from tblog._files.resume import Resume
+from tblog._files.sinks import FactorySink, Identity, LocalSink, Sink, is_remote, make_directory
+from tblog._wire import events, framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOOK_SECS = 1.0
+"""How often a file's name is looked at, for someone may have removed it."""
+
+MAX_OBJECT_BYTES = 8 << 20
+"""A file that a factory opened is left for a new one at this size: each sync uploads it whole."""
+
+PIECE_BYTES = 8 << 20
+"""The most that is handed over at once."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What a full disk answers: the same file goes on when there is room again."""
+
+_FIRST_BYTES = len(events.first_event(1.0))
+
+
+class EventFile:
+    """An event file that is created when it is first needed.
+
+    Args:
+        logdir: the run's directory, or a URL whose prefix tensorboardX has a factory for.
+        suffix: appended to the file's name.
+        resume: what to do with earlier files of the directory, before this one is created.
+        clock: monotonic seconds.
+        depth: how many directories further up the writer's own file is.
+
+    Attributes:
+        path: the file's name, "" before it has one; another one when the file had to be left.
+        size: bytes in the file.
+        handed_records: records handed to the operating system.
+        handed_bytes: bytes handed to the operating system.
+    """
+
+    def __init__(
+        self,
+        logdir: str,
+        suffix: str = "",
+        resume: Resume | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        depth: int = 0,
+    ) -> None:
+        self.logdir = logdir
+        self.is_spare = depth > 0
+        self._depth = depth
+        self.path = ""
+        self.size = 0
+        self.handed_records = 0
+        self.handed_bytes = 0
+        self._resume = resume
+        self._suffix = suffix
+        self._clock = clock
+        self._look_at = 0.0
+        self._sink: Sink | None = None
+        self._identity: Identity | None = None
+        self._is_at_hand = False
+        self._waiting = bytearray()  # whole records, the first `_torn` bytes of which are in the file
+        self._torn = 0
+        self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
+        self._unsynced = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the file holds a handle of the operating system."""
+        return self._sink is not None
+
+    @property
+    def buffers(self) -> bool:
+        """Return whether what is written can still be lost with this process, until a sync."""
+        return self._sink is not None and self._sink.buffers and self._unsynced
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[None]:
+        """Have the handle, unless it was closed for want of others, and lay it down afterwards."""
+        if self._is_at_hand:
+            yield
+            return
+        self._is_at_hand = True
+        if self._sink is not None and not self._sink.buffers and not handles.take_up(self):
+            self._sink = None
+        try:
+            yield
+        finally:
+            self._is_at_hand = False
+            if self._sink is not None and not self._sink.buffers:
+                handles.lay_down(self, self._sink)
+
+    def open(self) -> None:
+        """Create the directory and the file, or open the file again to append; `write` begins with its first event.
+
+        Raises:
+            OSError: when that cannot be done.
+        """
+        with self._use():
+            if self._sink is None:
+                handles.with_handles(self._open)
+
+    def _open(self) -> None:
+        if not (self.path and self._reopen()):
+            self._create()
+
+    def _create(self) -> None:
+        before = self.path
+        make_directory(self.logdir)
+        if self._resume is not None:
+            self._resume.prepare(self.logdir)
+            self._resume = None
+        path, sink = self._new_sink()
+        first, look_at = events.first_event(time.time()), self._clock() + LOOK_SECS
+        if self._sink is not None or self.path != before:  # a signal handler, inside this call, was quicker
+            sink.close()
+            os.unlink(path)
+            return
+        self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
+        self._be_at(sink.identity)
+        self._waiting[:0] = first
+        self._appended.appendleft((len(first), 0))
+
+    def _new_sink(self) -> tuple[str, Sink]:
+        while True:
+            path = os.path.join(self.logdir, new_name(self._suffix, self._depth))
+            try:
+                return path, FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
+            except FileExistsError:
+                continue
+
+    def _reopen(self) -> bool:
+        """Open the same file again; False where it is not what was left there."""
+        try:
+            sink = LocalSink(self.path, create=False)
+        except FileNotFoundError:
+            return False
+        if sink.size() != self.size:  # somebody else changed it: never append to that
+            sink.close()
+            return False
+        self._sink = sink
+        return True
+
+    def _be_at(self, identity: Identity | None) -> None:
+        """Have others know which file this writer is not done with, open or not."""
+        if self._identity is not None:
+            in_use.end(self._identity)
+        if identity is not None:
+            in_use.begin(identity)
+        self._identity = identity
+
+    def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
+        """Add whole framed records to what the next `write` hands over.
+
+        Args:
+            frames: one frame for each record, or those of one record.
+            records: how many.
+        """
+        self._waiting += frames
+        self._appended.append((len(frames), records))
+
+    def write(self) -> None:
+        """Hand everything that waits to the operating system.
+
+        Raises:
+            OSError: when the storage refuses. What it did not take waits for the next call, which
+                goes on in the middle of a record if it must: nothing else is ever written between.
+        """
+        with self._use():
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            self._leave_if_removed()
+            while self._torn < len(self._waiting):
+                self.open()
+                assert self._sink is not None
+                taken = self._sink.write(self._next_piece())
+                self._torn += taken
+                self.size += taken
+                self.handed_bytes += taken
+                self._unsynced = True
+        except OSError as error:
+            self._forget_whole_records()
+            if not self._leave_after(error):
+                raise
+            self._write()
+        self._forget_all()
+
+    def _next_piece(self) -> bytearray:
+        """Return bytes of which the storage can show soon that it takes them, however large the record."""
+        if not self._torn and len(self._waiting) <= PIECE_BYTES:
+            return self._waiting
+        return self._waiting[self._torn : self._torn + PIECE_BYTES]
+
+    def _forget_all(self) -> None:
+        self.handed_records += sum(records for _, records in self._appended)
+        self._appended.clear()
+        del self._waiting[:]
+        self._torn = 0
+
+    def _forget_whole_records(self) -> None:
+        whole = 0
+        while (end := framing.record_end(self._waiting, whole)) is not None and end <= self._torn:
+            self._count(end - whole)
+            whole = end
+        del self._waiting[:whole]
+        self._torn -= whole
+
+    def _count(self, frame_bytes: int) -> None:
+        """Count one frame that the file has."""
+        nbytes, records = self._appended.popleft()
+        while not nbytes:
+            self.handed_records += records
+            nbytes, records = self._appended.popleft()
+        if nbytes == frame_bytes:
+            self.handed_records += records
+        elif records > 1:
+            self.handed_records += 1
+            self._appended.appendleft((nbytes - frame_bytes, records - 1))
+        else:
+            self._appended.appendleft((nbytes - frame_bytes, records))
+
+    def _leave_if_removed(self) -> None:
+        """Let go of a file that someone removed or replaced: nobody could read what is written to it."""
+        now = self._clock()
+        if self._sink is None or not self._waiting or now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECS
+        if not self._sink.is_at(self.path):
+            self._leave()
+
+    def _leave_after(self, error: OSError) -> bool:
+        """Let go of a file that refused, if that can help; return whether a new one may take what waits."""
+        if error.errno == errno.EFBIG:
+            self._cut_torn()
+            if self.size <= _FIRST_BYTES:
+                return False
+            self._leave()
+            return True
+        if is_remote(self.logdir):  # what it took is not known
+            self._leave()
+        elif error.errno not in FULL:
+            self.release()  # the next `write` opens it again by its name
+        return False
+
+    def _leave(self) -> None:
+        if self.path and self.size < _FIRST_BYTES:
+            del self._waiting[:_FIRST_BYTES]
+            self._appended.popleft()
+        self.abandon()
+        self.path = ""
+        self._torn = 0
+
+    def _cut_torn(self) -> None:
+        torn, self._torn = self._torn, 0
+        if torn and self._sink is not None:
+            try:
+                self._sink.cut(self.size - torn)
+                self.size -= torn
+            except OSError:  # nothing may follow the torn record
+                self._leave()
+
+    def give_up(self) -> int:
+        """Drop what waits, cut a torn record back, and return the number of records dropped."""
+        dropped = sum(records for _, records in self._appended)
+        with self._use():
+            self._cut_torn()
+        del self._waiting[:]
+        self._appended.clear()
+        return dropped
+
+    def give_up_first(self) -> int:
+        """Drop the oldest of the records that wait, and return how many they are: those of one frame."""
+        end = framing.record_end(self._waiting)
+        assert end is not None
+        with self._use():
+            self._cut_torn()
+        handed = self.handed_records
+        self._count(end)
+        del self._waiting[:end]
+        dropped, self.handed_records = self.handed_records - handed, handed
+        return dropped
+
+    def sync(self) -> None:
+        """Write what waits and wait for stable storage; does nothing when nothing is new.
+
+        Raises:
+            OSError: when the storage refuses.
+        """
+        with self._use():
+            self._write()
+            if not self._unsynced:
+                return
+            self.open()
+            assert self._sink is not None
+            if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
+                self._close_sink()
+                self.path = ""
+            else:
+                self._sink.sync()
+            self._unsynced = False
+
+    def close(self) -> None:
+        """Sync and give the handle back.
+
+        Raises:
+            OSError: when the storage refuses.
+        """
+        with self._use():
+            self._write()
+            if not self.buffers:
+                self.sync()
+            if self._sink is not None:
+                self._close_sink()
+        self._be_at(None)
+
+    def _close_sink(self) -> None:
+        assert self._sink is not None
+        self._sink.close()
+        self._sink = None
+        self._unsynced = False
+
+    def release(self) -> None:
+        """Give the handle back; a later `write` opens the file again and appends."""
+        with self._use():
+            sink, self._sink = self._sink, None
+            if sink is not None:
+                with contextlib.suppress(OSError):  # what it took, the operating system has
+                    sink.close()
+
+    def abandon(self) -> None:
+        """Give the handle back for good."""
+        self.release()
+        self._be_at(None)
+
+    def forget_in_child(self) -> None:
+        """Give a forked child's copy of the handle back."""
+        handles.take_up(self)
+        self._be_at(None)
+        if self._sink is not None:
+            self._sink.forget_in_child()
+            self._sink = None

@@ -1,0 +1,271 @@
+"""Who may be writing to an event file: what can be known of it, so that nobody cuts a file under a writer's hands.
+
+- tblog's writers hold a lock on the files that they have open. A run below a writer's own, whose file may be closed
+  for want of handles, is protected by the lock on the writer's own file.
+- Other writers are seen in the system's tables of open handles (/proc of Linux), those of this process, too.
+- torch's writer opens its file for each record. Its thread is there, in this process; in another, the one that is named
+  in the file's name runs, and wrote to it lately.
+- A file out of sight of these (of another machine, of another user, or where there are no such tables) is watched
+  for a moment if it was changed lately: it may grow.
+
+What cannot be known: a writer out of sight whose file does not grow in that moment.
+
+Lives here: the evidence, in words. Must not: change files, warn. Runs on any thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from tblog._files.names import host, is_of_this_host, parsed, torch_maker
+from tblog._files.sinks import Identity, claim, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+WATCH_SECS = 1.0
+"""How long a file out of sight is watched."""
+
+RECENT_SECS = 150.0
+"""A file that was not changed for so long is no longer written: both originals flush every 120 seconds."""
+
+ENDING_SECS = 10.0
+"""How long a process that was killed may take to let go of its handles, a GPU's among them."""
+
+GROWS = "it grows, so a writer is at work"
+
+_PAUSE_SECS = 0.05
+_FRESH_SECS, _FOUND_SECS = 10.0, 0.2
+_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+_PROC = "/proc"
+_EXITING, _SIGKILL = 0x4, 1 << 8  # of a process's flags, and of its pending signals: man 5 proc
+
+_living: dict[Identity, None] = {}
+_seen: tuple[float, dict[Identity, list[int]]] = (0.0, {})
+
+
+def begin(file: Identity) -> None:
+    """Take note that a writer of this process has a file, be it open or not."""
+    _living[file] = None
+
+
+def end(file: Identity) -> None:
+    """Take note that the writer will not write to it again."""
+    _living.pop(file, None)
+
+
+def is_of_a_writer_here(file: Identity) -> bool:
+    """Return whether a writer of this process is not done with a file."""
+    return file in _living
+
+
+def by_tblog(path: str, file: BinaryIO) -> str:
+    """Say that a writer of tblog has a file; or return "", and have the file locked until it is closed."""
+    here, name = identity(file.fileno()), parsed(os.path.basename(path))
+    if is_of_a_writer_here(here):
+        return _told([os.getpid()])
+    maker = [name.pid] if name is not None and name.host == host() else []
+    deadline = time.monotonic() + ENDING_SECS
+    while not claim(file.fileno(), alone=True):
+        holders = _holders(here, file)
+        if not _all_end(holders or maker, deadline):  # one of several threads may end behind the first
+            return _told(holders)
+    return _by_owner(path)
+
+
+def by_others(path: str, file: BinaryIO, patience: float) -> str:
+    """Say that a process has a file open for writing, or that it grows; return "" where neither can be seen.
+
+    Args:
+        path: the event file.
+        file: it, open.
+        patience: seconds that a file out of sight may be watched.
+    """
+    here = identity(file.fileno())
+    deadline = time.monotonic() + ENDING_SECS
+    while _all_end(_holders(here, file), deadline):
+        pass
+    seen = by_others_now(path, file)
+    if seen or patience <= 0 or not _is_recent(file) or not _is_out_of_sight(path, file):
+        return seen
+    return GROWS if _grows(path, patience) else ""
+
+
+def by_others_now(path: str, file: BinaryIO) -> str:
+    """Say that a process has a file open for writing; return "" where none can be seen, without any wait."""
+    holders = _holders(identity(file.fileno()), file)
+    if holders:
+        return _told(holders)
+    return _by_torch(path) if _is_recent(file) else ""
+
+
+def _by_owner(path: str) -> str:
+    """Say that the writer of a run below its own is at work, where the run's file may be closed."""
+    folder, name = os.path.split(path)
+    run = parsed(name)
+    if run is None or not run.depth:
+        return ""
+    with contextlib.suppress(OSError), os.scandir(os.path.join(folder, *[os.pardir] * run.depth)) as entries:
+        for entry in entries:
+            own = parsed(entry.name)
+            if own is not None and (own.host, own.pid, own.depth) == (run.host, run.pid, 0):
+                with open(entry.path, "rb") as file:
+                    if identity(file.fileno()) not in _living and not claim(file.fileno(), alone=True):
+                        return f"its writer is at work, which has {os.path.normpath(entry.path)} open"
+    return ""
+
+
+def _by_torch(path: str) -> str:
+    """Say that torch's writer is at work, in this process or perhaps in another."""
+    made_at, pid = torch_maker(os.path.basename(path)) or (0, 0)
+    if pid == os.getpid():
+        return (
+            _told([pid]) if any(_is_torchs_thread(thread, path) for thread in threading.enumerate()) else ""
+        )
+    started_at = _started_at(pid) if pid else None
+    if started_at is None or started_at > made_at + 2.0:
+        return ""
+    return f"it was written less than {RECENT_SECS:.0f} s ago, and {_named(pid)}, which made it, still runs"
+
+
+def _is_torchs_thread(thread: threading.Thread, path: str) -> bool:
+    """Return whether a thread is the one of tensorboard's EventFileWriter that appends to a file.
+
+    https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/summary/writer/event_file_writer.py
+    """
+    file = getattr(getattr(thread, "_record_writer", None), "_writer", None)
+    with contextlib.suppress(OSError, TypeError, ValueError):
+        return os.path.samefile(getattr(file, "filename", ""), path)
+    return False
+
+
+def _told(holders: Iterable[int]) -> str:
+    shown = ", ".join(map(_named, holders))
+    return f"a writer has it open{shown and f' ({shown})'}"
+
+
+def _named(pid: int) -> str:
+    if pid == os.getpid():
+        return "this process"
+    with (
+        contextlib.suppress(OSError),
+        open(f"{_PROC}/{pid}/comm", encoding="utf-8", errors="replace") as comm,
+    ):
+        return f"process {pid}, {comm.read().strip()}"
+    return f"process {pid}"
+
+
+# The tables of open handles.
+
+
+def _holders(wanted: Identity, file: BinaryIO) -> list[int]:
+    """Return the processes that have a file open for writing, as far as this one can see.
+
+    The tables are long, and read once for many files: a file that was not changed since then had its
+    writers by then.
+    """
+    global _seen  # noqa: PLW0603 - what was read last
+    seen_at, found = _seen
+    age = time.time() - seen_at
+    if (
+        age > (_FOUND_SECS if wanted in found else _FRESH_SECS)
+        or os.fstat(file.fileno()).st_mtime > seen_at - 1
+    ):
+        seen_at = time.time()
+        found = _look()
+        _seen = (seen_at, found)
+    return found.get(wanted, [])
+
+
+def _look() -> dict[Identity, list[int]]:
+    found: dict[Identity, list[int]] = {}
+    for name in os.listdir(_PROC) if os.path.isdir(_PROC) else ():
+        if name.isdigit():
+            for file in _written_by(name):
+                found.setdefault(file, []).append(int(name))
+    return found
+
+
+def _written_by(pid: str) -> Iterator[Identity]:
+    """Yield the event files that a process has open for writing; none of a process that is gone, or another user's."""
+    with contextlib.suppress(*_GONE), os.scandir(f"{_PROC}/{pid}/fd") as handles:
+        for handle in handles:
+            with contextlib.suppress(*_GONE):
+                if "tfevents" in os.path.basename(os.readlink(handle.path)) and _is_for_writing(
+                    pid, handle.name
+                ):
+                    stat = os.stat(handle.path)
+                    yield stat.st_dev, stat.st_ino
+
+
+def _is_for_writing(pid: str, handle: str) -> bool:
+    with open(f"{_PROC}/{pid}/fdinfo/{handle}", encoding="ascii") as told:
+        return any(
+            int(value, 8) & os.O_ACCMODE != os.O_RDONLY
+            for field, value in (line.split()[:2] for line in told if line.startswith("flags:"))
+        )
+
+
+def _all_end(pids: list[int], deadline: float) -> bool:
+    """Return after a pause that processes are about to end, or at once that one is not, or takes too long."""
+    if not pids or not all(map(_ends, pids)) or time.monotonic() > deadline:
+        return False
+    time.sleep(_PAUSE_SECS)
+    return True
+
+
+def _ends(pid: int) -> bool:
+    """Return whether a process was killed, or is gone."""
+    try:
+        with open(f"{_PROC}/{pid}/stat", "rb") as stat:
+            state, *fields = stat.read().rpartition(b")")[2].split()
+        with open(f"{_PROC}/{pid}/status", encoding="utf-8", errors="replace") as status:
+            pending = [int(line.split()[1], 16) for line in status if line.startswith(("SigPnd", "ShdPnd"))]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in b"ZX" or bool(int(fields[5]) & _EXITING) or any(mask & _SIGKILL for mask in pending)
+
+
+def _started_at(pid: int) -> float | None:
+    """Return when a process began, in seconds since the epoch, or None where it is gone."""
+    try:
+        with open(f"{_PROC}/{pid}/stat", "rb") as stat, open(f"{_PROC}/stat", "rb") as system:
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+            booted_at = next(int(line.split()[1]) for line in system if line.startswith(b"btime"))
+    except (*_GONE, StopIteration):
+        return None
+    return None if _ends(pid) else booted_at + ticks / os.sysconf("SC_CLK_TCK")
+
+
+# Out of their sight.
+
+
+def _is_out_of_sight(path: str, file: BinaryIO) -> bool:
+    return (
+        not os.path.isdir(f"{_PROC}/self/fd")
+        or not is_of_this_host(os.path.basename(path))
+        or os.geteuid() not in {0, os.fstat(file.fileno()).st_uid}
+    )
+
+
+def _is_recent(file: BinaryIO) -> bool:
+    return time.time() - os.fstat(file.fileno()).st_mtime < RECENT_SECS
+
+
+def _grows(path: str, patience: float) -> bool:
+    before, deadline = _state(path), time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECS)
+        if _state(path) != before:
+            return True
+    return False
+
+
+def _state(path: str) -> tuple[int, float]:
+    with open(path, "rb") as file:  # NFS asks the server when a file is opened
+        stat = os.fstat(file.fileno())
+        return stat.st_size, stat.st_mtime

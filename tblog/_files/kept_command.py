@@ -1,0 +1,93 @@
+"""What `python -m tblog.check` does with kept files: lists, restores and removes them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tblog._files.kept import Kept, Why, extent_of, in_words, kept_below, kept_in, local_time, together
+from tblog._files.restore import NotRestoredError, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WHY: dict[Why, str] = {
+    "cut": "cut off when the run was resumed",
+    "undone": "set aside by a restore",
+    "repair": "before a repair",
+}
+
+
+def list_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
+    """Print what is kept; return the exit status."""
+    found = _found(path, when)
+    for (time, why), files in found.items():
+        _say(f"{time}  {local_time(time)}  {_WHY[why]}")
+        for kept in files:
+            extent = extent_of(kept.path)
+            _say(f"{extent.nbytes:15,} bytes, {in_words(extent)}: {kept.path}")
+    _say(
+        f"{len(found)} kept; --restore puts one back, --remove-kept removes all or that of --cut TIME"
+        if found
+        else "nothing is kept here"
+    )
+    return 0
+
+
+def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -> int:
+    """Put back what was taken out at one time; return the exit status."""
+    found = _found(path, when)
+    times = {time for time, _ in found}
+    if len(times) != 1:
+        refuse(
+            f"several are kept; say which one by --cut, one of {', '.join(sorted(times))}"
+            if times
+            else f"nothing{f' of {when}' if when else ''} is kept in {path}; --list-kept shows what is"
+        )
+    (_, files), *_ = found.items()  # a restore that was not ended goes on: "cut" comes before "undone"
+    failed = 0
+    for folder in sorted({os.path.dirname(kept.path) for kept in files}):
+        try:
+            back, aside = restore([kept for kept in files if os.path.dirname(kept.path) == folder])
+        except (NotRestoredError, OSError) as error:
+            failed += 1
+            _say(f"{folder}: not restored: {error}")
+            continue
+        _say(f"{folder}: {in_words(back)} restored")
+        if aside.records:
+            _say(
+                f"{'':4}{in_words(aside)} that were in their place set aside; the same command brings them back"
+            )
+    return 1 if failed else 0
+
+
+def remove_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
+    """Remove what is kept, or what was taken out at one time; return the exit status."""
+    for files in _found(path, when).values():
+        extent = together(extent_of(kept.path) for kept in files)
+        for kept in files:
+            os.unlink(kept.path)
+        _say(f"removed {len(files):,} of {files[0].when}, {_WHY[files[0].why]}: {in_words(extent)}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[str, str | None, Callable[[str], object]], int]] = {
+    "list_kept": list_kept,
+    "restore": restore_kept,
+    "remove_kept": remove_kept,
+}
+
+
+def _found(path: str, when: str | None) -> dict[tuple[str, Why], list[Kept]]:
+    """Return what is kept below a directory, or what a kept file belongs to, by its time and why."""
+    if os.path.isfile(path):
+        folder = os.path.dirname(path)
+        when = when or next((kept.when for kept in kept_in(folder) if kept.path == path), None)
+        path = folder or "."
+    found = kept_below(path)
+    return {key: files for key, files in found.items() if when is None or key[0] == when}
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,167 @@
+"""Changing event files: in one step, and never under a writer's hands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO
+
+from tblog._files import in_use
+from tblog._files.walk import walk
+from tblog._reports import logger
+from tblog._wire.framing import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_CHUNK_BYTES = 1 << 20
+
+
+class _GrowsError(Exception):
+    """Somebody wrote to the file that was to be replaced."""
+
+
+class HeldFile:
+    """An event file that no writer of tblog has, locked so that none gets it.
+
+    Attributes:
+        path: its name.
+        file: it, open for reading.
+    """
+
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        self.path = path
+        self.file = file
+        self._before = self._state()
+
+    def _state(self) -> tuple[int, int]:
+        stat = os.fstat(self.file.fileno())
+        return stat.st_size, stat.st_mtime_ns
+
+    def is_event_file(self) -> bool:
+        """Return whether it starts with a record. Another one, a compressed copy say, no loader reads: that is told."""
+        is_one = any(piece.data is not None for piece in islice(walk(self.file), 1))
+        if not is_one:
+            logger.warning(
+                "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
+                self.path,
+            )
+        return is_one
+
+    def may_change(self, patience: float = in_use.WATCH_SECS) -> bool:
+        """Return whether no other writer is known to have it either, and tell of one.
+
+        Args:
+            patience: seconds that it may be watched where a writer would be out of sight.
+        """
+        why = in_use.by_others(self.path, self.file, patience)
+        if why:
+            _tell(self.path, why)
+        return not why
+
+    def rewrite(self, chunks: Iterable[bytes]) -> bool:
+        """Put a file of these bytes, which may be read from this one, in its place.
+
+        Returns:
+            Whether that was done. It is left alone, and that is told, if somebody wrote to it meanwhile.
+
+        Raises:
+            OSError: the new file cannot be written. The old one is as it was.
+        """
+        try:
+            write_file(self.path, chunks, mode_of=self.path, check=self._require_unchanged)
+        except _GrowsError:
+            _tell(self.path, in_use.GROWS)
+            return False
+        return True
+
+    def rewrite_records(self, records: Iterable[bytes]) -> bool:
+        """Put a file of these records in its place; see `rewrite`."""
+        return self.rewrite(map(frame, records))
+
+    def cut_back(self, size: int) -> None:
+        """Shorten it to its first `size` bytes. What a link leads to is not touched."""
+        if os.path.islink(self.path):
+            self.rewrite(self.chunks(0, size))
+        else:
+            os.truncate(self.path, size)
+
+    def chunks(self, start: int, end: int | None = None) -> Iterator[bytes]:
+        """Yield its bytes from `start` on, up to `end` or the last."""
+        return chunks_of(self.file, start, end)
+
+    def _require_unchanged(self) -> None:
+        if self._state() != self._before:
+            raise _GrowsError
+
+
+@contextlib.contextmanager
+def unless_in_use(path: str) -> Iterator[HeldFile | None]:
+    """Yield the file, locked against tblog's writers, or None while one has it, which is told.
+
+    Before the file is changed, `HeldFile.may_change` is to be asked.
+    """
+    with open(path, "rb") as file:
+        why = in_use.by_tblog(path, file)
+        if why:
+            _tell(path, why)
+        yield None if why else HeldFile(path, file)
+
+
+def _tell(path: str, why: str) -> None:
+    logger.warning(
+        "tblog leaves %s as it is: %s. If that writer is to go on, give each a directory of its own; "
+        "if not, end it and try again",
+        path,
+        why,
+    )
+
+
+def write_file(
+    path: str, chunks: Iterable[bytes], mode_of: str = "", check: Callable[[], None] = lambda: None
+) -> None:
+    """Make a file, or put it in the place of another, once it is complete and on the disk.
+
+    Args:
+        path: the file.
+        chunks: its bytes; may be read from the old file.
+        mode_of: a file whose permissions it gets.
+        check: raises where the old one is not to be replaced after all.
+
+    Raises:
+        OSError: it cannot be written. An old one is as it was.
+    """
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, name.replace("tfevents", "tfe-").replace("tfe-", "tfe-partial-"))
+    try:
+        with open(partial, "wb") as new:
+            new.writelines(chunks)
+            new.flush()
+            os.fsync(new.fileno())
+        if mode_of:
+            shutil.copymode(mode_of, partial)
+        check()
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
+
+
+def beside(path: str, what: str) -> str:
+    """Return a name beside an event file's that no loader reads."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, name.replace("tfevents", f"tfe-{what}"))
+
+
+def chunks_of(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Yield a file's bytes; another reader may move its position in between."""
+    while end is None or start < end:
+        file.seek(start)
+        chunk = file.read(_CHUNK_BYTES if end is None else min(_CHUNK_BYTES, end - start))
+        if not chunk:
+            return
+        yield chunk
+        start += len(chunk)

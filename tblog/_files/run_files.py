@@ -1,0 +1,192 @@
+"""The event files of one writer: that of its own run, and those of the runs below it.
+
+Lives here: which file a run's bytes go to, writing and syncing all of them.
+Must not: encode, wait. Runs on the worker thread, but for opening the first file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+from tblog._files.event_file import EventFile
+from tblog._files.neighbours import Neighbours
+from tblog._files.sinks import is_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._files.resume import Resume
+    from tblog._reports import Reports
+
+HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
+"""No wait makes these names better. Only runs below can have them: the own one was opened in a call."""
+
+
+class RunFiles:
+    """The files of a log directory and of the runs below it.
+
+    Args:
+        logdir: the own run's directory.
+        suffix: appended to the files' names.
+        resume: what to do with earlier files of each run, before the first is created.
+        reports: where records are told of that no file takes.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        logdir: str,
+        suffix: str,
+        resume: Resume | None,
+        reports: Reports,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.own = EventFile(logdir, suffix, resume, clock)
+        self._new = (suffix, resume, clock)
+        self._reports = reports
+        self._files = {"": self.own}
+        self._dirty: dict[str, None] = {}
+        self._neighbours = (
+            None if is_remote(logdir) else Neighbours(logdir, goes_on=resume is not None, clock=clock)
+        )
+
+    @property
+    def written(self) -> int:
+        """Return the number of records handed to the operating system."""
+        return sum(file.handed_records for file in tuple(self._files.values()))
+
+    @property
+    def bytes_written(self) -> int:
+        """Return the number of bytes handed to the operating system."""
+        return sum(file.handed_bytes for file in tuple(self._files.values()))
+
+    def path(self, run: str) -> str:
+        """Return the event file of a run, "" before it has one."""
+        file = self._files.get(run)
+        return "" if file is None else file.path
+
+    def open(self) -> None:
+        """Create the own run's file; its first event is what the next `write` hands over.
+
+        Raises:
+            OSError: when that cannot be done.
+        """
+        self._dirty[""] = None
+        self.own.open()
+
+    def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
+        """Add framed records of a run to what the next `write` hands over; see `EventFile.append`."""
+        file = self._files.get(run)
+        if file is None:
+            depth = 1 + run.count(os.sep)
+            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new, depth=depth)
+        file.append(frames, records)
+        self._dirty[run] = None
+
+    def write(self) -> None:
+        """Hand everything that waits to the operating system.
+
+        Raises:
+            OSError: when the storage of a run refuses. Those of the others have been written.
+        """
+        first_error: OSError | None = None
+        if not self._dirty:
+            return
+        for run in tuple(self._dirty):
+            try:
+                self._write(run, self._files[run])
+                del self._dirty[run]
+            except OSError as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
+        if self._neighbours is not None and self.own.handed_records and self._neighbours.is_due:
+            for message in self._neighbours.look(self.own.path):
+                self._reports.once(message, message)
+
+    def ignore_neighbours(self) -> None:
+        """Say nothing of other writers in the directory: a forked child goes on with its parent's."""
+        self._neighbours = None
+
+    def _write(self, run: str, file: EventFile) -> None:
+        before = file.path
+        self._write_what_fits(run, file)
+        if before and file.path != before:
+            self._reports.once(
+                ("left", run),
+                f"tblog: {before} was removed, replaced or takes no more; logging goes on in {file.path}",
+            )
+
+    def _write_what_fits(self, run: str, file: EventFile) -> None:
+        while True:
+            try:
+                return file.write()
+            except OSError as error:
+                if run and not file.path and error.errno in HOPELESS:
+                    self._reports.refused(error, run, file.give_up())
+                elif error.errno == errno.EFBIG:
+                    self._reports.refused(error, run, file.give_up_first())
+                else:
+                    raise
+
+    def recover(self) -> None:
+        """Try all that may have failed again.
+
+        Raises:
+            OSError: when the storage still refuses.
+        """
+        self.open()
+        self.write()
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand over what a factory's files keep in this process; `write` has done so with local files.
+
+        Raises:
+            OSError: when the storage refuses.
+        """
+        for file in self._files.values():
+            if file.buffers:
+                file.sync()
+
+    def sync(self) -> None:
+        """Wait until everything is on stable storage.
+
+        Raises:
+            OSError: when the storage of a run refuses. Those of the others are synced.
+        """
+        self.write()
+        first_error: OSError | None = None
+        for file in self._files.values():
+            was_open = file.is_open
+            try:
+                file.sync()
+            except OSError as error:
+                first_error = first_error or error
+            if not was_open:
+                file.release()
+        if first_error is not None:
+            raise first_error
+
+    def close(self) -> tuple[int, OSError | None]:
+        """Sync and close all files; return the number of records that were given up, and why."""
+        lost, first_error = 0, None
+        with contextlib.suppress(OSError):
+            self.write()
+        for file in self._files.values():
+            try:
+                file.close()
+            except OSError as error:
+                first_error = first_error or error
+            lost += file.give_up()
+            file.abandon()
+        return lost, first_error
+
+    def forget_in_child(self) -> None:
+        """Give a forked child's copies of the handles back."""
+        for file in self._files.values():
+            file.forget_in_child()

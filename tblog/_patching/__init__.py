@@ -1,0 +1,1 @@
+"""tblog in the place of the originals: their modules, names and imports."""

@@ -1,0 +1,206 @@
+"""Checks of what every `add_*` is given beside its value: tag, step and wall time. Caller's side."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import os
+import re
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._values.arrays import snapshot, to_numpy
+from tblog._values.checks import check_text, plain_text, require
+from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog.options import Flavor
+
+_NOT_IN_TENSORBOARDX_TAGS = re.compile(r"[^-/\w\.]")
+_STEP_LIMIT = 1 << 63
+_EXACT_LIMIT = 1 << 53  # float64 holds each integer below
+# Bytes: NAME_MAX and, less room for the log directory, PATH_MAX of Linux.
+_LONGEST_NAME = 255
+_LONGEST_RUN = 3000
+
+
+def refuse_unknown(given: Mapping[str, Any], constructor: Callable[..., Any]) -> None:
+    """Raise if a writer's constructor was given arguments that it does not have.
+
+    Raises:
+        InvalidTypeError: it was; the message names the nearest that it has.
+    """
+    if not given:
+        return
+    parameters = inspect.signature(constructor).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    name = next(iter(given))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+    raise InvalidTypeError(f"SummaryWriter has no argument {name!r}; {hint}")
+
+
+def clean_tag(tag: Any, flavor: Flavor) -> str:
+    """Return a tag as the flavor writes it: torch as given, tensorboardX without odd characters.
+
+    Raises:
+        InvalidTypeError: the tag is no string.
+        InvalidValueError: it cannot be encoded as UTF-8.
+    """
+    check_text(tag, "the tag")
+    plain = plain_text(tag)
+    return _NOT_IN_TENSORBOARDX_TAGS.sub("_", plain).lstrip("/") if flavor == "tensorboardX" else plain
+
+
+def to_step(step: Any, what: str = "global_step", wanted: str = "an int") -> int:
+    """Return a step as an int of 64 bits; whatever `int()` takes is taken.
+
+    Args:
+        step: a number.
+        what: begins the message.
+        wanted: ends it.
+
+    Raises:
+        InvalidTypeError: it is no number.
+        InvalidValueError: it is NaN, infinite or beyond 64 bits.
+    """
+    number = to_int(step, what, wanted)
+    require(-_STEP_LIMIT <= number < _STEP_LIMIT, what, number, f"{wanted} within 64 bits")
+    return number
+
+
+def is_cut(step: Any, whole: int) -> bool:
+    """Return whether a step lost a fraction when it became an int."""
+    return hasattr(step, "__float__") and abs(whole) < _EXACT_LIMIT and bool(float(step) != whole)
+
+
+def to_int(value: Any, what: str, wanted: str = "an int") -> int:
+    """Return a number as an int; whatever `int()` takes is taken.
+
+    Raises:
+        InvalidTypeError: it is no number.
+        InvalidValueError: it is NaN, infinite, or a text that is no number.
+    """
+    try:
+        return int(value)
+    except (TypeError, RuntimeError, np.ma.MAError) as error:
+        kind = type(value).__name__
+        raise InvalidTypeError(f"{what} was {shortened(value)} of type {kind}; give {wanted}") from error
+    except (ValueError, OverflowError) as error:
+        raise InvalidValueError(f"{what} was {shortened(value)}; give {wanted}") from error
+
+
+def to_flag(value: Any, what: str) -> bool:
+    """Return whether something is wanted.
+
+    Raises:
+        InvalidTypeError: it is nothing that is true or false.
+    """
+    try:
+        return bool(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidTypeError(f"{what} was {shortened(value)}; give True or False") from error
+
+
+def to_wall_time(wall_time: Any, what: str = "walltime") -> float:
+    """Return seconds since the epoch as a float. A NaN would make TensorBoard drop the whole file.
+
+    Raises:
+        InvalidTypeError: it is no number.
+        InvalidValueError: it is not finite, or no float64.
+    """
+    secs = to_float(wall_time, what, "seconds since the epoch")
+    require(math.isfinite(secs), what, secs, "finite seconds since the epoch")
+    return secs
+
+
+def to_float(value: Any, what: str, wanted: str) -> float:
+    """Return a number as a float; whatever `float()` takes is taken.
+
+    Raises:
+        InvalidTypeError: it is no number.
+        InvalidValueError: it is an integer beyond float64.
+    """
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidValueError(f"{what} was {shortened(value)}; give {wanted}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidTypeError(f"{what} was {shortened(value)}; give {wanted}") from error
+
+
+def frozen(value: Any) -> Any:
+    """Return a copy of dicts and lists, whatever lies in them, with plain strings; other values as they are."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, Mapping):
+        return {frozen(key): frozen(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [frozen(inner) for inner in value]
+    return value
+
+
+def check_run(run: str) -> str:
+    """Return the name of a run below the log directory, checked to stay there.
+
+    Raises:
+        InvalidValueError: it is empty, absolute, climbs out by "..", holds a NUL, or is too long for a path.
+    """
+    name = os.path.normpath(clean_tag(run, "torch")) if run else ""
+    parts = name.split(os.sep)
+    is_long = len(name.encode()) > _LONGEST_RUN or max(len(part.encode()) for part in parts) > _LONGEST_NAME
+    if name in {"", "."} or os.path.isabs(name) or parts[0] == ".." or "\0" in name or is_long:
+        raise InvalidValueError(
+            f"the run name {shortened(run)} does not name a directory below the log directory; change it"
+        )
+    return name
+
+
+def plain_hparam(name: str, value: Any) -> bool | int | float | str | None:
+    """Return a hyperparameter as a plain value; arrays of one element are read.
+
+    Raises:
+        InvalidValueError: it is of another type.
+    """
+    if isinstance(value, str):
+        return plain_text(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    try:
+        number = to_numpy(snapshot(value, name))
+    except UnsupportedTypeError:
+        number = None
+    if number is None or number.size != 1 or number.dtype.kind not in "biufU":
+        raise InvalidValueError(
+            f"the hyperparameter {name!r} was {shortened(value)} of type {type(value).__name__}; "
+            "give a bool, a number, a str or None"
+        )
+    plain: bool | int | float | str = number.reshape(()).item()
+    return plain
+
+
+def plain_domains(domains: Any) -> Any:
+    """Return the domains of hyperparameters with plain values; what is no dict of lists as it is."""
+    if domains is None:
+        return {}
+    if not isinstance(domains, Mapping):
+        return domains
+    return {
+        frozen(name): [plain_hparam(name, value) for value in domain]
+        if isinstance(domain, (list, tuple))
+        else domain
+        for name, domain in domains.items()
+    }
+
+
+def default_logdir(comment: object) -> str:
+    """Return `runs/<month><day>_<time>_<host><comment>`, as both originals name it."""
+    now = datetime.now().strftime("%b%d_%H-%M-%S")  # noqa: DTZ005 - local time is what people look for
+    return os.path.join("runs", f"{now}_{socket.gethostname()}{plain_text(comment)}")

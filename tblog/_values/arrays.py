@@ -1,0 +1,227 @@
+"""Anything array-like becomes a snapshot that the worker can read.
+
+Lives here: which types are taken (torch, numpy, jax, Python numbers, anything with `__array__` or
+DLPack), the one copy that a snapshot costs, what becomes of masked elements.
+Must not: build messages, touch files, import torch (a tensor's module is loaded already).
+Runs on the caller's thread, but for `to_numpy`, which the worker calls.
+
+The contract, tested in tests/test_contract.py:
+
+Snapshot: what is logged is the value at the time of the call, whatever happens to the array later. A
+tensor on a GPU is not waited for: `tblog._values.devices` copies it on its stream.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.ma import MaskedArray
+
+from tblog._values import devices
+from tblog._values.torch_tensors import (
+    is_masked_tensor,
+    is_shareable,
+    is_torch_tensor,
+    masked_array,
+    not_a_scalar,
+    together,
+    torch_scalar,
+    torch_snapshot,
+)
+from tblog.errors import UnsupportedTypeError, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from tblog.records import Array
+
+Masked: TypeAlias = Literal["nan", "zero", "left out"]
+
+WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with __array__ or __dlpack__"
+
+
+def _quick_tensor(tensor: Any) -> float:
+    """Read a CPU tensor's one element, which `item` checks; KeyError where it lies elsewhere."""
+    if tensor.is_cpu:
+        value = tensor.item()
+        if type(value) is not complex:
+            return float(value)
+    raise KeyError
+
+
+QUICK_NUMBERS: dict[type, Callable[[Any], float]] = dict.fromkeys(
+    (int, bool, np.float64, np.float32, np.float16, np.int64, np.int32), float
+)
+"""Types of which one number is read at once; torch's are added when the first of its tensors comes by.
+
+Its functions raise KeyError, OverflowError or RuntimeError where `scalar` has to look closer.
+"""
+
+
+def to_numpy(array: Array | Any) -> NDArray[Any]:
+    """Return what a record holds as a numpy array; runs what was deferred."""
+    return array if isinstance(array, np.ndarray) else array.numpy()
+
+
+def scalar(value: Any, tag: str) -> Any:
+    """Return one number as a float, or as a `Deferred` with `__float__` while it is on a GPU.
+
+    Raises:
+        UnsupportedTypeError: the value is no real number.
+        NotAScalarError: it has no elements, or more than one.
+    """
+    if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
+        return _to_float(value, tag)
+    if isinstance(value, MaskedArray) or is_masked_tensor(value):
+        return _masked_scalar(value, tag)
+    if isinstance(value, devices.DeferredTensor):
+        return value  # an adapter's number, which is on its way already
+    if isinstance(value, (str, bytes, list, tuple, dict, set)) or value is None:
+        raise _unsupported(value, tag, "give one number")
+    if is_torch_tensor(value):
+        torch = sys.modules["torch"]
+        if type(value) in {torch.Tensor, torch.nn.Parameter}:
+            QUICK_NUMBERS[type(value)] = _quick_tensor
+        return torch_scalar(value, tag)
+    if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+        return _numpy_scalar(snapshot(value, tag, copy=False), tag)
+    if hasattr(value, "__float__"):
+        return _to_float(value, tag)
+    raise _unsupported(value, tag, "give one number")
+
+
+def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
+    """Return numbers as `scalar` does; those of one GPU and dtype share one copy.
+
+    Raises:
+        The errors of `scalar`.
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, value in enumerate(values):
+        if is_torch_tensor(value) and is_shareable(value):
+            groups.setdefault((value.device, value.dtype), []).append(index)
+    shared: dict[int, Any] = {}
+    for indices in groups.values():
+        shared.update(zip(indices, devices.defer_together([values[index] for index in indices]), strict=True))
+    return tuple(
+        shared[index] if index in shared else scalar(value, tags[index]) for index, value in enumerate(values)
+    )
+
+
+def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan") -> Array:
+    """Return an array that nothing changes any more, copied once at most.
+
+    Args:
+        value: anything array-like, of any shape.
+        tag: named in errors.
+        copy: False hands the caller's memory over where that is possible.
+        masked: what becomes of the masked elements of a masked array: "nan" in their place, "zero", or
+            "left out", which makes the rest an array of one dimension.
+
+    Raises:
+        UnsupportedTypeError: the value is nothing that holds numbers, or its dtype has no NaN for a masked element.
+    """
+    if isinstance(value, MaskedArray) or is_masked_tensor(value):
+        return _masked_snapshot(value, tag, masked, copy=copy)
+    if isinstance(value, np.ndarray):
+        # A plain array, where the value is of a subclass.
+        return _checked(np.array(value, order="C") if copy else np.asarray(value), tag, value)
+    if is_torch_tensor(value):
+        return torch_snapshot(value, tag, copy=copy)
+    if isinstance(value, (bool, int, float, complex, np.generic)):
+        return _checked(np.asarray(value), tag, value)
+    if isinstance(value, (list, tuple)):
+        return _sequence_snapshot(value, tag, masked)
+    return _foreign_snapshot(value, tag, copy=copy)
+
+
+def _to_float(value: Any, tag: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UnsupportedTypeError(
+            f"scalar {tag!r}: an integer of {value.bit_length()} bits is beyond float64; log its logarithm"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise _unsupported(value, tag, "give one number") from error
+
+
+def _numpy_scalar(array: Any, tag: str) -> float:
+    if array.size != 1:
+        raise not_a_scalar(array.shape, tag)
+    if array.dtype.kind not in "fiub":
+        raise _unsupported(array, tag, "give one real number")
+    return float(array.reshape(())[()])
+
+
+def _masked_scalar(value: Any, tag: str) -> float:
+    """Return NaN for a masked element, as both originals do."""
+    array = value if isinstance(value, MaskedArray) else masked_array(value)
+    number = _numpy_scalar(np.asarray(array.data), tag)
+    return math.nan if np.ma.is_masked(array) else number
+
+
+def _masked_snapshot(value: Any, tag: str, masked: Masked, *, copy: bool) -> NDArray[Any]:
+    array = value if isinstance(value, MaskedArray) else masked_array(value)
+    data = _checked(np.asarray(array.data), tag, array)
+    if masked == "left out":
+        return np.asarray(array.compressed())
+    if not np.ma.is_masked(array):
+        return data.copy() if copy else data
+    if masked == "zero":
+        return np.asarray(array.filled(0))
+    if data.dtype.kind not in "fc":
+        raise UnsupportedTypeError(
+            f"{tag!r}: got a masked array of dtype {data.dtype}, which has no NaN to stand for what is masked; "
+            "give array.astype(float), or array.filled(...)"
+        )
+    return np.asarray(array.filled(np.nan))
+
+
+def _foreign_snapshot(value: Any, tag: str, *, copy: bool) -> NDArray[Any]:
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+    elif hasattr(value, "__dlpack__"):
+        array = np.from_dlpack(value)
+    else:
+        raise _unsupported(value, tag, WANTED)
+    return _checked(array.copy() if copy else array, tag, value)
+
+
+def _sequence_snapshot(value: Any, tag: str, masked: Masked) -> Array:
+    stacked = together(value)
+    if stacked is not None:
+        return torch_snapshot(stacked, tag, copy=True)
+    items = [_item(item, tag) if is_torch_tensor(item) else item for item in value]
+    try:
+        if any(isinstance(item, MaskedArray) for item in items):
+            return _masked_snapshot(np.ma.array(items), tag, masked, copy=False)
+        array = np.array(items)
+    except ValueError as error:
+        raise _unsupported(value, tag, "give items of one shape") from error
+    return _checked(array, tag, value)
+
+
+def _item(tensor: Any, tag: str) -> NDArray[Any]:
+    return (
+        masked_array(tensor)
+        if is_masked_tensor(tensor)
+        else to_numpy(torch_snapshot(tensor, tag, copy=False))
+    )
+
+
+def _checked(array: NDArray[Any], tag: str, value: Any) -> NDArray[Any]:
+    if array.dtype.kind == "V" and array.dtype.names is None:  # ml_dtypes: jax's bfloat16 and float8
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiubcUS":
+        raise _unsupported(value, tag, WANTED)
+    return array
+
+
+def _unsupported(value: Any, tag: str, wanted: str) -> UnsupportedTypeError:
+    return UnsupportedTypeError(f"{tag!r}: got {shortened(value)} of type {type(value).__name__}; {wanted}")

@@ -1,0 +1,218 @@
+"""torch tensors become numbers and numpy arrays, whatever their layout, dtype and device.
+
+Lives here: the one copy of a tensor on the CPU, into memory that is numpy's own, and what is refused.
+Must not: import torch, whose module is loaded where a tensor is; wait for a GPU that can copy by itself.
+Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tblog._values import devices
+from tblog.errors import NotAScalarError, UnsupportedTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tblog.records import Array
+
+
+_NUMPY_HAS = frozenset(
+    [
+        *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+        *("float16", "float32", "float64", "complex64", "complex128"),
+    ]
+)
+
+
+def is_torch_tensor(value: Any) -> bool:
+    """Return whether a value is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, getattr(torch, "Tensor", ()))
+
+
+def is_shareable(tensor: Any) -> bool:
+    """Return whether a tensor holds one real number on a GPU, whose copy others of its dtype may share."""
+    return bool(
+        devices.is_deferrable(tensor)
+        and is_ordinary(tensor)
+        and tensor.numel() == 1
+        and not tensor.is_complex()
+        and _has_numbers(tensor.dtype)
+    )
+
+
+def is_ordinary(tensor: Any) -> bool:
+    """Return whether a tensor is one array, and not a view of several or of a part (DTensor, nested, masked)."""
+    dispatch = sys.modules["torch"].Tensor.__torch_dispatch__
+    return type(tensor).__torch_dispatch__ is dispatch and not tensor.is_nested
+
+
+def together(values: Sequence[Any]) -> Any:
+    """Return plain tensors of one shape and dtype as one, which is copied once; None where they are others."""
+    torch = sys.modules.get("torch")
+    if (
+        torch is None
+        or not values
+        or not {type(value) for value in values} <= {torch.Tensor, torch.nn.Parameter}
+    ):
+        return None
+    if len({value.dtype for value in values}) > 1:
+        return None
+    try:
+        with torch.no_grad():
+            return torch.stack(tuple(values))
+    except RuntimeError:  # they differ in shape, layout or device
+        return None
+
+
+def is_masked_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor of `torch.masked`'s."""
+    return type(value).__name__ == "MaskedTensor" and is_torch_tensor(value)
+
+
+def masked_array(tensor: Any) -> np.ma.MaskedArray[Any, Any]:
+    """Return numpy's form of a `torch.masked.MaskedTensor`, whose mask says what counts."""
+    data, counts = (part.detach().cpu().numpy() for part in (tensor.get_data(), tensor.get_mask()))
+    return np.ma.masked_array(data, ~counts)
+
+
+def torch_dtype_name(value: Any) -> str | None:
+    """Return the name of a torch dtype that numpy lacks ("bfloat16"), or None."""
+    if not is_torch_tensor(value):
+        return None
+    name = str(value.dtype).removeprefix("torch.")
+    return name if name == "bfloat16" or name.startswith("float8") else None
+
+
+def torch_scalar(tensor: Any, tag: str) -> Any:
+    """Return a tensor's one element as a float, or as a `Deferred` while it is on a GPU.
+
+    Raises:
+        UnsupportedTypeError: it holds no real number.
+        NotAScalarError: it has no elements, or more than one.
+    """
+    whole = _whole(tensor, tag)
+    if whole.numel() != 1:
+        raise not_a_scalar(tuple(whole.shape), tag)
+    if whole.is_complex():
+        raise UnsupportedTypeError(
+            f"{tag!r}: got {whole!r} of type {type(tensor).__name__}; give its real part or its magnitude"
+        )
+    _refuse_unreadable(whole, tag)
+    try:
+        plain = _plain(whole)
+        return devices.defer_copy(plain) if devices.is_deferrable(plain) else float(plain)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if whole.device.type != "cpu":  # it may be of an earlier operation
+            raise
+        raise _unreadable(error, whole, tag) from error
+
+
+def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
+    """Return a tensor's values in memory of their own; those on a GPU are on their way there.
+
+    Args:
+        tensor: of any shape.
+        tag: named in errors.
+        copy: False hands the caller's memory over where that is possible.
+
+    Raises:
+        UnsupportedTypeError: they cannot be read.
+    """
+    whole = _whole(tensor, tag)
+    _refuse_unreadable(whole, tag)
+    try:
+        plain = _plain(whole)
+        if devices.is_deferrable(plain):
+            return devices.defer_copy(plain)
+        is_callers = _is_dense(whole) and plain.data_ptr() == whole.data_ptr()
+        return _to_numpy(plain.cpu(), copy=copy or not is_callers)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if whole.device.type != "cpu":  # it may be of an earlier operation
+            raise
+        raise _unreadable(error, whole, tag) from error
+
+
+def not_a_scalar(shape: tuple[int, ...], tag: str) -> NotAScalarError:
+    """Return the error that an array of several elements is where one number is wanted."""
+    return NotAScalarError(
+        f"scalar {tag!r}: got an array of shape {tuple(shape)}; give one element, for example its mean()"
+    )
+
+
+def _to_numpy(plain: Any, *, copy: bool) -> NDArray[Any]:
+    """Return a dense tensor's values; a copy lies in memory that is numpy's own.
+
+    The worker would let go of torch's, and where the interpreter ends meanwhile, that aborts the process.
+    """
+    if devices.is_widened(plain.dtype):
+        wide = np.empty(tuple(plain.shape), np.float32)
+        sys.modules["torch"].from_numpy(wide).copy_(plain)
+        return wide
+    array: NDArray[Any] = plain.numpy()
+    return array.copy() if copy else array
+
+
+def _whole(tensor: Any, tag: str) -> Any:
+    """Return a tensor of which this process has all; a DTensor may be one."""
+    if tensor.is_nested:
+        raise UnsupportedTypeError(
+            f"{tag!r}: got a nested tensor, whose rows differ in length; log them one by one, or all their "
+            "numbers: tensor.values()"
+        )
+    placements = getattr(tensor, "placements", None)
+    if placements is None or not hasattr(tensor, "to_local"):
+        return tensor
+    if all(placement.is_replicate() for placement in placements):
+        return tensor.to_local()
+    raise UnsupportedTypeError(
+        f"{tag!r}: got a DTensor with the placements {placements}, of which this process has a part; give "
+        "tensor.to_local(), that part, or tensor.full_tensor(), for which all processes are needed"
+    )
+
+
+def _refuse_unreadable(tensor: Any, tag: str) -> None:
+    kind = type(tensor).__name__
+    if tensor.device.type == "meta" or kind in {"FakeTensor", "FunctionalTensor"}:
+        raise UnsupportedTypeError(
+            f"{tag!r}: a {kind} on device {tensor.device} has no values to log; log it after it is materialised"
+        )
+    if not (_has_numbers(tensor.dtype) or tensor.is_quantized):
+        raise UnsupportedTypeError(
+            f"{tag!r}: got a {kind} of dtype {tensor.dtype}, which numpy lacks; give it as another dtype"
+        )
+
+
+@cache
+def _has_numbers(dtype: Any) -> bool:
+    return str(dtype).removeprefix("torch.") in _NUMPY_HAS or devices.is_widened(dtype)
+
+
+def _unreadable(error: Exception, tensor: Any, tag: str) -> UnsupportedTypeError:
+    reason = str(error).partition("\n")[0]
+    return UnsupportedTypeError(
+        f"{tag!r}: got a {type(tensor).__name__} of dtype {tensor.dtype} that torch cannot read ({reason}); "
+        "give a plain tensor"
+    )
+
+
+def _is_dense(tensor: Any) -> bool:
+    return bool(tensor.layout is sys.modules["torch"].strided and not tensor.is_quantized)
+
+
+def _plain(tensor: Any) -> Any:
+    """Return the tensor detached and dense, its lazy conjugation and negation carried out."""
+    plain = tensor.detach()
+    if plain.is_quantized:
+        plain = plain.dequantize()
+    elif plain.layout is not sys.modules["torch"].strided:
+        plain = plain.to_dense()
+    return plain.resolve_conj().resolve_neg()

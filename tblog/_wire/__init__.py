@@ -1,0 +1,1 @@
+"""Bytes: the fields of a message, the frame of a record, and whole columns of scalars."""

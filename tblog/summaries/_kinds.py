@@ -1,0 +1,111 @@
+"""The table of all kinds: who checks a record, who encodes it, and what the encoder imports.
+
+A child that is forked in the middle of an import waits for ever when it imports the same module. So the
+encoder thread loads what a kind needs while it holds a lock that forks wait for, and imports nothing while
+it encodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from tblog import records
+from tblog.summaries.audio import check_audio, encode_audio
+from tblog.summaries.custom_scalars import check_custom_scalars, encode_custom_scalars
+from tblog.summaries.embedding import check_embedding
+from tblog.summaries.histogram import (
+    check_counted_histogram,
+    check_histogram,
+    check_raw_histogram,
+    encode_counted_histogram,
+    encode_histogram,
+    encode_raw_histogram,
+)
+from tblog.summaries.hparams import check_hparams, encode_hparams
+from tblog.summaries.image import check_image, encode_image
+from tblog.summaries.mesh import check_mesh, encode_mesh
+from tblog.summaries.pr_curve import check_pr_curve, check_raw_pr_curve, encode_pr_curve, encode_raw_pr_curve
+from tblog.summaries.scalar import (
+    check_described_scalar,
+    check_scalar,
+    encode_described_scalar,
+    encode_scalar,
+    encode_tensor_scalar,
+)
+from tblog.summaries.tensor import check_tensor, encode_tensor
+from tblog.summaries.text import check_text, encode_text
+from tblog.summaries.video import check_video, encode_video
+
+if TYPE_CHECKING:
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    from tblog.summaries._context import EncodeContext
+
+    Encoder: TypeAlias = Callable[[Any, EncodeContext], "list[Summary] | list[bytes]"]
+
+
+class Kind(NamedTuple):
+    """What there is to know of a kind of record.
+
+    Attributes:
+        check: runs on the caller's thread; looks at shapes and types alone.
+        encode: runs on the encoder's; None for a kind that is no summary.
+        needs: modules that the encoder imports.
+    """
+
+    check: Callable[[Any], None]
+    encode: Encoder | None
+    needs: tuple[str, ...] = ()
+
+
+def _pass(_record: records.Record) -> None:
+    """Check nothing: the one who made the record did."""
+
+
+_MESSAGES = ("tensorboardX.proto.summary_pb2",)
+_BUILDERS = ("tensorboardX.summary",)
+_PICTURES = (*_MESSAGES, "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
+# What Pillow loads at the first picture that it saves.
+_FORMATS = tuple(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png"))
+_TENSORS = (*_MESSAGES, "tensorboardX.proto.tensor_pb2", "tensorboardX.proto.types_pb2")
+_MESHES = (*_BUILDERS, "tensorboardX.proto.plugin_mesh_pb2")
+_HPARAMS = (*_BUILDERS, "tensorboardX.proto.plugin_hparams_pb2", "tensorboardX.proto.api_pb2")
+_GRAPHS = ("tblog.graph._encode", "tensorboardX.proto.graph_pb2", "tensorboardX.proto.types_pb2")
+
+KINDS: dict[type[records.Record], Kind] = {
+    records.ScalarRecord: Kind(check_scalar, encode_scalar),
+    records.TensorScalarRecord: Kind(check_scalar, encode_tensor_scalar),
+    records.DescribedScalarRecord: Kind(check_described_scalar, encode_described_scalar),
+    records.HistogramRecord: Kind(check_histogram, encode_histogram, _MESSAGES),
+    records.CountedHistogramRecord: Kind(check_counted_histogram, encode_counted_histogram, _MESSAGES),
+    records.RawHistogramRecord: Kind(check_raw_histogram, encode_raw_histogram, _MESSAGES),
+    records.ImageRecord: Kind(check_image, encode_image, _PICTURES),  # adapters' pictures have captions
+    records.VideoRecord: Kind(check_video, encode_video, (*_PICTURES, *_FORMATS)),
+    records.AudioRecord: Kind(check_audio, encode_audio, _MESSAGES),
+    records.TextRecord: Kind(check_text, encode_text, _BUILDERS),
+    records.TensorRecord: Kind(check_tensor, encode_tensor, _TENSORS),
+    records.PrCurveRecord: Kind(check_pr_curve, encode_pr_curve, _BUILDERS),
+    records.RawPrCurveRecord: Kind(check_raw_pr_curve, encode_raw_pr_curve, _BUILDERS),
+    records.MeshRecord: Kind(check_mesh, encode_mesh, _MESHES),
+    records.CustomScalarsRecord: Kind(check_custom_scalars, encode_custom_scalars, _BUILDERS),
+    records.HparamsRecord: Kind(check_hparams, encode_hparams, _HPARAMS),
+    # These are no summaries.
+    records.EmbeddingRecord: Kind(check_embedding, None, ("google.protobuf.text_encoding",)),
+    records.GraphRecord: Kind(_pass, None, _GRAPHS),
+    records.SummaryRecord: Kind(_pass, None),
+    records.EventRecord: Kind(_pass, None),
+}
+
+
+def kind_of(record: records.Record) -> Kind | None:
+    """Return a record's kind, or that of the class it derives from; None where there is none."""
+    return next((KINDS[base] for base in type(record).__mro__ if base in KINDS), None)
+
+
+def load(record: records.Record) -> None:
+    """Import all that encoding a record needs, which is nothing but for the first of its kind."""
+    kind = kind_of(record)
+    for name in () if kind is None else kind.needs:
+        import_module(name)
