@@ -15,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from tblog._delivery.entries import HeavyRecord, kind_of, named
+from tblog._files.handles import with_handles
 from tblog._files.run_files import HOPELESS
 from tblog._locks import importing
 from tblog._wire import framing
@@ -116,7 +118,7 @@ class HeavyLane:
         self._queue.encoding = named(entry)
         done = Encoded(entry.run, b"", 0, entry.nbytes)
         try:
-            done = done._replace(frames=self._frames(entry), records=1)
+            done = done._replace(frames=with_handles(partial(self._frames, entry)), records=1)
         except BaseException as error:
             if isinstance(error, OSError) and error.errno not in HOPELESS and _is_embedding(entry):
                 self._refuse(error, entry)

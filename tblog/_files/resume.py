@@ -12,7 +12,9 @@ import contextlib
 import os
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 
+from tblog._files.handles import with_handles
 from tblog._files.in_use import WATCH_SECS
 from tblog._files.kept import TakenOut, in_words, stamp, take_out, together
 from tblog._files.rewrite import unless_in_use
@@ -84,6 +86,10 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def last_step(logdir: str) -> int | None:
     """Return the largest step of a run's summaries, or None if it has none."""
+    return with_handles(partial(_last_step, logdir))
+
+
+def _last_step(logdir: str) -> int | None:
     largest: int | None = None
     for path in event_paths(logdir):
         with open(path, "rb") as file:

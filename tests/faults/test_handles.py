@@ -15,7 +15,7 @@ COMMON = """
 import logging, os, resource, sys
 logging.basicConfig(format="%(message)s")
 from tblog import SummaryWriter
-import tblog.writer, numpy
+import tblog.writer, tblog.summaries.embedding, numpy
 
 def limit(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
@@ -93,7 +93,7 @@ for writer in writers:
 
 
 def test_a_program_that_takes_all_handles_has_new_runs_and_writers_all_the_same(tmp_path):
-    """Files give theirs up, those of other writers too: for a new run, a constructor, and one that resumes."""
+    """Files give theirs up, those of other writers too: for runs, constructors, resuming, and what an encoder needs."""
     program = """
 other, busy = SummaryWriter(f"{sys.argv[1]}/other"), SummaryWriter(f"{sys.argv[1]}/busy")
 limit(80)
@@ -111,7 +111,17 @@ log(new, 0, range(6))
 new.close()
 with SummaryWriter(f"{sys.argv[1]}/new", resume=3) as resumed:
     log(resumed, 0, range(3, 6))
+for _ in range(8):
+    os.close(taken.pop())
 log(other, 8, range(3, 6))
+other.flush()
+taken += take_all()
+with SummaryWriter(f"{sys.argv[1]}/new", resume=True) as resumed:
+    assert resumed.next_step == 6
+    taken += take_all()
+    resumed.add_embedding(numpy.zeros((3, 2)), global_step=6)
+    resumed.flush()
+    assert resumed.stats.written == resumed.stats.queued == 1, resumed.stats
 """
     told = run(program, tmp_path)
     assert told.startswith("tblog goes on from step 3")
