@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, UserDict
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 import torch
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import nn
 
 from tblog.errors import InvalidTypeError, InvalidValueError
@@ -41,6 +43,15 @@ class Plain:
 
     def __init__(self, x):
         self.x, self.name = x, "plain"
+
+
+class Slotted:
+    """An object without a `__dict__`."""
+
+    __slots__ = ("rest", "x")
+
+    def __init__(self, x):
+        self.x = x
 
 
 class Linear(nn.Module):
@@ -108,6 +119,69 @@ def ends(graph):
 def test_every_tensor_that_goes_in_and_out_is_there_by_name(source, forward, inputs, expected):
     """Inputs are named after forward's arguments, outputs after their places in the result."""
     assert ends(read_graph(model_of(forward), inputs, source=source)) == expected
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_objects_with_slots_and_mappings_that_cannot_be_copied_are_opened(source):
+    """Each tensor in them is an input, like that of any other object."""
+    assert (
+        ends(read_graph(model_of(lambda self, a: self.fc(a.x)), (Slotted(X),), source=source))[0]
+        == "input/a.x"
+    )
+    proxy = MappingProxyType({"x": X})
+    assert (
+        ends(read_graph(model_of(lambda self, a: self.fc(a["x"])), (proxy,), source=source))[0] == "input/a.x"
+    )
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_a_structure_that_holds_itself_is_opened_once(source):
+    """What lies in it is one input, and the model gets the whole structure."""
+    batch = {"x": X}
+    batch["again"] = batch
+    model = model_of(lambda self, batch: self.fc(batch["again"]["x"] + batch["x"]))
+    assert ends(read_graph(model, (batch,), source=source)) == ["input/batch.x", "output/output"]
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_what_is_nested_too_deeply_to_be_opened_is_handed_on_as_it_is(source):
+    """The model finds in it what it always does; its tensors are constants of the graph."""
+    nested = X
+    for _ in range(30):
+        nested = [nested]
+
+    def forward(self, nested):
+        while isinstance(nested, list):
+            nested = nested[0]
+        return self.fc(nested)
+
+    assert ends(read_graph(model_of(forward), (nested,), source=source)) == ["output/output"]
+
+
+def test_every_way_reads_an_iterator_from_its_beginning():
+    """What one way has taken from a generator is there for the next, and its tensors are inputs."""
+
+    def forward(self, images):
+        found = [self.fc(image) for image in images]
+        return found[int(found[0].sum() > 1e9)]  # what depends on values is left to the last way
+
+    for images in ((X for _ in range(3)), map(torch.relu, [X, X]), iter([X])):
+        graph = read_graph(model_of(forward), (images,))
+        assert graph.source == "hooks"
+        assert "IndexError" not in str(graph.reasons)
+        assert "input/images.0" in ends(graph)
+        assert any(node.op == "torch::linear" for node in graph.nodes)
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_what_a_forward_yields_is_read(source):
+    """Nothing of a generator runs before its items are asked for; of one without end, a hundred are."""
+
+    def forward(self, x):
+        while True:
+            yield self.fc(x)
+
+    assert ends(read_graph(model_of(forward), X, source=source))[:3] == ["input/x", "output/0", "output/1"]
 
 
 @pytest.mark.parametrize("source", WAYS)
@@ -184,6 +258,23 @@ def test_names_hold_nothing_that_the_viewer_reads_otherwise():
 
     names = [node.name for node in read_graph(Odd(), X).nodes]
     assert names == ["input/x", "Odd/layers (ModuleDict)/a_b_c___ (Linear)/linear", "output/o_u_t"]
+
+
+def test_names_that_are_no_utf8_are_written():
+    """Half a character, as the names of files may hold, does not keep a graph from being encoded."""
+
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleDict({"\ud800": nn.Linear(4, 4)})
+            self.register_parameter("\ud800", nn.Parameter(torch.ones(4)))
+
+        def forward(self, x):
+            return {"\ud800": self.layers["\ud800"](x) * getattr(self, "\ud800")}
+
+    message = GraphDef.FromString(read_graph(Odd(), X).SerializeToString())
+    assert [node.name for node in message.node][1] == "Odd/layers (ModuleDict)/_ (Linear)/linear"
+    assert "?" in message.node[2].attr
 
 
 def test_a_language_model_takes_keywords_and_returns_a_dataclass():

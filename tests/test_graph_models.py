@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from tblog.graph import GraphError, read_graph
@@ -36,14 +34,6 @@ def compiled_in_place():
     model = plain()
     model.compile(backend="eager")
     return model
-
-
-@pytest.fixture
-def process_group(tmp_path) -> Iterator[None]:
-    """Make this process a group of one."""
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("source", [None, "export", "trace", "hooks"])
@@ -395,3 +385,14 @@ def test_a_model_on_a_gpu_is_read_where_it_is(source):
     assert {node.outputs[0].device for node in graph.nodes} == {"cuda:0"}
     assert torch.equal(torch.cuda.get_rng_state(), state)
     assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_have_edges_of_unknown_shape_or_size(layout):
+    """What has no shape is drawn without one."""
+    ragged = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=layout)
+    graph = read_graph(nn.Linear(4, 4), ragged)
+    assert names(graph)[0] == "input/input"
+    shape = graph.nodes[0].outputs[0].shape
+    assert shape is None or shape[1] == -1

@@ -219,3 +219,38 @@ def test_nothing_of_the_model_is_kept_alive():
         gc.collect()
         assert watched() is None, source
         assert graph.nodes
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_a_model_made_in_inference_mode_is_read_and_kept(source):
+    """Its buffers and other tensors, which can be changed in that mode alone, are what they were."""
+    with torch.inference_mode():
+        model = graph_models.Stateful()
+    before, values = attributes(model), [model.count.clone(), model.plain.clone()]
+    with torch.inference_mode():
+        graph = read_graph(model, torch.ones(2, 4), source=source)
+    assert graph.source == source
+    assert read_graph(model, torch.ones(2, 4), source=source).nodes == graph.nodes
+    assert attributes(model) == before
+    assert all(map(torch.equal, [model.count, model.plain], values))
+    assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("source", WAYS)
+def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
+    """Nothing of its own runs when the mode is put aside and put back."""
+
+    class Frozen(nn.Linear):
+        def __setattr__(self, name, value):
+            if "bias" in self.__dict__.get("_parameters", ()):
+                raise RuntimeError("frozen")
+            super().__setattr__(name, value)
+
+    class Always(nn.Linear):
+        training = property(lambda _: True, lambda _, mode: None if mode else 1 / 0)
+
+    model = nn.Sequential(Frozen(4, 4), Always(4, 4))
+    before = attributes(model)
+    graph = read_graph(model, torch.ones(2, 4), source=source)
+    assert len(graph.nodes) == 4
+    assert attributes(model) == before

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def tensor_type(value: torch.Tensor) -> TensorType:
     """Return the dtype, shape and device of a tensor, real or fake. A symbolic size is -1."""
-    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
+    shape = None
+    with suppress(RuntimeError):  # a nested tensor has none
+        shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
     return TensorType(str(value.dtype).removeprefix("torch."), shape, str(value.device))
 
 

@@ -13,10 +13,11 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidValueError
-from tblog.graph._structures import replaced, tensors_in
+from tblog.graph._structures import items_of, repeatable, replaced, tensors_in
 from tblog.graph._wrappers import scripted
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ def bind(model: nn.Module, input_to_model: Any) -> Call:
                 f"{', '.join(_required(model))}, and input_to_model was None; give them as input_to_model"
             )
         return Call(model, (), {})
-    one = (input_to_model,)
+    one = (repeatable(input_to_model),)
     if isinstance(input_to_model, Mapping):
         if all(isinstance(key, str) for key in input_to_model) and _binds(model, (), input_to_model):
-            return Call(model, (), dict(input_to_model))
+            return Call(model, (), {key: repeatable(value) for key, value in input_to_model.items()})
     elif isinstance(input_to_model, (tuple, list)) and not hasattr(input_to_model, "_fields"):
-        many = tuple(input_to_model)
+        many = tuple(map(repeatable, input_to_model))
         if not _wants_list(model, input_to_model) and (_binds(model, many, {}) or not _binds(model, one, {})):
             return Call(model, many, {})
     return Call(model, one, {})
@@ -120,11 +121,16 @@ def flattened(call: Call, names: list[str]) -> nn.Module:
 
         def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             args, kwargs = call.arguments(tensors)
-            outputs = list(tensors_in(self.model(*args, **kwargs)))
+            outputs = list(tensors_in(drained(self.model(*args, **kwargs))))
             names[:] = [name or "output" for name, _ in outputs]
             return tuple(tensor for _, tensor in outputs)
 
     return FlatCall()
+
+
+def drained(result: Any) -> Any:
+    """Return what a forward gives, a generator's first items included: nothing has run before they are asked for."""
+    return items_of(result) if isinstance(result, GeneratorType) else result
 
 
 def script_arguments(model: nn.Module) -> list[Any]:

@@ -58,8 +58,7 @@ def encode(nodes: Sequence[Node], scopes: Mapping[str, Mapping[str, Attribute]])
         _fill(message.node.add(), node, shown)
     for scope, attributes in scopes.items():
         about = message.node.add(name=f"{shown[scope]}/about", op=_SET_ASIDE)
-        for key, value in attributes.items():
-            _set(about.attr[key], value)
+        _set_attributes(about, attributes)
     encoded: bytes = message.SerializeToString(deterministic=True)
     return encoded
 
@@ -68,8 +67,7 @@ def _fill(message: Any, node: Node, shown: Mapping[str, str]) -> None:
     message.name = shown[node.name]
     message.op = _drawn_whole(node.op)
     message.input.extend(_edge(edge, shown) for edge in node.inputs)
-    for key, value in node.attributes.items():
-        _set(message.attr[key], value)
+    _set_attributes(message, node.attributes)
     if not node.outputs:
         return
     if node.outputs[0].device:
@@ -82,6 +80,11 @@ def _fill(message: Any, node: Node, shown: Mapping[str, str]) -> None:
             break
     if any(output.dtype for output in node.outputs):
         _set_dtypes(message.attr["dtype"], node.outputs)
+
+
+def _set_attributes(message: Any, attributes: Mapping[str, Attribute]) -> None:
+    for key, value in attributes.items():
+        _set(message.attr[key.encode(errors="replace").decode()], value)
 
 
 def _edge(edge: str, shown: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from tblog.graph._call import Call, flattened
 from tblog.graph._preserve import lent
 from tblog.graph._program import Program
+from tblog.graph._sharded import refuse_placeholders
 
 if TYPE_CHECKING:
     from tblog.graph._graph import Graph
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 def read_by_export(call: Call) -> Graph:
     """Return the graph of a call, read by `torch.export`."""
+    refuse_placeholders(call.model)
     outputs: list[str] = []
     inputs = call.inputs
     with lent(call.model, runs=False, watched=False), _pass_through_seen(call.model), _quiet():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from torch.nn.modules import module as module_hooks
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from tblog.graph._builder import Builder, readable, tensor_type
-from tblog.graph._call import Call
+from tblog.graph._call import Call, drained
 from tblog.graph._origins import Origins, version_of
 from tblog.graph._preserve import lent
 from tblog.graph._scopes import class_name
+from tblog.graph._sharded import gathering, gathers, is_fsdp, refuse_lone_run
 from tblog.graph._structures import tensors_in
 
 if TYPE_CHECKING:
@@ -32,17 +34,23 @@ if TYPE_CHECKING:
     from tblog.graph._scopes import Scope
 
 
-def read_by_hooks(call: Call) -> Graph:
-    """Return the graph of a call, recorded while it runs."""
+def read_by_hooks(call: Call, *, chosen: bool) -> Graph:
+    """Return the graph of a call, recorded while it runs.
+
+    Raises:
+        GraphError: not `chosen`, and the model would wait for other processes.
+    """
+    if not chosen:
+        refuse_lone_run(call.model)
     inputs = call.inputs
     tensors = call.fresh_tensors()
     args, kwargs = call.arguments(tensors)
-    with lent(call.model, runs=True, watched=True):
+    with lent(call.model, runs=True, watched=True), gathering(call.model):
         recorder = Recorder(call.model)
         for (name, _), tensor in zip(inputs, tensors, strict=True):
             recorder.take_input(name, tensor)
         with recorder.watching():
-            result = call.model(*args, **kwargs)
+            result = drained(call.model(*args, **kwargs))
         return recorder.finish(result)
 
 
@@ -58,6 +66,7 @@ class Recorder(TorchFunctionMode):
         self._stack: list[Scope] = [self._builder.scopes.root]
         self._entered_at: list[int] = []
         self._thread = threading.get_ident()
+        self._is_gathered = any(map(is_fsdp, model.modules()))
 
     def take_input(self, name: str, tensor: torch.Tensor) -> None:
         """Add an input of the model."""
@@ -91,6 +100,8 @@ class Recorder(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run a function of torch, and add it if it made or changed a tensor."""
+        if self._is_gathered and gathers(sys._getframe(1)):  # noqa: SLF001 - nothing else tells whose hook calls
+            return func(*args, **(kwargs or {}))
         given = _arguments(func, args, kwargs or {})
         read = [tensor for _, tensor in tensors_in(given)]
         before = [(tensor, version_of(tensor)) for tensor in read]
@@ -122,10 +133,19 @@ class Recorder(TorchFunctionMode):
             inputs=edges,
             outputs=[tensor_type(tensor) for tensor in made],
             attributes=options,
-            parameters=[self._state[id(tensor)] for tensor in read if id(tensor) in self._state],
+            parameters=[path for tensor in read if (path := self._path_of_state(tensor))],
         )
         for index, tensor in enumerate(made):
             self._origins.made(tensor, f"{node.name}:{index}" if index else node.name)
+
+    def _path_of_state(self, tensor: torch.Tensor) -> str:
+        """Return the path of a parameter or buffer, also where its module has put another in its place."""
+        if id(tensor) in self._state:
+            return self._state[id(tensor)]
+        path = self._stack[-1].path
+        module = self._builder.scopes.module(path)
+        names = () if module is None else [n for n, one in module._parameters.items() if one is tensor]  # noqa: SLF001
+        return ".".join(filter(None, (path, names[0]))) if names else ""
 
     def _enter(self, module: nn.Module, _: Any) -> None:
         if threading.get_ident() != self._thread:

@@ -39,8 +39,8 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(_unfused_attention())
-        if any(parameter.is_inference() for parameter in model.parameters()):
-            stack.enter_context(torch.no_grad())  # autograd refuses what was made in inference mode
+        if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+            stack.enter_context(torch.inference_mode())  # what was made so can be changed nowhere else
         for module in model.modules():
             _remember(module, stack)
         # The exporter stands in for parameters and buffers, and writes into all else.
@@ -51,8 +51,12 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         for module in model.modules():
             _undress(module, watched=watched)
         for module in model.modules():
-            # The flag itself: `train(False)` is overridden in the wild, by methods that merge weights.
-            module.training = False
+            # The flag itself: `train(False)` is overridden in the wild, by methods that merge weights, and so is
+            # the setting of attributes, by modules that let nobody change them.
+            if isinstance(module, torch.jit.ScriptModule):
+                module.training = False
+            else:
+                vars(module)["training"] = False
         yield
 
 
@@ -130,15 +134,16 @@ def _refill(container: Any, content: Any) -> None:
 
 def _remember_values(tensors: list[torch.Tensor], stack: ExitStack) -> None:
     """Have put back what a run writes into tensors, and then their counts of writes."""
-    versions = [tensor._version for tensor in tensors]  # noqa: SLF001 - the counter has no other name
-    stack.callback(_put_versions_back, tensors, versions)
+    counted = [tensor for tensor in tensors if not tensor.is_inference()]
+    versions = [tensor._version for tensor in counted]  # noqa: SLF001 - the counter has no other name
+    stack.callback(_put_versions_back, counted, versions)
     with torch.no_grad():
         for tensor in tensors:
             stack.callback(_put_value_back, tensor, tensor.detach().clone())
 
 
 def _put_value_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    with torch.no_grad():
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():
         if not torch.equal(tensor, value):  # not every kernel counts its writes
             if tensor.shape != value.shape:
                 tensor.resize_(value.shape)
@@ -174,7 +179,7 @@ def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
 
 
 def _has_values(tensor: torch.Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_inference()
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def _reader(way: Source, *, strict: bool, chosen: bool) -> Callable[[Call], Grap
         return lambda call: read_by_trace(call, strict=strict, faithful=not chosen)
     from tblog.graph._hooks import read_by_hooks
 
-    return read_by_hooks
+    return lambda call: read_by_hooks(call, chosen=chosen)
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-_RESERVED = re.compile(r"[/:^'\"\s]")
+_RESERVED = re.compile(r"[/:^'\"\s\ud800-\udfff]")
 
 # What is left of a label in the smallest type (maxMetanodeLabelLength of the viewer's tf-graph-scene.ts,
 # and maxLabelWidth of its layout.ts, which is 52 pixels).
@@ -25,13 +25,16 @@ _SHOWN = 14
 
 
 def safe_name(text: str) -> str:
-    """Replace what means something else in the name of a node ("/" divides scopes, ":" outputs)."""
+    """Replace what means something else in the name of a node ("/" divides scopes), and what UTF-8 has not."""
     return _RESERVED.sub("_", text) or "_"
 
 
 def class_name(module: object) -> str:
-    """Return the name of a module's class, as it was before TorchScript compiled it."""
-    name = type(module).__name__
+    """Return the name of a module's class, as it was before TorchScript or FSDP made another of it."""
+    kind = type(module)
+    if kind.__bases__[0].__name__ == "FSDPModule":  # which makes a class of its own and the module's
+        kind = kind.__bases__[-1]
+    name = kind.__name__
     return safe_name(str(getattr(module, "original_name", name)) if is_compiled(module) else name)
 
 

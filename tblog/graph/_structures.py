@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -18,35 +19,60 @@ if TYPE_CHECKING:
 # Structures are opened so deep; plain objects, which may refer to anything, less deep.
 _MAX_DEPTH = 16
 _MAX_OBJECT_DEPTH = 6
+_MAX_ITEMS = 100
+_Within: TypeAlias = tuple[int, ...]
 _OPAQUE = (str, bytes, int, float, complex, type(None), type, FunctionType, ModuleType)
 
 
-def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield each tensor in `value`, with its place: names of keys and fields, divided by dots."""
+def tensors_in(value: Any, name: str = "", within: _Within = ()) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each tensor in `value`, with its place: names of keys and fields, divided by dots.
+
+    `within` are the ids of what `value` lies in: a structure that holds itself is opened once.
+    """
     import torch
 
     if isinstance(value, torch.Tensor):
         yield name, value
-    else:
-        for key, child in _children(value, depth):
-            yield from tensors_in(child, f"{name}.{key}" if name else str(key), depth + 1)
+    elif _opens(value, within):
+        for key, child in _children(value, len(within)):
+            yield from tensors_in(child, f"{name}.{key}" if name else str(key), (*within, id(value)))
 
 
-def replaced(value: Any, replace: Callable[[torch.Tensor], Any], depth: int = 0) -> Any:
+def replaced(value: Any, replace: Callable[[torch.Tensor], Any], within: _Within = ()) -> Any:
     """Return `value` with `replace(tensor)` for each tensor, in the order of `tensors_in`.
 
     Lists and mappings are copied, since a model may write into them, and so is what holds tensors.
-    All keep their types. Other objects are returned themselves.
+    All keep their types, and what `repeatable` made is an iterator again. Other objects are returned themselves.
     """
     import torch
 
     if isinstance(value, torch.Tensor):
         return replace(value)
-    holds_tensors = next(tensors_in(value, depth=depth), None) is not None
-    if not holds_tensors and not isinstance(value, (tuple, list, Mapping)):
+    holds_tensors = next(tensors_in(value, within=within), None) is not None
+    if not _opens(value, within) or not (holds_tensors or isinstance(value, (tuple, list, Mapping))):
         return value
-    old = dict(_children(value, depth))
-    return _remade(value, {key: replaced(child, replace, depth + 1) for key, child in old.items()})
+    old = dict(_children(value, len(within)))
+    inside = (*within, id(value))
+    return _remade(value, {key: replaced(child, replace, inside) for key, child in old.items()})
+
+
+class _Iterated(list[Any]):
+    """The items of an iterator."""
+
+
+def repeatable(value: Any) -> Any:
+    """Return the items of an iterator of Python's own, of which each `replaced` makes an iterator; all else itself."""
+    is_own = isinstance(value, Iterator) and type(value).__module__ in {"builtins", "itertools"}
+    return _Iterated(items_of(value)) if is_own else value
+
+
+def items_of(iterator: Iterator[Any]) -> list[Any]:
+    """Return the first items of an iterator, which may have no end."""
+    return list(itertools.islice(iterator, _MAX_ITEMS))
+
+
+def _opens(value: Any, within: _Within) -> bool:
+    return len(within) < _MAX_DEPTH and id(value) not in within
 
 
 def _is_namedtuple(value: Any) -> bool:
@@ -56,7 +82,7 @@ def _is_namedtuple(value: Any) -> bool:
 def _children(value: Any, depth: int) -> list[tuple[Any, Any]]:
     import torch
 
-    if depth >= _MAX_DEPTH or isinstance(value, (*_OPAQUE, torch.nn.Module)):
+    if isinstance(value, (*_OPAQUE, torch.nn.Module)):
         return []
     if _is_namedtuple(value):
         return list(zip(value._fields, value, strict=True))
@@ -67,12 +93,21 @@ def _children(value: Any, depth: int) -> list[tuple[Any, Any]]:
     if dataclasses.is_dataclass(value):
         fields = [field.name for field in dataclasses.fields(value)]
         return [(name, getattr(value, name)) for name in fields if hasattr(value, name)]
-    return list(getattr(value, "__dict__", {}).items()) if depth < _MAX_OBJECT_DEPTH else []
+    return _attributes(value) if depth < _MAX_OBJECT_DEPTH else []
+
+
+def _attributes(value: Any) -> list[tuple[str, Any]]:
+    slots = [getattr(kind, "__slots__", ()) for kind in type(value).__mro__]
+    names = [name for some in slots for name in ((some,) if isinstance(some, str) else some)]
+    held = [(name, getattr(value, name)) for name in names if name != "__dict__" and hasattr(value, name)]
+    return [*getattr(value, "__dict__", {}).items(), *held]
 
 
 def _remade(value: Any, children: dict[Any, Any]) -> Any:
     if _is_namedtuple(value):
         return type(value)(*children.values())
+    if isinstance(value, _Iterated):
+        return iter(list(children.values()))
     if isinstance(value, (list, tuple)):
         return type(value)(children.values())
     if isinstance(value, Mapping):
@@ -84,10 +119,10 @@ def _remade(value: Any, children: dict[Any, Any]) -> Any:
 
 
 def _remade_mapping(value: Mapping[Any, Any], children: dict[Any, Any]) -> Any:
-    remade: Any = copy.copy(value)
     try:
+        remade: Any = copy.copy(value)
         for key, child in children.items():
             remade[key] = child
     except TypeError:
-        return children  # a mapping that cannot be written to
+        return children  # a mapping that cannot be copied or written to
     return remade

@@ -21,6 +21,7 @@ from tblog.graph._node import TensorType
 from tblog.graph._preserve import lent
 from tblog.graph._script import Script
 from tblog.graph._script_values import Value
+from tblog.graph._sharded import refuse_lone_run, refuse_placeholders
 from tblog.graph._wrappers import scripted
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
     if (compiled := scripted(call.model)) is not None:
         with lent(call.model, runs=False, watched=False):
             return _read_scripted(call.model, compiled, call.inputs)
+    refuse_placeholders(call.model)
+    if faithful:
+        refuse_lone_run(call.model)
     names: list[str] = []
     inputs = call.inputs
     tensors = tuple(call.fresh_tensors())
