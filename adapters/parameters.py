@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_module
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
-    from typing_extensions import Self
 
 
 class ParameterWatch:

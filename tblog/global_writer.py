@@ -11,16 +11,13 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from tblog import _arrays
 from tblog._arguments import clean_tag, to_wall_time
 from tblog._global_series import SeriesManager, SeriesProcess
 from tblog.options import WriterOptions
 from tblog.summaries._shapes import plain_text
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger("tblog")
 
