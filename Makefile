@@ -50,8 +50,8 @@ $(VENV)/.has-%: setup.cfg pyproject.toml | $(PY)
 	@touch $@
 
 $(PY):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "tblog needs Python 3.10 or later; give one by: make PYTHON=/path/to/python3.x" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "tblog needs Python 3.11 or later; give one by: make PYTHON=/path/to/python3.x" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 	  echo "no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PY) -m pip install --upgrade pip

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from tblog._values.arrays import snapshot
 from tblog.adapters._attention import attention_type, attention_weights
@@ -27,7 +27,6 @@ from tblog.records import Array, ImageRecord
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from typing_extensions import Self
 
 Shown: TypeAlias = Literal["outputs", "inputs", "both", "attention"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layer_report import LayerReport, Warnings
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
     from torch.utils.hooks import RemovableHandle
-    from typing_extensions import Self
 
     from tblog.writer import SummaryWriter
 

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from tblog.adapters._gpus import Gpus
 from tblog.adapters._machine import Machine
@@ -21,8 +21,6 @@ from tblog.records import ScalarRecord
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
 
 _MOST_SAMPLES: Final = 10_000  # about a day of the default period, a few MB
 _PACE_SAMPLES: Final = 20  # the time left follows the pace of so many periods

@@ -11,16 +11,13 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from tblog._global_series import SeriesManager, SeriesProcess
 from tblog._values import arrays
 from tblog._values.arguments import clean_tag, to_wall_time
 from tblog._values.checks import plain_text
 from tblog.options import WriterOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger("tblog")
 

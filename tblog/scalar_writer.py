@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
 
 _now = time.time
 _QUICK = arrays.QUICK_NUMBERS

@@ -115,7 +115,9 @@ def extras() -> dict[str, set[str]]:
     """Return what each extra of setup.cfg brings, the extras within it included."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    given = {name: set(text.split()) for name, text in config["options.extras_require"].items()}
+    given = {
+        name: set(filter(None, text.splitlines())) for name, text in config["options.extras_require"].items()
+    }
 
     def brought(name: str) -> set[str]:
         found = set()
@@ -186,3 +188,18 @@ def test_a_checkout_without_symbolic_links_builds_the_same_wheel(wheel: Path, tm
 
     other = build_wheel(source, tmp_path / "dist")
     assert set(zipfile.ZipFile(other).namelist()) == set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_every_page_and_tool_names_the_same_oldest_python() -> None:
+    """What the package needs is what the Makefile asks for, the README tells, and the tools check by."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    oldest = config["options"]["python_requires"].removeprefix(">=")
+    versions = re.findall(r":: (3\.\d+)$", config["metadata"]["classifiers"], flags=re.MULTILINE)
+    assert versions[0] == oldest
+    pages = {name: (ROOT / name).read_text() for name in ("Makefile", "README.md", "pyproject.toml")}
+    assert f"Python {oldest} or later" in pages["Makefile"]
+    assert f"sys.version_info < ({oldest.replace('.', ', ')})" in pages["Makefile"]
+    assert f"Python {oldest} or later" in pages["README.md"]
+    assert f'python_version = "{oldest}"' in pages["pyproject.toml"]
+    assert f'target-version = "py{oldest.replace(".", "")}"' in pages["pyproject.toml"]

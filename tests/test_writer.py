@@ -41,7 +41,7 @@ def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboard
     assert points(tmp_path) == {"x": [(1, 1.0)]}
 
 
-class Name(str, enum.Enum):
+class Name(str, enum.Enum):  # noqa: UP042 - a StrEnum shows its value; this one does not
     """Strings that show themselves as others."""
 
     SEVEN = "7"

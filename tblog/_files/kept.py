@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
@@ -92,12 +92,12 @@ def in_words(extent: Extent) -> str:
 
 def stamp() -> str:
     """Return the time, in UTC, as it identifies what one writer or one command keeps."""
-    return datetime.now(timezone.utc).strftime(_TIME)
+    return datetime.now(UTC).strftime(_TIME)
 
 
 def local_time(when: str) -> str:
     """Return a stamp as people read it."""
-    moment = datetime.strptime(when, _TIME).replace(tzinfo=timezone.utc)
+    moment = datetime.strptime(when, _TIME).replace(tzinfo=UTC)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
