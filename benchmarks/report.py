@@ -1,4 +1,7 @@
-"""Write a result file's table and picture into the README: `python -m benchmarks.report RESULT.json`."""
+"""Write a result file's table and figures into the pages: `python -m benchmarks.report RESULT.json`.
+
+The whole table goes to benchmarks/README.md, and the few figures that decide to the README.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import _picture, _table
+from benchmarks import _few, _picture, _table
 from benchmarks._results import ResultFile
 from benchmarks._runner import ROOT
 
@@ -14,13 +17,13 @@ _BEGIN, _END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 
 def section(result: ResultFile, picture: str) -> str:
-    """Return what stands between the README's two marks: picture, table and notes, as Markdown."""
+    """Return what stands between the marks of benchmarks/README.md: picture, table and notes, as Markdown."""
     parts = [f"![What logging costs: tblog beside its peers]({picture})", _table.for_markdown(result)]
     return "\n\n".join([*parts, *_table.notes(result)])
 
 
 def put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the two marks of a README; ValueError if they are not there."""
+    """Replace what stands between the two marks of a page; ValueError if they are not there."""
     old = readme.read_text()
     if old.count(_BEGIN) != 1 or old.count(_END) != 1 or old.index(_BEGIN) > old.index(_END):
         raise ValueError(
@@ -32,10 +35,13 @@ def put_into(readme: Path, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Redraw the pictures of a result file and write its table into the README."""
+    """Redraw the pictures of a result file and write its table and figures into the pages."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("result", type=Path)
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="the page of the few figures")
+    parser.add_argument(
+        "--page", type=Path, default=ROOT / "benchmarks" / "README.md", help="that of the table"
+    )
     options = parser.parse_args(arguments)
     result = ResultFile.read(options.result)
     folder = options.result.with_suffix("")
@@ -44,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         _picture.draw_question(stored, folder)
     picture = options.result.parent / "readme.png"
     _picture.draw_readme(result, picture)
-    put_into(options.readme, section(result, _relative(picture, options.readme.parent)))
+    put_into(options.page, section(result, _relative(picture, options.page.parent)))
+    put_into(options.readme, _few.for_markdown(result))
     return 0
 
 

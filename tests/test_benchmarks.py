@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import _check, _data, _runner, _table, report
+from benchmarks import _check, _data, _few, _runner, _table, report
 from benchmarks.__main__ import main
 from benchmarks._question import Figure, Plan, Results, Row, show
 from benchmarks._reader import BrokenFileError, event_files, masked_crc, read_scalars
@@ -217,21 +217,39 @@ def test_result_file_comes_back_as_it_was_written(losing_result, tmp_path):
 
 
 def test_report_replaces_what_stands_between_the_marks(losing_result, tmp_path):
-    """The README's section is generated anew each time; what stands around it stays."""
+    """The table and the few figures are generated anew each time; what stands around them stays."""
     losing_result.write(tmp_path / "results" / "result.json")
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- benchmarks:begin -->\nold\n<!-- benchmarks:end -->\nafter\n")
-    arguments = [str(tmp_path / "results" / "result.json"), "--readme", str(readme)]
+    page, readme = tmp_path / "page.md", tmp_path / "README.md"
+    for text in (page, readme):
+        text.write_text("before\n<!-- benchmarks:begin -->\nold\n<!-- benchmarks:end -->\nafter\n")
+    arguments = [str(tmp_path / "results" / "result.json"), "--page", str(page), "--readme", str(readme)]
     assert report.main(arguments) == 0
-    first = readme.read_text()
-    assert first.startswith("before\n")
-    assert first.endswith("\nafter\n")
+    first, few = page.read_text(), readme.read_text()
+    for text in (first, few):
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "old" not in text
     assert "**no**" in first
-    assert "old" not in first
     assert "results/readme.png" in first
+    assert "| tblog | torch | tensorboardX |" in few
     assert (tmp_path / "results" / "readme.png").exists()
     report.main(arguments)
-    assert readme.read_text() == first
+    assert (page.read_text(), readme.read_text()) == (first, few)
+
+
+def test_the_few_figures_mark_the_best_of_each_line_whoever_it_is():
+    """A line that tblog loses stays, and says so."""
+    samples = {
+        "tblog": {"mean": 1e-6, "longest": 0.013},
+        "torch": {"mean": 4e-5, "longest": 0.004},
+        "tensorboardX": {"mean": 6e-5, "longest": 0.005},
+    }
+    results = Results({writer: [sample] for writer, sample in samples.items()}, {})
+    question = Stored(1, "scalar_call", "", {}, results, [], [], 0)
+    machine = dict.fromkeys(("processor", "python", "torch", "date"), "some")
+    few = _few.for_markdown(ResultFile(machine, 1, False, [question]))
+    assert "| **1 us** | 40 us | 60 us |" in few
+    assert "| 13 ms | **4 ms** | 5 ms |" in few
 
 
 def test_report_asks_for_the_marks(losing_result, tmp_path):
