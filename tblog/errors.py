@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "InvalidTypeError",
+    "InvalidValueError",
+    "MissingDependencyError",
+    "NotAScalarError",
+    "TblogError",
+    "UnsupportedTypeError",
+    "WriteError",
+]
+
 _LONGEST_SHOWN = 200
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto import event_pb2
 from tensorboard.context import RequestContext
 from tensorboard.data import provider, server_ingester
 from tensorboard.util.grpc_util import ChannelCredsType
@@ -33,7 +34,7 @@ def run_events(logdir):
 
 
 def everything(logdir):
-    """Return all that is in a log directory, but for wall times: {path: bytes of a file, or events of a run}."""
+    """Return all that is in a log directory, but for times and order: {path: bytes of a file, or events of a run}."""
     logdir = Path(logdir)
     found = {
         str(path.relative_to(logdir)): path.read_bytes()
@@ -41,9 +42,10 @@ def everything(logdir):
         if path.is_file() and "tfevents" not in path.name
     }
     for run in {path.parent for path in logdir.rglob("*tfevents*")}:
-        found[str(run.relative_to(logdir))] = events_of_run = run_events(run)
+        events_of_run = run_events(run)
         for event in events_of_run:
             event.wall_time = 0
+        found[str(run.relative_to(logdir))] = sorted(events_of_run, key=event_pb2.Event.SerializeToString)
     return found
 
 

@@ -57,12 +57,10 @@ def is_ordinary(tensor: Any) -> bool:
 
 def together(values: Sequence[Any]) -> Any:
     """Return plain tensors of one shape and dtype as one, which is copied once; None where they are others."""
-    torch = sys.modules.get("torch")
-    if (
-        torch is None
-        or not values
-        or not {type(value) for value in values} <= {torch.Tensor, torch.nn.Parameter}
-    ):
+    if not values or not is_torch_tensor(values[0]):  # another thread may be importing torch just now
+        return None
+    torch = sys.modules["torch"]
+    if not {type(value) for value in values} <= {torch.Tensor, torch.nn.Parameter}:
         return None
     if len({value.dtype for value in values}) > 1:
         return None
