@@ -387,6 +387,32 @@ def test_a_model_on_a_gpu_is_read_where_it_is(source):
     assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
 
 
+def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
+    """It is not read within its own reading over and over; who catches the error has the graph."""
+    refused = []
+
+    class Asks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x):
+            with pytest.raises(
+                GraphError, match=r"asked for while a graph is read.*outside of forward"
+            ) as raised:
+                read_graph(self, x)
+            refused.append(raised)
+            return self.fc(x)
+
+    for source in ("export", "trace", "hooks"):
+        assert names(read_graph(Asks(), X, source=source)) == [
+            "input/x",
+            "Asks/fc (Linear)/linear",
+            "output/output",
+        ]
+    assert len(refused) == 3
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
 def test_nested_tensors_have_edges_of_unknown_shape_or_size(layout):

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.nn.modules import module as module_hooks
 
+from tblog.adapters.parameters import ParameterWatch
 from tblog.graph import GraphError, read_graph
 from tblog.graph._preserve import lent
+from tblog.records import ScalarRecord
 from tests import graph_models
 from tests.untouched import untouched
 
@@ -254,3 +256,28 @@ def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
     graph = read_graph(model, torch.ones(2, 4), source=source)
     assert len(graph.nodes) == 4
     assert attributes(model) == before
+
+
+@pytest.mark.parametrize("moment", ["forward", "backward", "step"])
+@pytest.mark.parametrize("source", WAYS)
+def test_a_training_that_an_adapter_watches_is_watched_alone(source, moment):
+    """What is computed for the graph is no part of a step, and the adapter is handed no placeholders."""
+
+    def figures(read):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        with ParameterWatch(model) as watch:
+            for _ in range(2):
+                optimizer.zero_grad()
+                works = {"forward": model(torch.rand(3, 4)).sum(), "backward": None, "step": None}
+                for name in works:
+                    if name == "backward":
+                        works["forward"].backward()
+                    elif name == "step":
+                        optimizer.step()
+                    if name == moment and read:
+                        assert read_graph(model, torch.zeros(3, 4), source=source).source == source
+            return {one.tag: one.value for one in watch.records() if isinstance(one, ScalarRecord)}
+
+    assert figures(read=True) == figures(read=False) != {}

@@ -21,6 +21,7 @@ from torch import nn
 from tblog.graph._wrappers import unwrapped
 
 _OBSERVERS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _CONTAINERS = (dict, list, set, deque, OrderedDict, defaultdict)
 
 
@@ -32,7 +33,8 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         model: any module.
         runs: whether its operations will be carried out on its own tensors. What they change in
             place is then put back too, which takes a copy of the buffers.
-        watched: whether forward hooks run. Tracers would hand them placeholders to keep.
+        watched: whether forward hooks run. Tracers would hand them placeholders to keep. Those of tblog's own
+            adapters never do: a training step that they watch has no part in this.
     """
     with ExitStack() as stack:
         stack.enter_context(random_states_kept())
@@ -68,9 +70,17 @@ def _undress(module: nn.Module, *, watched: bool) -> None:
     attributes["_compiled_call_impl"] = None
     if not watched:
         attributes.update({name: OrderedDict() for name in _OBSERVERS if name in attributes})
+    for name in _HOOKS:
+        own = [key for key, hook in attributes[name].items() if _is_adapters(hook)]
+        for key in own:
+            del attributes[name][key]
     children = attributes["_modules"]
     for name, child in children.items():
         children[name] = child if child is None else unwrapped(child)
+
+
+def _is_adapters(hook: Any) -> bool:
+    return type(hook).__module__.startswith("tblog.adapters.")
 
 
 def _remember(module: nn.Module, stack: ExitStack) -> None:

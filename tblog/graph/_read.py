@@ -47,7 +47,7 @@ def read_graph(
         Plain data, whose `SerializeToString` gives the GraphDef, and whose `str` prints it.
 
     Raises:
-        GraphError: no way worked; the message says why, for each.
+        GraphError: no way worked; the message says why, for each. Or it is called by a model that it reads.
         InvalidValueError: `source` names no way, or an input is needed and none was given.
         InvalidTypeError: `model` is nothing that can be read.
     """
@@ -59,6 +59,11 @@ def read_graph(
     from tblog.graph._wrappers import as_module, scripted
 
     call = bind(as_module(model), input_to_model)
+    if _reading.is_mine():
+        raise GraphError(
+            f"the graph of {_name_of(call)} was asked for while a graph is read, by what the model runs; "
+            "ask for it outside of forward"
+        )
     reasons: list[str] = []
     ways = _WAYS if scripted(call.model) is None else _WAYS[1:]  # it cannot be exported, and need not be run
     for way in ways if source is None else (source,):
