@@ -32,7 +32,7 @@ atexit.register(_last_words)
 
 from tblog import SummaryWriter, WriterOptions  # noqa: E402
 
-ROUNDS = 10
+ROUNDS = 20
 
 
 def _labels(number):
