@@ -335,8 +335,9 @@ class FakeTorch:
     def stack(self, tensors):
         return OnGpu(torch.stack([tensor.tensor for tensor in tensors]), tensors[0].device.type)
 
-    def empty(self, shape, dtype, *, pin_memory):
+    def empty(self, shape, dtype, *, device, pin_memory):
         assert pin_memory
+        assert device == "cpu"
         return torch.empty(shape, dtype=dtype)
 
 
