@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from tblog._locks import ForkSafeLock
+from tblog._stores import without_user
 from tblog.errors import WriteError, shortened
 
 logger = logging.getLogger("tblog")
@@ -18,7 +19,7 @@ class Reports:
     """The failures of one channel."""
 
     def __init__(self, logdir: str) -> None:
-        self._logdir = logdir
+        self._logdir = without_user(logdir)
         self._told: set[object] = set()
         self._counting = ForkSafeLock()
         self.failed = 0
@@ -135,7 +136,7 @@ class Reports:
         """Warn, unless this cause was told before."""
         if cause not in self._told:
             self._told.add(cause)
-            logger.warning("%s", message)
+            logger.warning("%s", without_user(message))
 
     def raise_first(self) -> None:
         """Raise what failed first since the last call, as a `WriteError`."""

@@ -17,7 +17,7 @@ from tblog._in_use import WATCH_SECS
 from tblog._kept import TakenOut, in_words, stamp, take_out, together
 from tblog._reports import logger
 from tblog._rewrite import unless_in_use
-from tblog._sinks import is_remote
+from tblog._stores import is_remote
 from tblog._walk import event_head, walk
 
 

@@ -35,7 +35,7 @@ from tblog._drain import ENTRIES_A_STEP
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
 from tblog._reports import logger
 from tblog._sigterm import arrange
-from tblog._sinks import is_remote
+from tblog._stores import is_remote
 
 if TYPE_CHECKING:
     from tblog._channel import Channel

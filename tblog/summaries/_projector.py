@@ -7,7 +7,7 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from tblog._sinks import is_remote
+from tblog._stores import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
