@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboardX.proto.event_pb2 import Event
 
 from tblog import FileWriter, RecordWriter, SummaryWriter, _eventfile, _handles, _stores
@@ -386,6 +390,41 @@ def test_a_record_writer_raises_what_the_store_refuses_and_may_try_again(server,
     assert store.head_object(Bucket=BUCKET, Key="records")["ContentLength"] == 19
 
 
+def test_an_embedding_in_a_store_is_there_and_keeps_the_others_entries(store, tmp_path, monkeypatch):
+    """Its files, and an entry beside those of earlier writers; nothing lands in a local directory."""
+    monkeypatch.chdir(tmp_path)
+    for step in range(2):
+        with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+            writer.add_embedding(
+                np.eye(3), metadata=list("abc"), label_img=np.zeros((3, 1, 4, 4)), global_step=step
+            )
+        assert writer.stats.written == 1
+    objects = {key for key in keys(store) if "tfevents" not in key}
+    files = {
+        f"run/{step:05d}/default/{name}"
+        for step in range(2)
+        for name in ("metadata.tsv", "sprite.png", "tensors.tsv")
+    }
+    assert objects == {*files, "run/projector_config.pbtxt"}
+    text = store.get_object(Bucket=BUCKET, Key="run/projector_config.pbtxt")["Body"].read()
+    entries = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert [entry.tensor_name for entry in entries] == ["default:00000", "default:00001"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_embedding_whose_store_is_away_is_stored_when_it_is_back(server, store):
+    """All its files, once; meanwhile it counts as neither written nor lost."""
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        with server.away():
+            writer.add_embedding(np.eye(3), metadata=list("abc"))
+            writer.flush()
+            stats = writer.stats
+            assert (stats.written, stats.dropped, stats.failed) == (0, 0, 0)
+        writer.flush()
+        assert writer.stats.written == 1
+    assert len([key for key in keys(store) if "tfevents" not in key]) == 3
+
+
 @pytest.mark.usefixtures("store")
 def test_resume_in_a_store_asks_for_the_step():
     """It cannot be looked for there."""
@@ -517,3 +556,16 @@ def test_the_global_writer_has_the_users_factories(tmp_path):
         tmp_path,
     )
     assert points(tmp_path) == {"x": [(0, 1.0)]}
+
+
+@pytest.mark.usefixtures("factory")
+def test_embeddings_go_through_a_users_factory(tmp_path, monkeypatch):
+    """And into no local directory that has the URL's name."""
+    folder = tmp_path / "current"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with SummaryWriter("mine://run") as writer:
+        writer.add_embedding(np.eye(3))
+    assert writer.stats.written == 1
+    assert {"tensors.tsv", "projector_config.pbtxt"} <= set(os.listdir(tmp_path))
+    assert os.listdir(folder) == []
