@@ -21,6 +21,7 @@ from multiprocessing.spawn import get_executable
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
+from tblog._files.stores import register, users_factory
 from tblog._reports import logger
 from tblog.options import WriterOptions
 
@@ -39,12 +40,13 @@ class SeriesProcess:
 
     Args:
         arguments: of its `SummaryWriter`.
+        logdir: its log directory as it was given.
 
     Raises:
         OSError: the directory or the file cannot be created, or the process ended at its start.
     """
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, arguments: Mapping[str, Any], logdir: str) -> None:
         # Closed when the maker and all that were forked from it are gone: so the process hears of it.
         self._connection, theirs = Pipe()
         with theirs:
@@ -55,11 +57,12 @@ class SeriesProcess:
         self._end_secs = options.exit_timeout_secs + _GRACE_SECS
         # Below 0: after multiprocessing has waited for the processes that may still log.
         Finalize(None, self.end, exitpriority=-10)
-        self.address = self._start_writer(arguments)
+        self.address = self._start_writer(arguments, logdir)
 
-    def _start_writer(self, arguments: Mapping[str, Any]) -> Any:
+    def _start_writer(self, arguments: Mapping[str, Any], logdir: str) -> Any:
         try:
-            self._connection.send((bytes(current_process().authkey), arguments))
+            factory = users_factory(arguments["log_dir"])
+            self._connection.send((bytes(current_process().authkey), arguments, logdir, factory))
             answer = self._connection.recv()
         except (EOFError, OSError):
             status = self._process.wait(_GRACE_SECS)
@@ -86,9 +89,10 @@ class SeriesManager(BaseManager):
 class _Series:
     """The writer and its counts of steps, in the process that owns both."""
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, arguments: Mapping[str, Any], logdir: str) -> None:
         from tblog.writer import SummaryWriter
 
+        self._logdir = logdir
         self._writer = SummaryWriter(**arguments)
         self._steps: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()  # the manager has a thread for each process that is connected
@@ -99,7 +103,7 @@ class _Series:
             self._steps[method, tag] += 1
 
     def get_logdir(self) -> str:
-        return str(self._writer.get_logdir())
+        return self._logdir
 
     def flush(self) -> None:
         self._writer.flush()
@@ -118,9 +122,11 @@ def run(handle: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the maker, which ends this process
     signal.signal(signal.SIGTERM, _exit)
     maker = Connection(handle)
-    authkey, arguments = maker.recv()
+    authkey, arguments, logdir, factory = maker.recv()
     try:
-        series = _Series(arguments)
+        if factory is not None:
+            register(*factory)
+        series = _Series(arguments, logdir)
         SeriesManager.register("series", lambda: series, exposed=_EXPOSED)
         server = SeriesManager(authkey=authkey).get_server()
     except Exception as error:

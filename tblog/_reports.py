@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from tblog._locks import ForkSafeLock
-from tblog.errors import WriteError, shortened
+from tblog.errors import WriteError, shortened, without_user
 
 logger = logging.getLogger("tblog")
 
@@ -18,7 +18,7 @@ class Reports:
     """The failures of one channel."""
 
     def __init__(self, logdir: str) -> None:
-        self._logdir = logdir
+        self._logdir = without_user(logdir)
         self._told: set[object] = set()
         self._counting = ForkSafeLock()
         self.failed = 0
@@ -135,7 +135,7 @@ class Reports:
         """Warn, unless this cause was told before."""
         if cause not in self._told:
             self._told.add(cause)
-            logger.warning("%s", message)
+            logger.warning("%s", without_user(message))
 
     def raise_first(self) -> None:
         """Raise what failed first since the last call, as a `WriteError`."""

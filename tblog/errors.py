@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "InvalidTypeError",
     "InvalidValueError",
@@ -13,6 +15,8 @@ __all__ = [
 ]
 
 _LONGEST_SHOWN = 200
+
+_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
 
 
 def shortened(value: object) -> str:
@@ -58,3 +62,8 @@ class MissingDependencyError(TblogError, ModuleNotFoundError):
 
 class WriteError(TblogError, OSError):
     """Records could not be encoded or written; raised by a writer whose options say strict."""
+
+
+def without_user(text: str) -> str:
+    """Return a text without the user and password of its URLs."""
+    return _USER.sub("", text)

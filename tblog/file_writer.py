@@ -11,6 +11,7 @@ from tblog._delivery import fork, mirrors, worker
 from tblog._delivery.channel import Channel
 from tblog._delivery.entries import LightRecord, record_entry
 from tblog._delivery.queue import ClosedQueueError
+from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
 from tblog._reports import Reports
@@ -37,15 +38,19 @@ class FileWriter:
     what counts is its `SerializeToString()`.
 
     Args:
-        log_dir: directory for the event file; created if missing. `logdir` is the same.
+        log_dir: directory for the event file, or a URL; created if missing. A relative one stays where it is
+            now, whatever directory becomes current. `logdir` is the same.
         max_queue: kept for others to read; `WriterOptions.max_queue_records` is the bound.
         flush_secs: seconds, at most, between syncs to stable storage.
         filename_suffix: appended to the event file's name.
         options: what else there is to choose.
         resume: what to do with earlier files of the directory.
         patient: keep what is logged where the file cannot be created yet, and try again.
+        address: where `log_dir` is, if it became known in another current directory.
 
     Raises:
+        InvalidTypeError: `log_dir` is no path.
+        InvalidValueError: it is a URL that nothing can write to.
         OSError: the directory or the file cannot be created.
     """
 
@@ -60,11 +65,10 @@ class FileWriter:
         options: WriterOptions | None = None,
         resume: Resume | None = None,
         patient: bool = False,
+        address: str | None = None,
     ) -> None:
-        directory = log_dir if log_dir is not None else logdir
-        if directory is None:
-            raise InvalidTypeError("FileWriter: log_dir was None; give a directory")
-        self._logdir = os.fspath(directory)
+        self._logdir = name_of(log_dir if log_dir is not None else logdir, "log_dir")
+        self._address = address_of(self._logdir, "log_dir") if address is None else address
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
         self._suffix = plain_text(filename_suffix or "")
@@ -77,7 +81,8 @@ class FileWriter:
         self._finalizer: Any = None
         self._patient = patient
         self.event_writer = EventWriter(self)
-        self.channel()
+        with explained(self._logdir):
+            self.channel()
         self._patient = True  # from now on, training goes on
 
     def channel(self) -> Channel:
@@ -101,7 +106,7 @@ class FileWriter:
         return self.channel().reports
 
     def _new_channel(self, before: Channel | None) -> Channel:
-        channel = Channel(self._logdir, self._suffix, self._flush_secs, self._options, self._resume)
+        channel = Channel(self._address, self._suffix, self._flush_secs, self._options, self._resume)
         if self._channel is not before and self._channel is not None:  # a signal handler was quicker
             return self._channel
         self._channel = channel
@@ -120,7 +125,7 @@ class FileWriter:
             self._finalizer.detach()
 
     def _find_mirror(self, channel: Channel) -> mirrors.Mirror | None:
-        return mirrors.find_mirror(self._options.flavor, self._logdir, self._options, channel.reports)
+        return mirrors.find_mirror(self._options.flavor, self._address, self._options, channel.reports)
 
     def _mark_start(self, channel: Channel) -> None:
         """Tell a loader that has read the earlier files to forget their points from the step on.
@@ -143,7 +148,7 @@ class FileWriter:
         return sum((channel.stats for channel in tuple(self._channels)), self._past)
 
     def get_logdir(self) -> str:
-        """Return the directory of the event file."""
+        """Return the directory of the event file, as it was given."""
         return self._logdir
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:

@@ -13,9 +13,10 @@ import threading
 import time
 from typing import Any, Self
 
+from tblog._files.logdirs import address_of, name_of
 from tblog._global_series import SeriesManager, SeriesProcess
 from tblog._values import arrays
-from tblog._values.arguments import clean_tag, to_wall_time
+from tblog._values.arguments import clean_tag, default_logdir, to_wall_time
 from tblog._values.checks import plain_text
 from tblog.options import WriterOptions
 
@@ -36,7 +37,8 @@ class GlobalSummaryWriter:
         options: as in `SummaryWriter`.
 
     Raises:
-        OSError: the directory or the file cannot be created, or the writer's process ended at its start.
+        InvalidTypeError, InvalidValueError, OSError: as in `SummaryWriter`; or the writer's process ended at its
+            start.
     """
 
     def __init__(
@@ -53,20 +55,20 @@ class GlobalSummaryWriter:
         *,
         options: WriterOptions | None = None,
     ) -> None:
+        given = log_dir if log_dir is not None else logdir
+        self.logdir: str = name_of(given, "log_dir") if given else default_logdir(comment)
         arguments = {
-            "comment": comment,
+            "log_dir": address_of(self.logdir, "log_dir"),  # of here: the other process may go elsewhere
             "purge_step": purge_step,
             "max_queue": max_queue,
             "flush_secs": flush_secs,
             "filename_suffix": filename_suffix,
             "write_to_disk": write_to_disk,
-            "log_dir": log_dir if log_dir is not None else logdir,
             "options": WriterOptions.of(options),
         }
-        self._process = SeriesProcess(arguments)
+        self._process = SeriesProcess(arguments, self.logdir)
         self._address = self._process.address
         self._forget_connection()
-        self.logdir: str = self._series.get_logdir()
 
     def _forget_connection(self) -> None:
         self._remote: Any = None
@@ -133,7 +135,7 @@ class GlobalSummaryWriter:
         return self._series
 
     def get_logdir(self) -> str:
-        """Return the directory of the event file."""
+        """Return the directory of the event file, as it was given."""
         return self.logdir
 
     def flush(self) -> None:

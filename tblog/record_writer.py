@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import weakref
 from typing import Any, BinaryIO, Protocol
 
-from tblog._files.sinks import is_remote
+from tblog._files.logdirs import address_of, name_of
+from tblog._files.sinks import FactorySink
+from tblog._files.stores import is_remote
 from tblog._files.walk import walk
+from tblog._reports import logger
 from tblog._wire import framing
+from tblog.errors import InvalidTypeError, without_user
 
 
 class Writable(Protocol):
@@ -33,22 +38,42 @@ class Writable(Protocol):
 class RecordWriter:
     """Write records as event files and TFRecord files hold them, in the calling thread.
 
-    A file that exists is never truncated: records are added after those that it holds.
+    A local file that exists is never truncated: records are added after those that it holds. A store's
+    object is written anew.
 
     Args:
-        path: a path, a URL whose prefix tensorboardX has a factory for (tensorboardX's argument),
-            or a file that is open for writing bytes (tensorboard's).
+        path: a path, a URL of `s3://` or `gs://` or of a factory that tensorboardX knows (tensorboardX's
+            argument), or a file that is open for writing bytes (tensorboard's).
 
     Raises:
+        InvalidTypeError: it is none of these.
+        InvalidValueError: it is a URL that nothing can write to.
         FileExistsError: the file exists and its end is no whole record, so that nothing written
             after it could be read.
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened, or the store refuses it.
     """
 
     def __init__(self, path: str | os.PathLike[str] | Writable) -> None:
-        self.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else ""
-        self._writer: Writable = _open(self.path) if isinstance(path, (str, os.PathLike)) else path
         self._closed = False
+        self._closing: weakref.finalize[Any, RecordWriter] | None = None
+        self._writer: Writable | FactorySink
+        if isinstance(path, (str, os.PathLike)):
+            self.path = name_of(path, "path")
+            self._writer = self._open(address_of(self.path, "path"))
+        elif hasattr(path, "write"):
+            self.path, self._writer = "", path
+        else:
+            raise InvalidTypeError(
+                f"RecordWriter got {path!r} of type {type(path).__name__}; give a path, a URL or an open file"
+            )
+
+    def _open(self, address: str) -> Writable | FactorySink:
+        if not is_remote(address):
+            return _open_to_append(address)
+        sink = FactorySink(address)
+        sink.sync()  # an empty file, as a local one is at first: shows whether the store takes any
+        self._closing = weakref.finalize(self, _close_left, sink, address, os.getpid())
+        return sink
 
     @property
     def closed(self) -> bool:
@@ -60,24 +85,35 @@ class RecordWriter:
         self._writer.write(framing.frame(data))
 
     def flush(self) -> None:
-        """Hand everything over, and wait for the disk where this writer opened the file."""
+        """Hand everything over, and wait for the disk or the store where this writer opened the file."""
+        if isinstance(self._writer, FactorySink):
+            self._writer.sync()
+            return
         self._writer.flush()
-        if self.path and not is_remote(self.path):
+        if self.path:
             os.fsync(self._writer.fileno())
 
     def close(self) -> None:
-        """Close the file. A second call does nothing."""
+        """Close the file. A second call does nothing, but for trying again what failed in the first."""
         if not self._closed:
-            self._closed = True
             self._writer.close()
+            self._closed = True
+            if self._closing is not None:
+                self._closing.detach()
 
 
-def _open(path: str) -> Writable:
-    if is_remote(path):
-        from tensorboardX.record_writer import open_file
+def _close_left(sink: FactorySink, address: str, opened_in: int) -> None:
+    """Close the file of a writer that nobody closed, as Python does with a local one."""
+    if os.getpid() == opened_in:
+        try:
+            sink.close()
+        except OSError as error:
+            logger.error(
+                "tblog: what was written to %s since its last flush is lost: %s", without_user(address), error
+            )
 
-        remote: Writable = open_file(path)
-        return remote
+
+def _open_to_append(path: str) -> Writable:
     file = open(path, "a+b")  # noqa: SIM115 - the writer owns it, and closes it
     try:
         _require_whole_records(file, path)

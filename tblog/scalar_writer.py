@@ -20,7 +20,9 @@ import numpy as np
 from tblog import _display, summaries
 from tblog._delivery.entries import RunScalar, ScalarDict
 from tblog._delivery.queue import NOWHERE
+from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.resume import Resume, last_step
+from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock
 from tblog._values import arrays
 from tblog._values.arguments import (
@@ -35,7 +37,7 @@ from tblog._values.arguments import (
 )
 from tblog._values.checks import plain_text
 from tblog._values.compiled_calls import keep_out
-from tblog.errors import InvalidTypeError, shortened
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened, without_user
 from tblog.file_writer import DiscardingFileWriter, FileWriter, RunFileWriter
 from tblog.options import WriterOptions
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
@@ -86,8 +88,9 @@ class ScalarWriter:
     ) -> None:
         refuse_unknown(kwargs, ScalarWriter)
         directory = logdir if logdir is not None else log_dir
-        self.log_dir = os.fspath(directory) if directory else default_logdir(comment)
+        self.log_dir = name_of(directory, "log_dir") if directory else default_logdir(comment)
         self.logdir = self.log_dir
+        self._address = address_of(self.log_dir, "log_dir")  # which a copy keeps, wherever it is opened
         self.purge_step = None if purge_step is None else to_step(purge_step, "purge_step")
         self.max_queue = max_queue
         self.flush_secs = flush_secs
@@ -112,8 +115,14 @@ class ScalarWriter:
         elif resume is not True and resume is not False:
             step = to_step(resume, "resume", "True, False, or the step to go on with, an int")
         self.next_step = step if step is not None else 0
+        if resume is True and step is None and is_remote(self._address):
+            raise InvalidValueError(
+                f"resume was True, and nobody can look for the last step in {without_user(self.log_dir)}; give the "
+                "step to go on from"
+            )
         if resume is True and step is None:
-            last = last_step(self.log_dir)
+            with explained(self.log_dir):
+                last = last_step(self._address)
             self.next_step = 0 if last is None else last + 1
         return None if resume is False and step is None else Resume(step)
 
@@ -165,10 +174,11 @@ class ScalarWriter:
             options=self.options,
             resume=resume,
             patient=self._patient,
+            address=self._address,
         )
 
     def get_logdir(self) -> str:
-        """Return the directory of the event files."""
+        """Return the directory of the event files, as it was given."""
         return self.log_dir
 
     def __repr__(self) -> str:
@@ -474,8 +484,8 @@ class ScalarWriter:
         finally:
             for writer in writers:
                 self._leaving.remove(writer)
-        if isinstance(own, FileWriter):
-            self._past += own.stats
+            if isinstance(own, FileWriter):
+                self._past += own.stats
 
     def reopen(self) -> None:
         """Open a new event file after a `close`; does nothing before."""

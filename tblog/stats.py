@@ -11,12 +11,13 @@ class Stats:
 
     Attributes:
         queued: records accepted.
-        written: records handed to the operating system. An embedding counts when its files are written.
+        written: records handed to the operating system, or confirmed by an object store. An embedding counts
+            when its files are.
         dropped: records refused because the queue was full, or given up at `close` because the
-            storage took nothing.
+            storage did not take or confirm them.
         failed: records that could not be encoded, and models whose graph could not be read.
         values_left_out: values that summaries left out or changed: NaN in a histogram, a clipped sample.
-        bytes: bytes handed to the operating system.
+        bytes: bytes handed to the operating system, or confirmed by an object store.
         worker_secs: CPU seconds that the worker thread spent on this writer.
     """
 

@@ -48,7 +48,8 @@ class SummaryWriter(ScalarWriter):
     without a flush.
 
     Args:
-        logdir: directory of the event files, or a URL whose prefix tensorboardX has a factory for;
+        logdir: directory of the event files, or a URL of `s3://`, of `gs://` or of a factory that was registered with
+            tensorboardX. A relative one stays where it is now, whatever directory becomes current;
             by default `runs/<date>_<host><comment>`. `log_dir` is the same (torch's name).
         comment: appended to the default directory.
         purge_step: cut off what earlier files of the run hold from this step on. It is kept: after a
@@ -64,7 +65,9 @@ class SummaryWriter(ScalarWriter):
             again. What a killed process left of its last record is cut back. `next_step` is the step to go on with.
 
     Raises:
-        OSError: the directory or the file cannot be created.
+        InvalidTypeError: `logdir` is no path.
+        InvalidValueError: it is a URL that nothing can write to, or another argument is wrong.
+        OSError: the directory or the file cannot be created, or the store refuses it.
     """
 
     @property

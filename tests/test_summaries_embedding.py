@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +24,10 @@ from PIL import Image
 from tensorboard import program
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from tblog._files.run_files import HOPELESS
 from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import EmbeddingRecord
-from tblog.summaries import check
+from tblog.summaries import _projector, check
 from tblog.summaries.embedding import write_embedding
 
 ORIGINALS = (torch.utils.tensorboard.SummaryWriter, tensorboardX.SummaryWriter)
@@ -168,18 +176,205 @@ def test_a_file_that_cannot_be_written_leaves_the_configuration_as_it_was(tmp_pa
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_remote_files_are_uploaded(tmp_path, monkeypatch):
-    """Below s3:// and gs:// each file goes through tensorboardX's upload, the configuration last."""
-    uploaded = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tensorboardX.embedding.maybe_upload_file", uploaded.append)
-    write_embedding(record_of(labels=LABELS), "s3://bucket/run", 1)
-    folder = "s3://bucket/run/00001/default"
-    assert uploaded == [
-        f"{folder}/tensors.tsv",
-        f"{folder}/metadata.tsv",
-        "s3://bucket/run/projector_config.pbtxt",
+ADD = """
+import sys
+import numpy as np
+from tblog.records import EmbeddingRecord
+from tblog.summaries.embedding import write_embedding
+
+logdir, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+for step in range(count):
+    write_embedding(EmbeddingRecord(tag=name, matrix=np.eye(2)), logdir, step)
+"""
+
+ADD_AS_TENSORBOARDX = """
+import sys
+from tensorboardX.embedding import append_pbtxt
+
+logdir, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+for step in range(count):
+    append_pbtxt(None, None, logdir, f"{step:05d}/{name}", step, name)
+"""
+
+
+def add_at_once(logdir, programs, count):
+    """Let programs add embeddings to one configuration at the same time; return the entries' names."""
+    logdir.mkdir()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", source, logdir, name, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for name, source in programs.items()
     ]
+    assert [process.stdout.readline() for process in running] == [b"ready\n"] * len(running)
+    for process in running:
+        process.stdin.close()
+    assert [process.wait(timeout=60) for process in running] == [0] * len(running)
+    for process in running:
+        process.stdout.close()
+    return sorted(entry.tensor_name for entry in config_of(logdir).embeddings)
+
+
+def names(tags, count):
+    """Return the names of the entries of tags at so many steps each."""
+    return sorted(f"{tag}:{step:05d}" for tag in tags for step in range(count))
+
+
+def test_processes_that_add_to_one_configuration_lose_no_entry(tmp_path):
+    """Each entry of each process is there once, and nothing else is left in the log directory."""
+    assert add_at_once(tmp_path / "run", {"a": ADD, "b": ADD}, 200) == names("ab", 200)
+    left = {path.name for path in (tmp_path / "run").iterdir() if not path.is_dir()}
+    assert left == {"projector_config.pbtxt"}
+
+
+def test_threads_that_add_to_one_configuration_lose_no_entry(tmp_path):
+    """Two writers of one process may have workers of their own."""
+    with ThreadPoolExecutor(4) as pool:
+        for tag in "abcd":
+            for step in range(20):
+                pool.submit(write_embedding, record_of(tag=tag), str(tmp_path), step)
+    assert sorted(entry.tensor_name for entry in config_of(tmp_path).embeddings) == names("abcd", 20)
+
+
+def test_tensorboardx_and_tblog_add_to_one_configuration_at_the_same_time(tmp_path):
+    """It takes no lock, and appends as tblog does."""
+    found = add_at_once(tmp_path / "run", {"ours": ADD, "theirs": ADD_AS_TENSORBOARDX}, 300)
+    assert found == names(["ours", "theirs"], 300)
+
+
+HOLD = """
+import fcntl, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such locks")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_is_killed_or_stopped_keeps_nobody_from_a_configuration(tmp_path, end, monkeypatch):
+    """Its lock ends with it, or is waited for no longer than a moment."""
+    monkeypatch.setattr(_projector, "LOCK_SECS", 0.1)
+    config = tmp_path / "projector_config.pbtxt"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, config], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        holder.send_signal(end)
+        write_embedding(record_of(), str(tmp_path), 1)
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    assert len(config_of(tmp_path).embeddings) == 1
+
+
+def test_a_disk_that_fills_up_in_an_entry_leaves_the_others_readable(tmp_path, monkeypatch):
+    """What it took of the entry is cut off again, and another try adds it."""
+    write_embedding(record_of(), str(tmp_path), 1)
+    write = os.write
+    with monkeypatch.context() as full:
+        room = [10]
+
+        def write_some(fd, data):
+            if not room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(fd, data[: room.pop()])
+
+        full.setattr(os, "write", write_some)
+        with pytest.raises(OSError, match="No space left"):
+            write_embedding(record_of(), str(tmp_path), 2)
+    assert [entry.tensor_name for entry in config_of(tmp_path).embeddings] == ["default:00001"]
+    write_embedding(record_of(), str(tmp_path), 2)
+    assert [entry.tensor_name for entry in config_of(tmp_path).embeddings] == [
+        "default:00001",
+        "default:00002",
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOSPC])
+def test_another_try_after_an_error_at_any_file_makes_all_of_them(tmp_path, monkeypatch, number):
+    """Whichever call of the operating system failed: same files, one entry, nothing beside."""
+    record = record_of(labels=LABELS, images=IMAGES)
+    whole = tmp_path / "whole"
+    write_embedding(record, str(whole), 1)
+    errors = []
+    for at in range(1, 12):
+        again = tmp_path / str(at)
+        try:
+            with monkeypatch.context() as broken:
+                fail_once(broken, at, number)
+                write_embedding(record, str(again), 1)
+        except OSError as error:
+            errors.append(error)
+            write_embedding(record, str(again), 1)
+        assert files_of(again) == files_of(whole)
+        assert config_of(again) == config_of(whole)
+    assert [error.errno for error in errors] == [number] * 9  # two directories are there already
+    assert number not in HOPELESS
+
+
+def fail_once(patch, at, number):
+    """Let one of the calls of the operating system fail by which an embedding is written."""
+    calls = iter(range(1, 100))
+
+    def failing(real):
+        def call(*arguments, **more):
+            if next(calls) == at:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **more)
+
+        return call
+
+    patch.setattr(os, "mkdir", failing(os.mkdir))
+    patch.setattr(os, "replace", failing(os.replace))
+    patch.setattr(os, "write", failing(os.write))
+    patch.setattr(os, "open", failing(os.open))
+    patch.setattr("builtins.open", failing(open))
+
+
+def test_another_try_after_the_directory_was_removed_makes_all_files(tmp_path, monkeypatch):
+    """The configuration is not written before the files that it names are there."""
+    logdir = tmp_path / "run"
+    replaced = os.replace
+
+    def replace_and_remove(source, target):
+        replaced(source, target)
+        if target.endswith("metadata.tsv"):
+            shutil.rmtree(logdir)
+            logdir.mkdir()
+
+    with monkeypatch.context() as removing:
+        removing.setattr(os, "replace", replace_and_remove)
+        with pytest.raises(FileNotFoundError, match="No such file"):
+            write_embedding(record_of(labels=LABELS), str(logdir), 1)
+    assert list(logdir.iterdir()) == []
+    write_embedding(record_of(labels=LABELS), str(logdir), 1)
+    (entry,) = config_of(logdir).embeddings
+    assert (logdir / entry.tensor_path).is_file()
+    assert (logdir / entry.metadata_path).is_file()
+
+
+def test_a_name_that_no_file_can_have_is_an_error_that_no_wait_mends(tmp_path, monkeypatch):
+    """Too long a tag at the call; too long a path, or a file in the way, as an error that is not tried again."""
+    check(record_of(tag="ä" * 127))
+    for tag in ("x" * 256, "ä" * 128, "/" * 90):
+        with pytest.raises(InvalidValueError, match=r"length of the tag in bytes was .* 255 at most"):
+            check(record_of(tag=tag))
+    (tmp_path / "00002").write_text("in the way")
+    with pytest.raises((FileExistsError, NotADirectoryError)) as in_the_way:
+        write_embedding(record_of(), str(tmp_path), 2)
+    monkeypatch.chdir(tmp_path)
+    deep = "/".join(["d" * 200] * 19)
+    with pytest.raises(OSError, match="File name too long") as too_long:
+        write_embedding(record_of(tag="t" * 255), f"{tmp_path}/{deep}", 2)
+    assert {in_the_way.value.errno, too_long.value.errno} <= HOPELESS
 
 
 @pytest.mark.parametrize(

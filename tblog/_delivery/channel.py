@@ -28,6 +28,7 @@ from tblog._delivery.heavy_lane import HeavyLane
 from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
 from tblog._files.run_files import RunFiles
+from tblog._files.stores import is_remote
 from tblog._locks import on_worker
 from tblog._reports import Reports
 from tblog.stats import Stats
@@ -160,6 +161,8 @@ class Channel:
             OSError: the file cannot be created, and the caller is not patient.
         """
         self.queue.on_drop = self._tell_drop
+        if patient and is_remote(self.logdir):  # a store may take its time: the worker asks it
+            return
         try:
             self._files.open()
         except OSError as error:
@@ -206,8 +209,7 @@ class Channel:
     def cut_off(self) -> None:
         """Give up, count and name what is not written, since the process ends now."""
         names = self.queue.names(NAMES_TOLD)
-        accepted, counted = self.queue.accepted(), self.stats
-        lost = accepted - counted.written - counted.failed - counted.dropped
+        lost = self.drain.unwritten()
         waited = self.queue.give_up()
         self.queue.count_dropped(lost - waited)  # a thread that is stuck has these
         self.heavy.let_go()
@@ -241,7 +243,8 @@ class Channel:
             if progress != now:
                 progress, deadline = now, time.monotonic() + SILENCE_SECS
             elif time.monotonic() > deadline:
-                self.reports.silence(SILENCE_SECS, self.queue.waiting, self.queue.names(NAMES_TOLD))
+                waiting = self.drain.unwritten()
+                self.reports.silence(SILENCE_SECS, waiting, self.queue.names(NAMES_TOLD))
                 return False
         return True
 

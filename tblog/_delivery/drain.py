@@ -81,6 +81,7 @@ class Drain:
         self._haste_at = min(HASTE_AT, max_records // 4)
         self._in_hand: list[LightEntry] = []
         self._handled_count = 0  # how many of those in hand are encoded or counted
+        self._handed_over = 0  # heavy records that the files have, and the queue counts still
         self._batch_limit = ENTRIES_IN_HASTE
         self._commands: list[Flush] = []  # taken from the lane, and not yet answered
         self._next_sync = clock() + flush_secs
@@ -90,6 +91,11 @@ class Drain:
     def is_in_haste(self) -> bool:
         """Return whether somebody waits for the worker, or soon would."""
         return bool(self._commands) or self._queue.is_awaited or self._queue.light_waiting > self._haste_at
+
+    def unwritten(self) -> int:
+        """Return the number of records that wait, on their way to the storage or for its confirmation."""
+        in_hand = len(self._in_hand[self._handled_count :]) - self._handed_over
+        return self._queue.records_waiting() + in_hand + self._files.waiting
 
     def step(self) -> int:
         """Take some entries to the operating system; return how many."""
@@ -148,6 +154,7 @@ class Drain:
         if self._queue.failing:
             return 0
         encoded = self._heavy.take_encoded()
+        self._handed_over = len(encoded)
         for done in encoded:
             if done.records:
                 self._files.append(done.run, done.frames, done.records)
@@ -155,6 +162,7 @@ class Drain:
             self._try(self._files.write)
         for done in encoded:
             self._queue.heavy_is_done(done.nbytes)
+            self._handed_over -= 1
         return len(encoded)
 
     # Storage that refuses.
@@ -172,7 +180,7 @@ class Drain:
         self._queue.asked = True  # those who wait are answered soon
         self._batch_limit = 1  # so that what goes back to a full queue is little
         self._retry_at = self._clock() + RETRY_SECS
-        self._reports.storage(error, self._queue.waiting)
+        self._reports.storage(error, self.unwritten())
 
     def fail_unforeseen(self, error: BaseException) -> None:
         """Go on after an error of tblog's own, or one that was thrown at its thread."""

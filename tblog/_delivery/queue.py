@@ -146,11 +146,10 @@ class RecordQueue:
         """Return the number of entries accepted so far."""
         return self.taken + self.light_waiting + self.heavy_put
 
-    def accepted(self) -> int:
-        """Return the number of records accepted so far, without commands; looks at all that wait."""
-        return (
-            self.taken + sum(not isinstance(entry, Flush) for entry in tuple(self._source)) + self.heavy_put
-        )
+    def records_waiting(self) -> int:
+        """Return the number of records that wait on both lanes, without commands; looks at all of them."""
+        light = sum(not isinstance(entry, Flush) for entry in tuple(self._source))
+        return light + self.heavy_waiting
 
     @property
     def pending_bytes(self) -> int:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from tblog._delivery.channel import channels
 from tblog._delivery.drain import ENTRIES_A_STEP
 from tblog._delivery.sigterm import arrange
-from tblog._files.sinks import is_remote
+from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
 from tblog._reports import logger
 

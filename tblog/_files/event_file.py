@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from tblog._files import handles, in_use
 from tblog._files.names import new_name
 from tblog._files.resume import Resume
-from tblog._files.sinks import FactorySink, Identity, LocalSink, Sink, is_remote, make_directory
+from tblog._files.sinks import FactorySink, Identity, LocalSink, Sink, make_directory
+from tblog._files.stores import is_remote
 from tblog._wire import events, framing
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ LOOK_SECS = 1.0
 """How often a file's name is looked at, for someone may have removed it."""
 
 MAX_OBJECT_BYTES = 8 << 20
-"""A file that a factory opened is left for a new one at this size: each sync uploads it whole."""
+"""A store's file is uploaded and left for a new one at this size: each sync uploads it whole, and what is not
+uploaded is in memory."""
 
 PIECE_BYTES = 8 << 20
 """The most that is handed over at once."""
@@ -43,7 +45,7 @@ class EventFile:
     """An event file that is created when it is first needed.
 
     Args:
-        logdir: the run's directory, or a URL whose prefix tensorboardX has a factory for.
+        logdir: the run's directory, or a URL.
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
@@ -52,8 +54,8 @@ class EventFile:
     Attributes:
         path: the file's name, "" before it has one; another one when the file had to be left.
         size: bytes in the file.
-        handed_records: records handed to the operating system.
-        handed_bytes: bytes handed to the operating system.
+        handed_records: records handed to the operating system, or confirmed by a store.
+        handed_bytes: bytes of these.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class EventFile:
         self._sink: Sink | None = None
         self._identity: Identity | None = None
         self._is_at_hand = False
-        self._waiting = bytearray()  # whole records, the first `_torn` bytes of which are in the file
+        self._waiting = bytearray()  # whole records; the first `_torn` bytes are written, and not confirmed
         self._torn = 0
         self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
         self._unsynced = False
@@ -132,14 +134,22 @@ class EventFile:
             self._resume = None
         path, sink = self._new_sink()
         first, look_at = events.first_event(time.time()), self._clock() + LOOK_SECS
+        if sink.buffers:  # a store: with its first event it shows whether it takes any
+            sink.write(bytearray(first))
+            sink.sync()
         if self._sink is not None or self.path != before:  # a signal handler, inside this call, was quicker
             sink.close()
-            os.unlink(path)
+            if not sink.buffers:
+                os.unlink(path)
             return
         self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
         self._be_at(sink.identity)
-        self._waiting[:0] = first
-        self._appended.appendleft((len(first), 0))
+        if sink.buffers:
+            self.size = len(first)
+            self.handed_bytes += len(first)
+        else:
+            self._waiting[:0] = first
+            self._appended.appendleft((len(first), 0))
 
     def _new_sink(self) -> tuple[str, Sink]:
         while True:
@@ -169,18 +179,26 @@ class EventFile:
             in_use.begin(identity)
         self._identity = identity
 
+    @property
+    def waiting_records(self) -> int:
+        """Return the number of records that were appended, and that the storage has not confirmed."""
+        return sum(records for _, records in tuple(self._appended))
+
     def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Add whole framed records to what the next `write` hands over.
 
         Args:
-            frames: one frame for each record, or those of one record.
+            frames: one frame for each record, or those of one record; none for one that has files of its own.
             records: how many.
         """
-        self._waiting += frames
-        self._appended.append((len(frames), records))
+        if frames:
+            self._waiting += frames
+            self._appended.append((len(frames), records))
+        else:
+            self.handed_records += records
 
     def write(self) -> None:
-        """Hand everything that waits to the operating system.
+        """Hand everything that waits to the operating system, or to a store's file, whose `sync` confirms it.
 
         Raises:
             OSError: when the storage refuses. What it did not take waits for the next call, which
@@ -198,14 +216,19 @@ class EventFile:
                 taken = self._sink.write(self._next_piece())
                 self._torn += taken
                 self.size += taken
-                self.handed_bytes += taken
                 self._unsynced = True
+                if not self._sink.buffers:
+                    self.handed_bytes += taken
         except OSError as error:
-            self._forget_whole_records()
+            if not self.buffers:
+                self._forget_whole_records()
             if not self._leave_after(error):
                 raise
             self._write()
-        self._forget_all()
+        if not self.buffers:
+            self._forget_all()
+        elif self.size > MAX_OBJECT_BYTES:
+            self._confirm()
 
     def _next_piece(self) -> bytearray:
         """Return bytes of which the storage can show soon that it takes them, however large the record."""
@@ -230,9 +253,6 @@ class EventFile:
     def _count(self, frame_bytes: int) -> None:
         """Count one frame that the file has."""
         nbytes, records = self._appended.popleft()
-        while not nbytes:
-            self.handed_records += records
-            nbytes, records = self._appended.popleft()
         if nbytes == frame_bytes:
             self.handed_records += records
         elif records > 1:
@@ -252,15 +272,17 @@ class EventFile:
 
     def _leave_after(self, error: OSError) -> bool:
         """Let go of a file that refused, if that can help; return whether a new one may take what waits."""
+        if self._sink is not None and self._sink.buffers:
+            if not self._sink.repeats:  # what it has is not known: what is not confirmed goes to a new file
+                self._leave()
+            return False
         if error.errno == errno.EFBIG:
             self._cut_torn()
             if self.size <= _FIRST_BYTES:
                 return False
             self._leave()
             return True
-        if is_remote(self.logdir):  # what it took is not known
-            self._leave()
-        elif error.errno not in FULL:
+        if error.errno not in FULL:
             self.release()  # the next `write` opens it again by its name
         return False
 
@@ -314,12 +336,30 @@ class EventFile:
                 return
             self.open()
             assert self._sink is not None
-            if self._sink.buffers and self.size > MAX_OBJECT_BYTES:
+            if self._sink.buffers:
+                self._confirm()
+            else:
+                self._sink.sync()
+                self._unsynced = False
+
+    def _confirm(self) -> None:
+        """Let the store confirm what was written, and go on in a new file where this one is large."""
+        assert self._sink is not None
+        try:
+            if self.size > MAX_OBJECT_BYTES:
                 self._close_sink()
                 self.path = ""
             else:
                 self._sink.sync()
-            self._unsynced = False
+                self._forget_confirmed()
+                self._unsynced = False
+        except OSError as error:
+            self._leave_after(error)
+            raise
+
+    def _forget_confirmed(self) -> None:
+        self.handed_bytes += self._torn
+        self._forget_all()
 
     def close(self) -> None:
         """Sync and give the handle back.
@@ -331,27 +371,37 @@ class EventFile:
             self._write()
             if not self.buffers:
                 self.sync()
-            if self._sink is not None:
-                self._close_sink()
+            try:
+                if self._sink is not None:
+                    self._close_sink()
+            finally:
+                self._sink = None  # one that failed is not asked again: what it did not confirm is lost
         self._be_at(None)
 
     def _close_sink(self) -> None:
         assert self._sink is not None
         self._sink.close()
+        if self._sink.buffers:
+            self._forget_confirmed()
         self._sink = None
         self._unsynced = False
 
     def release(self) -> None:
-        """Give the handle back; a later `write` opens the file again and appends."""
+        """Give the handle back; a later `write` opens the file again and appends. A store's file is kept."""
         with self._use():
-            sink, self._sink = self._sink, None
-            if sink is not None:
-                with contextlib.suppress(OSError):  # what it took, the operating system has
-                    sink.close()
+            if self._sink is not None and not self._sink.buffers:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            with contextlib.suppress(OSError):  # what it took, the operating system has
+                sink.close()
 
     def abandon(self) -> None:
         """Give the handle back for good."""
-        self.release()
+        with self._use():
+            self._give_back()
         self._be_at(None)
 
     def forget_in_child(self) -> None:

@@ -18,7 +18,7 @@ from tblog._files.handles import with_handles
 from tblog._files.in_use import WATCH_SECS
 from tblog._files.kept import TakenOut, in_words, stamp, take_out, together
 from tblog._files.rewrite import unless_in_use
-from tblog._files.sinks import is_remote
+from tblog._files.stores import is_remote
 from tblog._files.walk import walk
 from tblog._reports import logger
 from tblog._wire.event_heads import event_head

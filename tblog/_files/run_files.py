@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tblog._files.event_file import EventFile
 from tblog._files.neighbours import Neighbours
-from tblog._files.sinks import is_remote
+from tblog._files.stores import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +56,18 @@ class RunFiles:
 
     @property
     def written(self) -> int:
-        """Return the number of records handed to the operating system."""
+        """Return the number of records handed to the operating system, or confirmed by a store."""
         return sum(file.handed_records for file in tuple(self._files.values()))
 
     @property
     def bytes_written(self) -> int:
-        """Return the number of bytes handed to the operating system."""
+        """Return the number of bytes handed to the operating system, or confirmed by a store."""
         return sum(file.handed_bytes for file in tuple(self._files.values()))
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of records that are here, and that the storage has not confirmed."""
+        return sum(file.waiting_records for file in tuple(self._files.values()))
 
     def path(self, run: str) -> str:
         """Return the event file of a run, "" before it has one."""
@@ -115,7 +120,7 @@ class RunFiles:
     def _write(self, run: str, file: EventFile) -> None:
         before = file.path
         self._write_what_fits(run, file)
-        if before and file.path != before:
+        if before and file.path and file.path != before:
             self._reports.once(
                 ("left", run),
                 f"tblog: {before} was removed, replaced or takes no more; logging goes on in {file.path}",
@@ -144,14 +149,21 @@ class RunFiles:
         self.flush()
 
     def flush(self) -> None:
-        """Hand over what a factory's files keep in this process; `write` has done so with local files.
+        """Upload what a store's files keep in this process; `write` has handed over that of local files.
 
         Raises:
-            OSError: when the storage refuses.
+            OSError: when the storage of a run refuses. Those of the others are uploaded.
         """
-        for file in self._files.values():
-            if file.buffers:
-                file.sync()
+        first_error: OSError | None = None
+        for run, file in self._files.items():
+            try:
+                if file.buffers:
+                    file.sync()
+            except OSError as error:
+                first_error = first_error or error
+                self._dirty[run] = None  # what the store did not confirm may have to go to a new file
+        if first_error is not None:
+            raise first_error
 
     def sync(self) -> None:
         """Wait until everything is on stable storage.
@@ -161,12 +173,13 @@ class RunFiles:
         """
         self.write()
         first_error: OSError | None = None
-        for file in self._files.values():
+        for run, file in self._files.items():
             was_open = file.is_open
             try:
                 file.sync()
             except OSError as error:
                 first_error = first_error or error
+                self._dirty[run] = None
             if not was_open:
                 file.release()
         if first_error is not None:

@@ -1,4 +1,4 @@
-"""Where the bytes of one event file go: a local file, or what a registered factory opens.
+"""Where the bytes of one event file go: a local file, or a store's.
 
 Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
 Must not: know what a record or an event is. Whatever fails is an OSError. Runs on the worker thread, but
@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tblog._files.stores import StoredObject, as_os_errors, check_directory, is_remote, open_store
 
 try:
     import fcntl  # now: finalisers that run when the interpreter ends cannot import
@@ -31,11 +29,13 @@ class Sink(Protocol):
     """Something that takes bytes in order and can make them last.
 
     Attributes:
-        buffers: what is written stays in this process until `sync`.
+        buffers: what is written may still be lost, until a `sync` or `close` returns.
+        repeats: a `sync` that failed can be made again. If not, nobody knows what the file has then.
         identity: of a local file.
     """
 
     buffers: bool
+    repeats: bool
     identity: Identity | None
 
     def write(self, data: bytearray) -> int:
@@ -85,10 +85,18 @@ def claim(fd: int, *, alone: bool = False) -> bool:
     return True
 
 
+def let_go(fd: int) -> None:
+    """Give up what `claim` took, in forked children that share the handle, too."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 class LocalSink:
     """A file of the local file system, opened for appending and never truncated at opening."""
 
     buffers = False
+    repeats = True
 
     def __init__(self, path: str, *, create: bool) -> None:
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -130,39 +138,37 @@ class LocalSink:
 
 
 class FactorySink:
-    """A file that tensorboardX's registered factory opened (s3://, gs://, or a user's own)."""
+    """A file of a store, or what a user's factory opened."""
 
     buffers = True
     identity: Identity | None = None
 
     def __init__(self, path: str) -> None:
-        from tensorboardX.record_writer import open_file
-
-        with _as_os_errors(path):
-            self._file: Any = open_file(path)
+        self._file: Any = open_store(path)
         self._path = path
+        self.repeats = isinstance(self._file, StoredObject)
 
-    def write(self, data: bytearray) -> int:
-        """Write to the factory's file, which takes all or raises."""
-        with _as_os_errors(self._path):
+    def write(self, data: bytes | bytearray) -> int:
+        """Write to the file, which takes all or raises."""
+        with as_os_errors(self._path):
             self._file.write(bytes(data))
         return len(data)
 
     def sync(self) -> None:
-        """Flush the factory's file, which uploads it where it lives in an object store."""
-        with _as_os_errors(self._path):
+        """Flush the file: what it returns from is confirmed."""
+        with as_os_errors(self._path):
             self._file.flush()
 
     def cut(self, size: int) -> None:
-        """Leave the file: a factory's file cannot be shortened."""
+        """Leave the file: what a factory opened cannot be shortened."""
 
     def is_at(self, path: str) -> bool:  # noqa: ARG002 - nobody but the factory can look there
         """Return True."""
         return True
 
     def close(self) -> None:
-        """Close the factory's file."""
-        with _as_os_errors(self._path):
+        """Close the file, which confirms what it has."""
+        with as_os_errors(self._path):
             self._file.close()
 
     def forget_in_child(self) -> None:
@@ -170,34 +176,9 @@ class FactorySink:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
 
 
-@contextlib.contextmanager
-def _as_os_errors(path: str) -> Iterator[None]:
-    """Raise what a factory raises, boto3's errors for example, as an OSError."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error} ({path})") from error
-
-
-def is_remote(path: str) -> bool:
-    """Return whether a factory is registered for the path's prefix, as tensorboardX tells them apart."""
-    prefix, colon, _ = path.partition(":")
-    if not colon or len(prefix) == 1 or os.sep in prefix:
-        return False
-    if prefix in {"s3", "gs"}:
-        return True
-    registered = sys.modules.get("tensorboardX.record_writer")
-    return registered is not None and prefix in registered.REGISTERED_FACTORIES
-
-
 def make_directory(path: str) -> None:
-    """Create a log directory, or let the registered factory check it."""
+    """Create a log directory, or let a user's factory check it."""
     if is_remote(path):
-        from tensorboardX.record_writer import directory_check
-
-        with _as_os_errors(path):
-            directory_check(path)
+        check_directory(path)
     else:
         os.makedirs(path, exist_ok=True)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tblog._files.sinks import is_remote
+from tblog._files.handles import with_handles
+from tblog._files.sinks import claim, let_go
+from tblog._files.stores import is_remote, store, stored
+from tblog._locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONFIG_NAME = "projector_config.pbtxt"
+
+LOCK_SECS = 2.0
+"""The longest wait for another process that adds to a configuration. One that is stopped does not hold us up."""
+
+LONGEST_NAME = 255
+"""Bytes of a name, on most file systems."""
 
 _NOT_IN_NAMES = re.compile(r"[%/\\\x00-\x1f]|^\.{1,2}$")
 
@@ -23,8 +36,12 @@ def folder_of(tag: str, step: int) -> str:
     A character of the tag that would lead out of the folder, or that no file name can hold, is
     written as % and two hexadecimal digits.
     """
-    name = _NOT_IN_NAMES.sub(lambda found: "".join(f"%{ord(letter):02x}" for letter in found[0]), tag)
-    return f"{str(step).zfill(5)}/{name}"
+    return f"{str(step).zfill(5)}/{name_of(tag)}"
+
+
+def name_of(tag: str) -> str:
+    """Return the last part of `folder_of`."""
+    return _NOT_IN_NAMES.sub(lambda found: "".join(f"%{ord(letter):02x}" for letter in found[0]), tag)
 
 
 class Entry:
@@ -42,25 +59,27 @@ class Entry:
         Raises:
             OSError: it cannot be written.
         """
-        folder = os.path.join(logdir, self._folder)
-        os.makedirs(folder, exist_ok=True)
-        _replace(os.path.join(folder, name), parts)
+        path = os.path.join(logdir, self._folder, name)
+        if is_remote(path):
+            store(path, b"".join(parts))
+        else:
+            _make_folder(os.path.dirname(path))
+            _replace(path, parts)
         self._written.add(name)
 
     def enter(self, logdir: str) -> None:
-        """Add the entry to the configuration of the log directory, which is read again and written whole.
+        """Add the entry to the configuration of the log directory, unless it is there.
 
         Raises:
-            OSError: it cannot be read or written.
+            OSError: it cannot be read or written, or somebody removed the files meanwhile.
         """
         path, entry = os.path.join(logdir, CONFIG_NAME), self._text().encode()
-        earlier = b""
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                earlier = file.read()
-        if entry not in earlier:
-            separator = b"\n" if earlier and not earlier.endswith(b"\n") else b""
-            _replace(path, [earlier, separator, entry])
+        if is_remote(path):
+            _enter_stored(path, entry)
+            return
+        for name in self._written:
+            os.stat(os.path.join(logdir, self._folder, name))  # the configuration names no file that is gone
+        _enter(path, entry)
 
     def _text(self) -> str:
         lines = ["embeddings {", f"  tensor_name: {_quoted(self._name)}"]
@@ -80,18 +99,85 @@ def _quoted(text: str) -> str:
     return f'"{CEscape(text, as_utf8=False)}"'
 
 
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError as error:
+        if os.path.lexists(error.filename) and not os.path.isdir(error.filename):
+            raise
+        raise FileNotFoundError(errno.ENOENT, "removed at this moment", error.filename) from error
+
+
 def _replace(path: str, parts: Iterable[bytes]) -> None:
     """Write a file beside its place and move it there: nobody reads half of it."""
     beside = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
     try:
-        with open(beside, "wb") as file:
+        with with_handles(lambda: open(beside, "wb")) as file:
             file.writelines(parts)
         os.replace(beside, path)
     except BaseException:
-        if os.path.exists(beside):
+        with contextlib.suppress(OSError):
             os.unlink(beside)
         raise
-    if is_remote(path):
-        from tensorboardX.embedding import maybe_upload_file
 
-        maybe_upload_file(path)
+
+def _enter(path: str, entry: bytes) -> None:
+    """Append an entry in one write, which interferes with no other append: tensorboardX takes no lock.
+
+    The lock is the file's own. It is for file systems where appends are no single step, for cutting back what a
+    full disk took of an entry, and it ends with the process that holds it.
+    """
+    fd = _open_locked(path)
+    try:
+        with open(fd, "rb", closefd=False) as file:
+            earlier = file.read()
+        if entry not in earlier:
+            _append(fd, entry if not earlier or earlier.endswith(b"\n") else b"\n" + entry)
+    finally:
+        let_go(fd)
+        os.close(fd)
+
+
+def _open_locked(path: str) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        fd = with_handles(partial(os.open, path, flags, 0o666))
+        try:
+            deadline = time.monotonic() + LOCK_SECS
+            while not claim(fd, alone=True) and time.monotonic() < deadline:
+                time.sleep(0.002)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except FileNotFoundError:  # somebody removed it since it was opened
+            pass
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _append(fd: int, content: bytes) -> None:
+    taken = 0
+    try:
+        while taken < len(content):
+            taken += os.write(fd, content[taken:])
+    except OSError:
+        if taken and os.fstat(fd).st_size == os.lseek(fd, 0, os.SEEK_CUR):  # nobody appended behind it
+            os.ftruncate(fd, os.fstat(fd).st_size - taken)
+        raise
+
+
+_entering = ForkSafeLock()
+_entered: dict[str, bytes] = {}  # configurations in stores as this process wrote them last
+
+
+def _enter_stored(path: str, entry: bytes) -> None:
+    """Add an entry to an object, which the store can only be given anew: another process may do so, too."""
+    with _entering:
+        earlier = stored(path)
+        if earlier is None:
+            earlier = _entered.get(path, b"")
+        if entry not in earlier:
+            earlier += entry if not earlier or earlier.endswith(b"\n") else b"\n" + entry
+            store(path, earlier)
+        _entered[path] = earlier

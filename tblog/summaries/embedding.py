@@ -34,12 +34,19 @@ _TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
 def check_embedding(record: EmbeddingRecord) -> None:
-    """Check that matrix, labels, header and images go together, and that the sprite is not too large.
+    """Check that matrix, labels, header and images go together, and that tag and sprite are not too large.
 
     Raises:
-        InvalidValueError: they do not, or it is.
+        InvalidValueError: they do not, or are.
         UnsupportedTypeError: the matrix or the images hold no real numbers.
     """
+    length, most = len(_projector.name_of(record.tag).encode()), _projector.LONGEST_NAME
+    require(
+        length <= most,
+        "embedding: the length of the tag in bytes",
+        length,
+        f"{most} at most: it names a folder",
+    )
     what = f"embedding {record.tag!r}"
     check_real(record.matrix, f"{what}: the matrix")
     shape = shape_of(record.matrix)
@@ -89,6 +96,8 @@ def write_embedding(record: EmbeddingRecord, logdir: str, step: int, png_compres
         logdir: the run's directory, created if need be.
         step: the global step.
         png_compress_level: zlib level of the sprite, 0 to 9.
+
+    What an error leaves behind is written again by another call with the same arguments.
 
     Raises:
         OSError: a file cannot be written.

@@ -1,63 +1,111 @@
-"""Runs in an object store, by tensorboardX's s3 factory and boto3, against a server on the loopback."""
+"""Runs in an object store, by boto3, against a server on the loopback: what it did not confirm is not written."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import os
+import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboardX.proto.event_pb2 import Event
 
-from tblog import SummaryWriter
+from tblog import FileWriter, RecordWriter, SummaryWriter
 from tblog._files import event_file as _eventfile
+from tblog._files import handles as _handles
+from tblog._files import stores as _stores
 from tblog._files.walk import walk
+from tblog.errors import WriteError
+from tblog.options import WriterOptions
 from tests.needs import need_package
+from tests.processes import run_program
+from tests.reading import points
 
 BUCKET = "runs"
 
 
+class Server:
+    """An object store on the loopback, which keeps what it has while it is away."""
+
+    def __init__(self):
+        self._port = 0
+        self.start()
+
+    def start(self):
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+        _, self._port = self._server.get_host_and_port()
+        self.address = f"http://127.0.0.1:{self._port}"
+
+    @contextlib.contextmanager
+    def away(self):
+        """Take the server from the network."""
+        self._server.stop()
+        yield
+        self.start()
+
+    def stop(self):
+        self._server.stop()
+
+
 @pytest.fixture(scope="module")
 def server():
-    """Run an object store, and yield its address."""
+    """Run an object store."""
     need_package("moto")
-    from moto.server import ThreadedMotoServer
-
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    server = Server()
+    yield server
     server.stop()
 
 
 @pytest.fixture
-def store(server, monkeypatch, tmp_path):
-    """Return a client of the store, with an empty bucket, and let the factory find it; count what is uploaded."""
-    import boto3
-    from tensorboardX import record_writer
-
+def account(server, monkeypatch, tmp_path):
+    """Let boto3 find the store by credentials that it takes, and nothing of this machine's."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "S3_ENDPOINT": server,  # what tensorboardX looks for
-        "AWS_ENDPOINT_URL": server,  # what boto3 does, for TensorBoard
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "S3_ENDPOINT": server.address,  # what tensorboardX looks for
+        "AWS_ENDPOINT_URL": server.address,  # what boto3 does, for TensorBoard
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(record_writer, "S3_ENABLED", True)
-    monkeypatch.setattr(record_writer, "boto3", boto3, raising=False)
-    client = boto3.client("s3", endpoint_url=server)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    """Return a client of the store."""
+    import boto3
+
+    account = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    return boto3.Session(**account).client("s3", endpoint_url=server.address)
+
+
+@pytest.fixture
+def store(client, account, monkeypatch):  # noqa: ARG001 - it changes the environment
+    """Return a client of the store, with an empty bucket; count what is uploaded."""
     client.create_bucket(Bucket=BUCKET)
     client.uploaded = 0
-    flush = record_writer.S3RecordWriter.flush
+    put = _stores.S3Object.put
 
-    def counted(self):
-        client.uploaded += self.buffer.tell()
-        flush(self)
+    def counted(self, content):
+        client.uploaded += len(content)
+        put(self, content)
 
-    monkeypatch.setattr(record_writer.S3RecordWriter, "flush", counted)
+    monkeypatch.setattr(_stores.S3Object, "put", counted)
     yield client
     for key in keys(client):
         client.delete_object(Bucket=BUCKET, Key=key)
@@ -79,6 +127,14 @@ def stored_steps(client, tag="x"):
             event = Event.FromString(piece.data)
             steps += [event.step for value in event.summary.value if value.tag == tag]
     return steps
+
+
+def until(holds):
+    """Return once something holds, or fail after ten seconds."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_run_in_an_object_store_is_whole_and_tensorboard_reads_it(store):
@@ -119,24 +175,400 @@ def test_uploads_do_not_grow_with_the_square_of_the_run(store, monkeypatch):
     assert 40 * size / 2 > 40 * 20_000
 
 
-def test_a_store_that_is_away_for_a_while_loses_nothing(store, monkeypatch, caplog):
-    """Uploads that fail are tried again; training goes on, and is told once."""
-    from tensorboardX import record_writer
+REFUSALS = {
+    "no credentials": (
+        rf"s3://{BUCKET}",
+        r"NoCredentialsError: .+\. Give credentials that are valid: AWS_ACCESS_KEY_ID",
+    ),
+    "no bucket": ("s3://missing", r"NoSuchBucket: .+does not exist\. Create the bucket, or name another"),
+    "no endpoint": (
+        rf"s3://{BUCKET}",
+        r"EndpointConnectionError: .+\. Check the network and the endpoint, S3_ENDPOINT",
+    ),
+    "no name": ("s3://", r"'s3:///run' names no bucket; give s3://BUCKET/PATH"),
+    "a URL of pathlib": (f"s3:/{BUCKET}", r"names no bucket; give s3://BUCKET/PATH .+ as a str"),
+    "credentials in the URL": (
+        f"s3://key:secret@{BUCKET}",
+        rf"'s3://{BUCKET}/run' names no bucket; .+credentials in the",
+    ),
+}
 
-    upload = record_writer.S3RecordWriter.flush
+
+@pytest.fixture(params=REFUSALS)
+def refusing(request, store, monkeypatch):  # noqa: ARG001 - the store is there
+    """Return a log directory that the store refuses, and what is to be said of it."""
+    monkeypatch.setattr(_stores, "_clients", {})
+    if request.param == "no credentials":
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    if request.param == "no endpoint":
+        for name in ("S3_ENDPOINT", "AWS_ENDPOINT_URL"):
+            monkeypatch.setenv(name, "http://key:secret@127.0.0.1:9")
+    base, message = REFUSALS[request.param]
+    return f"{base}/run", message
+
+
+@pytest.mark.parametrize("writer", [SummaryWriter, FileWriter, RecordWriter])
+def test_a_store_that_refuses_is_an_error_at_the_constructor(refusing, store, writer, tmp_path, monkeypatch):
+    """It says what happened, what was given and what to do, and repeats no credentials."""
+    url, message = refusing
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((OSError, ValueError), match=message) as refusal:
+        writer(url)
+    assert "secret" not in str(refusal.value)
+    assert keys(store) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("account")
+def test_the_global_writer_says_what_the_store_refused(tmp_path):
+    """The error of its own process is raised in the one that makes the writer."""
+    told = run_program(
+        """
+        from tblog import GlobalSummaryWriter
+        try:
+            GlobalSummaryWriter("s3://missing/run")
+        except OSError as error:
+            print(error)
+        """,
+        tmp_path,
+    )
+    assert "NoSuchBucket" in told
+    assert "Create the bucket" in told
+
+
+def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch):
+    """At the constructor."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(OSError, match="Install it with: pip install boto3"):
+        SummaryWriter("s3://bucket/run")
+
+
+def test_only_what_the_store_confirmed_counts_as_written(server, store, caplog):
+    """In `stats`, in the messages, and by `flush` where the options say strict; at close the rest is lost, and counted."""
+    writer = SummaryWriter(f"s3://{BUCKET}/run", options=WriterOptions(strict=True))
+    writer.add_scalar("x", 0, 0)
+    writer.flush()
+    confirmed = writer.stats
+    assert (confirmed.written, confirmed.bytes) == (
+        1,
+        store.head_object(Bucket=BUCKET, Key=keys(store)[0])["ContentLength"],
+    )
+    for step in range(1, 101):
+        writer.add_scalar("x", step, step)
+    with server.away():
+        with pytest.raises(WriteError, match="EndpointConnectionError"):
+            writer.flush()
+        stats = writer.stats
+        assert (stats.queued, stats.written, stats.dropped, stats.failed) == (101, 1, 0, 0)
+        assert stats.bytes == confirmed.bytes
+        with pytest.raises(WriteError):
+            writer.close()
+    assert (writer.stats.written, writer.stats.dropped) == (1, 100)
+    told = [record.getMessage() for record in caplog.records]
+    assert any("Training goes on; 100 records wait" in message for message in told)
+    assert any("was closed, and 100 records were lost" in message for message in told)
+    assert stored_steps(store) == [0]
+
+
+def test_a_store_that_is_away_for_a_while_loses_nothing(server, store, caplog):
+    """Uploads that fail are tried again; training goes on, and is told once."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         writer.add_scalar("x", 0, 0)
+        writer.add_scalars("pair", {"a": 0.0}, 0)
         writer.flush()
-        with monkeypatch.context() as away:
-
-            def fail(_):
-                raise store.exceptions.NoSuchBucket({"Error": {}}, "PutObject")
-
-            away.setattr(record_writer.S3RecordWriter, "flush", fail)
+        with server.away():
             for step in range(1, 50):
                 writer.add_scalar("x", step, step)
+            writer.add_scalars("pair", {"a": 1.0, "b": 1.0}, 1)  # one has an object, the other wants one
             writer.flush()
-        assert record_writer.S3RecordWriter.flush is upload
+            writer.flush()
+            assert writer.stats.written == 2
         writer.add_scalar("x", 50, 50)
+        writer.flush()
+        assert (writer.stats.written, writer.stats.dropped) == (54, 0)
     assert stored_steps(store) == list(range(51))
+    assert stored_steps(store, "pair") == [0, 1, 1]
+    assert len(keys(store)) == 3
     assert sum("cannot write" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_bucket_that_is_missing_for_a_while_loses_nothing(store, caplog):
+    """An answer that refuses is no different from none."""
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        store.delete_object(Bucket=BUCKET, Key=keys(store)[0])
+        store.delete_bucket(Bucket=BUCKET)
+        writer.add_scalar("x", 0, 0)
+        writer.flush()
+        assert writer.stats.written == 0
+        store.create_bucket(Bucket=BUCKET)
+    assert writer.stats.written == 1
+    assert stored_steps(store) == [0]
+    assert sum("NoSuchBucket" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_what_is_not_confirmed_is_bounded(store, monkeypatch):
+    """A large object is uploaded without a flush, and the run goes on in a new one."""
+    monkeypatch.setattr(_eventfile, "MAX_OBJECT_BYTES", 10_000)
+    with SummaryWriter(f"s3://{BUCKET}/run", flush_secs=10_000) as writer:
+        for step in range(2_000):
+            writer.add_scalar("x", step, step)
+        until(lambda: writer.stats.written == 2_000)
+        assert stored_steps(store) == list(range(2_000))
+        writer.add_scalar("x", 2_000, 2_000)
+    assert len(keys(store)) > 1
+    assert stored_steps(store) == list(range(2_001))
+
+
+def test_more_runs_below_than_files_may_be_open_keep_their_objects(store, monkeypatch):
+    """An object is no open file: none is closed and begun anew for want of handles."""
+    monkeypatch.setattr(_handles, "_most", lambda: 1)
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        for step in range(3):
+            for key in range(5):
+                writer.add_scalars("pair", {str(key): key}, step)
+            writer.flush()
+    assert len(keys(store)) == 6
+    assert sorted(stored_steps(store, "pair")) == sorted([*range(3)] * 5)
+
+
+def test_a_program_that_ends_without_a_close_has_uploaded_everything(store, tmp_path):
+    """The interpreter's exit starts no threads any more, so that an upload needs none."""
+    run_program(
+        f"""
+        from tblog import SummaryWriter
+        writer = SummaryWriter("s3://{BUCKET}/run")
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+        """,
+        tmp_path,
+    )
+    assert stored_steps(store) == list(range(100))
+
+
+def test_a_program_that_ends_while_the_store_is_away_says_what_is_lost(store, tmp_path):
+    """How many records, and no traceback of a finaliser."""
+    told = run_program(
+        f"""
+        import os
+        from tblog import RecordWriter, SummaryWriter
+        os.dup2(1, 2)
+        writer = SummaryWriter("s3://{BUCKET}/run")
+        records = RecordWriter("s3://{BUCKET}/records")
+        records.write(b"one")
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+        os.environ["S3_ENDPOINT"] = "http://127.0.0.1:9"
+        """,
+        tmp_path,
+    )
+    assert "s3://runs/run was closed, and 100 records were lost: " in told
+    assert "what was written to s3://runs/records since its last flush is lost: " in told
+    assert "Traceback" not in told
+    assert stored_steps(store) == []
+
+
+def test_a_record_writer_stores_its_records(store):
+    """At each flush and at close; and what nobody closed when it is collected."""
+    writer = RecordWriter(f"s3://{BUCKET}/records")
+    assert keys(store) == ["records"]
+    writer.write(b"one")
+    writer.flush()
+    writer.write(b"two")
+    del writer
+    content = store.get_object(Bucket=BUCKET, Key="records")["Body"].read()
+    assert [piece.data for piece in walk(io.BytesIO(content))] == [b"one", b"two"]
+
+
+def test_a_record_writer_raises_what_the_store_refuses_and_may_try_again(server, store):
+    """`flush` and `close` return when the store has confirmed."""
+    writer = RecordWriter(f"s3://{BUCKET}/records")
+    writer.write(b"one")
+    with server.away():
+        for attempt in (writer.flush, writer.close):
+            with pytest.raises(OSError, match="Check the network"):
+                attempt()
+    writer.close()
+    assert writer.closed
+    assert store.head_object(Bucket=BUCKET, Key="records")["ContentLength"] == 19
+
+
+def test_an_embedding_in_a_store_is_there_and_keeps_the_others_entries(store, tmp_path, monkeypatch):
+    """Its files, and an entry beside those of earlier writers; nothing lands in a local directory."""
+    monkeypatch.chdir(tmp_path)
+    for step in range(2):
+        with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+            writer.add_embedding(
+                np.eye(3), metadata=list("abc"), label_img=np.zeros((3, 1, 4, 4)), global_step=step
+            )
+        assert writer.stats.written == 1
+    objects = {key for key in keys(store) if "tfevents" not in key}
+    files = {
+        f"run/{step:05d}/default/{name}"
+        for step in range(2)
+        for name in ("metadata.tsv", "sprite.png", "tensors.tsv")
+    }
+    assert objects == {*files, "run/projector_config.pbtxt"}
+    text = store.get_object(Bucket=BUCKET, Key="run/projector_config.pbtxt")["Body"].read()
+    entries = text_format.Parse(text, ProjectorConfig()).embeddings
+    assert [entry.tensor_name for entry in entries] == ["default:00000", "default:00001"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_embedding_whose_store_is_away_is_stored_when_it_is_back(server, store):
+    """All its files, once; meanwhile it counts as neither written nor lost."""
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        with server.away():
+            writer.add_embedding(np.eye(3), metadata=list("abc"))
+            writer.flush()
+            stats = writer.stats
+            assert (stats.written, stats.dropped, stats.failed) == (0, 0, 0)
+        writer.flush()
+        assert writer.stats.written == 1
+    assert len([key for key in keys(store) if "tfevents" not in key]) == 3
+
+
+@pytest.mark.usefixtures("store")
+def test_resume_in_a_store_asks_for_the_step():
+    """It cannot be looked for there."""
+    with pytest.raises(ValueError, match="give the step to go on from"):
+        SummaryWriter(f"s3://{BUCKET}/run", resume=True)
+    with SummaryWriter(f"s3://{BUCKET}/run", resume=7) as writer:
+        assert writer.next_step == 7
+
+
+class Files:
+    """A user's factory of files in a local folder, of which some calls fail."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.broken = ""
+        self.checked = []
+
+    def directory_check(self, path):
+        self.checked.append(path)
+
+    def open(self, path):
+        self.maybe_fail("open")
+        return UsersFile(self, self.folder / Path(path).name)
+
+    def maybe_fail(self, call):
+        if self.broken == call:
+            raise RuntimeError(f"no {call} today")
+
+
+class UsersFile:
+    """Keeps bytes until a flush, as files of remote file systems do."""
+
+    def __init__(self, files, path):
+        self._files = files
+        self._file = path.open("xb", buffering=0)
+        self._kept = b""
+
+    def write(self, data):
+        self._files.maybe_fail("write")
+        self._kept += data
+
+    def flush(self):
+        self._files.maybe_fail("flush")
+        self._file.write(self._kept)
+        self._kept = b""
+
+    def close(self):
+        self._files.maybe_fail("close")
+        self.flush()
+        self._file.close()
+
+
+@pytest.fixture
+def factory(tmp_path, monkeypatch):
+    """Register a user's factory with tensorboardX."""
+    from tensorboardX.record_writer import REGISTERED_FACTORIES
+
+    files = Files(tmp_path)
+    monkeypatch.setitem(REGISTERED_FACTORIES, "mine", files)
+    return files
+
+
+@pytest.mark.parametrize("call", ["write", "flush"])
+def test_what_a_users_factory_did_not_confirm_goes_to_a_new_file(factory, tmp_path, call):
+    """What the broken file has nobody knows; all that no flush confirmed is written again."""
+    with SummaryWriter("mine://run") as writer:
+        writer.add_scalar("x", 0, 0)
+        writer.flush()
+        assert writer.stats.written == 1
+        factory.broken = call
+        for step in range(1, 20):
+            writer.add_scalar("x", step, step)
+        writer.flush()
+        assert writer.stats.written == 1
+        factory.broken = ""
+        writer.flush()
+        assert writer.stats.written == 20
+    assert factory.checked
+    steps = [step for step, _ in points(tmp_path)["x"]]
+    assert sorted(set(steps)) == list(range(20))
+    assert writer.stats.dropped == 0
+
+
+@pytest.mark.parametrize("call", ["open", "write", "flush"])
+def test_a_users_factory_that_fails_is_an_error_at_the_constructor(factory, call):
+    """With its own words, and the URL."""
+    factory.broken = call
+    with pytest.raises(OSError, match=f"mine://run.* was not stored: RuntimeError: no {call} today"):
+        SummaryWriter("mine://run")
+
+
+def test_what_a_users_factory_does_not_close_is_lost_and_counted(factory, tmp_path):
+    """A flush confirmed the first record, the close refused the others."""
+    writer = SummaryWriter("mine://run")
+    writer.add_scalar("x", 0, 0)
+    writer.flush()
+    factory.broken = "close"
+    for step in range(1, 20):
+        writer.add_scalar("x", step, step)
+    writer.close()
+    assert (writer.stats.written, writer.stats.dropped) == (1, 19)
+    assert points(tmp_path)["x"] == [(0, 0.0)]
+
+
+def test_a_users_factory_takes_the_place_of_ours(factory, tmp_path, monkeypatch):
+    """Registered for s3, it gets what goes to s3, whatever bucket that names."""
+    from tensorboardX.record_writer import REGISTERED_FACTORIES
+
+    monkeypatch.setitem(REGISTERED_FACTORIES, "s3", factory)
+    with SummaryWriter("s3://key@host/run") as writer:
+        writer.add_scalar("x", 0, 0)
+    assert points(tmp_path)["x"] == [(0, 0.0)]
+
+
+def test_the_global_writer_has_the_users_factories(tmp_path):
+    """They are sent to its process, which imports their module as the program did."""
+    (tmp_path / "mine.py").write_text(
+        "class Factory:\n    def open(self, path):\n        return open(path.rpartition('/')[2], 'wb')\n"
+    )
+    run_program(
+        """
+        from tensorboardX.record_writer import register_writer_factory
+        from tblog import GlobalSummaryWriter
+        import mine
+        register_writer_factory("mine", mine.Factory())
+        with GlobalSummaryWriter("mine://run") as writer:
+            writer.add_scalar("x", 1.0)
+        """,
+        tmp_path,
+    )
+    assert points(tmp_path) == {"x": [(0, 1.0)]}
+
+
+@pytest.mark.usefixtures("factory")
+def test_embeddings_go_through_a_users_factory(tmp_path, monkeypatch):
+    """And into no local directory that has the URL's name."""
+    folder = tmp_path / "current"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with SummaryWriter("mine://run") as writer:
+        writer.add_embedding(np.eye(3))
+    assert writer.stats.written == 1
+    assert {"tensors.tsv", "projector_config.pbtxt"} <= set(os.listdir(tmp_path))
+    assert os.listdir(folder) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -17,6 +18,7 @@ from tests.faults import flood
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, SlowSink
 from tests.faults.processes import overflow
 from tests.faults.volume import many_points
+from tests.processes import run_program
 from tests.reading import points, run_events
 from tests.test_contract import gated
 
@@ -149,3 +151,26 @@ def test_the_long_command_finds_on_disk_what_a_slow_disk_took(tmp_path):
     for policy in ("wait", "drop"):
         seen = flood.slow_disk(policy, "arrays", tmp_path / policy, 0.5)
         assert seen["on_disk"] == seen["written"] == seen["calls"] - seen["dropped"]
+
+
+def test_what_an_exit_cuts_off_is_counted_beside_what_was_dropped_before(tmp_path):
+    """A full queue drops, the disk hangs, the process ends: each record is written or counted, once."""
+    told = run_program(
+        """
+        import atexit, os, threading
+        atexit.register(lambda: print("dropped", writer.stats.dropped))  # after tblog's own function
+        from tblog import SummaryWriter, WriterOptions
+        from tblog._files import sinks as _sinks
+
+        os.dup2(1, 2)
+        options = WriterOptions(overflow="drop", max_queue_records=10, exit_timeout_secs=0.2)
+        writer = SummaryWriter("run", options=options)
+        writer.flush()
+        _sinks.LocalSink.write = lambda self, data: threading.Event().wait()
+        for step in range(1000):
+            writer.add_scalar("x", step, step)
+        """,
+        tmp_path,
+    )
+    assert 1 <= int(re.search(r"did not take its last (\d+) records", told)[1]) < 100
+    assert int(re.search(r"dropped (\d+)", told)[1]) == 1000

@@ -1,0 +1,85 @@
+"""What the name of a log directory stands for: a local path, made absolute once, or a URL.
+
+Lives here: checking what a writer is given, and telling why a directory cannot be used.
+Must not: make directories, open files. Runs on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from tblog._files.stores import check_url, is_remote
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened, without_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")  # of two letters or more: C:// is a drive
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
+
+
+def name_of(given: Any, argument: str) -> str:
+    """Return a path or URL as a string.
+
+    Raises:
+        InvalidTypeError: it is none.
+        InvalidValueError: it is empty, or there is a NUL in it.
+    """
+    name = given if isinstance(given, bytes) or not hasattr(given, "__fspath__") else os.fspath(given)
+    if not isinstance(name, str):
+        raise InvalidTypeError(
+            f"{argument} was {shortened(given)} of type {type(given).__name__}; give a path or a URL, as a str "
+            "or an os.PathLike"
+        )
+    if not name or "\0" in name:
+        wanted = "a path without a NUL" if name else "a path or a URL"
+        raise InvalidValueError(f"{argument} was {shortened(name)}; give {wanted}")
+    return name
+
+
+def address_of(name: str, argument: str) -> str:
+    """Return what a name stands for from now on: an absolute path, whatever directory becomes current, or a URL.
+
+    Raises:
+        InvalidValueError: it is a URL that nothing here can write to.
+        FileNotFoundError: it is relative, and the current directory is gone.
+    """
+    if is_remote(name):
+        check_url(name)
+        return name if name.endswith("://") else name.rstrip("/")
+    if name.startswith("file:///"):
+        return name.removeprefix("file://")
+    scheme = _SCHEME.match(name)
+    if scheme is not None:
+        raise InvalidValueError(
+            f"{argument} was {shortened(without_user(name))}, and tblog cannot write to {scheme[0]}:// URLs. Give a local "
+            "directory, s3:// or gs://, or register a factory for the files: "
+            f"tensorboardX.record_writer.register_writer_factory({scheme[0]!r}, factory)"
+        )
+    if os.path.isabs(name):
+        return name
+    try:
+        return os.path.join(os.getcwd(), name)
+    except FileNotFoundError as error:
+        wanted = f"{argument} was {shortened(name)}, and the current directory is gone; give an absolute path"
+        raise FileNotFoundError(errno.ENOENT, wanted) from error
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Let errors of the operating system say which log directory was given, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a store's, which says so itself
+            raise
+        told = f"cannot write to the log directory {shortened(name)}: "
+        if error.errno in _IN_THE_WAY:
+            told += "a file is in its way. Remove the file, or give another directory"
+        else:
+            told += f"{error.strerror}. Give a directory that this process may make and write to"
+        raise OSError(error.errno, told, error.filename) from error
