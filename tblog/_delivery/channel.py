@@ -28,7 +28,7 @@ from tblog._delivery.heavy_lane import HeavyLane
 from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
 from tblog._files.run_files import RunFiles
-from tblog._locks import on_worker
+from tblog._locks import ForkSafeLock, on_worker
 from tblog._reports import Reports
 from tblog.stats import Stats
 
@@ -102,6 +102,9 @@ class Channel:
     def _start_anew(self) -> None:
         self.tags: dict[str, str] = {}
         self.served = False
+        self.draining = ForkSafeLock()
+        """Held by the thread that writes in its own call, where there can be no worker."""
+        self.must_drain = False
         self.mirror: Mirror | None = None
         self.busy_secs: Callable[[], float] = float
         """Returns the CPU seconds of the thread that encodes."""
@@ -252,7 +255,7 @@ class Channel:
             self.queue.heavy_done,
             self.reports.failed,
             self._files.bytes_written,
-            self.busy_secs(),
+            self.busy_secs() if self.heavy.gets_on else 0.0,
         )
 
     def _tell_drop(self) -> None:

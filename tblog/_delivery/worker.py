@@ -274,14 +274,19 @@ def _serve_inline(channel: Channel) -> None:
 def _drain(channel: Channel) -> None:
     if on_worker():  # a finaliser logs inside a step
         return
-    mark_worker(works=True)
-    try:
-        while channel.drain.step() or channel.heavy.encode_next():
-            pass
-    except BaseException as error:
-        channel.fail_unforeseen(error)
-    finally:
-        mark_worker(works=False)
+    # One thread at a time; another one leaves its entries to that, and never waits for it.
+    channel.must_drain = True
+    while channel.must_drain and channel.draining.acquire(timeout=0):
+        try:
+            channel.must_drain = False
+            mark_worker(works=True)
+            while channel.drain.step() or channel.heavy.encode_next():
+                pass
+        except BaseException as error:
+            channel.fail_unforeseen(error)
+        finally:
+            mark_worker(works=False)
+            channel.draining.release()
 
 
 def _arrange_exit_of_child() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -549,3 +550,57 @@ def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatc
     assert (writer.stats.written, writer.stats.dropped) == (1, 1)
     assert "1 records were lost" in caplog.text
     assert len(event_files(tmp_path)) == 1
+
+
+def test_a_queue_full_of_refused_embeddings_drops_and_goes_on(tmp_path, monkeypatch):
+    """To try them again is no progress: who waits for room behind them does not wait for ever."""
+    from tblog._delivery import event_encoder as _events
+
+    def refuse(_self, _record, _step):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
+    monkeypatch.setattr(_queue, "ENCODING_SECS", 0.5)
+    monkeypatch.setattr(_events.EventEncoder, "_embedding", refuse)
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2))
+    for tag in "ab":
+        writer.add_embedding(np.zeros((2, 2)), tag=tag)
+    within(HANG_SECS, lambda: writer.add_scalar("x", 0, 0))
+    assert writer.stats.dropped == 1
+    within(HANG_SECS, writer.close)
+    assert (writer.stats.written, writer.stats.dropped) == (0, 3)
+
+
+def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch):
+    """Where no worker can be started, each call writes, and one thread does at a time."""
+    start = threading.Thread.start
+
+    def refuses(self):
+        if self.name.startswith("tblog-"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    in_time(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    writer = SummaryWriter(tmp_path)
+
+    def log(name):
+        for step in range(300):
+            writer.add_scalar(name, step, step)
+            if step % 50 == 0:
+                writer.add_histogram(f"h{name}", [1.0], step)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=log, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(HANG_SECS)
+    finally:
+        sys.setswitchinterval(interval)
+    within(HANG_SECS, writer.close)
+    found = points(tmp_path)
+    assert all(found[name] == numbers(300) for name in "abcd")
+    assert (writer.stats.queued, writer.stats.written, writer.stats.failed) == (1224, 1224, 0)
