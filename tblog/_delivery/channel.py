@@ -206,9 +206,19 @@ class Channel:
             self.queue.end_with(closing)
         return closing
 
-    def cut_off(self) -> None:
-        """Give up, count and name what is not written, since the process ends now."""
-        names = self.queue.names(NAMES_TOLD)
+    def cut_off(self, grace_secs: float) -> None:
+        """Give up, count and name what is not written, since the process ends now.
+
+        The worker does so itself, and knows what it has written. One that is stuck has `grace_secs`.
+        """
+        names, dropped = self.queue.names(NAMES_TOLD), self.queue.dropped
+        self.queue.cut_off = True
+        self.queue.wake()
+        if self.closing.done.wait(grace_secs):
+            lost = self.queue.dropped - dropped
+            if lost:
+                self.reports.cut_off(self.options.exit_timeout_secs, lost, names)
+            return
         accepted, counted = self.queue.accepted(), self.stats
         lost = accepted - counted.written - counted.failed - counted.dropped
         waited = self.queue.give_up()

@@ -604,3 +604,34 @@ def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch
     found = points(tmp_path)
     assert all(found[name] == numbers(300) for name in "abcd")
     assert (writer.stats.queued, writer.stats.written, writer.stats.failed) == (1224, 1224, 0)
+
+
+def test_an_exit_that_waits_for_nothing_counts_each_record_once(tmp_path):
+    """What the worker writes at that moment is written, all else is dropped, and every writer is closed."""
+    code = """
+        import atexit, sys
+        from tblog import SummaryWriter, WriterOptions
+        from tblog._delivery import worker
+        atexit.unregister(worker.close_all)
+        options = WriterOptions(exit_timeout_secs=0)
+        writers = [SummaryWriter(f"{sys.argv[1]}/{number}", options=options) for number in range(3)]
+
+        def count():
+            for writer in writers:
+                stats = writer.stats
+                print(stats.queued == stats.written + stats.dropped + stats.failed == 40_400, stats.written)
+
+        atexit.register(count)
+        atexit.register(worker.close_all)
+        for step in range(40_000):
+            for writer in writers:
+                writer.add_scalar("x", step, step)
+                if step % 100 == 0:
+                    writer.add_histogram("h", [1.0], step)
+    """
+    done = run_python(code, tmp_path)
+    assert "Error" not in done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [right for right, _ in lines] == ["True"] * 3, done.stdout
+    for number, (_, written) in enumerate(lines):
+        assert len(tags(tmp_path / str(number))) == int(written)
