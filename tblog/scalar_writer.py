@@ -189,8 +189,8 @@ class ScalarWriter:
     @property
     def stats(self) -> Stats:
         """Return what this writer logged and what that cost so far."""
-        own = self.file_writer
-        return self._past + own.stats if isinstance(own, FileWriter) else self._past
+        writers = (*self._leaving, self.file_writer)
+        return sum((each.stats for each in writers if type(each) is FileWriter), self._past)
 
     def add_scalar(
         self,
@@ -457,7 +457,7 @@ class ScalarWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        earlier, own = tuple(self._leaving), self.file_writer
+        earlier = tuple(self._leaving)
         writers = tuple((self.all_writers or {}).values())
         self._leaving.extend(writers)
         self.all_writers = self.file_writer = None
@@ -471,11 +471,19 @@ class ScalarWriter:
             for writer in earlier:
                 if not isinstance(writer, RunFileWriter):
                     writer.flush()
-        finally:
+        except Exception:
+            self._count_closed((*earlier, *writers))
+            raise
+        # After an interrupt they stay: the next flush or close waits for them.
+        self._count_closed((*earlier, *writers))
+
+    def _count_closed(self, writers: tuple[Any, ...]) -> None:
+        with self._opening:
             for writer in writers:
-                self._leaving.remove(writer)
-        if isinstance(own, FileWriter):
-            self._past += own.stats
+                if writer in self._leaving:
+                    self._leaving.remove(writer)
+                    if type(writer) is FileWriter:
+                        self._past += writer.stats
 
     def reopen(self) -> None:
         """Open a new event file after a `close`; does nothing before."""

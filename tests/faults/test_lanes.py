@@ -635,3 +635,25 @@ def test_an_exit_that_waits_for_nothing_counts_each_record_once(tmp_path):
     assert [right for right, _ in lines] == ["True"] * 3, done.stdout
     for number, (_, written) in enumerate(lines):
         assert len(tags(tmp_path / str(number))) == int(written)
+
+
+def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_path):
+    """Ctrl-C ends the wait alone: a `with` block or a second call waits for the rest."""
+    code = """
+        import signal, sys, threading
+        from tblog import SummaryWriter
+        from tests.faults.test_lanes import slow_record, tags
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        writer = SummaryWriter(sys.argv[1])
+        array = slow_record(writer)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            writer.close()
+        except KeyboardInterrupt:
+            print("interrupted", writer.stats.queued)
+        threading.Timer(0.5, array.gate.set).start()
+        writer.close()
+        print(tags(sys.argv[1]), writer.stats.written)
+    """
+    done = run_python(code, tmp_path)
+    assert done.stdout == "interrupted 1\n['slow'] 1\n", done.stderr
