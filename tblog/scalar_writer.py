@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from tblog import _display, summaries
-from tblog._delivery.entries import RunScalar, ScalarDict
-from tblog._delivery.queue import NOWHERE
+from tblog._delivery.entries import RunScalar, ScalarDict, record_entry
+from tblog._delivery.queue import NOWHERE, ClosedQueueError
 from tblog._files.resume import Resume, last_step
 from tblog._locks import ForkSafeLock
 from tblog._values import arrays
@@ -464,6 +464,9 @@ class ScalarWriter:
         self.forget_channel()
         try:
             for writer in writers:
+                if type(writer) is FileWriter:
+                    writer.left = True
+            for writer in writers:
                 if not isinstance(writer, (RunFileWriter, FileWriter)):
                     writer.flush()
                 if not isinstance(writer, RunFileWriter):
@@ -550,23 +553,36 @@ class ScalarWriter:
         return arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _put(self, entry: Any) -> None:
+        while not self._puts(entry):  # another thread closed the file writer just now: there is a new one
+            pass
+
+    def _puts(self, entry: Any) -> bool:
         writer = self._get_file_writer()
-        if isinstance(writer, FileWriter):
-            channel = writer.channel()
+        if not isinstance(writer, FileWriter):
+            return True
+        with contextlib.suppress(ClosedQueueError):
+            channel = writer.channel(reopen=False)
             if channel.mirror is None:  # which the quick path would pass by
                 channel.lend(self)
                 self._tags, self._room = channel.tags, channel.queue.quick_room()
                 self._pending = channel.queue.pending
-            writer.put_entry(entry)
+            channel.put(entry)
+            return True
+        return False
 
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""
         summaries.check(record)
         tag = record.tag
         step, wall_time = self._step(tag, global_step), self._wall_time(tag, walltime)
-        writer = self._get_file_writer()
-        if isinstance(writer, FileWriter):
-            writer.put(record, step, wall_time, run, _nbytes(record))
+        entry = record_entry(record, step, wall_time, run, _nbytes(record))
+        while True:
+            writer = self._get_file_writer()
+            if not isinstance(writer, FileWriter):
+                return
+            with contextlib.suppress(ClosedQueueError):
+                writer.channel(reopen=False).put(entry)
+                return
 
 
 def _require_dict(method: str, given: Any) -> None:

@@ -220,10 +220,10 @@ class RecordQueue:
 
     def take(self, limit: int) -> list[LightEntry]:
         """Remove and return up to `limit` of the light lane's oldest entries (worker's side)."""
-        pop, entries = self._source.popleft, []
+        pop = self._source.popleft
+        entries: list[LightEntry] = []
         with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
-            for _ in range(min(limit, len(self._source))):
-                entries.append(pop())
+            entries.extend(pop() for _ in range(min(limit, len(self._source))))
         self.taken += len(entries)
         return entries
 

@@ -657,3 +657,30 @@ def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_
     """
     done = run_python(code, tmp_path)
     assert done.stdout == "interrupted 1\n['slow'] 1\n", done.stderr
+
+
+def test_what_is_logged_while_another_thread_closes_is_counted_and_flushed(tmp_path):
+    """Each record is in the counts of the writer, whichever of its files it came into."""
+    writer, stop = SummaryWriter(tmp_path), threading.Event()
+
+    def close():
+        while not stop.wait(0.002):
+            writer.close()
+
+    def log(name):
+        for step in range(200):
+            writer.add_scalar(f"{name}{step}", step, step)
+            if step % 10 == 0:
+                writer.add_histogram(name, [1.0], step)
+
+    closes = threading.Thread(target=close)
+    threads = [threading.Thread(target=log, args=(name,)) for name in "abc"]
+    for thread in (closes, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_SECS)
+    stop.set()
+    closes.join(HANG_SECS)
+    writer.close()
+    assert (writer.stats.queued, writer.stats.written) == (660, 660)
+    assert len(tags(tmp_path)) == 660
