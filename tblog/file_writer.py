@@ -79,20 +79,28 @@ class FileWriter:
         self._channel: Channel | None = None
         self._channels: list[Channel] = []  # the open one, and others that are not yet closed
         self._finalizer: Any = None
+        self.left = False
+        """Whether the writer above has closed this one, and takes another."""
         self._patient = patient
         self.event_writer = EventWriter(self)
         with explained(self._logdir):
             self.channel()
         self._patient = True  # from now on, training goes on
 
-    def channel(self) -> Channel:
-        """Return the way to the files, opened anew after a `close` or in a forked child."""
+    def channel(self, *, reopen: bool = True) -> Channel:
+        """Return the way to the files, opened anew after a `close` or in a forked child.
+
+        Raises:
+            ClosedQueueError: it would be opened anew, `reopen` is false, and the writer above has left this one.
+        """
         channel = self._channel
         if channel is not None and channel.is_open:
             return channel
         with self._opening:
             channel = self._channel
             if channel is None or channel.is_closing:
+                if self.left and not reopen:
+                    raise ClosedQueueError
                 channel = self._new_channel(channel)
             if not channel.served:
                 worker.serve(channel, patient=self._patient)
@@ -254,9 +262,9 @@ class RunFileWriter(FileWriter):
         self._logdir = f"{parent.get_logdir()}/{self.run}"
         self.event_writer = EventWriter(self)
 
-    def channel(self) -> Channel:
+    def channel(self, *, reopen: bool = True) -> Channel:
         """Return the parent's."""
-        return self._parent.channel()
+        return self._parent.channel(reopen=reopen)
 
     @property
     def stats(self) -> Stats:

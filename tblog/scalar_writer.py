@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from tblog import _display, summaries
-from tblog._delivery.entries import RunScalar, ScalarDict
-from tblog._delivery.queue import NOWHERE
+from tblog._delivery.entries import RunScalar, ScalarDict, record_entry
+from tblog._delivery.queue import NOWHERE, ClosedQueueError
 from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.resume import Resume, last_step
 from tblog._files.stores import is_remote
@@ -199,8 +199,8 @@ class ScalarWriter:
     @property
     def stats(self) -> Stats:
         """Return what this writer logged and what that cost so far."""
-        own = self.file_writer
-        return self._past + own.stats if isinstance(own, FileWriter) else self._past
+        writers = (*self._leaving, self.file_writer)
+        return sum((each.stats for each in writers if type(each) is FileWriter), self._past)
 
     def add_scalar(
         self,
@@ -467,12 +467,15 @@ class ScalarWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
-        earlier, own = tuple(self._leaving), self.file_writer
+        earlier = tuple(self._leaving)
         writers = tuple((self.all_writers or {}).values())
         self._leaving.extend(writers)
         self.all_writers = self.file_writer = None
         self.forget_channel()
         try:
+            for writer in writers:
+                if type(writer) is FileWriter:
+                    writer.left = True
             for writer in writers:
                 if not isinstance(writer, (RunFileWriter, FileWriter)):
                     writer.flush()
@@ -481,11 +484,19 @@ class ScalarWriter:
             for writer in earlier:
                 if not isinstance(writer, RunFileWriter):
                     writer.flush()
-        finally:
+        except Exception:
+            self._count_closed((*earlier, *writers))
+            raise
+        # After an interrupt they stay: the next flush or close waits for them.
+        self._count_closed((*earlier, *writers))
+
+    def _count_closed(self, writers: tuple[Any, ...]) -> None:
+        with self._opening:
             for writer in writers:
-                self._leaving.remove(writer)
-            if isinstance(own, FileWriter):
-                self._past += own.stats
+                if writer in self._leaving:
+                    self._leaving.remove(writer)
+                    if type(writer) is FileWriter:
+                        self._past += writer.stats
 
     def reopen(self) -> None:
         """Open a new event file after a `close`; does nothing before."""
@@ -552,23 +563,36 @@ class ScalarWriter:
         return arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _put(self, entry: Any) -> None:
+        while not self._puts(entry):  # another thread closed the file writer just now: there is a new one
+            pass
+
+    def _puts(self, entry: Any) -> bool:
         writer = self._get_file_writer()
-        if isinstance(writer, FileWriter):
-            channel = writer.channel()
+        if not isinstance(writer, FileWriter):
+            return True
+        with contextlib.suppress(ClosedQueueError):
+            channel = writer.channel(reopen=False)
             if channel.mirror is None:  # which the quick path would pass by
                 channel.lend(self)
                 self._tags, self._room = channel.tags, channel.queue.quick_room()
                 self._pending = channel.queue.pending
-            writer.put_entry(entry)
+            channel.put(entry)
+            return True
+        return False
 
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:
         """Check a record and queue it."""
         summaries.check(record)
         tag = record.tag
         step, wall_time = self._step(tag, global_step), self._wall_time(tag, walltime)
-        writer = self._get_file_writer()
-        if isinstance(writer, FileWriter):
-            writer.put(record, step, wall_time, run, _nbytes(record))
+        entry = record_entry(record, step, wall_time, run, _nbytes(record))
+        while True:
+            writer = self._get_file_writer()
+            if not isinstance(writer, FileWriter):
+                return
+            with contextlib.suppress(ClosedQueueError):
+                writer.channel(reopen=False).put(entry)
+                return
 
 
 def _require_dict(method: str, given: Any) -> None:

@@ -29,7 +29,7 @@ from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
 from tblog._files.run_files import RunFiles
 from tblog._files.stores import is_remote
-from tblog._locks import on_worker
+from tblog._locks import ForkSafeLock, on_worker
 from tblog._reports import Reports
 from tblog.stats import Stats
 
@@ -103,6 +103,9 @@ class Channel:
     def _start_anew(self) -> None:
         self.tags: dict[str, str] = {}
         self.served = False
+        self.draining = ForkSafeLock()
+        """Held by the thread that writes in its own call, where there can be no worker."""
+        self.must_drain = False
         self.mirror: Mirror | None = None
         self.busy_secs: Callable[[], float] = float
         """Returns the CPU seconds of the thread that encodes."""
@@ -206,9 +209,19 @@ class Channel:
             self.queue.end_with(closing)
         return closing
 
-    def cut_off(self) -> None:
-        """Give up, count and name what is not written, since the process ends now."""
-        names = self.queue.names(NAMES_TOLD)
+    def cut_off(self, grace_secs: float) -> None:
+        """Give up, count and name what is not written, since the process ends now.
+
+        The worker does so itself, and knows what it has written. One that is stuck has `grace_secs`.
+        """
+        names, dropped = self.queue.names(NAMES_TOLD), self.queue.dropped
+        self.queue.cut_off = True
+        self.queue.wake()
+        if self.closing.done.wait(grace_secs):
+            lost = self.queue.dropped - dropped
+            if lost:
+                self.reports.cut_off(self.options.exit_timeout_secs, lost, names)
+            return
         lost = self.drain.unwritten()
         waited = self.queue.give_up()
         self.queue.count_dropped(lost - waited)  # a thread that is stuck has these
@@ -255,7 +268,7 @@ class Channel:
             self.queue.heavy_done,
             self.reports.failed,
             self._files.bytes_written,
-            self.busy_secs(),
+            self.busy_secs() if self.heavy.gets_on else 0.0,
         )
 
     def _tell_drop(self) -> None:

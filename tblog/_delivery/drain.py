@@ -101,6 +101,10 @@ class Drain:
         """Take some entries to the operating system; return how many."""
         started = time.thread_time()
         try:
+            if self._queue.cut_off:
+                self._queue.asked = True
+                self._answer_while_failing()
+                return 0
             if self._queue.failing and not self._recovers():
                 self._answer_while_failing()
                 return 0

@@ -69,6 +69,8 @@ class HeavyLane:
         self._bytes_made = self._bytes_taken = 0
         self._in_hand: HeavyRecord | None = None  # stays there if its thread is killed, for the next one
         self._refused: deque[HeavyRecord] = deque()  # embeddings, in the order of their calls
+        self.refused = 0
+        """How many embeddings wait for the storage, one that is tried just now included."""
         self._retry_at = 0.0
         self._tries = 0
         self.secs = 0.0
@@ -82,6 +84,11 @@ class HeavyLane:
         if self._is_ahead:
             return False
         return self._queue.has_heavy or self._in_hand is not None or self._must_retry
+
+    @property
+    def gets_on(self) -> bool:
+        """Return whether anything waits here but what the storage refuses: trying that again is no progress."""
+        return self._queue.heavy_waiting > self.refused
 
     @property
     def _is_ahead(self) -> bool:
@@ -104,6 +111,7 @@ class HeavyLane:
                 self._in_hand = self._queue.take_heavy()
             if self._refused and self._in_hand is not None and _is_embedding(self._in_hand):
                 self._refused.append(self._in_hand)  # behind those that came before it
+                self.refused += 1
                 self._in_hand = None
             else:
                 self._encode_in_hand()
@@ -145,6 +153,7 @@ class HeavyLane:
 
     def _refuse(self, error: OSError, entry: HeavyRecord) -> None:
         self._refused.append(entry)
+        self.refused = max(self.refused, len(self._refused))
         self._tries += 1
         self._retry_at = self._clock() + RETRY_SECS
         self._reports.embedding_refused(error, entry.record.tag, entry.step)
@@ -158,6 +167,7 @@ class HeavyLane:
             self._encode_in_hand()
         finally:
             self._refused.extend(others)
+            self.refused = len(self._refused)
         if not self._refused:
             self._reports.embeddings_are_back()
 

@@ -106,6 +106,8 @@ class RecordQueue:
         self.encoding = ""
         """What is being encoded, and may take long."""
         self.asked = False
+        self.cut_off = False
+        """Whether the process ends now: the worker gives up what it has not written."""
         self.inline = False
         self.dropped = 0
         self._drop_is_told = False
@@ -218,7 +220,9 @@ class RecordQueue:
     def take(self, limit: int) -> list[LightEntry]:
         """Remove and return up to `limit` of the light lane's oldest entries (worker's side)."""
         pop = self._source.popleft
-        entries = [pop() for _ in range(min(limit, len(self._source)))]
+        entries: list[LightEntry] = []
+        with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
+            entries.extend(pop() for _ in range(min(limit, len(self._source))))
         self.taken += len(entries)
         return entries
 

@@ -51,6 +51,8 @@ BREATH_IN_HASTE_SECS = 0.0002
 
 STRETCH_SECS = 0.005
 """How long the encoder works before it takes a breath: the interval at which Python changes threads."""
+CUT_SECS = 1.0
+"""How long the exit waits for threads to give up what they have not written by its deadline."""
 GRACE_SECS = 5.0
 """Maximum time that the exit waits for threads which have nothing left to do."""
 
@@ -274,14 +276,19 @@ def _serve_inline(channel: Channel) -> None:
 def _drain(channel: Channel) -> None:
     if on_worker():  # a finaliser logs inside a step
         return
-    mark_worker(works=True)
-    try:
-        while channel.drain.step() or channel.heavy.encode_next():
-            pass
-    except BaseException as error:
-        channel.fail_unforeseen(error)
-    finally:
-        mark_worker(works=False)
+    # One thread at a time; another one leaves its entries to that, and never waits for it.
+    channel.must_drain = True
+    while channel.must_drain and channel.draining.acquire(timeout=0):
+        try:
+            channel.must_drain = False
+            mark_worker(works=True)
+            while channel.drain.step() or channel.heavy.encode_next():
+                pass
+        except BaseException as error:
+            channel.fail_unforeseen(error)
+        finally:
+            mark_worker(works=False)
+            channel.draining.release()
 
 
 def _arrange_exit_of_child() -> None:
@@ -309,8 +316,11 @@ def close_all() -> None:
                 "tblog met an unforeseen error at the exit of %s; please report it", channel.logdir
             )
     for channel in open_channels:
-        if not channel.closing.done.wait(max(0.0, deadline - time.monotonic())):
-            channel.cut_off()
+        channel.closing.done.wait(max(0.0, deadline - time.monotonic()))
+    deadline = max(deadline, time.monotonic()) + CUT_SECS
+    for channel in open_channels:
+        if not channel.closing.done.wait(0.0):
+            channel.cut_off(max(0.0, deadline - time.monotonic()))
             channel.queue.wake()
     _join_threads()
 

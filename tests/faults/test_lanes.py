@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -549,3 +550,137 @@ def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatc
     assert (writer.stats.written, writer.stats.dropped) == (1, 1)
     assert "1 records were lost" in caplog.text
     assert len(event_files(tmp_path)) == 1
+
+
+def test_a_queue_full_of_refused_embeddings_drops_and_goes_on(tmp_path, monkeypatch):
+    """To try them again is no progress: who waits for room behind them does not wait for ever."""
+    from tblog._delivery import event_encoder as _events
+
+    def refuse(_self, _record, _step):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
+    monkeypatch.setattr(_queue, "ENCODING_SECS", 0.5)
+    monkeypatch.setattr(_events.EventEncoder, "_embedding", refuse)
+    writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2))
+    for tag in "ab":
+        writer.add_embedding(np.zeros((2, 2)), tag=tag)
+    within(HANG_SECS, lambda: writer.add_scalar("x", 0, 0))
+    assert writer.stats.dropped == 1
+    within(HANG_SECS, writer.close)
+    assert (writer.stats.written, writer.stats.dropped) == (0, 3)
+
+
+def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch):
+    """Where no worker can be started, each call writes, and one thread does at a time."""
+    start = threading.Thread.start
+
+    def refuses(self):
+        if self.name.startswith("tblog-"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    in_time(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    writer = SummaryWriter(tmp_path)
+
+    def log(name):
+        for step in range(300):
+            writer.add_scalar(name, step, step)
+            if step % 50 == 0:
+                writer.add_histogram(f"h{name}", [1.0], step)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=log, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(HANG_SECS)
+    finally:
+        sys.setswitchinterval(interval)
+    within(HANG_SECS, writer.close)
+    found = points(tmp_path)
+    assert all(found[name] == numbers(300) for name in "abcd")
+    assert (writer.stats.queued, writer.stats.written, writer.stats.failed) == (1224, 1224, 0)
+
+
+def test_an_exit_that_waits_for_nothing_counts_each_record_once(tmp_path):
+    """What the worker writes at that moment is written, all else is dropped, and every writer is closed."""
+    code = """
+        import atexit, sys
+        from tblog import SummaryWriter, WriterOptions
+        from tblog._delivery import worker
+        atexit.unregister(worker.close_all)
+        options = WriterOptions(exit_timeout_secs=0)
+        writers = [SummaryWriter(f"{sys.argv[1]}/{number}", options=options) for number in range(3)]
+
+        def count():
+            for writer in writers:
+                stats = writer.stats
+                print(stats.queued == stats.written + stats.dropped + stats.failed == 40_400, stats.written)
+
+        atexit.register(count)
+        atexit.register(worker.close_all)
+        for step in range(40_000):
+            for writer in writers:
+                writer.add_scalar("x", step, step)
+                if step % 100 == 0:
+                    writer.add_histogram("h", [1.0], step)
+    """
+    done = run_python(code, tmp_path)
+    assert "Error" not in done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [right for right, _ in lines] == ["True"] * 3, done.stdout
+    for number, (_, written) in enumerate(lines):
+        assert len(tags(tmp_path / str(number))) == int(written)
+
+
+def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_path):
+    """Ctrl-C ends the wait alone: a `with` block or a second call waits for the rest."""
+    code = """
+        import signal, sys, threading
+        from tblog import SummaryWriter
+        from tests.faults.test_lanes import slow_record, tags
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        writer = SummaryWriter(sys.argv[1])
+        array = slow_record(writer)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            writer.close()
+        except KeyboardInterrupt:
+            print("interrupted", writer.stats.queued)
+        threading.Timer(0.5, array.gate.set).start()
+        writer.close()
+        print(tags(sys.argv[1]), writer.stats.written)
+    """
+    done = run_python(code, tmp_path)
+    assert done.stdout == "interrupted 1\n['slow'] 1\n", done.stderr
+
+
+def test_what_is_logged_while_another_thread_closes_is_counted_and_flushed(tmp_path):
+    """Each record is in the counts of the writer, whichever of its files it came into."""
+    writer, stop = SummaryWriter(tmp_path), threading.Event()
+
+    def close():
+        while not stop.wait(0.002):
+            writer.close()
+
+    def log(name):
+        for step in range(200):
+            writer.add_scalar(f"{name}{step}", step, step)
+            if step % 10 == 0:
+                writer.add_histogram(name, [1.0], step)
+
+    closes = threading.Thread(target=close)
+    threads = [threading.Thread(target=log, args=(name,)) for name in "abc"]
+    for thread in (closes, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_SECS)
+    stop.set()
+    closes.join(HANG_SECS)
+    writer.close()
+    assert (writer.stats.queued, writer.stats.written) == (660, 660)
+    assert len(tags(tmp_path)) == 660
