@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tblog import SummaryWriter
-from tblog._files import neighbours as _neighbours
+from tblog._files import neighbours
 from tests.faults.processes import ENVIRONMENT
 from tests.reading import event_files
 
@@ -21,7 +21,7 @@ DEADLINE_SECS = 60
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """Look often."""
-    monkeypatch.setattr(_neighbours, "FIRST_PAUSE_SECS", 0.01)
+    monkeypatch.setattr(neighbours, "FIRST_PAUSE_SECS", 0.01)
 
 
 def log(writer, steps, tag="loss", value=1.0):
@@ -201,7 +201,7 @@ def test_a_long_run_is_looked_at_without_being_read(tmp_path, monkeypatch):
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    monkeypatch.setattr(_neighbours, "open", Counted, raising=False)
+    monkeypatch.setattr(neighbours, "open", Counted, raising=False)
     with SummaryWriter(tmp_path) as writer:
         log(writer, range(30_000, 30_005))
     assert 0 < sum(read) < 100_000 < old.stat().st_size

@@ -14,8 +14,9 @@ import time
 import pytest
 
 from tblog import SummaryWriter, WriterOptions
-from tblog._files import in_use as _in_use
-from tblog._wire.framing import first_event, frame
+from tblog._files import in_use
+from tblog._wire.events import first_event
+from tblog._wire.framing import frame
 from tblog.check import main
 from tests.faults.damage import number
 from tests.faults.disks import namespace
@@ -248,8 +249,8 @@ def test_a_writer_that_resumes_cuts_runs_below_whose_files_name_a_process_of_the
 @pytest.fixture
 def no_tables(monkeypatch, tmp_path_factory):
     """Take away the system's tables, as on a system that has none."""
-    monkeypatch.setattr(_in_use, "_PROC", str(tmp_path_factory.mktemp("proc")))
-    monkeypatch.setattr(_in_use, "_seen", (0.0, {}))
+    monkeypatch.setattr(in_use, "_PROC", str(tmp_path_factory.mktemp("proc")))
+    monkeypatch.setattr(in_use, "_seen", (0.0, {}))
 
 
 @pytest.mark.usefixtures("no_tables")
@@ -275,7 +276,7 @@ def test_a_file_out_of_sight_is_left_alone_while_it_grows(tmp_path, caplog):
     assert len(points(tmp_path)["x"]) > 10
     started = time.monotonic()
     SummaryWriter(tmp_path, resume=5).close()
-    assert time.monotonic() - started < 10 * _in_use.WATCH_SECS
+    assert time.monotonic() - started < 10 * in_use.WATCH_SECS
     assert len(points(tmp_path)["x"]) == 5
 
 
