@@ -46,6 +46,21 @@ def _without_links_into_the_checkout(_app: object, page: str, source: list[str])
     source[0] = _OUTSIDE.sub(name, source[0])
 
 
+def _with_code_blocks(
+    _app: object, _what: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Say of what is indented behind an empty line that it is code: docstrings are written to be read by `help()`."""
+    shown: list[str] = []
+    last = ""  # the last line that is not empty
+    for line in lines:
+        if line.startswith("    ") and last and not last.startswith(" ") and shown[-1] == "":
+            shown += [".. code-block:: python", ""]
+        shown.append(line)
+        last = line or last
+    lines[:] = shown
+
+
 def setup(app: object) -> None:
     """Have Sphinx call what is above."""
     app.connect("source-read", _without_links_into_the_checkout)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", _with_code_blocks, priority=400)  # type: ignore[attr-defined] # before napoleon

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tblog._files import kept_command
 from tblog._files.inspection import FileReport, Finding, RunInspection, many, repaired_records
-from tblog._files.kept import keep_whole, kept_below, stamp
+from tblog._files.kept import keep_whole, stamp
 from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use
 
@@ -120,7 +120,7 @@ def _check_told(path: str, *, repairs: bool) -> int:
         told.append(many(left, "finding") + (f" {'is' if left == 1 else 'are'} left" if repairs else ""))
     elif not repaired:
         told.append("nothing wrong")
-    kept = sum(map(len, kept_below(root or ".").values()))
+    kept = sum(map(len, kept_command.found_of(path).values()))
     if kept:
         sys.stdout.write(f"{many(kept, 'file')} kept beside event files: --list-kept shows what and why\n")
     sys.stdout.write(f"{', '.join(told)}\n")

@@ -137,6 +137,30 @@ def test_a_run_that_a_writer_has_open_is_not_restored(tmp_path, capsys):
         assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
+def test_of_a_file_only_what_was_cut_off_with_it_is_told_listed_and_removed(tmp_path, capsys):
+    """Other files in its directory, and runs below, keep theirs; a kept file stands for its event file."""
+    for run in (tmp_path, tmp_path / "below"):
+        log(run, range(100), 1.0)
+        log(run, range(10, 20), 2.0, resume=10)
+    cut, whole = event_files(tmp_path)
+    (below,) = kept_files(tmp_path / "below")
+    for found, told in ((cut, "2 files kept beside"), (whole, "1 file, ")):
+        command(found)
+        assert capsys.readouterr().out.splitlines()[-2 if found == cut else -1].startswith(told)
+    command(whole, "--list-kept")
+    assert capsys.readouterr().out == "nothing is kept here\n"
+    command(whole, "--remove-kept")
+    (kept,) = kept_files(tmp_path)
+    for path in (cut, kept):
+        command(path, "--list-kept")
+        out = capsys.readouterr().out
+        assert str(kept) in out
+        assert str(below) not in out
+    command(cut, "--remove-kept")
+    assert kept_files(tmp_path) == kept_files(tmp_path / "pair_a") == []
+    assert kept_files(tmp_path / "below") == [below]
+
+
 def test_kept_files_are_listed_and_removed_all_or_by_name(tmp_path, capsys):
     """Also when a kept file is named; event files are not touched."""
     log(tmp_path, range(100), 1.0)

@@ -21,7 +21,7 @@ _WHY: dict[Why, str] = {
 
 def list_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
     """Print what is kept; return the exit status."""
-    found = _found(path, when)
+    found = found_of(path, when)
     for (time, why), files in found.items():
         _say(f"{time}  {local_time(time)}  {_WHY[why]}")
         for kept in files:
@@ -37,7 +37,7 @@ def list_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> 
 
 def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -> int:
     """Put back what was taken out at one time; return the exit status."""
-    found = _found(path, when)
+    found = found_of(path, when)
     times = {time for time, _ in found}
     if len(times) != 1:
         refuse(
@@ -64,7 +64,7 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
 
 def remove_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
     """Remove what is kept, or what was taken out at one time; return the exit status."""
-    for files in _found(path, when).values():
+    for files in found_of(path, when).values():
         extent = together(extent_of(kept.path) for kept in files)
         for kept in files:
             os.unlink(kept.path)
@@ -79,14 +79,25 @@ COMMANDS: dict[str, Callable[[str, str | None, Callable[[str], object]], int]] =
 }
 
 
-def _found(path: str, when: str | None) -> dict[tuple[str, Why], list[Kept]]:
-    """Return what is kept below a directory, or what a kept file belongs to, by its time and why."""
-    if os.path.isfile(path):
-        folder = os.path.dirname(path)
-        when = when or next((kept.when for kept in kept_in(folder) if kept.path == path), None)
+def found_of(path: str, when: str | None = None) -> dict[tuple[str, Why], list[Kept]]:
+    """Return what is kept below a directory, by its time and why; of a file, what was taken out together with it."""
+    if not os.path.isfile(path):
+        times = None
+    else:
+        folder, name = os.path.split(path)
+        times = {
+            kept.when
+            for kept in kept_in(folder)
+            if name in {os.path.basename(kept.path), os.path.basename(kept.event_path)}
+        }
         path = folder or "."
-    found = kept_below(path)
-    return {key: files for key, files in found.items() if when is None or key[0] == when}
+        if not times:
+            return {}
+    return {
+        key: files
+        for key, files in kept_below(path).items()
+        if (times is None or key[0] in times) and (when is None or key[0] == when)
+    }
 
 
 def _say(text: str) -> None:
