@@ -12,7 +12,9 @@ import pytest
 def need_package(name: str, extra: str = "test") -> None:
     """Skip the test where a package is missing: some have nothing for the newest version of Python."""
     if importlib.util.find_spec(name) is None:
-        do_without(f'{name} is not installed; pip install "tblog[{extra}]"')
+        do_without(
+            f'{name} is not installed; pip install "tblog[{extra}]", if it has a wheel for this version of Python'
+        )
 
 
 def do_without(reason: str) -> NoReturn:

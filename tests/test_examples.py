@@ -19,6 +19,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
+from tests.needs import need_package
 from tests.reading import accumulator as read
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -186,6 +187,8 @@ def test_migrate_from_torch_gives_the_same_runs_and_tags(tmp_path: Path) -> None
 def test_migrate_from_tensorboardx_gives_the_same_runs_and_tags(tmp_path: Path) -> None:
     """TensorboardX's own writer, in the example's place of tblog's, leaves the same tags in the same runs."""
     from tensorboardX import SummaryWriter
+
+    need_package("moviepy")  # with which tensorboardX writes a video
 
     def original(*, options: object, **arguments: object) -> SummaryWriter:
         assert options is not None

@@ -67,8 +67,12 @@ def _pass(_record: records.Record) -> None:
 _MESSAGES = ("tensorboardX.proto.summary_pb2",)
 _BUILDERS = ("tensorboardX.summary",)
 _PICTURES = (*_MESSAGES, "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
-# What Pillow loads at the first picture that it saves.
-_FORMATS = tuple(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png"))
+# What Pillow loads at the first picture that it saves; since Python 3.15, what its modules import lazily, too.
+_FORMATS = (
+    *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
+    "PIL._binary",
+    "PIL._util",
+)
 _TENSORS = (*_MESSAGES, "tensorboardX.proto.tensor_pb2", "tensorboardX.proto.types_pb2")
 _MESHES = (*_BUILDERS, "tensorboardX.proto.plugin_mesh_pb2")
 _HPARAMS = (*_BUILDERS, "tensorboardX.proto.plugin_hparams_pb2", "tensorboardX.proto.api_pb2")
