@@ -101,12 +101,18 @@ def failing_encoder(training, _secs, _hang_secs):
         training.log(10)
 
 
-def slow_encoder_close(training, secs, _hang_secs):
-    """A video takes so long to encode, a thousand numbers follow it, and the process ends once a close has returned."""
-    slow_down(training.name, secs)
+def log_slow_video(training, secs):
+    """Log a video that takes so long to encode, after one that took no time and had all imported."""
+    training.call("add_video", "video", FRAMES, 0)
     training.log(100)
     training.confirm()
-    training.call("add_video", "video", FRAMES, 0)
+    slow_down(training.name, secs)
+    training.call("add_video", "video", FRAMES, 1)
+
+
+def slow_encoder_close(training, secs, _hang_secs):
+    """A video takes so long to encode, a thousand numbers follow it, and the process ends once a close has returned."""
+    log_slow_video(training, secs)
     training.log(1000)
     training.end()
     os._exit(0)
@@ -114,10 +120,7 @@ def slow_encoder_close(training, secs, _hang_secs):
 
 def slow_encoder_fork(training, secs, hang_secs):
     """The process forks while a video is encoded that takes so long."""
-    slow_down(training.name, secs)
-    training.log(100)
-    training.confirm()
-    training.call("add_video", "video", FRAMES, 0)
+    log_slow_video(training, secs)
     training.log(10)
     time.sleep(0.5)  # the worker is at it
     fork_and_log_on(training, hang_secs)

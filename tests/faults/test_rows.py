@@ -24,7 +24,8 @@ def test_a_close_waits_for_the_video_that_is_encoded_and_loses_nothing_behind_it
     seen = happen("slow encoder, close", "tblog", tmp_path, secs=2.0)
     assert (seen["raised"], seen["hung"], seen["told"]) == (0, False, [])
     assert on_disk(tmp_path / "run").points == seen["calls"]
-    assert "video" in {value.tag for event in run_events(tmp_path / "run") for value in event.summary.value}
+    events = run_events(tmp_path / "run")
+    assert [event.step for event in events for value in event.summary.value if value.tag == "video"] == [0, 1]
 
 
 def test_a_fork_waits_for_no_encoder(tmp_path):

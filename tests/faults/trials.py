@@ -137,7 +137,7 @@ def _training_fault(name, group, secs=0.0, every=8, **options):
 
 
 def _beside(what, writers):
-    return Fault("neighbours", partial(beside_living, what, hang_secs=HANG_SECS), writers=writers)
+    return Fault("neighbours", partial(beside_living, what, hang_secs=4 * HANG_SECS), writers=writers)
 
 
 def _refusal(name):
@@ -157,11 +157,11 @@ FAULTS = {
     "slow encoder, close": _training_fault(
         "slow encoder, close", "encoder", secs=65.0, every=16, hang_secs=150.0
     ),
-    "slow encoder, fork": _training_fault("slow encoder, fork", "encoder", secs=5.0),
+    "slow encoder, fork": _training_fault("slow encoder, fork", "encoder", secs=5.0, hang_secs=2 * HANG_SECS),
     "resume beside a living writer": _beside("resume", ("tblog",)),
     "repair beside a living writer": _beside("repair", ("tblog",)),
     "purge beside a living writer": _beside("purge", WRITERS),
-    "embeddings of two programs": Fault("neighbours", partial(embed_together, hang_secs=2 * HANG_SECS)),
+    "embeddings of two programs": Fault("neighbours", partial(embed_together, hang_secs=4 * HANG_SECS)),
     **{name: _refusal(name) for name in stores.REFUSALS},
     "slow disk, callers wait": Fault("overflow", partial(overflow_queue, "wait")),
     "slow disk, records dropped": Fault("overflow", partial(overflow_queue, "drop"), writers=("tblog",)),
