@@ -2,9 +2,9 @@
 
     writer.add_records(conv_kernels(model), global_step)
 
-An adapter makes records (`tblog.records`) and never touches a writer. It leaves the model as it was:
-mode, gradients, hooks, buffers, random state; also when it fails half-way. Pictures are drawn on the
-writer's worker thread.
+An adapter makes records (`tblog.records`) and never touches a writer, but for a `ParameterWatch` that is
+given one. It leaves the model as it was: mode, gradients, hooks, buffers, random state; also when it
+fails half-way. Pictures are drawn on the writer's worker thread.
 
 Modules:
     model_summary: the table of layers, parameters and sizes (torchinfo).
@@ -13,7 +13,7 @@ Modules:
     cam: class activation maps (grad-cam).
     saliency: which input pixels a target depends on.
     activation_maximization: images that excite chosen filters.
-    parameters: histograms, norms and shares of parameters, gradients and activations.
+    parameters: which layers learn, by the norms and defects of parameters, gradients and activations.
     system: processor, memory, GPU, disk and network, and the pace of the training.
 
 Nothing is imported here, because each adapter needs other packages:

@@ -18,9 +18,11 @@ METHODS = ["GradCAM", "GradCAM++", "ScoreCAM", "AblationCAM", "LayerCAM", "Eigen
 def log_digits(writer: SummaryWriter) -> None:
     """Log maps of the demo's network for the predicted digits, by several methods and for another class."""
     model, validation = trained_digits()
-    digits = validation.images[:6]
+    digits, labels = validation.images[:6], validation.labels[:6]
     for method in METHODS:
-        records = class_activation_maps(model, digits, LAYER, method, mean=0, std=1, tag="digits")
+        records = class_activation_maps(
+            model, digits, LAYER, method, mean=0, std=1, labels=labels, tag="digits"
+        )
         writer.add_records(records)
     writer.add_records(class_activation_maps(model, digits, None, "FullGrad", mean=0, std=1, tag="digits"))
     eights = class_activation_maps(model, digits, LAYER, targets=8, mean=0, std=1, tag="digits_as_eights")

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 class Picture:
     """One page of TensorBoard after one example: which tags are shown, on how many pixels."""
 
+    example: str
     page: str
     tags: str
     width: int
@@ -28,58 +29,81 @@ class Picture:
 
 
 PICTURES = {
-    "cam": Picture("images", "resnet|s/GradCAM/", 1500, 1375),
-    "saliency": Picture("images", "digits/(guided|integrated)|vgg11_(grey)", 1500, 1375),
-    "parameters": Picture(
-        "timeseries",
-        "gradient_norm/all|update_ratio/(conv2|hidden).weight|activation_dead/pool|activations/hidden|gradients/conv2.weight",
-        1480,
-        1500,
-    ),
+    "feature_maps": Picture("feature_maps", "images", "digits|resnet18/(conv1|layer[124])", 1540, 1090),
+    "conv_kernels": Picture("conv_kernels", "images", "digits|resnet18|vgg11", 1540, 1540),
+    "activation_maximization": Picture("activation_maximization", "images", "digits|vgg11", 1540, 760),
+    "cam": Picture("cam", "images", "s/GradCAM/|layer4", 1540, 700),
+    "saliency": Picture("saliency", "images", "digits/(guided|integrated)|vgg11_grey", 1540, 700),
+    "parameters": Picture("parameters", "timeseries", "", 1480, 1120),
+    "parameters_table": Picture("parameters", "text", "watch", 1480, 1120),
+    "parameters_layout": Picture("parameters", "custom_scalars", "", 1480, 740),
     "system": Picture(
-        "timeseries", "process/cpu|memory_mib|network/received|disk/write|steps_per|time_left", 1480, 1000
+        "system",
+        "timeseries",
+        "process/cpu|memory_mib|network/received|disk/write|steps_per|time_left",
+        1480,
+        1000,
     ),
 }
 
 
 def images(page: Page, tags: str) -> None:
-    """Show pictures of chosen tags, each pixel as it was logged."""
+    """Show pictures of chosen tags, as large as the page shows them."""
     page.locator("tf-tag-filterer input").fill(tags)
-    page.get_by_text("Show actual image size").click()
     page.locator("tf-image-loader img").first.wait_for()
 
 
 def time_series(page: Page, tags: str) -> None:
     """Show curves as they were logged, whole, without the settings beside them."""
-    page.locator("scalar-card line-chart canvas").first.wait_for()
+    page.locator("scalar-card line-chart").first.wait_for()
     page.locator(".scalars-smoothing input.slider-input").fill("0")
     page.get_by_text("Ignore outliers in chart scaling").click()
     page.get_by_role("button", name="Settings").last.click()
-    page.get_by_role("combobox", name="Filter tags").fill(tags)
-    page.keyboard.press("Escape")
-    page.locator("scalar-card line-chart canvas").first.wait_for()
+    if tags:
+        page.get_by_role("combobox", name="Filter tags").fill(tags)
+        page.keyboard.press("Escape")
+    page.locator("scalar-card line-chart").first.wait_for()
+
+
+def texts(page: Page, tags: str) -> None:
+    """Show texts of chosen tags."""
+    page.locator("tf-tag-filterer input").fill(tags)
+    page.locator("tf-text-loader table").first.wait_for()
+
+
+def custom_scalars(page: Page, _tags: str) -> None:
+    """Show the charts of the layout."""
+    page.locator("tf-custom-scalar-multi-line-chart-card").first.wait_for()
+
+
+_SHOWS = {"images": images, "timeseries": time_series, "text": texts, "custom_scalars": custom_scalars}
 
 
 def shoot(browser: Browser, address: str, picture: Picture) -> Image.Image:
     """Take one page, without the list of runs."""
     page = browser.new_page(viewport={"width": picture.width, "height": picture.height})
     page.goto(f"{address}#{picture.page}")
-    {"images": images, "timeseries": time_series}[picture.page](page, picture.tags)
+    _SHOWS[picture.page](page, picture.tags)
     page.wait_for_timeout(3000)  # animations; the picture is looked at by a person anyway
-    main = page.locator({"images": ".center", "timeseries": "metrics-main-view"}[picture.page]).last
+    main = page.locator("metrics-main-view" if picture.page == "timeseries" else ".center").last
     return Image.open(io.BytesIO(main.screenshot())).convert("RGB")
 
 
 def main(names: list[str]) -> None:
     """Run examples, and take a picture of each."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS])
+        # Without WebGL, which a browser without a GPU emulates, line charts are drawn by SVG.
+        arguments = [*CHROMIUM_FLAGS, "--disable-3d-apis"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         for name in names or PICTURES:
-            example = ROOT / "examples" / "adapters" / f"{name}.py"
-            subprocess.run([sys.executable, example], cwd=folder, check=True)
-            with serve(Path(folder) / "runs" / name) as server:
-                shot = shoot(browser, server.url, PICTURES[name])
-            if PICTURES[name].page == "timeseries":  # a photograph has more colours
+            picture = PICTURES[name]
+            run = Path(folder) / "runs" / picture.example
+            if not run.exists():
+                example = ROOT / "examples" / "adapters" / f"{picture.example}.py"
+                subprocess.run([sys.executable, example], cwd=folder, check=True)
+            with serve(run) as server:
+                shot = shoot(browser, server.url, picture)
+            if picture.page != "images":  # those have more colours
                 shot = shot.quantize(256, dither=Image.Dither.NONE)
             shot.save(ROOT / "docs" / "adapters" / f"{name}.png", optimize=True)
 
