@@ -33,7 +33,8 @@ class WriterOptions:
         copy: take a snapshot of each array in the call. False saves the copy where the caller
             promises not to change what it logged.
         png_compress_level: zlib level of images, 0 (fast, large) to 9 (slow, small).
-        exit_timeout_secs: the longest that the interpreter's exit waits for open writers.
+        exit_timeout_secs: the longest that the interpreter's exit waits for open writers, and a second
+            more where something must be given up, counted and named.
         close_at_sigterm: let SIGTERM close all open writers, within `exit_timeout_secs`, before it ends
             the process. Only where the program has no handler of its own when the writer opens its file; one
             that is set later replaces this. Python runs handlers between two steps of the main thread: a

@@ -84,9 +84,11 @@ class Mirror:
         except Exception:
             return [entry]  # the worker meets the same error, and reports it
         shown: list[Entry] = []
+        is_number = not isinstance(entry, (LightRecord, HeavyRecord))  # which never waits for room in bytes
         for event in events:
             self._tell(run, event)
-            shown.append(LightRecord(EventRecord(event=event), 0, 0.0, run, len(event)))
+            nbytes = 0 if is_number else len(event)
+            shown.append(LightRecord(EventRecord(event=event), 0, 0.0, run, nbytes))
         return shown
 
     def _encode(self, entry: Any) -> tuple[str, list[bytes]]:
