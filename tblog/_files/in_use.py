@@ -45,7 +45,7 @@ _PROC = "/proc"
 _EXITING, _SIGKILL = 0x4, 1 << 8  # of a process's flags, and of its pending signals: man 5 proc
 
 _living: dict[Identity, None] = {}
-_seen: tuple[float, dict[Identity, list[int]]] = (0.0, {})
+_seen: tuple[float, dict[Identity, list[tuple[str, str]]]] = (0.0, {})
 
 
 def begin(file: Identity) -> None:
@@ -178,36 +178,36 @@ def _holders(wanted: Identity, file: BinaryIO) -> list[int]:
         seen_at = time.time()
         found = _look()
         _seen = (seen_at, found)
-    return found.get(wanted, [])
+    return sorted({int(pid) for pid, handle in found.get(wanted, ()) if _is_for_writing(pid, handle)})
 
 
-def _look() -> dict[Identity, list[int]]:
-    found: dict[Identity, list[int]] = {}
-    for name in os.listdir(_PROC) if os.path.isdir(_PROC) else ():
-        if name.isdigit():
-            for file in _written_by(name):
-                found.setdefault(file, []).append(int(name))
+def _look() -> dict[Identity, list[tuple[str, str]]]:
+    """Return the processes and the numbers of all handles on event files, by file."""
+    found: dict[Identity, list[tuple[str, str]]] = {}
+    for pid in os.listdir(_PROC) if os.path.isdir(_PROC) else ():
+        if pid.isdigit():
+            for handle, file in _opened_by(pid):
+                found.setdefault(file, []).append((pid, handle))
     return found
 
 
-def _written_by(pid: str) -> Iterator[Identity]:
-    """Yield the event files that a process has open for writing; none of a process that is gone, or another user's."""
+def _opened_by(pid: str) -> Iterator[tuple[str, Identity]]:
+    """Yield a process's handles on event files; none of a process that is gone, or another user's."""
     with contextlib.suppress(*_GONE), os.scandir(f"{_PROC}/{pid}/fd") as handles:
         for handle in handles:
             with contextlib.suppress(*_GONE):
-                if "tfevents" in os.path.basename(os.readlink(handle.path)) and _is_for_writing(
-                    pid, handle.name
-                ):
+                if "tfevents" in os.path.basename(os.readlink(handle.path)):
                     stat = os.stat(handle.path)
-                    yield stat.st_dev, stat.st_ino
+                    yield handle.name, (stat.st_dev, stat.st_ino)
 
 
 def _is_for_writing(pid: str, handle: str) -> bool:
-    with open(f"{_PROC}/{pid}/fdinfo/{handle}", encoding="ascii") as told:
+    with contextlib.suppress(*_GONE), open(f"{_PROC}/{pid}/fdinfo/{handle}", encoding="ascii") as told:
         return any(
             int(value, 8) & os.O_ACCMODE != os.O_RDONLY
             for field, value in (line.split()[:2] for line in told if line.startswith("flags:"))
         )
+    return False
 
 
 def _all_end(pids: list[int], deadline: float) -> bool:
