@@ -193,7 +193,7 @@ class ScalarWriter:
         own = self.__dict__.get("file_writer")
         state = "closed" if own is None else "open" if isinstance(own, FileWriter) else "writes nothing"
         known = "_past" in self.__dict__  # it is not, while the constructor runs and after it raised
-        logdir = os.fsdecode(self.__dict__.get("log_dir", ""))
+        logdir = without_user(self.__dict__.get("log_dir", ""))
         return type(self).__name__, logdir, state, self.stats if known else Stats()
 
     @property

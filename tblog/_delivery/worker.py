@@ -36,6 +36,7 @@ from tblog._delivery.sigterm import arrange
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
 from tblog._reports import logger
+from tblog.errors import without_user
 
 if TYPE_CHECKING:
     from tblog._delivery.channel import Channel
@@ -313,7 +314,8 @@ def close_all() -> None:
             channel.start_closing()
         except Exception:  # of a writer that was told: the others are closed all the same
             logger.exception(
-                "tblog met an unforeseen error at the exit of %s; please report it", channel.logdir
+                "tblog met an unforeseen error at the exit of %s; please report it",
+                without_user(channel.logdir),
             )
     for channel in open_channels:
         channel.closing.done.wait(max(0.0, deadline - time.monotonic()))

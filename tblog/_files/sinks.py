@@ -13,7 +13,8 @@ import ctypes
 import os
 from typing import Any, Protocol
 
-from tblog._files.stores import StoredObject, as_os_errors, check_directory, is_remote, open_store
+from tblog._files.objects import StoredObject
+from tblog._files.stores import as_os_errors, check_directory, is_remote, open_store
 
 try:
     import fcntl  # now: finalisers that run when the interpreter ends cannot import

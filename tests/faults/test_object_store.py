@@ -20,7 +20,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tblog import FileWriter, RecordWriter, SummaryWriter
 from tblog._files import event_file as _eventfile
 from tblog._files import handles as _handles
-from tblog._files import stores as _stores
+from tblog._files import objects as _objects
 from tblog._files.walk import walk
 from tblog.errors import WriteError
 from tblog.options import WriterOptions
@@ -99,13 +99,13 @@ def store(client, account, monkeypatch):  # noqa: ARG001 - it changes the enviro
     """Return a client of the store, with an empty bucket; count what is uploaded."""
     client.create_bucket(Bucket=BUCKET)
     client.uploaded = 0
-    put = _stores.S3Object.put
+    put = _objects.S3Object.put
 
     def counted(self, content):
         client.uploaded += len(content)
         put(self, content)
 
-    monkeypatch.setattr(_stores.S3Object, "put", counted)
+    monkeypatch.setattr(_objects.S3Object, "put", counted)
     yield client
     for key in keys(client):
         client.delete_object(Bucket=BUCKET, Key=key)
@@ -197,7 +197,7 @@ REFUSALS = {
 @pytest.fixture(params=REFUSALS)
 def refusing(request, store, monkeypatch):  # noqa: ARG001 - the store is there
     """Return a log directory that the store refuses, and what is to be said of it."""
-    monkeypatch.setattr(_stores, "_clients", {})
+    monkeypatch.setattr(_objects, "_clients", {})
     if request.param == "no credentials":
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -572,3 +572,15 @@ def test_embeddings_go_through_a_users_factory(tmp_path, monkeypatch):
     assert writer.stats.written == 1
     assert {"tensors.tsv", "projector_config.pbtxt"} <= set(os.listdir(tmp_path))
     assert os.listdir(folder) == []
+
+
+def test_nothing_that_is_told_repeats_the_password_of_a_url(factory, caplog):
+    """Warnings, errors and what a writer shows of itself name the URL without it."""
+    with SummaryWriter("mine://user:secret@host/run") as writer:
+        shown = [repr(writer), writer._repr_html_()]
+        factory.broken = "flush"
+        writer.add_scalar("x", 0, 0)
+        writer.flush()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) >= 2
+    assert all("mine://host/run" in text and "secret" not in text for text in [*told, *shown])
