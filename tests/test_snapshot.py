@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tblog import SummaryWriter, records
+from tblog._delivery.channel import Channel
 from tests.reading import everything
 
 
@@ -227,7 +228,7 @@ def test_the_worker_gets_nothing_of_torch_where_plain_values_do(call, tmp_path, 
     method, make = CALLS[call]
     with SummaryWriter(tmp_path) as writer:
         queued = []
-        monkeypatch.setattr(type(writer.file_writer), "put_entry", lambda _, entry: queued.append(entry))
+        monkeypatch.setattr(Channel, "put", lambda _, entry: queued.append(entry))
         getattr(writer, method)(*make())
     assert queued
     assert not list(torch_objects(queued))
