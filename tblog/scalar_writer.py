@@ -103,6 +103,7 @@ class ScalarWriter:
         self._resume = self._resuming(resume)
         self._patient = False
         keep_out(type(self))
+        summaries.load_checks()
         self._start_unopened()
         self._get_file_writer()
         self._patient = True  # training goes on when a later file cannot be opened

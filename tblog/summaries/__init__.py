@@ -10,6 +10,7 @@ second, inside the latter. `_kinds` is the table of all.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     from tblog import records
 
-__all__ = ["EncodeContext", "check", "encode"]
+__all__ = ["EncodeContext", "check", "encode", "load_checks"]
+
+
+def load_checks() -> None:
+    """Import the files of all kinds, so that the first `check` neither waits nor needs a handle for it."""
+    import_module("tblog.summaries._kinds")
 
 
 def check(record: records.Record) -> None:
@@ -36,9 +42,7 @@ def check(record: records.Record) -> None:
         InvalidTypeError: an argument beside the value has the wrong type.
         UnsupportedTypeError: an array's dtype cannot be logged as this kind.
     """
-    from tblog.summaries._kinds import (
-        kind_of,  # the files of all kinds: for the first that is no plain number
-    )
+    from tblog.summaries._kinds import kind_of
 
     kind = kind_of(record)
     if kind is not None:
