@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import os
+import threading
 import time
 import zlib
 
 import numpy as np
 
-ENCODERS = {
-    "tblog": "tblog.summaries.{kind}.encode_{kind}",
-    "torch": "torch.utils.tensorboard.writer.{kind}",
-    "tensorboardX": "tensorboardX.writer.{kind}",
-}
+from tblog import records
+from tblog.summaries._kinds import KINDS
+
+ORIGINALS = {"torch": "torch.utils.tensorboard.writer", "tensorboardX": "tensorboardX.writer"}
+RECORDS = {"video": records.VideoRecord, "text": records.TextRecord}
 FRAMES = np.zeros((1, 2, 3, 4, 4), dtype=np.uint8)
 
 
 def slow_down(name, secs):
-    """Let a package work so long on each video, without the interpreter's lock, as encoders of pictures do."""
+    """Let a package work so long on each video, without the interpreter's lock, as encoders of pictures do.
+
+    Returns:
+        An event that is set once the first has begun.
+    """
     noise = os.urandom(1 << 16)
+    begun = threading.Event()
 
     def wrapped(encode, *arguments, **options):
+        begun.set()
         end = time.monotonic() + secs
         while time.monotonic() < end:
             zlib.compress(noise)
         return encode(*arguments, **options)
 
     _wrap(name, "video", wrapped)
+    return begun
 
 
 def fail_sometimes(name):
@@ -44,7 +53,9 @@ def fail_sometimes(name):
 
 
 def _wrap(name, kind, wrapped):
-    module_name, _, function = ENCODERS[name].format(kind=kind).rpartition(".")
-    module = importlib.import_module(module_name)
-    encode = getattr(module, function)
-    setattr(module, function, lambda *arguments, **options: wrapped(encode, *arguments, **options))
+    if name == "tblog":
+        known = KINDS[RECORDS[kind]]
+        KINDS[RECORDS[kind]] = known._replace(encode=functools.partial(wrapped, known.encode))
+        return
+    module = importlib.import_module(ORIGINALS[name])
+    setattr(module, kind, functools.partial(wrapped, getattr(module, kind)))

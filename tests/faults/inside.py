@@ -18,6 +18,7 @@ from tests.faults.encoders import FRAMES, fail_sometimes, slow_down
 from tests.faults.training import Training
 
 HANDLES, RUNS = 24, 60
+BEGIN_SECS = 60.0
 
 
 def end_of(child, hang_secs):
@@ -106,8 +107,10 @@ def log_slow_video(training, secs):
     training.call("add_video", "video", FRAMES, 0)
     training.log(100)
     training.confirm()
-    slow_down(training.name, secs)
+    begun = slow_down(training.name, secs)
     training.call("add_video", "video", FRAMES, 1)
+    if not begun.wait(BEGIN_SECS):
+        raise RuntimeError("the slow encoder was never asked")
 
 
 def slow_encoder_close(training, secs, _hang_secs):
@@ -122,7 +125,6 @@ def slow_encoder_fork(training, secs, hang_secs):
     """The process forks while a video is encoded that takes so long."""
     log_slow_video(training, secs)
     training.log(10)
-    time.sleep(0.5)  # the worker is at it
     fork_and_log_on(training, hang_secs)
 
 

@@ -47,14 +47,15 @@ def shared_counters(path):
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
 
-def log_video(writer):
-    """Log a video of two small frames."""
-    from tests.faults.encoders import FRAMES
+def log_slow_video(name, writer):
+    """Log a video of two small frames that takes ENCODING_SECS to encode."""
+    from tests.faults.encoders import FRAMES, slow_down
 
+    slow_down(name, ENCODING_SECS)
     writer.add_video("video", FRAMES, 0)
 
 
-def log(writer, counters, secs, also):
+def log(name, writer, counters, secs, also):
     """Log the numbers from 0 on for so long."""
     start = time.monotonic()
     end = start + secs
@@ -64,7 +65,7 @@ def log(writer, counters, secs, also):
         writer.add_scalar("x", step, step)
         counters[0] = step + 1
         if "video" in also and step == 0:
-            log_video(writer)
+            log_slow_video(name, writer)
         if "text" in also and step % 500 == 499:
             writer.add_text("text", "word " * 4000, step)
         if "flush" in also and step % FLUSH_EVERY == 0:
@@ -79,13 +80,9 @@ def main(name, logdir, progress, ending, secs, *also):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
     writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
-    if "video" in also:
-        from tests.faults.encoders import slow_down
-
-        slow_down(name, ENCODING_SECS)
 
     def work():
-        log(writer, counters, 3600 if ending == "wait" else float(secs), also)
+        log(name, writer, counters, 3600 if ending == "wait" else float(secs), also)
 
     if ending == "sys.exit in a thread":
         thread = threading.Thread(target=lambda: (work(), sys.exit(3)))

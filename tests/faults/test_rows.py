@@ -16,6 +16,8 @@ def test_a_kill_while_a_video_is_encoded_costs_the_numbers_of_the_last_second_al
     """The video is gone, the numbers that came after it are not."""
     outcome = trial("slow encoder, SIGKILL", "tblog", tmp_path, seed=0, nth=0)
     assert outcome.unflushed > 20_000
+    tags = {value.tag for event in run_events(tmp_path / "run") for value in event.summary.value}
+    assert tags == {"x"}, "the encoder was not slow"
     assert (outcome.lost_older, outcome.torn, outcome.hung) == (0, 0, 0)
 
 
