@@ -70,7 +70,7 @@ class Answer:
         return self._is_set
 
 
-importing = ForkSafeLock()
+import_lock = ForkSafeLock()
 """Held by an encoder while it imports modules, and at no other time: a child that is forked in the middle
 of an import waits for ever when it imports the same module."""
 

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._delivery import fork, mirrors, worker
 from tblog._delivery.channel import Channel
-from tblog._delivery.entries import LightRecord, record_entry
+from tblog._delivery.entries import record_entry
 from tblog._delivery.queue import ClosedQueueError
 from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
+from tblog._message_writer import MessageWriter
 from tblog._reports import Reports
-from tblog._values.arguments import check_run, to_step, to_wall_time
 from tblog._values.checks import plain_text
 from tblog._wire import events
-from tblog.errors import InvalidTypeError, shortened
 from tblog.options import WriterOptions
-from tblog.records import EventRecord, GraphRecord, SummaryRecord
+from tblog.records import EventRecord
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ fork.arm()
 _SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
 
 
-class FileWriter:
+class FileWriter(MessageWriter):
     """Write protocol buffers to an event file, as both originals' `FileWriter` do.
 
     A message may be of any package (`tensorboard.compat.proto`, `tensorboardX.proto`, TensorFlow):
@@ -67,7 +66,7 @@ class FileWriter:
         patient: bool = False,
         address: str | None = None,
     ) -> None:
-        self._logdir = name_of(log_dir if log_dir is not None else logdir, "log_dir")
+        super().__init__(name_of(log_dir if log_dir is not None else logdir, "log_dir"))
         self._address = address_of(self._logdir, "log_dir") if address is None else address
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
@@ -82,7 +81,6 @@ class FileWriter:
         self.left = False
         """Whether the writer above has closed this one, and takes another."""
         self._patient = patient
-        self.event_writer = EventWriter(self)
         with explained(self._logdir):
             self.channel()
         self._patient = True  # from now on, training goes on
@@ -148,71 +146,21 @@ class FileWriter:
             *[(events.SESSION_LOG, _SESSION_START)] * 2,
         ):
             event = events.event(time.time(), resume.step, field, payload)
-            channel.queue.put(LightRecord(EventRecord(event=event), 0, 0.0, "", len(event)))
+            channel.queue.put(record_entry(EventRecord(event=event), 0, 0.0, ""))
 
     @property
     def stats(self) -> Stats:
         """Return what was logged since this writer was made."""
         return sum((channel.stats for channel in tuple(self._channels)), self._past)
 
-    def get_logdir(self) -> str:
-        """Return the directory of the event file, as it was given."""
-        return self._logdir
-
-    def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
-        """Queue a record whose arrays take `nbytes`, for this directory or a run below it."""
-        self.put_entry(record_entry(record, step, wall_time, run, nbytes))
-
-    def put_entry(self, entry: Any) -> None:
-        """Queue an entry."""
+    def put(self, record: Record, step: int, wall_time: float, run: str = "") -> None:
+        """Queue a record for this directory, or a run below it."""
+        entry = record_entry(record, step, wall_time, run)
         while True:
             try:
                 return self.channel().put(entry)
             except ClosedQueueError:  # another thread closed the channel just now: there is a new one
                 continue
-
-    def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
-        """Queue an Event message of any package; `step` and `walltime` are set in it where given.
-
-        Raises:
-            InvalidTypeError: it is no message.
-        """
-        _require_message(event, "an Event")
-        event.wall_time = time.time() if walltime is None else to_wall_time(walltime)
-        if step is not None:
-            event.step = to_step(step)
-        self._put_bytes(EventRecord(event=event.SerializeToString()), 0, 0.0)
-
-    def add_summary(self, summary: Any, global_step: Any = None, walltime: Any = None) -> None:
-        """Queue a Summary message of any package.
-
-        Raises:
-            InvalidTypeError: it is no message.
-        """
-        _require_message(summary, "a Summary")
-        record = SummaryRecord(summary=summary.SerializeToString())
-        step = 0 if global_step is None else to_step(global_step)
-        self._put_bytes(record, step, time.time() if walltime is None else to_wall_time(walltime))
-
-    def add_graph(self, graph_profile: Any, walltime: Any = None) -> None:
-        """Queue a pair of GraphDef and RunMetadata messages."""
-        graph, run_metadata = graph_profile
-        record = GraphRecord(
-            tag="step1", graph_def=graph.SerializeToString(), run_metadata=run_metadata.SerializeToString()
-        )
-        self._put_bytes(record, 0, time.time() if walltime is None else to_wall_time(walltime))
-
-    def add_onnx_graph(self, graph: Any, walltime: Any = None) -> None:
-        """Queue a GraphDef message."""
-        _require_message(graph, "a GraphDef")
-        record = GraphRecord(graph_def=graph.SerializeToString())
-        self._put_bytes(record, 0, time.time() if walltime is None else to_wall_time(walltime))
-
-    add_openvino_graph = add_onnx_graph
-
-    def _put_bytes(self, record: EventRecord | SummaryRecord | GraphRecord, step: int, wall: float) -> None:
-        payload = {EventRecord: "event", SummaryRecord: "summary", GraphRecord: "graph_def"}[type(record)]
-        self.put(record, step, wall, nbytes=len(getattr(record, payload)))
 
     def flush(self) -> None:
         """Return when every record queued so far is with the operating system.
@@ -244,120 +192,6 @@ class FileWriter:
             self._forget_closed_channels()
         self._raise_if_strict(channel)
 
-    def reopen(self) -> None:
-        """Open a new event file after a `close`; does nothing before."""
-        self.channel()
-
     def _raise_if_strict(self, channel: Channel) -> None:
         if self._options.strict:
             channel.reports.raise_first()
-
-
-class RunFileWriter(FileWriter):
-    """A `FileWriter` for a run below another's directory, which shares its queue and thread."""
-
-    def __init__(self, parent: FileWriter, run: str) -> None:
-        self._parent = parent
-        self.run = check_run(run)
-        self._logdir = f"{parent.get_logdir()}/{self.run}"
-        self.event_writer = EventWriter(self)
-
-    def channel(self, *, reopen: bool = True) -> Channel:
-        """Return the parent's."""
-        return self._parent.channel(reopen=reopen)
-
-    @property
-    def stats(self) -> Stats:
-        """Return the parent's, which counts this run too."""
-        return self._parent.stats
-
-    def put_entry(self, entry: Any) -> None:
-        """Queue an entry, which names its run."""
-        self._parent.put_entry(entry)
-
-    def put(self, record: Record, step: int, wall_time: float, run: str = "", nbytes: int = 0) -> None:
-        """Queue a record for this run."""
-        self._parent.put(record, step, wall_time, run or self.run, nbytes)
-
-    def flush(self) -> None:
-        """Flush the parent."""
-        self._parent.flush()
-
-    def close(self) -> None:
-        """Leave the files to the parent, which closes them with its own."""
-        self._parent.flush()
-
-
-class EventWriter:
-    """What `FileWriter.event_writer` is to those who look into it: the file's name, and the writer."""
-
-    def __init__(self, file_writer: FileWriter) -> None:
-        self._file_writer = weakref.proxy(file_writer)
-        self._logdir = file_writer.get_logdir()
-
-    @property
-    def _file_name(self) -> str:
-        channel = self._file_writer.channel()
-        run = getattr(self._file_writer, "run", "")
-        return str(channel.path(run))
-
-    @property
-    def _ev_writer(self) -> EventWriter:
-        return self
-
-    def get_logdir(self) -> str:
-        """Return the directory of the event file."""
-        return self._logdir
-
-    def add_event(self, event: Any) -> None:
-        """Queue an Event message as it is."""
-        _require_message(event, "an Event")
-        serialized = event.SerializeToString()
-        self._file_writer.put(EventRecord(event=serialized), 0, 0.0, nbytes=len(serialized))
-
-    def flush(self) -> None:
-        """Flush the file writer."""
-        self._file_writer.flush()
-
-    def close(self) -> None:
-        """Close the file writer."""
-        self._file_writer.close()
-
-    def reopen(self) -> None:
-        """Open the file writer again."""
-        self._file_writer.reopen()
-
-
-class DiscardingFileWriter:
-    """What stands in for a `FileWriter` where `write_to_disk=False`: takes everything, keeps nothing."""
-
-    def __init__(self, logdir: str) -> None:
-        self._logdir = logdir
-        self.reports = Reports(logdir)
-
-    def get_logdir(self) -> str:
-        """Return the directory that is not written to."""
-        return self._logdir
-
-    def add_event(self, event: Any, step: Any = None, walltime: Any = None) -> None:
-        """Do nothing."""
-
-    def add_summary(self, summary: Any, global_step: Any = None, walltime: Any = None) -> None:
-        """Do nothing."""
-
-    def add_graph(self, graph_profile: Any, walltime: Any = None) -> None:
-        """Do nothing."""
-
-    add_onnx_graph = add_openvino_graph = add_graph
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-    close = reopen = flush
-
-
-def _require_message(message: Any, wanted: str) -> None:
-    if not callable(getattr(message, "SerializeToString", None)):
-        raise InvalidTypeError(
-            f"got {shortened(message)} of type {type(message).__name__}; give {wanted} message"
-        )

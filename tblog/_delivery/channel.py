@@ -47,7 +47,7 @@ SILENCE_SECS = 60.0
 NAMES_TOLD = 3
 
 
-class QuickUser(Protocol):
+class FastPath(Protocol):
     """A writer that appends to the queue by itself."""
 
     def forget_channel(self) -> None:
@@ -95,7 +95,7 @@ class Channel:
         """Begin anew in a forked child: the parent has resumed the run, and has the files."""
         self._resume = None
         self._files.forget_in_child()
-        self._let_go_of_user()
+        self._detach()
         self.queue.reset()
         self._start_anew()
         self._files.ignore_neighbours()
@@ -109,14 +109,14 @@ class Channel:
         self.mirror: Mirror | None = None
         self.busy_secs: Callable[[], float] = float
         """Returns the CPU seconds of the thread that encodes."""
-        self._user: Callable[[], QuickUser | None] = _no_user
+        self._fast_path: Callable[[], FastPath | None] = _no_fast_path
         self._closing: dict[
             str, Close
         ] = {}  # one entry at most; `setdefault` is one step, whoever interrupts
         self._files = RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock)
         events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self.queue.progress = self._progress
-        self.queue.on_crowd = self._let_go_of_user
+        self.queue.on_crowd = self._detach
         self.heavy = HeavyLane(self.queue, events, self.reports, self._clock)
         self.drain = Drain(
             self.queue,
@@ -173,9 +173,9 @@ class Channel:
                 raise
             self.drain.fail(error)
 
-    def lend(self, user: QuickUser) -> None:
+    def attach(self, fast_path: FastPath) -> None:
         """Let a writer append to `queue.pending` by itself, until it is told to forget this channel."""
-        self._user = weakref.ref(user)
+        self._fast_path = weakref.ref(fast_path)
 
     def put(self, entry: Entry) -> None:
         """Queue an entry; tools that mirror the run see it first.
@@ -204,7 +204,7 @@ class Channel:
         closing = self.closing
         self.queue.refuse_more()
         try:
-            self._let_go_of_user()
+            self._detach()
         finally:
             self.queue.end_with(closing)
         return closing
@@ -240,10 +240,10 @@ class Channel:
             f"tblog met an unforeseen error in its worker, and goes on; please report it: {error!r}",
         )
 
-    def _let_go_of_user(self) -> None:
-        user = self._user()
-        if user is not None:
-            user.forget_channel()
+    def _detach(self) -> None:
+        fast_path = self._fast_path()
+        if fast_path is not None:
+            fast_path.forget_channel()
 
     def _wait_for(self, command: Flush) -> bool:
         """Wait as long as anything gets on; never on a thread of tblog's own, where a finaliser may log."""
@@ -293,5 +293,5 @@ class Channel:
         )
 
 
-def _no_user() -> None:
+def _no_fast_path() -> None:
     """Return None: nobody appends to the queue by itself."""

@@ -102,7 +102,7 @@ class Drain:
         started = time.thread_time()
         try:
             if self._queue.cut_off:
-                self._queue.asked = True
+                self._queue.command_pending = True
                 self._answer_while_failing()
                 return 0
             if self._queue.failing and not self._recovers():
@@ -181,7 +181,7 @@ class Drain:
     def fail(self, error: OSError) -> None:
         """Take note that the storage refuses."""
         self._queue.failing = True
-        self._queue.asked = True  # those who wait are answered soon
+        self._queue.command_pending = True  # those who wait are answered soon
         self._batch_limit = 1  # so that what goes back to a full queue is little
         self._retry_at = self._clock() + RETRY_SECS
         self._reports.storage(error, self.unwritten())
@@ -192,7 +192,7 @@ class Drain:
         self.fail(OSError(f"unforeseen: {error!r}"))
 
     def _recovers(self) -> bool:
-        if self._clock() < self._retry_at and not self._queue.asked:
+        if self._clock() < self._retry_at and not self._queue.command_pending:
             return False
         self._queue.failing = False
         self._try(self._files.recover)
@@ -219,9 +219,9 @@ class Drain:
 
     def _answer_while_failing(self) -> None:
         """Answer those who wait for a flush that cannot be had now; a close gives up what waits."""
-        if not self._queue.asked:
+        if not self._queue.command_pending:
             return
-        self._queue.asked = False
+        self._queue.command_pending = False
         commands, self._commands = [*self._commands, *self._queue.take_commands()], []
         for command in commands:
             if isinstance(command, Close):

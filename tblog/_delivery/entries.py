@@ -7,6 +7,7 @@ make. The heavy lane takes records that must be encoded. No payload can be mista
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, NamedTuple, TypeAlias
 
 from tblog._locks import Answer
@@ -88,12 +89,19 @@ LightEntry: TypeAlias = "Scalar | ScalarDict | RunScalar | LightRecord | Flush"
 Entry: TypeAlias = "LightEntry | HeavyRecord"
 
 
-def record_entry(
-    record: Record, step: int, wall_time: float, run: str, nbytes: int
-) -> LightRecord | HeavyRecord:
+def record_entry(record: Record, step: int, wall_time: float, run: str) -> LightRecord | HeavyRecord:
     """Return a record as the entry of the lane that it takes."""
     lane = LightRecord if isinstance(record, _LIGHT_RECORDS) else HeavyRecord
-    return lane(record, step, wall_time, run, nbytes)
+    return lane(record, step, wall_time, run, _nbytes(record))
+
+
+def _nbytes(record: Record) -> int:
+    """Return the bytes of a record's arrays, texts and messages."""
+    total = 0
+    for field in fields(record):
+        value = getattr(record, field.name)
+        total += len(value) if isinstance(value, (str, bytes)) else getattr(value, "nbytes", 0)
+    return total
 
 
 def kind_of(record: Record) -> str:

@@ -13,7 +13,7 @@ import signal
 import threading
 
 from tblog._delivery import worker
-from tblog._locks import importing, renew_in_child
+from tblog._locks import import_lock, renew_in_child
 
 IMPORT_SECS = 120.0
 """Maximum time that a fork waits for a thread that imports: a child that is forked in the middle waits for ever when
@@ -23,17 +23,17 @@ _forking = threading.local()
 
 
 def _before() -> None:
-    _forking.interrupted, _forking.had = False, importing.is_mine()
+    _forking.interrupted, _forking.had = False, import_lock.is_mine()
     try:
-        importing.acquire(timeout=IMPORT_SECS)
+        import_lock.acquire(timeout=IMPORT_SECS)
     except KeyboardInterrupt:  # Python ignores what is raised here
         _forking.interrupted = True
 
 
 def _after_in_parent() -> None:
     # An interrupt may have come before the lock, or behind it.
-    if importing.is_mine() and not _forking.had:
-        importing.release()
+    if import_lock.is_mine() and not _forking.had:
+        import_lock.release()
     if _forking.interrupted:
         again = threading.Timer(0.01, _interrupt_main_thread)  # raised here, it would be ignored again
         again.daemon = True

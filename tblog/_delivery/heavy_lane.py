@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tblog._delivery.entries import HeavyRecord, kind_of, named
 from tblog._files.handles import with_handles
 from tblog._files.run_files import HOPELESS
-from tblog._locks import importing
+from tblog._locks import import_lock
 from tblog._wire import framing
 from tblog.records import EmbeddingRecord
 
@@ -139,7 +139,7 @@ class HeavyLane:
         self._finish(done)
 
     def _frames(self, entry: HeavyRecord) -> bytes:
-        with importing:
+        with import_lock:
             from tblog.summaries._kinds import load
 
             load(entry.record)

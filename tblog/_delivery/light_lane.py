@@ -9,19 +9,21 @@ that a number never waits for a picture.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of
 from tblog._wire import framing
 from tblog._wire.scalar_columns import ScalarEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tblog._delivery.entries import LightEntry
+    from tblog._delivery.entries import LightEntry, Scalar
     from tblog._delivery.event_encoder import EventEncoder
     from tblog._files.run_files import RunFiles
     from tblog._reports import Reports
+
+Numbers = TypeVar("Numbers", "Scalar", ScalarDict)
 
 _TOGETHER = {tuple, RunScalar, ScalarDict}
 
@@ -44,43 +46,34 @@ class LightLane:
     def encode(self, kind: type, entries: list[Any]) -> None:
         """Encode one of the `stretches`."""
         if kind is tuple:
-            self._encode_scalars("", entries)
+            self._encode_numbers("", entries, self._scalars.encode)
         elif kind is ScalarDict:
-            self._encode_dicts(entries)
+            self._encode_numbers("", entries, self._scalars.encode_dicts)
         elif kind is RunScalar:
-            by_run: dict[str, list[tuple[Any, ...]]] = {}
+            by_run: dict[str, list[Scalar]] = {}
             for run, scalar in entries:
                 by_run.setdefault(run, []).append(scalar)
             for run, scalars in by_run.items():
-                self._encode_scalars(run, scalars)
+                self._encode_numbers(run, scalars, self._scalars.encode)
         else:
             self._encode_record(*entries)
 
-    def _encode_scalars(self, run: str, entries: list[Any]) -> None:
+    def _encode_numbers(
+        self, run: str, entries: list[Numbers], encode: Callable[[list[Numbers]], bytes]
+    ) -> None:
+        """Encode numbers together; where one raises, each by itself, so that it costs itself alone."""
         try:
-            frames = self._scalars.encode(entries)
+            frames = encode(entries)
         except BaseException as error:
             if len(entries) == 1:
                 tag, _, step, _ = entries[0]
-                self._reports.failure(error, tag=tag, step=step, kind="scalar")
+                kind, name = ("scalar", tag) if isinstance(tag, str) else ("scalar dict", ", ".join(tag[:3]))
+                self._reports.failure(error, tag=name, step=step, kind=kind)
                 return
             for entry in entries:
-                self._encode_scalars(run, [entry])
+                self._encode_numbers(run, [entry], encode)
             return
         self._files.append(run, frames, len(entries))
-
-    def _encode_dicts(self, entries: list[ScalarDict]) -> None:
-        try:
-            frames = self._scalars.encode_dicts(entries)
-        except BaseException as error:
-            if len(entries) == 1:
-                tag = ", ".join(entries[0].tags[:3])
-                self._reports.failure(error, tag=tag, step=entries[0].step, kind="scalar dict")
-                return
-            for entry in entries:
-                self._encode_dicts([entry])
-            return
-        self._files.append("", frames, len(entries))
 
     def _encode_record(self, entry: LightRecord) -> None:
         try:

@@ -105,7 +105,7 @@ class RecordQueue:
         self.failing = False
         self.encoding = ""
         """What is being encoded, and may take long."""
-        self.asked = False
+        self.command_pending = False
         self.cut_off = False
         """Whether the process ends now: the worker gives up what it has not written."""
         self.inline = False
@@ -198,7 +198,7 @@ class RecordQueue:
         """
         command.heavy_before = self.heavy_put
         self.pending.append(command)
-        self.asked = True
+        self.command_pending = True
         self.wake()
 
     def refuse_more(self) -> None:
@@ -214,7 +214,7 @@ class RecordQueue:
             command.queued = True
             command.heavy_before = self.heavy_put
             self._source.append(command)
-        self.asked = True
+        self.command_pending = True
         self.wake()
 
     def take(self, limit: int) -> list[LightEntry]:

@@ -15,7 +15,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from tblog._locks import ForkSafeLock, importing
+from tblog._locks import ForkSafeLock, import_lock
 from tblog.errors import InvalidValueError, without_user
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _client(make: Callable[[], Any]) -> Any:
 
 
 def _make_s3_client() -> Any:
-    with importing:
+    with import_lock:
         import boto3
         from botocore.config import Config
 
@@ -146,7 +146,7 @@ def _make_s3_client() -> Any:
 
 
 def _make_gcs_client() -> Any:
-    with importing:
+    with import_lock:
         from google.cloud import storage
 
     return storage.Client()

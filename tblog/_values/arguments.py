@@ -8,6 +8,7 @@ import math
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,15 @@ def to_wall_time(wall_time: Any, what: str = "walltime") -> float:
     secs = to_float(wall_time, what, "seconds since the epoch")
     require(math.isfinite(secs), what, secs, "finite seconds since the epoch")
     return secs
+
+
+def time_or_now(wall_time: Any, what: str = "walltime") -> float:
+    """Return seconds since the epoch as a float: what was given, or the time now if that was None.
+
+    Raises:
+        InvalidTypeError, InvalidValueError: as `to_wall_time` does.
+    """
+    return time.time() if wall_time is None else to_wall_time(wall_time, what)
 
 
 def to_float(value: Any, what: str, wanted: str) -> float:

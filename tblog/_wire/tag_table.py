@@ -69,7 +69,7 @@ class TagTable:
     def prefix(self, tag: str) -> bytes:
         """Return the bytes between a step and a value."""
         if tag not in self._ids:
-            self.ids([tag, tag])
+            self.ids([tag, tag])  # `itemgetter` returns a tuple for two and more
         return self._prefixes[self._ids[tag]]
 
     def templates(self, tags: Sequence[str], widths: NDArray[np.int64]) -> Sequence[bytes]:

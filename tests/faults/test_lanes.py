@@ -17,7 +17,7 @@ from tblog import SummaryWriter, WriterOptions
 from tblog._delivery import channel as _channel
 from tblog._delivery import fork as _fork
 from tblog._delivery import queue as _queue
-from tblog._locks import importing
+from tblog._locks import import_lock
 from tblog.records import HistogramRecord, ImageRecord
 from tests.faults.test_worker_errors import within
 from tests.reading import event_files, points, run_events
@@ -205,7 +205,7 @@ def test_an_error_of_one_writer_at_the_exit_does_not_keep_the_others_from_closin
                 raise AttributeError("gone")
         broken = Broken()
         for writer in writers:
-            writer.file_writer.channel().lend(broken)
+            writer.file_writer.channel().attach(broken)
     """
     done = run_python(code, tmp_path)
     assert "gone" in done.stderr
@@ -245,7 +245,7 @@ def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
     held, go_on, order = threading.Event(), threading.Event(), []
 
     def imports():
-        with importing:
+        with import_lock:
             held.set()
             go_on.wait(HANG_SECS)
             order.append("imported")
@@ -269,12 +269,12 @@ def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp
         import os, signal, sys, threading, time, warnings
         from tblog import SummaryWriter
         warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # from Python 3.12 on
-        from tblog._locks import importing
+        from tblog._locks import import_lock
         writer = SummaryWriter(sys.argv[1])
         held, go_on = threading.Event(), threading.Event()
 
         def imports():
-            with importing:
+            with import_lock:
                 held.set()
                 go_on.wait(30)
 
@@ -295,8 +295,8 @@ def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp
             print("interrupted")
         go_on.set()
         thread.join()
-        assert importing.acquire(timeout=5)
-        importing.release()
+        assert import_lock.acquire(timeout=5)
+        import_lock.release()
         child = os.fork()
         if child == 0:
             os._exit(0)
@@ -457,10 +457,10 @@ def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_
         outside = []
 
         def hook(event, args):
-            if event == "import" and "tblog-" in threading.current_thread().name and not importing.is_mine():
+            if event == "import" and "tblog-" in threading.current_thread().name and not import_lock.is_mine():
                 outside.append((threading.current_thread().name, args[0]))
 
-        from tblog._locks import importing
+        from tblog._locks import import_lock
         sys.addaudithook(hook)
         from tblog import SummaryWriter
         from tests.faults.soak_kinds import KINDS

@@ -1,0 +1,229 @@
+"""A writer's life: how it is made, opened, shown, copied, flushed and closed.
+
+Lives here: the configuration, the file writers that belong to one `SummaryWriter`, and the counters of those that
+are closed.
+Must not: know what is logged. Runs on callers' threads, in signal handlers and finalisers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from tblog import _display, summaries
+from tblog._discarding_writer import DiscardingFileWriter
+from tblog._files.logdirs import address_of, explained, name_of
+from tblog._files.resume import Resume, last_step
+from tblog._files.stores import is_remote
+from tblog._locks import ForkSafeLock
+from tblog._run_file_writer import RunFileWriter
+from tblog._values.arguments import default_logdir, refuse_unknown, to_step
+from tblog._values.compiled_calls import keep_out
+from tblog.errors import InvalidValueError, without_user
+from tblog.file_writer import FileWriter
+from tblog.options import WriterOptions
+from tblog.stats import Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+
+class BaseWriter:
+    """Opens, closes and shows itself; see `SummaryWriter` for the arguments."""
+
+    _OWN_STATE: ClassVar[tuple[str, ...]] = ("file_writer", "all_writers", "_leaving", "_opening", "_past")
+    """What a copy or a pickle leaves out, and makes anew; each class names its own."""
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str] | None = None,
+        comment: object = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        write_to_disk: bool = True,
+        log_dir: str | os.PathLike[str] | None = None,
+        comet_config: Mapping[str, Any] | None = None,
+        *,
+        options: WriterOptions | None = None,
+        resume: bool | int = False,
+        **kwargs: Any,
+    ) -> None:
+        refuse_unknown(kwargs, BaseWriter)
+        directory = logdir if logdir is not None else log_dir
+        self.log_dir = name_of(directory, "log_dir") if directory else default_logdir(comment)
+        self.logdir = self.log_dir
+        self._address = address_of(self.log_dir, "log_dir")  # which a copy keeps, wherever it is opened
+        self.purge_step = None if purge_step is None else to_step(purge_step, "purge_step")
+        self.max_queue = max_queue
+        self.flush_secs = flush_secs
+        self.filename_suffix = filename_suffix
+        self.options = WriterOptions.of(options)
+        self.kwargs = kwargs
+        self._write_to_disk = write_to_disk
+        self._comet_config = comet_config
+        self._resume = self._resuming(resume)
+        self._patient = False
+        keep_out(type(self))
+        summaries.load_checks()
+        self._start_unopened()
+        self._get_file_writer()
+        self._patient = True  # training goes on when a later file cannot be opened
+
+    def _resuming(self, resume: bool | int) -> Resume | None:
+        """Settle the step to go on from; `purge_step` is a way to say it."""
+        step = self.purge_step
+        if isinstance(resume, np.bool_):
+            resume = bool(resume)
+        elif resume is not True and resume is not False:
+            step = to_step(resume, "resume", "True, False, or the step to go on with, an int")
+        self.next_step = step if step is not None else 0
+        if resume is True and step is None and is_remote(self._address):
+            raise InvalidValueError(
+                f"resume was True, and nobody can look for the last step in {without_user(self.log_dir)}; give the "
+                "step to go on from"
+            )
+        if resume is True and step is None:
+            with explained(self.log_dir):
+                last = last_step(self._address)
+            self.next_step = 0 if last is None else last + 1
+        return None if resume is False and step is None else Resume(step)
+
+    def _start_unopened(self) -> None:
+        self.file_writer: Any = None
+        self.all_writers: dict[str, Any] | None = None
+        self._leaving: list[Any] = []  # a thread closes these just now: a flush in another one waits for them
+        self._past = Stats()
+        self._opening = ForkSafeLock()
+        self.forget_channel()
+
+    def forget_channel(self) -> None:
+        """Go through `_get_file_writer` at the next call; for those who keep what it returned."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the configuration: a copy, or a writer sent to another process, opens its own file."""
+        own = {name for kind in type(self).__mro__ for name in vars(kind).get("_OWN_STATE", ())}
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the configuration; the event file is opened by the first call that needs it."""
+        self.__dict__.update(state)
+        self._resume = None  # the original has done so
+        self._start_unopened()
+
+    def _get_file_writer(self) -> Any:
+        """Return the file writer of the log directory, opened anew after a `close`."""
+        with self._opening:
+            if self.all_writers is None or self.file_writer is None:
+                made = self._new_file_writer()
+                if self.all_writers is None or self.file_writer is None:  # no signal handler was quicker
+                    self.file_writer, self.all_writers = made, {self.log_dir: made}
+            return self.file_writer
+
+    def _new_file_writer(self) -> Any:
+        if not self._write_to_disk:
+            return DiscardingFileWriter(self.log_dir)
+        resume, self._resume = self._resume, None
+        return FileWriter(
+            self.log_dir,
+            self.max_queue,
+            self.flush_secs,
+            self.filename_suffix,
+            options=self.options,
+            resume=resume,
+            patient=self._patient,
+            address=self._address,
+        )
+
+    def get_logdir(self) -> str:
+        """Return the directory of the event files, as it was given."""
+        return self.log_dir
+
+    def __repr__(self) -> str:
+        """Return the directory, whether it is open, and the counts."""
+        return _display.line(*self._shown())
+
+    def _repr_html_(self) -> str:
+        """Return the same as a table, with the lines that open TensorBoard: what a notebook shows."""
+        return _display.page(*self._shown())
+
+    def _shown(self) -> tuple[str, str, str, Stats]:
+        own = self.__dict__.get("file_writer")
+        state = "closed" if own is None else "open" if isinstance(own, FileWriter) else "writes nothing"
+        known = "_past" in self.__dict__  # it is not, while the constructor runs and after it raised
+        logdir = without_user(self.__dict__.get("log_dir", ""))
+        return type(self).__name__, logdir, state, self.stats if known else Stats()
+
+    @property
+    def stats(self) -> Stats:
+        """Return what this writer logged and what that cost so far."""
+        writers = (*self._leaving, self.file_writer)
+        return sum((each.stats for each in writers if isinstance(each, FileWriter)), self._past)
+
+    def flush(self) -> None:
+        """Return when everything logged before is with the operating system, where SIGKILL cannot reach it.
+
+        After a `close`, returns at once.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        for writer in (*self._leaving, *tuple((self.all_writers or {}).values())):
+            if not isinstance(writer, RunFileWriter):  # which its parent flushes
+                writer.flush()
+
+    def close(self) -> None:
+        """Write and sync everything and close the files; a second call does nothing.
+
+        The next `add_*` opens a new event file in the same directory.
+
+        Raises:
+            WriteError: a record was lost, and the options say strict.
+        """
+        earlier = tuple(self._leaving)
+        writers = tuple((self.all_writers or {}).values())
+        self._leaving.extend(writers)
+        self.all_writers = self.file_writer = None
+        self.forget_channel()
+        try:
+            for writer in writers:
+                if isinstance(writer, FileWriter):
+                    writer.left = True
+            for writer in writers:
+                if isinstance(writer, FileWriter):
+                    writer.close()
+                elif not isinstance(writer, RunFileWriter):  # which its parent closes
+                    writer.flush()
+                    writer.close()
+            for writer in earlier:
+                if not isinstance(writer, RunFileWriter):
+                    writer.flush()
+        except Exception:
+            self._count_closed((*earlier, *writers))
+            raise
+        # After an interrupt they stay: the next flush or close waits for them.
+        self._count_closed((*earlier, *writers))
+
+    def _count_closed(self, writers: tuple[Any, ...]) -> None:
+        with self._opening:
+            for writer in writers:
+                if writer in self._leaving:
+                    self._leaving.remove(writer)
+                    if isinstance(writer, FileWriter):
+                        self._past += writer.stats
+
+    def reopen(self) -> None:
+        """Open a new event file after a `close`; does nothing before."""
+        self._get_file_writer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,139 @@
+"""The fast path of `add_scalar`: all that a training loop pays for one number.
+
+It builds a tuple and appends it to a deque: no lock, no wake-up, no message. It knows the tags that were
+checked before, the queue's deque, and how many entries may wait there. Whatever is unusual (a new tag, a
+closed or inherited writer, a full queue, a value that is no plain number, a default of `use_metadata`) goes
+to `_add_unusual_scalar`.
+
+Lives here: the state of the fast path, and the only code that reads or changes it. Another implementation has
+the methods below, and nothing else of the writer knows how it works.
+Must not: check tags, convert arrays, wait. Runs on callers' threads, in signal handlers and finalisers.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tblog._delivery.queue import NOWHERE
+from tblog._values import arrays
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from tblog._delivery.channel import Channel
+    from tblog._delivery.entries import LightEntry
+
+FIRST_STEP, LAST_STEP = -(1 << 63), (1 << 63) - 1
+
+_now = time.time
+_QUICK = arrays.QUICK_NUMBERS
+_MAX_KNOWN_TAGS = 100_000
+
+
+class ScalarFastPath:
+    """Appends plain numbers of known tags to the queue of the channel that it is attached to."""
+
+    _OWN_STATE: ClassVar[tuple[str, ...]] = ("_tags", "_pending", "_room")
+    """What a copy or a pickle leaves out, and `forget_channel` makes anew."""
+
+    def forget_channel(self) -> None:
+        """Hand the next call to `_add_unusual_scalar`: the queue takes no more, or must be asked for room again."""
+        self._pending: deque[LightEntry] = NOWHERE
+        self._tags: dict[str, str] = {}
+        self._room = 0
+
+    def _attach(self, channel: Channel) -> None:
+        """Append to a channel's queue from now on, until the channel calls `forget_channel`."""
+        channel.attach(self)
+        self._tags, self._room = channel.tags, channel.queue.quick_room()
+        self._pending = channel.queue.pending  # no call in this line: a close cannot come in between
+
+    def _learn(self, tag: str, name: str) -> None:
+        """Take `tag` from now on, and write it as `name`."""
+        if len(self._tags) >= _MAX_KNOWN_TAGS:
+            self._tags.clear()
+        self._tags[tag] = name
+
+    def _known_names(self, tags: Any) -> tuple[str, ...]:
+        """Return what each of several tags is written as.
+
+        Raises:
+            KeyError, TypeError: one is not known.
+        """
+        return tuple(map(self._tags.__getitem__, tags))
+
+    def add_scalar(
+        self,
+        tag: str,
+        scalar_value: Any,
+        global_step: Any = None,
+        walltime: Any = None,
+        new_style: Any = None,
+        double_precision: Any = None,
+        *,
+        display_name: str | None = None,
+        summary_description: str | None = None,
+    ) -> None:
+        """Log one number.
+
+        Args:
+            tag: names the series.
+            scalar_value: a Python number, a numpy scalar, or an array or tensor of one element, on
+                any device; kept as float32. NaN and infinity are shown as such. A value on a GPU is
+                copied without waiting for it.
+            global_step: step, an integer of 64 bits; None is 0, or counts if the options say `auto_step`.
+            walltime: seconds since the epoch; now, if None.
+            new_style: write a tensor rather than a `simple_value`. In tensorboardX's signature this
+                position is `display_name`: a string is taken as that.
+            double_precision: with `new_style`, keep float64 (which TensorBoard's default loader
+                does not show). In tensorboardX's signature, `summary_description`.
+            display_name: title of the chart.
+            summary_description: text behind the chart's information icon.
+
+        Raises:
+            UnsupportedTypeError: the value is no real number.
+            NotAScalarError: it does not have exactly one element.
+            InvalidTypeError, InvalidValueError: the tag, the step or the time is wrong.
+        """
+        try:
+            name = self._tags[tag]
+            number = scalar_value if type(scalar_value) is float else _QUICK[type(scalar_value)](scalar_value)
+            if (
+                type(global_step) is int
+                and walltime is None
+                and new_style is None
+                and display_name is None
+                and summary_description is None
+                and FIRST_STEP <= global_step <= LAST_STEP
+                and len(self._pending) < self._room
+            ):
+                entry = (name, number, global_step, _now())
+                self._pending.append(entry)  # nothing can come between this line's look and its append
+                return
+        except (KeyError, TypeError, OverflowError, RuntimeError):  # a new tag or type, or an odd value
+            pass
+        self._add_unusual_scalar(
+            tag,
+            scalar_value,
+            global_step,
+            walltime,
+            new_style,
+            double_precision,
+            display_name,
+            summary_description,
+        )
+
+    def _add_unusual_scalar(
+        self,
+        tag: str,
+        value: Any,
+        global_step: Any,
+        walltime: Any,
+        new_style: Any,
+        double_precision: Any,
+        display_name: str | None,
+        description: str | None,
+    ) -> None:
+        """Check and log what the fast path does not take."""
+        raise NotImplementedError
