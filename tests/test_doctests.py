@@ -1,0 +1,138 @@
+"""The examples in the docstrings of the public modules run, and every public class and function has one.
+
+An example starts from nothing: it imports what it uses, so that a reader can paste it.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import tblog
+import tblog.adapters
+
+# Public names that have no example yet; it only ever gets shorter. First the core's, then the rest.
+WITHOUT_EXAMPLE = {
+    "tblog.file_writer.DiscardingFileWriter",
+    "tblog.file_writer.EventWriter",
+    "tblog.file_writer.FileWriter",
+    "tblog.file_writer.RunFileWriter",
+    "tblog.options.WriterOptions",
+    "tblog.record_writer.RecordWriter",
+    "tblog.record_writer.Writable",
+    "tblog.scalar_writer.ScalarWriter",
+    "tblog.stats.Stats",
+    "tblog.writer.SummaryWriter",
+} | {
+    "tblog.adapters.activation_maximization.activation_maximization",
+    "tblog.adapters.cam.class_activation_maps",
+    "tblog.adapters.cam.swin_reshape",
+    "tblog.adapters.cam.vit_reshape",
+    "tblog.adapters.conv_kernels.conv_kernels",
+    "tblog.adapters.feature_maps.FeatureMaps",
+    "tblog.adapters.model_summary.model_summary",
+    "tblog.adapters.parameters.ParameterWatch",
+    "tblog.adapters.saliency.attributions",
+    "tblog.adapters.saliency.saliency_maps",
+    "tblog.adapters.system.SystemSample",
+    "tblog.adapters.system.SystemSampler",
+    "tblog.check.check",
+    "tblog.check.main",
+    "tblog.check.repair",
+    "tblog.errors.InvalidTypeError",
+    "tblog.errors.InvalidValueError",
+    "tblog.errors.MissingDependencyError",
+    "tblog.errors.NotAScalarError",
+    "tblog.errors.TblogError",
+    "tblog.errors.UnsupportedTypeError",
+    "tblog.errors.WriteError",
+    "tblog.global_writer.GlobalSummaryWriter",
+    "tblog.graph._errors.GraphError",
+    "tblog.graph._graph.Graph",
+    "tblog.graph._node.Node",
+    "tblog.graph._node.TensorType",
+    "tblog.graph._onnx.read_onnx_graph",
+    "tblog.graph._openvino.read_openvino_graph",
+    "tblog.graph._read.read_graph",
+    "tblog.patch.patch",
+    "tblog.patch.unpatch",
+    "tblog.records.AudioRecord",
+    "tblog.records.CountedHistogramRecord",
+    "tblog.records.CustomScalarsRecord",
+    "tblog.records.Deferred",
+    "tblog.records.DescribedScalarRecord",
+    "tblog.records.EmbeddingRecord",
+    "tblog.records.EventRecord",
+    "tblog.records.GraphRecord",
+    "tblog.records.HistogramRecord",
+    "tblog.records.HparamsRecord",
+    "tblog.records.ImageRecord",
+    "tblog.records.MeshRecord",
+    "tblog.records.PrCurveRecord",
+    "tblog.records.RawHistogramRecord",
+    "tblog.records.RawPrCurveRecord",
+    "tblog.records.Record",
+    "tblog.records.ScalarRecord",
+    "tblog.records.SummaryRecord",
+    "tblog.records.TensorRecord",
+    "tblog.records.TensorScalarRecord",
+    "tblog.records.TextRecord",
+    "tblog.records.VideoRecord",
+    "tblog.summaries._context.EncodeContext",
+    "tblog.summaries.check",
+    "tblog.summaries.encode",
+    "tblog.summaries.load_checks",
+}
+
+
+def _public_modules() -> list[str]:
+    """Return the modules that a user may import: those on top of the package, and the adapters."""
+    found = [
+        f"{package.__name__}.{module.name}"
+        for package in (tblog, tblog.adapters)
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
+    ]
+    return sorted({"tblog", *found})
+
+
+def _public_names() -> dict[str, object]:
+    """Return the classes and functions that these modules offer, by the module that defines them."""
+    public = {}
+    for module_name in _public_modules():
+        module = importlib.import_module(module_name)
+        offered = getattr(module, "__all__", None)
+        for name in offered or vars(module):
+            value = getattr(module, name)
+            home = getattr(value, "__module__", None)
+            if name.startswith("_") or not (inspect.isclass(value) or inspect.isfunction(value)):
+                continue
+            if offered or home == module_name:
+                public[f"{home}.{name}"] = value
+    return public
+
+
+def _modules_with_examples() -> list[str]:
+    return sorted({*_public_modules(), *(name.rpartition(".")[0] for name in _public_names())})
+
+
+@pytest.mark.parametrize("name", _modules_with_examples())
+def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of a module prints what its docstring shows."""
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    report: list[str] = []
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name), globs={}):
+        runner.run(example, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_every_public_class_and_function_has_an_example() -> None:
+    """A reader sees each public name in use; the few without an example are listed above."""
+    without = {name for name, value in _public_names().items() if ">>>" not in (value.__doc__ or "")}
+    assert without == WITHOUT_EXAMPLE
