@@ -121,9 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("path", help="an event file, a run, or a directory of runs")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--repair", action="store_true", help="rewrite damaged files, and keep the old ones"
-    )
+    what.add_argument("--repair", action="store_true", help="rewrite damaged files, and keep the old ones")
     what.add_argument(
         "--list-kept", action="store_true", help="list what resumed runs cut off and what repairs replaced"
     )
@@ -134,7 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     what.add_argument("--remove-kept", action="store_true", help="delete the kept files for good")
     parser.add_argument(
-        "--cut", metavar="TIME", help="the time, as --list-kept shows it, of the kept files to restore or remove"
+        "--cut",
+        metavar="TIME",
+        help="the time, as --list-kept shows it, of the kept files to restore or remove",
     )
     given = parser.parse_args(arguments)
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):

@@ -67,7 +67,9 @@ class GlobalSummaryWriter:
         given = log_dir if log_dir is not None else logdir
         self.logdir: str = name_of(given, "log_dir") if given else default_logdir(comment)
         arguments = {
-            "log_dir": address_of(self.logdir, "log_dir"),  # absolute now: the other process may change its directory
+            "log_dir": address_of(
+                self.logdir, "log_dir"
+            ),  # absolute now: the other process may change its directory
             "purge_step": purge_step,
             "max_queue": max_queue,
             "flush_secs": flush_secs,
