@@ -1,4 +1,4 @@
-"""Activation maximization: pictures that excite a filter of a layer, grown from noise by gradient ascent."""
+"""Activation maximization: images that excite a filter of a layer, optimized from noise by gradient ascent."""
 
 from __future__ import annotations
 
@@ -39,41 +39,49 @@ def activation_maximization(
     progress: bool = False,
     tag: str = "activation_maximization",
 ) -> list[ImageRecord]:
-    """Draw pictures that excite channels of a layer, all of them grown at once in one batch.
+    """Draw images that excite channels of a layer. One batch optimizes all of them together.
 
-    Each picture starts as the same noise and follows the gradient of its channel's mean activation
-    (https://arxiv.org/abs/1506.06579), with the regularizers below, which keep it from high
-    frequencies. The model is run in evaluation mode, on any device, and left as it was.
+    Each image starts from the same noise and follows the gradient of the mean activation of its channel
+    (https://arxiv.org/abs/1506.06579). The regularizers below suppress high frequencies. The model runs in
+    evaluation mode, on any device, and is left as it was.
 
     Args:
         model: the model.
-        layer: the path, pattern, type or module of one layer, rather a convolution than the ReLU behind
-            it, whose gradient is 0 where it is not active.
-        channels: an index of the layer's output channels (its dimension 1), or a sequence of them.
+        layer: the path, pattern, type or module of one layer. Choose a convolution rather than the ReLU
+            after it, whose gradient is 0 where it is inactive.
+        channels: the index of an output channel of the layer (dimension 1), or a sequence of indices.
         input_size: (C, H, W) of the input.
-        steps: steps of gradient ascent.
-        learning_rate: how far one step goes; the gradient is scaled to a root mean square of 1.
-        jitter: pixels by which the picture is shifted at most before each step, in any direction. None takes
-            1/56 of its shorter side: 4 pixels of 224, 1 of 32 to 64, none of 28 and less.
-        blur: standard deviation, in pixels, of the Gaussian that smooths the picture in each step; 0 for none.
-            None takes 0.4, and less where the shorter side is below 32 pixels.
-        decay: share of the picture that each step takes away.
-        mean: with `std`, what inputs are normalized with; keeps the pictures to those that can be
-            seen, from 0 to 1. Without, each picture is scaled to its own range when it is drawn.
+        steps: the number of steps of gradient ascent.
+        learning_rate: the size of a step. The gradient is scaled to a root mean square of 1.
+        jitter: the maximum shift of the image before each step, in pixels and in any direction. None means
+            1/56 of the shorter side: 4 pixels for 224, 1 for 32 to 64, and 0 for 28 or less.
+        blur: standard deviation, in pixels, of the Gaussian that smooths the image in each step. 0 means no
+            blur. None means 0.4, and less if the shorter side is below 32 pixels.
+        decay: the share of the image that each step removes.
+        mean: with `std`, the normalization of the inputs. The images then stay within the visible range from
+            0 to 1. Without it, each image is scaled to its own range when it is drawn.
         std: see `mean`.
-        seed: of the noise and the shifts. The caller's random state is neither used nor changed.
+        seed: seed of the noise and the shifts. The caller's random state is neither used nor changed.
         progress: whether to show a progress bar.
         tag: the record's tag is `<tag>/<layer>`.
 
     Returns:
-        One record, a grid of a picture for each channel, labelled with its mean activation at the start
-        and at the end, and with a word where the end is no higher.
+        One record: a grid with one image for each channel. Its label has the mean activation at the start and
+        at the end, and says so if the end is not higher.
 
     Raises:
         InvalidValueError: the layer is not found or does not run, a channel is out of range, or the
             input size does not fit the model.
-        InvalidTypeError: a channel is no index, or the layer does not return a tensor.
-        MissingDependencyError: a progress bar is wanted and tqdm is not installed.
+        InvalidTypeError: a channel is not an index, or the layer does not return a tensor.
+        MissingDependencyError: `progress` is set and tqdm is not installed.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.activation_maximization import activation_maximization
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+        >>> records = activation_maximization(model, "0", range(4), input_size=(1, 16, 16), steps=2)
+        >>> records[0].tag
+        'activation_maximization/0'
     """
     import torch
 
@@ -88,7 +96,7 @@ def activation_maximization(
     blur = 0.4 * min(1.0, side / 32) if blur is None else blur
     _require(jitter >= 0, "jitter", jitter, "a number of pixels, 0 or more")
     _require(blur >= 0, "blur", blur, "a number of pixels, 0 or more")
-    random = torch.Generator("cpu").manual_seed(seed)  # so that all devices see the same
+    random = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
     with undisturbed(model):
         pictures = _noise(model, input_size, random).expand(len(wanted), -1, -1, -1)
         require_channel_values(pictures.shape[1], mean, std)
@@ -115,7 +123,7 @@ def activation_maximization(
 
 
 class _Excitement:
-    """How much pictures excite channels of a layer, one channel for each picture."""
+    """Measures how much images excite channels of a layer, one channel for each image."""
 
     def __init__(
         self, model: nn.Module, layer: nn.Module, name: str, channels: Sequence[int], pictures: torch.Tensor
@@ -130,7 +138,7 @@ class _Excitement:
         return output[range(number), self._channels].reshape(number, -1).mean(1)
 
     def gradient(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return how the mean activations change with the pictures."""
+        """Return the gradient of the mean activations with respect to the images."""
         import torch
 
         leaf = pictures.detach().requires_grad_()
@@ -141,7 +149,7 @@ class _Excitement:
 
         def stop(_layer: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
             outputs.append(output)
-            raise _Reached  # what comes behind the layer need not run
+            raise _Reached  # the layers after it need not run
 
         with Hooks() as hooks, suppress(_Reached):
             hooks.forward(self._layer, stop)
@@ -164,7 +172,7 @@ class _Excitement:
         _require(not wrong, "channels", wrong, f"0 to {number - 1}, which are the channels of {self._name}")
 
 
-class _Reached(Exception):  # noqa: N818  (no error: it ends a forward pass where its result is known)
+class _Reached(Exception):  # noqa: N818 - not an error: it ends a forward pass early
     """The layer has run."""
 
 
@@ -197,7 +205,7 @@ def _noise(model: nn.Module, input_size: Sequence[int], random: torch.Generator)
 def _visible(
     pictures: torch.Tensor, mean: ChannelValues, std: ChannelValues
 ) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Return what black and white are for a model whose inputs are normalized, if they are."""
+    """Return the normalized values of black and white, or None if the inputs are not normalized."""
     import torch
 
     if mean is None and std is None:
@@ -210,7 +218,7 @@ def _visible(
 
 
 def _scaled(gradient: torch.Tensor) -> torch.Tensor:
-    """Scale each picture's gradient to a root mean square of 1; one of zeros stays."""
+    """Scale the gradient of each image to a root mean square of 1. A gradient of zeros stays."""
     import torch
 
     size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()

@@ -1,4 +1,4 @@
-"""Class activation maps: which parts of a picture speak for a class, by the methods of grad-cam."""
+"""Class activation maps: which parts of an image are evidence for a class, by the methods of grad-cam."""
 
 from __future__ import annotations
 
@@ -51,44 +51,53 @@ def class_activation_maps(
     progress: bool = False,
     tag: str = "cam",
 ) -> list[ImageRecord]:
-    """Draw where the evidence for a class lies in each input, one grid for each layer.
+    """Draw where each input holds evidence for a class, one grid for each layer.
 
-    The model may be in any mode and on any device; it is left as it was, gradients, hooks and random
-    state included. The maps are grad-cam's own, computed in evaluation mode and without autocast.
+    The model may be in any mode and on any device. It is left as it was, with its gradients, hooks and random
+    state. grad-cam computes the maps, in evaluation mode and without autocast.
 
     Args:
-        model: a classifier of pictures, or any model if `targets` are functions.
-        inputs: (N, C, H, W) float32 as the model takes them.
-        layers: where the maps are taken, usually the last convolution or block: a dotted path, a
-            pattern, a type or a module, or a sequence of them. FullGrad has no layer and takes None.
+        model: an image classifier, or any model if `targets` are functions.
+        inputs: (N, C, H, W) float32, as the model expects them.
+        layers: the layers to take the maps from, usually the last convolution or block: a dotted path, a
+            pattern, a type or a module, or a sequence of them. None for FullGrad, which uses no layer.
         method: a class of `pytorch_grad_cam`: GradCAM, HiResCAM, GradCAM++, ScoreCAM, AblationCAM,
-            XGradCAM, EigenCAM, EigenGradCAM, LayerCAM, FullGrad and whatever else is installed.
-        targets: a class index for all inputs, one for each, or None for the predicted classes. A
-            function of the output of one input, which returns one number, stands for anything else
-            (those of `pytorch_grad_cam.utils.model_targets` are such).
-        mean: with `std`, undoes the normalization of the inputs; one number for each channel, or one.
+            XGradCAM, EigenCAM, EigenGradCAM, LayerCAM, FullGrad, or another one of the installed version.
+        targets: one class index for all inputs, one for each input, or None for the predicted classes. For
+            any other target, give a function that maps the output for one input to one number, such as
+            those of `pytorch_grad_cam.utils.model_targets`.
+        mean: with `std`, the normalization of the inputs, to be undone: one number for each channel, or one.
         std: see `mean`.
-        class_names: by class index.
-        labels: the true class of each input, told beside the prediction.
-        reshape_transform: makes (N, C, H, W) of a layer's output that is anything else: `vit_reshape`,
-            `swin_reshape` or a function of your own.
-        style: "overlay" blends the map into the input, "heat" and "grey" show it alone.
-        weight: of the map in the blend, 0 to 1.
+        class_names: names by class index.
+        labels: the true class of each input, shown beside the prediction.
+        reshape_transform: turns the output of a layer into (N, C, H, W) if it has another shape:
+            `vit_reshape`, `swin_reshape` or a function of your own.
+        style: "overlay" blends the map into the input, "heat" and "grey" show the map alone.
+        weight: the share of the map in the blend, 0 to 1.
         colormap: the name of a colour map.
-        beside_input: whether the input stands at the left of each map.
-        aug_smooth: average over flips and brightnesses of the input, which takes six times as long.
-        eigen_smooth: take the first principal component of the weighted activations, not their sum.
-        progress: whether methods that run the model for each channel show their progress bars.
+        beside_input: whether to draw the input to the left of each map.
+        aug_smooth: average over flips and brightnesses of the input. This takes six times as long.
+        eigen_smooth: use the first principal component of the weighted activations instead of their sum.
+        progress: whether methods that run the model once per channel show a progress bar.
         tag: the records' tags are `<tag>/<method>/<layer>`.
 
     Returns:
-        One record for each layer; one in all for FullGrad and RefineCAM, whose tag has no layer.
+        One record for each layer. FullGrad and RefineCAM return a single one, whose tag has no layer.
 
     Raises:
-        InvalidValueError: a layer is not found or does not run, its output is no picture, a class is
+        InvalidValueError: a layer is not found or does not run, its output is not an image, a class is
             out of range, or the inputs do not fit the model.
-        InvalidTypeError: inputs, layers or targets are of a wrong type.
+        InvalidTypeError: inputs, layers or targets have a wrong type.
         MissingDependencyError: grad-cam is not installed.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from tblog.adapters.cam import class_activation_maps
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+        >>> records = class_activation_maps(model, torch.rand(2, 1, 16, 16), "1")
+        >>> records[0].tag
+        'cam/GradCAM/1'
     """
     method, cam_class = find_method(method)
     options = {
@@ -134,30 +143,46 @@ def class_activation_maps(
 
 
 def vit_reshape(tokens: torch.Tensor, height: int | None = None, width: int | None = None) -> torch.Tensor:
-    """Make (N, C, H, W) of the tokens of torchvision's vision transformers, without the class token.
+    """Turn the tokens of torchvision's vision transformers into (N, C, H, W), without the class token.
 
-    Take a layer before the last attention (`encoder.layers.encoder_layer_11.ln_1`): behind it the
-    class depends on the class token alone.
+    Choose a layer before the last attention (`encoder.layers.encoder_layer_11.ln_1`). After it, the class
+    depends only on the class token.
 
     Args:
         tokens: (N, 1 + H * W, C).
-        height: patches from top to bottom; with `width` None for square pictures. For others give
-            `functools.partial(vit_reshape, height=..., width=...)`.
-        width: patches from left to right.
+        height: the number of patches from top to bottom. Leave out both `height` and `width` for square
+            images. For others, give `functools.partial(vit_reshape, height=..., width=...)`.
+        width: the number of patches from left to right.
+
+    Raises:
+        InvalidValueError: the number of tokens does not fit.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.cam import vit_reshape
+        >>> vit_reshape(torch.zeros(1, 1 + 14 * 14, 768)).shape
+        torch.Size([1, 768, 14, 14])
     """
     number, length, channels = tokens.shape
     height = height or round((length - 1) ** 0.5)
     width = width or (length - 1) // height
     if 1 + height * width != length:
         raise InvalidValueError(
-            f"The layer has {length} tokens, which are not one and {height} x {width} patches; "
+            f"The layer has {length} tokens, not 1 + {height} x {width} patches; "
             "give functools.partial(vit_reshape, height=..., width=...)"
         )
     return tokens[:, 1:].reshape(number, height, width, channels).permute(0, 3, 1, 2)
 
 
 def swin_reshape(features: torch.Tensor) -> torch.Tensor:
-    """Make (N, C, H, W) of the (N, H, W, C) of torchvision's Swin transformers ("features.7.1.norm1", "norm")."""
+    """Turn (N, H, W, C) of torchvision's Swin transformers ("features.7.1.norm1", "norm") into (N, C, H, W).
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.cam import swin_reshape
+        >>> swin_reshape(torch.zeros(1, 7, 7, 768)).shape
+        torch.Size([1, 768, 7, 7])
+    """
     return features.permute(0, 3, 1, 2)
 
 
@@ -166,7 +191,7 @@ def _require_usable(model: nn.Module, inputs: torch.Tensor) -> None:
 
     if next(model.parameters(), None) is None:
         raise InvalidTypeError(
-            f"{type(model).__name__} has no parameters, as quantized models have none, and grad-cam needs gradients; "
+            f"{type(model).__name__} has no parameters, like a quantized model, but grad-cam needs gradients; "
             "give the model in floating point"
         )
     if inputs.dtype == torch.bfloat16:
@@ -181,7 +206,7 @@ def _found(model: nn.Module, layers: Layers | None, method: str) -> dict[str, nn
         return {}
     if layers is None:
         raise InvalidValueError(
-            f"{method} needs layers and None was given; give the path of the last convolution"
+            f"{method} needs layers, but layers was None; give the path of the last convolution"
         )
     return {display_name(model, path): layer for path, layer in find_layers(model, layers).items()}
 
@@ -198,7 +223,7 @@ def _first_run(
     layers: Mapping[str, nn.Module],
     transform: ReshapeTransform | None,
 ) -> tuple[dict[str, tuple[int, ...]], Any]:
-    """Run the model once, for its output and to see that each layer gives what a map can be made of."""
+    """Run the model once, for its output and to check that a map can be made from each layer's output."""
     import torch
 
     activations: dict[str, Any] = {}
@@ -218,8 +243,8 @@ def _first_run(
         picture = activation if transform is None else transform(activation)
         if picture.dim() != 4:
             raise InvalidValueError(
-                f"Layer {name} returns the shape {tuple(activation.shape)}, and a map needs (N, C, H, W); choose "
-                "another layer, or give reshape_transform=vit_reshape or a function that makes that shape of it"
+                f"Layer {name} returns the shape {tuple(activation.shape)}, but a map needs (N, C, H, W); choose "
+                "another layer, or give reshape_transform=vit_reshape or a function that returns that shape"
             )
         shapes[name] = tuple(picture.shape[1:])
     return shapes, outputs

@@ -1,8 +1,8 @@
-"""Convolution kernels: the filters of each layer as a grid, and how large they are.
+"""Convolution kernels: a grid of the filters of each layer, and their statistics.
 
     writer.add_records(conv_kernels(model), global_step)
 
-The training thread copies the kernels that are shown and takes the statistics; the worker draws.
+The training thread copies the kernels to show and computes the statistics. The worker draws.
 """
 
 from __future__ import annotations
@@ -37,28 +37,36 @@ def conv_kernels(
     statistics: bool = True,
     tag: str = "conv_kernels",
 ) -> list[Record]:
-    """Draw the kernels of convolutions, scaled symmetrically about 0, and tell their statistics.
+    """Draw the kernels of convolutions, scaled symmetrically about 0, and return their statistics.
 
-    A cell of the grid is a filter, that is, all that one output channel is computed from. In a
-    2-d layer of three input channels it is one picture in colours, where 0 is grey; else the kernels
-    of the chosen input channels stand side by side in it, and in a 3-d layer their slices. In a 1-d
-    layer the cell has a row for each input channel. 1x1 kernels make one picture, a row for each filter.
+    Each cell of the grid is a filter: the kernels that compute one output channel. In a 2-d layer with three
+    input channels, a filter is one colour image in which 0 is grey. Otherwise the cell shows the kernels of the
+    chosen input channels side by side, and for a 3-d layer their slices. In a 1-d layer, the cell has a row for
+    each input channel. 1x1 kernels make a single image with a row for each filter.
 
     Args:
         model: the model, on any device.
-        layers: paths, patterns, types or modules (see `find_layers`), of which the convolutions,
-            transposed ones included, are taken; None takes all of the model.
-        filters: the first so many filters are drawn.
-        channels: the first so many input channels, or the indices of those to draw. None draws
-            three as colours, else 8, and 64 in 1-d layers and of 1x1 kernels.
+        layers: paths, patterns, types or modules (see `find_layers`). Their convolutions are drawn,
+            transposed ones included. None means all convolutions of the model.
+        filters: the maximum number of filters to draw, from the first one on.
+        channels: the number of input channels to draw, from the first one on, or their indices. None draws
+            three channels as colours, and otherwise 8, or 64 for 1-d layers and 1x1 kernels.
         scale: "layer" gives all filters one scale, "map" each filter its own.
-        colormap: a diverging one, whose middle stands for 0.
-        statistics: adds the mean, the standard deviation and the extremes of the layer's weights as
-            scalars, and a histogram of its filters' Euclidean norms, in which dead filters lie at 0.
+        colormap: a diverging colour map, whose middle stands for 0.
+        statistics: whether to add the mean, the standard deviation, the minimum and the maximum of the
+            layer's weights as scalars, and a histogram of the Euclidean norms of its filters. Dead filters lie
+            at 0 in the histogram.
         tag: the first part of the records' tags: `<tag>/<layer>`, and `<tag>_<statistic>/<layer>`.
 
     Raises:
         InvalidValueError: there is no such layer, filter or input channel.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.conv_kernels import conv_kernels
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5))
+        >>> [record.tag for record in conv_kernels(model, statistics=False)]
+        ['conv_kernels/0']
     """
     import torch
     from torch.nn.modules.conv import _ConvNd as AnyConvolution
@@ -83,7 +91,7 @@ def _filters_first(layer: _ConvNd) -> Tensor:
     """Return the weight as (filters, input channels of a filter, ...), float32 or float64."""
     require_initialized(layer)
     with ExitStack() as stack:
-        if hasattr(layer, "parametrizations"):  # reading a spectral norm in training mode would update it
+        if hasattr(layer, "parametrizations"):  # in training mode, reading a spectral norm updates it
             stack.enter_context(model_state_kept(layer, training=False))
         weight: Tensor = layer.weight.detach()
     if weight.element_size() < 4:

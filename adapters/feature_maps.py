@@ -1,10 +1,10 @@
-"""Feature maps: what layers put out, or take in, in a forward pass that runs anyway.
+"""Feature maps: outputs or inputs of layers, captured in a forward pass that runs anyway.
 
     with FeatureMaps(model, ["conv1", "layer1.*"]) as maps:
         loss = criterion(model(images), labels)
     writer.add_records(maps.records(), global_step)
 
-The training thread copies what is shown and no more; the worker draws it.
+The training thread copies only what is shown. The worker draws it.
 """
 
 from __future__ import annotations
@@ -39,40 +39,50 @@ class _Captured:
 
 
 class FeatureMaps:
-    """Capture layers' feature maps while the `with` block lasts; `records()` gives one image per layer.
+    """Capture feature maps of layers inside a `with` block. `records()` returns one image per layer.
 
-    Before the maps stands the model's input, where that is a picture.
+    If the model's input is an image, it is drawn before the maps.
 
-    An activation of shape (N, C, H, W) becomes a grid of C maps of one sample, (N, C, D, H, W) such a
-    grid with the D slices of a map side by side, attention of shape (N, heads, L, S) a grid of heads.
-    A sequence, (N, L, C), becomes one picture with its positions from left to right and its channels
-    from top to bottom, and (N, C) one with a row for each of the first samples. Where a layer gives
-    a tuple or a dict, its first tensor counts.
+    An activation of shape (N, C, H, W) becomes a grid of the C maps of one sample. For (N, C, D, H, W), the D
+    slices of each map stand side by side in its cell. Attention of shape (N, heads, L, S) becomes a grid with a
+    map for each head. A sequence (N, L, C) becomes one image, with positions from left to right and channels
+    from top to bottom. (N, C) becomes one image with a row for each of the first samples. If a layer
+    returns a tuple or a dict, its first tensor is shown.
 
-    Captured is the value at the moment that the layer returns, whatever works on it in place later,
-    of the model's last forward pass; of a layer that runs several times in it, the last time.
+    A map has the value that the layer returned, also if later code changes the tensor in place. The maps are
+    those of the model's last forward pass, and of a layer's last call in it.
 
     Args:
-        model: the model, on any device; not what torch.compile returned, where modules run without hooks.
+        model: the model, on any device. Not a model returned by torch.compile: it runs modules without hooks.
         layers: paths, patterns, types or modules (see `find_layers`).
-        show: "outputs", "inputs" or "both"; "attention" shows the weights of each head of
-            `nn.MultiheadAttention` layers, computed once more for the shown sample.
-        channels: the first so many channels, or the indices of those to show.
-        sample: index in the batch of the sample to show.
-        max_side: longer maps are thinned to every second, third, ... row and column until their longer
-            side is at most this; it bounds memory where maps are large.
-        batch_dim: the axis of the batch; 1 for sequences as (L, N, C).
-        transform: a function of what a layer gives (or takes, the tuple of its arguments), which
-            returns the tensor to show; for vision transformers, one that turns tokens into maps.
-        mean: with `std`, undoes the normalization of the model's input; one number for each channel, or one.
+        show: "outputs", "inputs" or "both". "attention" shows the weights of each head of
+            `nn.MultiheadAttention` layers, computed a second time for the shown sample.
+        channels: the number of channels to show, from the first one on, or their indices.
+        sample: the index in the batch of the sample to show.
+        max_side: the maximum length of a map's longer side, which limits memory. Of a larger map only
+            every second, third, ... row and column is kept.
+        batch_dim: the axis of the batch. 1 for sequences of shape (L, N, C).
+        transform: a function that takes a layer's output (or its input, as the tuple of its arguments) and
+            returns the tensor to show. Vision transformers need one that turns tokens into maps.
+        mean: with `std`, the normalization of the model's input, to be undone: one number for each channel, or
+            one.
         std: see `mean`.
-        scale: "map" lets each map use all colours, "layer" gives the layer's maps one scale.
-        symmetric: whether 0 has the middle colour, as suits the colour map "bwr".
-        colormap: "viridis", "grey", "bwr", ...: a name that `colormap_table` knows.
+        scale: "map" lets each map use all colours, "layer" gives all maps of a layer one scale.
+        symmetric: whether 0 has the middle colour. Use it with the colour map "bwr".
+        colormap: a name that `colormap_table` knows: "viridis", "grey", "bwr", ...
         tag: the first part of the records' tags, `<tag>/<layer>`.
 
     Raises:
-        InvalidValueError: a layer does not exist; a shape, index or argument does not fit.
+        InvalidValueError: a layer does not exist, or a shape, an index or an argument does not fit.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.feature_maps import FeatureMaps
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+        >>> with FeatureMaps(model, ["0", "1"]) as maps:
+        ...     _ = model(torch.rand(1, 1, 8, 8))
+        >>> [record.tag for record in maps.records()]
+        ['feature_maps/0', 'feature_maps/1']
     """
 
     def __init__(
@@ -139,14 +149,14 @@ class FeatureMaps:
         self._hooks.remove()
 
     def records(self) -> list[ImageRecord]:
-        """Return an image for each layer, of the last forward pass; also after the block.
+        """Return one image for each layer, from the last forward pass. Works also after the block.
 
         Raises:
-            InvalidValueError: a layer did not run in it, or the block never began.
+            InvalidValueError: a layer did not run in that pass, or the block was never entered.
         """
         if not self._was_entered:
             raise InvalidValueError(
-                "FeatureMaps: records() was called before its `with` block began, in which maps are captured; "
+                "FeatureMaps: records() was called before its `with` block, which captures the maps; "
                 "run the model in the block first"
             )
         require_ran(self._model, self._layers, (path for path, _ in self._captured))
@@ -172,7 +182,7 @@ class FeatureMaps:
         return ImageRecord(tag=f"{self._tag}/{name}{suffix}", image=grid, dataformats="HWC")
 
     def _begin(self, _model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Forget the last forward pass; keep what the shown sample of this one looks like, if it is a picture."""
+        """Drop the maps of the last forward pass, and keep the shown sample of this one if it is an image."""
         self._captured.clear()
         self._picture = None
         given = _first_tensor((*args, *kwargs.values()))
@@ -183,7 +193,7 @@ class FeatureMaps:
                 self._picture = snapshot(picture, f"{self._tag}: the input")
 
     def _watch(self, path: str, layer: Any) -> None:
-        # Not in the hook: torch.compile cannot trace one that looks at its own model.
+        # Not inside the hook: torch.compile cannot trace a hook that inspects its own model.
         name = display_name(self._model, path)
 
         def take_input(_layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

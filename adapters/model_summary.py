@@ -2,7 +2,7 @@
 
     writer.add_records(model_summary(model, input_size=(1, 3, 224, 224)))
 
-Runs on the caller's thread, once in a training as a rule: it costs a forward pass.
+Runs on the caller's thread. It costs a forward pass, so call it once per training.
 """
 
 from __future__ import annotations
@@ -48,37 +48,45 @@ def model_summary(
     tag: str = "model_summary",
     **forward_arguments: Any,
 ) -> list[Record]:
-    """Tabulate a model's layers as Markdown, and its totals as scalars.
+    """Return a Markdown table of a model's layers, and its totals as scalars.
 
-    The model runs once without gradients, on copies of its buffers, on the device where it is; nothing
-    is printed, and the model and the random state are as before.
+    The model runs once, on its own device, without gradients and on copies of its buffers. Nothing is printed.
+    The model and the random state stay as they were.
 
     Args:
         model: the model.
-        input_size: the shape of the input, batch included, (1, 3, 224, 224), or a list of shapes.
-            The input is then ones of the parameters' dtype.
-        input_data: the input itself: a tensor, a sequence of positional arguments or a mapping of
-            arguments by name. Without either, the model does not run, and shapes are left out.
-        depth: the deepest level of nested layers that gets rows of its own; 1 is the model's children.
-        columns: of "input_size", "output_size", "kernel_size", "num_params", "params_percent",
-            "mult_adds" and "trainable", in any order; None takes "output_size", "num_params" and
-            "mult_adds", or "num_params" and "trainable" without an input.
-        dtypes: the dtypes of inputs given by `input_size`, such as `torch.long` for token numbers.
+        input_size: the shape of the input with the batch, (1, 3, 224, 224), or a list of shapes. The
+            input is then a tensor of ones with the dtype of the parameters.
+        input_data: the input itself: a tensor, a sequence of positional arguments or a mapping of keyword
+            arguments. Without `input_size` and `input_data`, the model does not run, and the table has no
+            shapes.
+        depth: the deepest level of nested layers with rows of their own. 1 means the model's children.
+        columns: any of "input_size", "output_size", "kernel_size", "num_params", "params_percent",
+            "mult_adds" and "trainable", in any order. None means "output_size", "num_params" and
+            "mult_adds", or without an input "num_params" and "trainable".
+        dtypes: the dtypes of the inputs in `input_size`, such as `torch.long` for token ids.
         mode: the mode in which the model runs.
-        scalars: adds `<tag>/parameters`, `/trainable_parameters` and, with an input, `/mult_adds`,
+        scalars: whether to add `<tag>/parameters`, `/trainable_parameters` and, with an input, `/mult_adds`,
             `/input_megabytes`, `/forward_backward_megabytes`, `/parameter_megabytes` and
-            `/total_megabytes` (10^6 bytes) as scalars, which the format keeps as float32.
-        hparams: adds the same totals as hyperparameters, to compare runs by on the HParams page.
+            `/total_megabytes` (10^6 bytes) as scalars. The format stores them as float32.
+        hparams: whether to add the same totals as hyperparameters, to compare runs on the HParams page.
         tag: the tag of the text, and the first part of the other tags.
-        **forward_arguments: further arguments of `model.forward`, by name.
+        **forward_arguments: more keyword arguments of `model.forward`.
 
     Raises:
         InvalidValueError: an argument does not fit, or the forward pass failed.
         MissingDependencyError: torchinfo is not installed.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.model_summary import model_summary
+        >>> records = model_summary(torch.nn.Linear(4, 2), input_size=(1, 4))
+        >>> [(record.tag, record.value) for record in records[1:3]]
+        [('model_summary/parameters', 10.0), ('model_summary/trainable_parameters', 10.0)]
     """
     require_module(model)
     if input_size is not None and input_data is not None:
-        raise InvalidValueError("model_summary: both input_size and input_data were given; give one of them")
+        raise InvalidValueError("model_summary: got both input_size and input_data; give one of them")
     if depth < 0:
         raise InvalidValueError(f"model_summary: depth was {depth}; give 0 (the model alone) or more")
     if mode not in {"eval", "train"}:
@@ -88,7 +96,7 @@ def model_summary(
     if input_size is not None:
         input_data = _ones(model, input_size, dtypes)
     if isinstance(input_data, Mapping):
-        input_data = dict(input_data)  # torchinfo takes no other mapping, such as a tokenizer's
+        input_data = dict(input_data)  # torchinfo accepts only a dict, not a tokenizer's mapping
     with model_state_kept(model):
         statistics = _statistics(model, input_data, mode, forward_arguments)
     totals = _totals(statistics, _bytes_of(input_data) if runs else None)
@@ -106,7 +114,7 @@ def _checked_columns(columns: Sequence[str] | None, *, runs: bool) -> Sequence[s
     unknown = [column for column in columns if column not in _TITLES]
     if unknown:
         raise InvalidValueError(
-            f"model_summary: there is no column {unknown[0]!r}; give of {', '.join(_TITLES)}"
+            f"model_summary: there is no column {unknown[0]!r}; give some of {', '.join(_TITLES)}"
         )
     hollow = [column for column in columns if column in _NEED_INPUT]
     if hollow and not runs:
@@ -119,7 +127,7 @@ def _checked_columns(columns: Sequence[str] | None, *, runs: bool) -> Sequence[s
 def _ones(
     model: nn.Module, input_size: Sequence[Any], dtypes: Sequence[torch.dtype] | None
 ) -> list[torch.Tensor]:
-    # Made here, because torchinfo would move a model on the CPU to a GPU if there is one.
+    # Made here, because torchinfo would move a CPU model to a GPU if there is one.
     import torch
 
     shapes = [input_size] if all(isinstance(side, int) for side in input_size) else list(input_size)
@@ -153,7 +161,7 @@ def _statistics(model: nn.Module, input_data: Any, mode: str, forward_arguments:
             f"{reason}; give an input_size or input_data that its forward() takes"
         ) from reason
     finally:
-        # It keeps each model's layers for a cache that was not asked for, and so the model alive.
+        # torchinfo caches each model's layers unasked, which would keep the model alive.
         internals._cached_forward_pass.pop(type(model).__name__, None)  # noqa: SLF001  (no public way for one model)
 
 

@@ -1,4 +1,4 @@
-"""Parameters, gradients and activations of a training step: which layers learn, and what is wrong with others."""
+"""Parameters, gradients and activations of a training step: which layers learn, and why others do not."""
 
 from __future__ import annotations
 
@@ -35,58 +35,72 @@ class ParameterWatch:
                 optimizer.zero_grad()
                 writer.add_records(watch.records(), step)
 
-    `start()` and `stop()` do what the block does. With a writer it is one line, which starts at once:
+    `start()` and `stop()` do the same without a block. With a writer, one line is enough. It starts at once:
 
         ParameterWatch(model, every=100, writer=writer)
 
-    A step ends when an optimizer of `torch.optim` steps on one of the model's parameters, or when
-    gradients are set to None without that, as after a step that a `GradScaler` skipped. So several
-    backward passes that accumulate are one step. Between watched steps nothing is hooked but the
-    model's forward pass; in them nothing waits for the device: all values stay tensors until the
-    writer's thread reads them.
+    A step ends when an optimizer of `torch.optim` steps on one of the model's parameters. It also ends when
+    gradients are set to None without that, as after a step that a `GradScaler` skipped. Several backward passes
+    that accumulate gradients are one step. Between watched steps, the only hook is on the model's forward pass.
+    In a watched step, nothing waits for the device: all values stay tensors until the writer's thread reads
+    them.
 
-    A layer is a module with parameters of its own. A watched step gives
+    A layer is a module with parameters of its own. A watched step logs
 
-    - `<tag>/layers`: a picture of all layers in depth order, by gradient norm and update ratio;
-    - `<tag>/table`: a text, what is wrong with which layers, and the figures of each;
+    - `<tag>/layers`: an image of all layers in depth order, with gradient norm and update ratio;
+    - `<tag>/table`: a text with the findings, and the figures of each layer;
     - `<tag>/gradient_norm`, `/parameter_norm` and `/update_ratio` of the whole model;
     - `<tag>_gradient_norm/<layer>`, `_parameter_norm` and `_activation_norm`: Euclidean norms;
-    - `<tag>_update_ratio/<layer>`: the norm of the step's change over that of the parameters before it;
+    - `<tag>_update_ratio/<layer>`: the norm of the step's change, divided by the norm of the parameters before;
     - `<tag>_dead_parameters/<layer>`, `_dead_gradients`: the share of output units (slices along dimension
       0) whose weights or gradients are all 0; `_dead_activations`: the share of channels that are 0 for the
       whole batch (channels are the last dimension of (N, L, C), otherwise dimension 1);
     - `<tag>_nonfinite_parameters/<layer>`, `_gradients`, `_activations`: the share of NaN and infinity;
-    - now and then `<tag>_parameters/<parameter>`, `_gradients` and `_activations`: histograms.
+    - every `histograms` watched steps, `<tag>_parameters/<parameter>`, `_gradients` and `_activations`:
+      histograms.
 
-    What is wrong in two watched steps in a row, and NaN at once, is told by a warning of the logger "tblog", once
-    for each thing, when the writer's thread draws picture or table.
+    The logger "tblog" warns once of each finding that two watched steps in a row show, and of NaN at once. It
+    does so when the writer's thread draws the image or the table.
 
-    Gradients are those of the last backward pass of the step: accumulated, not clipped yet, with
-    `scaler` unscaled, and in distributed training those of this process (of a DTensor, as FSDP's `fully_shard`
-    makes them, the part that this process has, of parameters too). Activations are those of its last
-    forward pass. Parameters are those after the step.
+    Gradients are those of the last backward pass of the step: accumulated, not yet clipped, and unscaled if
+    `scaler` is given. In distributed training they are those of this process. Of a DTensor, such as FSDP's
+    `fully_shard` makes, only the part of this process counts, for parameters too. Activations are those of
+    the last forward pass. Parameters are those after the step.
 
     Args:
         model: the model.
-        every: how many steps lie between two watched ones; the first step is watched.
-        writer: logs each watched step by itself, at the step's number, counted from the writer's `next_step`. The
-            last one is logged by the next forward pass, or by `stop()`.
-        layers: whose parameters and outputs are watched: a dotted path, a pattern, a type or a module,
-            or a sequence of them. None means all parameters, and the outputs of all modules without
-            modules in them.
-        parameters: whether to tell of parameters and updates. Updates need a copy of the parameters
-            in a watched step, from backward to its end.
-        gradients: whether to tell of gradients.
-        activations: whether to tell of activations.
-        histograms: how many watched steps lie between two with histograms, the first of them with; True for
-            histograms in each, False or 0 for none.
-        max_values: how many values of a tensor, evenly spaced, a histogram counts; None for all.
-        scaler: the `torch.amp.GradScaler` whose scale the gradients have.
-        tag: what all tags begin with.
+        every: watch every so many steps, starting with the first one.
+        writer: logs each watched step at the step's number, counted from the writer's `next_step`. The next
+            forward pass, or `stop()`, logs the last one.
+        layers: the layers whose parameters and outputs to watch: a dotted path, a pattern, a type or a module,
+            or a sequence of them. None means all parameters, and the outputs of all modules that contain no
+            other module.
+        parameters: whether to log parameters and updates. Updates need a copy of the parameters in a watched
+            step, from its backward pass to its end.
+        gradients: whether to log gradients.
+        activations: whether to log activations.
+        histograms: log histograms in every so many watched steps, starting with the first one. True means in
+            each, False or 0 in none.
+        max_values: the number of evenly spaced values of a tensor that a histogram counts. None means all.
+        scaler: the `torch.amp.GradScaler` that scales the loss.
+        tag: the beginning of all tags.
 
     Raises:
-        InvalidTypeError: the model is none, its parameters for one, or the writer is none of tblog's.
-        InvalidValueError: a layer is not found, a number is below what it may be, or no parameter requires a gradient.
+        InvalidTypeError: `model` is not a module (but its parameters, for example), or the writer is not a
+            tblog writer.
+        InvalidValueError: a layer is not found, a number is too small, or no parameter requires a gradient.
+
+    Example:
+        >>> import torch
+        >>> from tblog import SummaryWriter
+        >>> from tblog.adapters.parameters import ParameterWatch
+        >>> model = torch.nn.Linear(4, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with SummaryWriter("runs/watch") as writer, ParameterWatch(model, writer=writer):
+        ...     for step in range(3):
+        ...         optimizer.zero_grad()
+        ...         model(torch.rand(8, 4)).sum().backward()
+        ...         optimizer.step()
     """
 
     def __init__(
@@ -108,7 +122,7 @@ class ParameterWatch:
         _require(histograms >= 0, "histograms", histograms, "True, False or a number of watched steps")
         if writer is not None and not hasattr(writer, "add_records"):
             raise InvalidTypeError(
-                f"ParameterWatch: the writer was a {type(writer).__module__}.{type(writer).__name__}, which takes no "
+                f"ParameterWatch: the writer was a {type(writer).__module__}.{type(writer).__name__}, which accepts no "
                 "records; give a tblog.SummaryWriter"
             )
         parts = watched_parts(model, layers)
@@ -148,7 +162,7 @@ class ParameterWatch:
             self._remove_hooks()
 
     def start(self) -> Self:
-        """Begin to watch, with the next step; does nothing where that has happened. Returns the watch itself."""
+        """Start watching with the next step, and return the watch itself. Do nothing if it has started already."""
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         if self._optimizers is not None:
@@ -164,21 +178,21 @@ class ParameterWatch:
         return self
 
     def stop(self) -> None:
-        """End the step that is over, and take all hooks off; `start` goes on."""
+        """End the current step and remove all hooks. `start` continues the watch."""
         self._end_step()
         self._remove_hooks()
 
     def records(self) -> list[Record]:
-        """Return what the last watched step showed, once; an empty list where there is nothing new.
+        """Return the records of the last watched step, once. The list is empty if there is nothing new.
 
-        With a writer, which gets them by itself, the list is always empty.
+        With a writer, which gets the records directly, the list is always empty.
 
         Raises:
-            InvalidValueError: the watch never started.
+            InvalidValueError: the watch was never started.
         """
         if not self._was_started:
             raise InvalidValueError(
-                "ParameterWatch: records() was called before the watch began, and there would never be any; use it "
+                "ParameterWatch: records() was called before the watch was started; use it "
                 "in a `with` block, call start(), or give it a writer"
             )
         self._end_step()
@@ -186,9 +200,9 @@ class ParameterWatch:
         return ready
 
     def layout(self) -> dict[str, dict[str, list[Any]]]:
-        """Return a layout for `add_custom_scalars` that shows the lines of all layers in one chart for each quantity.
+        """Return a layout for `add_custom_scalars`: one chart for each quantity, with a line for each layer.
 
-        A run has one layout: to keep charts of your own, give `{**mine, **watch.layout()}`.
+        A run has only one layout. To keep charts of your own, give `{**mine, **watch.layout()}`.
         """
         quantities = [
             *(["gradient_norm"] * self._watched.tells_gradients),
@@ -214,7 +228,7 @@ class ParameterWatch:
         self._stepped = self._stepped or any(id(parameter) in self._ids for parameter in stepped)
 
     def _end_step(self) -> None:
-        """Close the step if it is over. Not done by the optimizer's hook: several optimizers may make one step."""
+        """Close the step if it is over. The optimizer's hook cannot: several optimizers may make one step."""
         cleared = self._step is not None and self._step.gradients_were_cleared()
         if not (self._stepped or cleared):
             return

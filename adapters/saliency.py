@@ -1,4 +1,4 @@
-"""Saliency maps: how much each pixel of an input counts for a class, by gradients."""
+"""Saliency maps: how strongly the score of a class depends on each pixel of an input, by gradients."""
 
 from __future__ import annotations
 
@@ -51,37 +51,46 @@ def saliency_maps(
 ) -> list[ImageRecord]:
     """Draw how strongly the score of a class depends on each pixel of each input.
 
-    A map is the greatest magnitude over the channels of what `attributions` returns.
+    A map is the maximum magnitude, over the channels, of what `attributions` returns.
 
     Args:
-        model: a classifier, or any model if `targets` are functions; it is left as it was.
-        inputs: (N, C, H, W), (N, C, L) or (N, features) floats as the model takes them.
-        targets: a class index for all inputs, one for each, or None for the predicted classes. A
-            function of the output of one input, which returns one number, stands for anything else.
-        method: "gradient", "input_x_gradient", "guided_backprop", "smooth_grad" or "integrated_gradients";
-            what they are is told in `attributions`.
-        mean: with `std`, undoes the normalization of the inputs; one number for each channel, or one.
+        model: a classifier, or any model if `targets` are functions. It is left as it was.
+        inputs: (N, C, H, W), (N, C, L) or (N, features) floats, as the model expects them.
+        targets: one class index for all inputs, one for each input, or None for the predicted classes. For
+            any other target, give a function that maps the output for one input to one number.
+        method: "gradient", "input_x_gradient", "guided_backprop", "smooth_grad" or "integrated_gradients".
+            `attributions` describes them.
+        mean: with `std`, the normalization of the inputs, to be undone: one number for each channel, or one.
         std: see `mean`.
-        class_names: by class index.
-        labels: the true class of each input, told beside the prediction.
-        steps: how many gradients smooth_grad and integrated_gradients average.
-        noise: standard deviation for smooth_grad, as a share of each input's range.
-        baseline: where integrated_gradients start; a number or a tensor like the inputs.
-        seed: of smooth_grad's noise.
+        class_names: names by class index.
+        labels: the true class of each input, shown beside the prediction.
+        steps: the number of gradients that smooth_grad and integrated_gradients average.
+        noise: standard deviation of smooth_grad's noise, as a share of each input's range.
+        baseline: the start of integrated_gradients: a number, or a tensor like the inputs.
+        seed: the seed of smooth_grad's noise.
         style: "heat" and "grey" show the map alone, "overlay" blends it into the input.
-        weight: of the map in the blend, 0 to 1.
+        weight: the share of the map in the blend, 0 to 1.
         colormap: the name of a colour map.
-        percentile: which value of a map has the last colour; 100 lets a single pixel darken the rest.
-        beside_input: whether the input stands at the left of each map.
+        percentile: the percentile of a map that gets the last colour. With 100, a single bright pixel can
+            darken all others.
+        beside_input: whether to draw the input to the left of each map.
         tag: the record's tag is `<tag>/<method>`.
 
     Returns:
-        One record, a grid of all inputs. Inputs (N, C, L) are drawn with L from left to right and C
+        One record: a grid of all inputs. Inputs (N, C, L) are drawn with L from left to right and C
         from top to bottom, and (N, features) as one line.
 
     Raises:
         InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
-        InvalidTypeError: inputs or targets are of a wrong type.
+        InvalidTypeError: inputs or targets have a wrong type.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.saliency import saliency_maps
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> records = saliency_maps(model, torch.rand(2, 1, 8, 8))
+        >>> records[0].tag
+        'saliency/gradient'
     """
     explained = _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed))
     pictures, maps = explained.inputs, explained.attributions.abs()
@@ -121,31 +130,39 @@ def attributions(
     baseline: torch.Tensor | float = 0.0,
     seed: int = 0,
 ) -> torch.Tensor:
-    """Return what each element of each input adds to the score of its target, or how that changes with it.
+    """Return how each element of each input contributes to the score of its target, or changes it.
 
-    The model is run in evaluation mode and without autocast, on any device, and left as it was.
+    The model runs in evaluation mode and without autocast, on any device. It is left as it was.
 
     Args:
         model: a classifier, or any model if `targets` are functions.
-        inputs: (N, C, H, W), (N, C, L) or (N, features) floats as the model takes them.
-        targets: a class index for all inputs, one for each, or None for the predicted classes. A
-            function of the output of one input, which returns one number, stands for anything else.
-        method: "gradient", "input_x_gradient", "guided_backprop" (gradients that pass each ReLU only
-            where they are positive, of modules and functions alike), "smooth_grad" (gradients averaged
-            over noisy inputs) or "integrated_gradients" (gradients averaged on the way from a
-            baseline, times that way; they sum up to the difference of the two scores).
-        steps: how many gradients smooth_grad and integrated_gradients average.
-        noise: standard deviation for smooth_grad, as a share of each input's range.
-        baseline: where integrated_gradients start; a number or a tensor like the inputs. With
+        inputs: (N, C, H, W), (N, C, L) or (N, features) floats, as the model expects them.
+        targets: one class index for all inputs, one for each input, or None for the predicted classes. For
+            any other target, give a function that maps the output for one input to one number.
+        method: "gradient", "input_x_gradient", "guided_backprop" (each ReLU, module or function, passes only
+            positive gradients), "smooth_grad" (gradients averaged over noisy inputs) or
+            "integrated_gradients" (gradients averaged along the path from a baseline, times the length of
+            the path; they add up to the difference of the two scores).
+        steps: the number of gradients that smooth_grad and integrated_gradients average.
+        noise: standard deviation of smooth_grad's noise, as a share of each input's range.
+        baseline: the start of integrated_gradients: a number, or a tensor like the inputs. With
             normalized inputs, 0 is the mean colour.
-        seed: of smooth_grad's noise.
+        seed: the seed of smooth_grad's noise.
 
     Returns:
         A tensor like the inputs, on the model's device.
 
     Raises:
         InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
-        InvalidTypeError: inputs or targets are of a wrong type.
+        InvalidTypeError: inputs or targets have a wrong type.
+
+    Example:
+        >>> import torch
+        >>> from tblog.adapters.saliency import attributions
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> model.weight.data = torch.tensor([[1.0, -3.0]])
+        >>> attributions(model, torch.ones(1, 2), targets=0)
+        tensor([[ 1., -3.]])
     """
     return _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed)).attributions
 
@@ -169,7 +186,9 @@ def _explained(
             f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
         )
     if averaging.steps < 1:
-        raise InvalidValueError(f"steps was {averaging.steps}; give how many gradients to average, 1 or more")
+        raise InvalidValueError(
+            f"steps was {averaging.steps}; give the number of gradients to average, 1 or more"
+        )
     with undisturbed(model):
         own = own_inputs(model, inputs, dimensions=_DIMENSIONS)
         with torch.no_grad():
@@ -178,10 +197,10 @@ def _explained(
 
         def gradient(at: torch.Tensor) -> torch.Tensor:
             at = at.detach().requires_grad_()
-            scores = score(model(at.clone()), chosen)  # a copy, for models that write to their input
+            scores = score(model(at.clone()), chosen)  # a copy: some models write to their input
             if not scores.requires_grad:
                 raise InvalidValueError(
-                    "The score of the target cannot be differentiated by the input; give a function without "
+                    "The score of the target cannot be differentiated with respect to the input; give a function without "
                     "detach(), argmax() or comparisons, and a model that does not run under no_grad"
                 )
             return torch.autograd.grad(scores.sum(), at, materialize_grads=True)[0]

@@ -1,7 +1,7 @@
 """The machine under the training: processor, memory, disk, network and GPUs, and the pace of the steps.
 
-A daemon thread takes a sample in each period and keeps it; the training thread fetches what was
-sampled as records when it logs. Sampling takes well under a millisecond without a GPU.
+A daemon thread takes one sample in each period. The training thread fetches the samples as records when it
+logs. Without a GPU, a sample takes well under a millisecond.
 """
 
 from __future__ import annotations
@@ -23,19 +23,27 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _MOST_SAMPLES: Final = 10_000  # about a day of the default period, a few MB
-_PACE_SAMPLES: Final = 20  # the time left follows the pace of so many periods
+_PACE_SAMPLES: Final = 20  # the time left is computed from the pace of this many periods
 _TIME_LEFT: Final = "time_left_secs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemSample:
-    """One sample: its records, when it was taken, and how long after the start.
+    """One sample: its records, its time, and the time since the start.
 
     Attributes:
         records: a `ScalarRecord` for each quantity.
         walltime: seconds since the epoch.
-        elapsed_secs: whole seconds since the sampler started. As `global_step` it gives each sample
-            a point of its own, also while no training step is made.
+        elapsed_secs: whole seconds since the sampler started. Use it as `global_step` to give each sample
+            a point of its own, also while no training step runs.
+
+    Example:
+        >>> from tblog.adapters.system import SystemSample
+        >>> from tblog.records import ScalarRecord
+        >>> record = ScalarRecord(tag="system/cpu_percent", value=12.5)
+        >>> sample = SystemSample(records=[record], walltime=1.7e9, elapsed_secs=30)
+        >>> sample.elapsed_secs
+        30
     """
 
     records: list[ScalarRecord]
@@ -44,7 +52,7 @@ class SystemSample:
 
 
 class SystemSampler:
-    """Sample the machine and the pace of the training with a fixed period, in a `with` block.
+    """Sample the machine and the pace of the training at a fixed period, in a `with` block.
 
         with SystemSampler(period_secs=10, total_steps=len(batches)) as sampler:
             for step, batch in enumerate(batches):
@@ -57,19 +65,31 @@ class SystemSampler:
     `<tag>/disk/read_mib_per_sec` and `write_...`, `<tag>/network/received_mib_per_sec` and
     `sent_...`; for each NVIDIA GPU that the process may use (with the package nvidia-ml-py)
     `<tag>/gpu0/utilization_percent`, `memory_mib`, `memory_percent`, `power_watts` and
-    `temperature_celsius`; and once `step` was called `<tag>/steps_per_sec` and, with
-    `total_steps`, `<tag>/time_left_secs`. What the machine does not tell, as some containers, is left out.
+    `temperature_celsius`; and after the first call of `step` `<tag>/steps_per_sec` and, with
+    `total_steps`, `<tag>/time_left_secs`. Quantities that the machine does not report, as in some containers,
+    are left out.
 
-    A forked child has no sampling thread: it samples nothing unless it enters the sampler again.
+    A forked child has no sampling thread. It samples nothing unless it enters the sampler again.
 
     Args:
         period_secs: time between two samples, in seconds.
-        total_steps: how often `step` will have been called at the end, for the time left.
-        tag: what all tags begin with.
+        total_steps: the number of steps of the whole training, to estimate the time left.
+        tag: the beginning of all tags.
 
     Raises:
         InvalidValueError: the period or the number of steps is not above 0.
         MissingDependencyError: psutil is not installed.
+
+    Example:
+        >>> import time
+        >>> from tblog.adapters.system import SystemSampler
+        >>> with SystemSampler(period_secs=0.01) as sampler:
+        ...     records = []
+        ...     while not records:
+        ...         time.sleep(0.01)
+        ...         records = sampler.records()
+        >>> "system/process/memory_mib" in [record.tag for record in records]
+        True
     """
 
     def __init__(
@@ -109,13 +129,13 @@ class SystemSampler:
             self._thread = None
 
     def step(self, count: int = 1) -> None:
-        """Say that `count` training steps were made; costs the caller one addition."""
+        """Count `count` training steps. It costs one addition."""
         self._steps += count
 
     def records(self) -> list[ScalarRecord]:
-        """Return one scalar for each quantity: its mean since the last call (of the time left, the last).
+        """Return one scalar for each quantity: its mean since the last call, or the last value for the time left.
 
-        The list is empty if no sample was taken since. Where each sample should be kept, see `samples`.
+        The list is empty if there is no new sample. To keep each sample, use `samples`.
 
         Raises:
             InvalidValueError: the sampler was never entered.
@@ -131,19 +151,19 @@ class SystemSampler:
         ]
 
     def samples(self) -> list[SystemSample]:
-        """Return each sample taken since the last call of this or of `records`, the oldest first.
+        """Return all samples since the last call of `samples` or `records`, the oldest first.
 
             for sample in sampler.samples():
                 writer.add_records(sample.records, sample.elapsed_secs)
 
-        At most the last 10,000 samples wait to be fetched.
+        At most the last 10,000 samples are kept until then.
 
         Raises:
             InvalidValueError: the sampler was never entered.
         """
         if not (self._was_entered or self._samples):
             raise InvalidValueError(
-                "SystemSampler: samples were asked for before its `with` block began, and there would never be any; "
+                "SystemSampler: records() or samples() was called before its `with` block; "
                 "use the sampler in a `with` block"
             )
         self._leave_to_parent()
@@ -156,10 +176,10 @@ class SystemSampler:
         return taken
 
     def _leave_to_parent(self) -> None:
-        """Begin anew in a forked child: the thread and what it sampled are the parent's."""
+        """Start afresh in a forked child: the thread and its samples belong to the parent."""
         if self._pid != os.getpid():
             self._pid, self._thread = os.getpid(), None
-            self._stop = threading.Event()  # the parent's may have been locked at the fork
+            self._stop = threading.Event()  # the parent's may be locked since the fork
             self._samples.clear()
 
     def _run(self) -> None:
@@ -169,7 +189,7 @@ class SystemSampler:
             self._pace.begin(start, self._steps)
             due = start
             while True:
-                # Periods that were missed (a machine that slept) are left out, not caught up with.
+                # Missed periods, such as those of a machine asleep, are skipped and not made up for.
                 due = max(due + self._period_secs, time.monotonic())
                 if self._stop.wait(due - time.monotonic()):
                     return
@@ -187,7 +207,7 @@ class SystemSampler:
 
 
 class _Pace:
-    """Steps per second over the last period, and the time left at the pace of the last periods."""
+    """Measures steps per second over the last period, and the time left at the pace of the last periods."""
 
     def __init__(self, total_steps: int | None) -> None:
         self._total_steps = total_steps

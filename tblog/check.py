@@ -1,8 +1,9 @@
-"""`python -m tblog.check PATH`: say what is wrong in event files, repair them, and put back what was cut off.
+"""`python -m tblog.check PATH`: find damage in event files, repair it, and restore records that were cut off.
 
-Exit status: 0 where nothing is wrong, or nothing is left; 1 where something is; 2 where it cannot be read.
-A repair loses no readable record. The old file stays beside the new one, under a name that no loader reads;
-so does what a resumed run cut off. `--list-kept`, `--restore` and `--remove-kept` are for these.
+The exit status is 0 if nothing is wrong or everything was repaired, 1 if a finding is left, and 2 if the
+path cannot be read. A repair loses no readable record. It keeps the old file beside the new one, under a name
+that no loader reads. A resumed run keeps the records that it cuts off in the same way. `--list-kept`,
+`--restore` and `--remove-kept` work on these kept files.
 """
 
 from __future__ import annotations
@@ -23,14 +24,22 @@ if TYPE_CHECKING:
 
 
 def check(path: str) -> Iterator[FileReport]:
-    """Look at an event file, or at every one below a log directory.
+    """Check an event file, or every event file below a log directory.
 
     Args:
         path: an event file, a run, or a directory of runs.
 
     Yields:
-        A report on each file, in the order in which TensorBoard reads them. One that cannot be read
-        has a finding that says why.
+        A report on each file, in the order in which TensorBoard reads them. If a file cannot be read, its
+        report has a finding that says why.
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> from tblog.check import check
+        >>> with SummaryWriter("runs/first") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> [(report.records, report.findings) for report in check("runs/first")]
+        [(2, [])]
     """
     if os.path.isfile(path):
         yield _report(path, RunInspection())
@@ -49,17 +58,32 @@ def _report(path: str, run: RunInspection) -> FileReport:
 
 
 def repair(path: str, when: str = "") -> str:
-    """Rewrite an event file with all its readable records, put right where that is possible.
+    """Rewrite an event file with all its readable records, and correct what can be corrected.
 
     Args:
         path: the file.
-        when: identifies the old file for `--restore`; now, if "".
+        when: the time that identifies the old file for `--restore`. "" means now.
 
     Returns:
-        The name under which the old file stays, or "" where a writer has the file open: it is left alone.
+        The name of the kept old file. "" if nothing was changed because a writer has the file open.
 
     Raises:
-        OSError: the new file cannot be written. The old one is as it was.
+        OSError: the new file cannot be written. The old one is unchanged.
+
+    Example:
+        >>> from glob import glob
+        >>> from tblog import SummaryWriter
+        >>> from tblog.check import check, repair
+        >>> with SummaryWriter("runs/damaged") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> path = glob("runs/damaged/*")[0]
+        >>> with open(path, "ab") as file:
+        ...     _ = file.write(b"half a record")
+        >>> [finding.is_repairable for report in check(path) for finding in report.findings]
+        [True]
+        >>> kept = repair(path)
+        >>> [finding for report in check(path) for finding in report.findings]
+        []
     """
     with unless_in_use(path) as held:
         if held is None or not held.may_change():
@@ -72,27 +96,45 @@ def repair(path: str, when: str = "") -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, print a table, repair if asked to, or see to what is kept; return the exit status."""
+    """Run the command line: print a table of the files, and repair, list, restore or remove as asked.
+
+    Args:
+        arguments: those of the command line. None takes them from `sys.argv`.
+
+    Returns:
+        The exit status.
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> from tblog.check import main
+        >>> with SummaryWriter("runs/checked") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> main(["runs/checked"])
+                  bytes      records  file
+                    ...            2  events.out.tfevents...
+        1 file, 2 records, nothing wrong
+        0
+    """
     parser = argparse.ArgumentParser(
         prog="python -m tblog.check",
-        description="Check event files, repair them, and put back what resumed runs cut off.",
+        description="Check event files, repair them, and restore what resumed runs cut off.",
     )
     parser.add_argument("path", help="an event file, a run, or a directory of runs")
     what = parser.add_mutually_exclusive_group()
+    what.add_argument("--repair", action="store_true", help="rewrite damaged files, and keep the old ones")
     what.add_argument(
-        "--repair", action="store_true", help="rewrite damaged files; the old ones are kept aside"
-    )
-    what.add_argument(
-        "--list-kept", action="store_true", help="list what was cut off by resumed runs, or kept by repairs"
+        "--list-kept", action="store_true", help="list what resumed runs cut off and what repairs replaced"
     )
     what.add_argument(
         "--restore",
         action="store_true",
-        help="put back what was cut off, and set aside what was logged in its place since",
+        help="put back what was cut off, and set aside what has been logged in its place",
     )
-    what.add_argument("--remove-kept", action="store_true", help="remove what is kept, for good")
+    what.add_argument("--remove-kept", action="store_true", help="delete the kept files for good")
     parser.add_argument(
-        "--cut", metavar="TIME", help="which of the kept ones to restore or remove, as --list-kept names it"
+        "--cut",
+        metavar="TIME",
+        help="the time, as --list-kept shows it, of the kept files to restore or remove",
     )
     given = parser.parse_args(arguments)
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
@@ -100,17 +142,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, command in kept_command.COMMANDS.items():
         if getattr(given, name):
             return command(given.path, given.cut, parser.error)
-    return _check_told(given.path, repairs=given.repair)
+    return _check_and_print(given.path, repairs=given.repair)
 
 
-def _check_told(path: str, *, repairs: bool) -> int:
+def _check_and_print(path: str, *, repairs: bool) -> int:
     root, when = path if os.path.isdir(path) else os.path.dirname(path), stamp()
     sys.stdout.write(f"{'bytes':>15} {'records':>12}  file\n")
     files = records = left = repaired = 0
     for report in check(path):
         files, records = files + 1, records + report.records
         _print(report, root)
-        fixed = repairs and report.needs_repair and _repair_told(report, root, when)
+        fixed = repairs and report.needs_repair and _repair_and_print(report, root, when)
         repaired += fixed
         left += sum(not (fixed and finding.is_repairable) for finding in report.findings)
     told = [many(files, "file"), many(records, "record")]
@@ -135,17 +177,17 @@ def _print(report: FileReport, root: str) -> None:
         sys.stdout.write(f"{'':30}{finding.text}{' [repairable]' if finding.is_repairable else ''}\n")
 
 
-def _repair_told(report: FileReport, root: str, when: str) -> bool:
+def _repair_and_print(report: FileReport, root: str, when: str) -> bool:
     try:
         aside = repair(report.path, when)
     except OSError as error:
-        sys.stdout.write(f"{'':30}could not be repaired: {error}\n")
+        sys.stdout.write(f"{'':30}repair failed: {error}\n")
         return False
     lost = f"; lost: {report.lost}" if report.lost else ""
     told = (
         f"repaired{lost}; the old file is {os.path.relpath(aside, root or '.')}"
         if aside
-        else "left alone: a writer has it"
+        else "not repaired: a writer has it open"
     )
     sys.stdout.write(f"{'':30}{told}\n")
     return bool(aside)

@@ -1,4 +1,4 @@
-"""The exceptions tblog raises; each also is the type that callers of the originals catch."""
+"""The exceptions that tblog raises. Each is also of the type that the originals raise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USER = re.compile(r"(?<=://)[^/\s'\"]*@")
 
 
 def shortened(value: object) -> str:
-    """Return a value as an error message shows it: its `repr()` in one line, cut where it is long."""
+    """Return the `repr()` of a value for an error message: one line, cut if it is long."""
     shown = repr(value)
     if "\n" in shown:
         shown = " ".join(shown.split())
@@ -30,27 +30,76 @@ def shortened(value: object) -> str:
 
 
 class TblogError(Exception):
-    """The base of every error that tblog raises on purpose."""
+    """The base of all errors that tblog raises on purpose.
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> from tblog.errors import TblogError
+        >>> writer = SummaryWriter("runs/errors")
+        >>> try:
+        ...     writer.add_scalar("loss", "low", 1)
+        ... except TblogError as error:
+        ...     print(type(error).__name__)
+        UnsupportedTypeError
+        >>> writer.close()
+    """
 
 
 class UnsupportedTypeError(TblogError, NotImplementedError, TypeError):
-    """A value is of a type that cannot be logged (both originals raise NotImplementedError)."""
+    """A value has a type that cannot be logged (both originals raise NotImplementedError).
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> SummaryWriter(write_to_disk=False).add_scalar("loss", "low", 1)
+        Traceback (most recent call last):
+        tblog.errors.UnsupportedTypeError: 'loss': got 'low' of type str; give one number
+    """
 
 
 class NotAScalarError(TblogError, AssertionError, ValueError):
-    """A value where one number is wanted has no elements or several (an AssertionError in torch)."""
+    """A scalar has no element or more than one (torch raises an AssertionError).
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog import SummaryWriter
+        >>> SummaryWriter(write_to_disk=False).add_scalar("loss", np.zeros(3), 1)
+        Traceback (most recent call last):
+        tblog.errors.NotAScalarError: scalar 'loss': got an array of shape (3,); give one element, ...
+    """
 
 
 class InvalidValueError(TblogError, ValueError):
-    """A value has the right type and cannot be logged: its shape, range or content is wrong."""
+    """A value has the right type, but a wrong shape, range or content.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog import SummaryWriter
+        >>> SummaryWriter(write_to_disk=False).add_image("sample", np.zeros((5, 8, 8)), 1)
+        Traceback (most recent call last):
+        tblog.errors.InvalidValueError: image 'sample': ...
+    """
 
 
 class InvalidTypeError(TblogError, TypeError):
-    """An argument other than the logged value has the wrong type."""
+    """An argument other than the logged value has the wrong type.
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> SummaryWriter(write_to_disk=False).add_scalar(3, 0.5, 1)
+        Traceback (most recent call last):
+        tblog.errors.InvalidTypeError: ... was 3 of type int; give a string
+    """
 
 
 class MissingDependencyError(TblogError, ModuleNotFoundError):
-    """A package that this call needs is not installed; the message names the extra that brings it."""
+    """The call needs a package that is not installed. The message names the extra that installs it.
+
+    Example:
+        >>> from tblog.errors import MissingDependencyError
+        >>> raise MissingDependencyError("onnx", "graph", "add_onnx_graph")
+        Traceback (most recent call last):
+        tblog.errors.MissingDependencyError: add_onnx_graph needs the package 'onnx', which is not installed. ...
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
@@ -61,9 +110,25 @@ class MissingDependencyError(TblogError, ModuleNotFoundError):
 
 
 class WriteError(TblogError, OSError):
-    """Records could not be encoded or written; raised by a writer whose options say strict."""
+    """A record could not be encoded or written. Only writers with the option `strict` raise it.
+
+    Example:
+        >>> from tblog import SummaryWriter, WriterOptions
+        >>> from tblog.errors import WriteError
+        >>> from tblog.records import TextRecord
+        >>> class Broken:
+        ...     def __str__(self):
+        ...         raise ValueError("no text")
+        >>> with SummaryWriter("runs/strict", options=WriterOptions(strict=True)) as writer:
+        ...     writer.add_records([TextRecord(tag="note", text=Broken())], 1)
+        ...     try:
+        ...         writer.flush()
+        ...     except WriteError as error:
+        ...         print(error)
+        a record could not be written to ...runs/strict: no text
+    """
 
 
 def without_user(text: str) -> str:
-    """Return a text without the user and password of its URLs."""
+    """Return a text without the user names and passwords in its URLs."""
     return _USER.sub("", text)

@@ -1,8 +1,8 @@
-"""`GlobalSummaryWriter`: one writer for all processes of a training, which counts the steps itself.
+"""`GlobalSummaryWriter`: one writer for all processes of a training. It counts the steps itself.
 
-The writer lives in a process of its own, the only one that touches the event file. Files of several
-processes could not be read: TensorBoard reads the files of a run one after the other, and drops the
-points of a tag whose steps go back (https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/run.rs).
+The writer runs in a process of its own, and only that process writes the event file. One file for each
+process would not work: TensorBoard reads the files of a run one after the other, and drops the points of a
+tag whose steps go back (https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/run.rs).
 """
 
 from __future__ import annotations
@@ -23,21 +23,30 @@ logger = logging.getLogger("tblog")
 
 
 class GlobalSummaryWriter:
-    """Log from any process into one run; every call takes the next step of its tag.
+    """Log from any process into one run. Every call takes the next step of its tag.
 
-    It works in processes that are forked after it was made, and in those that get it as an argument,
-    whatever the start method. A call returns when the record is in the writer's queue, which takes
-    about 0.1 ms. When the process that made it ends, everything is written, after the processes of multiprocessing
-    that it waits for; where that process is killed, the writer's own ends too, after those that were forked from it.
+    Use it in processes forked after it was made, or pass it to a process as an argument, with any start
+    method. A call returns when the record is in the writer's queue, which takes about 0.1 ms.
+
+    When the process that made the writer ends, it waits for its multiprocessing children, and then
+    everything is written. If that process is killed, the writer's process ends too, after the processes that
+    were forked from it.
 
     Args:
-        logdir: as in `SummaryWriter`; so are the others.
-        coalesce_process: not used; in tensorboardX neither.
+        logdir: as in `SummaryWriter`, like all arguments that are not listed here.
+        coalesce_process: not used, as in tensorboardX.
         options: as in `SummaryWriter`.
 
     Raises:
-        InvalidTypeError, InvalidValueError, OSError: as in `SummaryWriter`; or the writer's process ended at its
-            start.
+        InvalidTypeError: as in `SummaryWriter`.
+        InvalidValueError: as in `SummaryWriter`.
+        OSError: as in `SummaryWriter`, or the writer's process ended while it started.
+
+    Example:
+        >>> from tblog import GlobalSummaryWriter
+        >>> with GlobalSummaryWriter("runs/all") as writer:
+        ...     writer.add_scalar("loss", 0.5)  # step 0
+        ...     writer.add_scalar("loss", 0.4)  # step 1
     """
 
     def __init__(
@@ -50,14 +59,16 @@ class GlobalSummaryWriter:
         filename_suffix: str = "",
         write_to_disk: bool = True,
         log_dir: str | os.PathLike[str] | None = None,
-        coalesce_process: bool = True,  # noqa: ARG002 - tensorboardX takes it, and does not use it
+        coalesce_process: bool = True,  # noqa: ARG002 - tensorboardX has this argument and ignores it
         *,
         options: WriterOptions | None = None,
     ) -> None:
         given = log_dir if log_dir is not None else logdir
         self.logdir: str = name_of(given, "log_dir") if given else default_logdir(comment)
         arguments = {
-            "log_dir": address_of(self.logdir, "log_dir"),  # of here: the other process may go elsewhere
+            "log_dir": address_of(
+                self.logdir, "log_dir"
+            ),  # absolute now: the other process may change its directory
             "purge_step": purge_step,
             "max_queue": max_queue,
             "flush_secs": flush_secs,
@@ -76,21 +87,21 @@ class GlobalSummaryWriter:
 
     @property
     def _series(self) -> Any:
-        """Return the writer's other end, connected to anew in each process."""
+        """Return the proxy of the writer. Each process opens its own connection."""
         if self._pid != os.getpid():
             self._connecting = threading.Lock() if self._pid else self._connecting
             with self._connecting:
                 manager = SeriesManager(self._address)
                 manager.connect()
                 self._remote = manager.series()  # type: ignore[attr-defined] # registered below
-                # All proxies of an address share one connection for each thread, and multiprocessing
-                # forgets it only in children of its own making: os.fork's would write into the parent's.
+                # All proxies of an address share one connection per thread. multiprocessing drops it only in
+                # its own children: a child of os.fork would write into the parent's connection.
                 self._remote._tls = threading.local()  # noqa: SLF001 - there is no public way
                 self._pid = os.getpid()
         return self._remote
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the address of the writer's process: a copy logs into the same run."""
+        """Return the address of the writer's process, so that a copy logs into the same run."""
         return {"_address": self._address, "logdir": self.logdir}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,8 +130,8 @@ class GlobalSummaryWriter:
 
     @classmethod
     def getSummaryWriter(cls) -> GlobalSummaryWriter:  # noqa: N802 - tensorboardX's name
-        """Return the writer of this process that all modules share, made at the first call."""
-        global _shared  # noqa: PLW0603 - this is the global writer's point
+        """Return the one writer that all modules of this process share. The first call makes it."""
+        global _shared  # noqa: PLW0603 - a shared writer is what this method is for
         with _sharing:
             if _shared is None:
                 _shared = cls()
@@ -129,19 +140,19 @@ class GlobalSummaryWriter:
 
     @property
     def file_writer(self) -> Any:
-        """Return what has `get_logdir`, `flush` and `close` of the run's file writer."""
+        """Return an object with the methods `get_logdir`, `flush` and `close` of the run's file writer."""
         return self._series
 
     def get_logdir(self) -> str:
-        """Return the directory of the event file, as it was given."""
+        """Return the directory of the event file, as given to the constructor."""
         return self.logdir
 
     def flush(self) -> None:
-        """Return when everything that any process logged is with the operating system."""
+        """Hand everything that any process has logged to the operating system, and return then."""
         self._series.flush()
 
     def close(self) -> None:
-        """Write and sync everything and close the file; the next call opens a new one."""
+        """Write and sync everything, and close the file. The next call opens a new one."""
         self._series.close()
 
     def __enter__(self) -> Self:

@@ -1,11 +1,11 @@
-"""`patch()` and `unpatch()`: make other libraries' `SummaryWriter` be tblog's.
+"""`patch()` and `unpatch()`: make other libraries use tblog's `SummaryWriter`.
 
-The originals live in two packages, `torch.utils.tensorboard` and `tensorboardX`. Neither is imported
-here. One that is loaded already is changed at once, one that is imported later when its import ends.
-Where torch's cannot be imported because the `tensorboard` package is missing or broken, its
-place is taken by a module that holds tblog's classes.
+The originals live in two packages, `torch.utils.tensorboard` and `tensorboardX`. This module imports
+neither. A package that is already loaded is changed at once, and any other when its import ends. Where
+torch's cannot be imported because the `tensorboard` package is missing or broken, a module with tblog's
+classes takes its place.
 
-This module is loaded with `tblog` itself and so imports next to nothing.
+`tblog` imports this module, so this module imports almost nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tblog._patching.import_hook import ImportHook
 
-# Where the originals' own machinery looks names up. It goes on with its own classes.
+# The originals look up names in these modules. They keep their own classes.
 _MACHINERY = ("tblog", "tensorboard", "tensorboardX.event_file_writer", "tensorboardX.record_writer")
 
 _lock = threading.RLock()
@@ -34,17 +34,24 @@ _constructors: dict[type, Callable[..., None]] = {}
 
 
 def patch() -> None:
-    """Put tblog's classes in the place of torch's and tensorboardX's, in this process.
+    """Replace torch's and tensorboardX's classes with tblog's, in this process.
 
-    `SummaryWriter`, `FileWriter`, `RecordWriter` and `GlobalSummaryWriter` are replaced wherever a
-    module has them as a global name, in modules that are loaded and in those that will be. Classes
-    that derive from an original derive from tblog's afterwards, unless they or classes derived from
-    them have instances. A call of an original that is held elsewhere (an attribute, a default
-    argument) makes tblog's writer.
-    The two `SummaryWriter` stay two classes, each with the flavor of its original.
+    `patch` replaces `SummaryWriter`, `FileWriter`, `RecordWriter` and `GlobalSummaryWriter` wherever a module
+    has them as a global name, in loaded modules and in those loaded later. A class that derives from an
+    original derives from tblog's class afterwards, unless it or one of its subclasses has instances. Code
+    that holds an original elsewhere (in an attribute or a default argument) gets tblog's writer when it
+    calls the class. The two `SummaryWriter` classes stay distinct, each with the flavor of its original.
 
-    A second call does nothing, and one `unpatch` undoes any number of calls. A forked process
-    inherits the patch; a spawned one calls `patch` itself. Writers that are open stay as they are.
+    A second call does nothing. One `unpatch` undoes any number of calls. A forked process inherits the
+    patch, a spawned one has to call `patch` itself. Open writers do not change.
+
+    Example:
+        >>> import tblog
+        >>> tblog.patch()
+        >>> from tensorboardX import SummaryWriter
+        >>> issubclass(SummaryWriter, tblog.SummaryWriter)
+        True
+        >>> tblog.unpatch()
     """
     global _hook  # noqa: PLW0603 - one patch in a process
     from tblog._patching import stand_ins
@@ -63,12 +70,20 @@ def patch() -> None:
 
 
 def unpatch() -> None:
-    """Undo `patch`: every name, base class and import is what it was. Without a patch, do nothing.
+    """Undo `patch`: restore every name, base class and import. Without a patch, do nothing.
 
-    Names that modules got since the `patch` become the originals too. Modules that stand in for
-    torch's are forgotten, so that the next import fails or succeeds as it would have. Writers that
-    were made under the patch stay tblog's, and so does a derived class that has some; the next
-    `unpatch` after they are gone gives it its base back.
+    Names that modules got after `patch` become the originals, too. The modules that stand in for torch's are
+    removed, so the next import succeeds or fails as it would have before. Writers made under the patch stay
+    tblog's. A derived class that has such writers keeps tblog's base until they are gone and `unpatch` is
+    called again.
+
+    Example:
+        >>> import tblog
+        >>> tblog.patch()
+        >>> tblog.unpatch()
+        >>> from tensorboardX import SummaryWriter
+        >>> issubclass(SummaryWriter, tblog.SummaryWriter)
+        False
     """
     global _hook  # noqa: PLW0603 - one patch in a process
     from tblog._patching import stand_ins
@@ -86,11 +101,11 @@ def unpatch() -> None:
             _replace({ours[name]: original for name, original in originals.items()})
         while _constructors:
             original, constructor = _constructors.popitem()
-            original.__init__ = constructor  # type: ignore[misc] # what it had before
+            original.__init__ = constructor  # type: ignore[misc] # its own again
 
 
 def _take_over(package: ModuleType) -> None:
-    """Replace the originals of a package that is loaded."""
+    """Replace the originals of a loaded package."""
     from tblog._patching import stand_ins
 
     with _lock:
@@ -102,20 +117,21 @@ def _take_over(package: ModuleType) -> None:
             for name, stand_in in ours.items()
             if vars(package).get(name, stand_in) is not stand_in
         }
-        if not originals:  # the package is a stand-in, and holds tblog's classes already
+        if not originals:  # the package is a stand-in, which already holds tblog's classes
             return
-        replaced.setdefault(package.__name__, {}).update(originals)  # it may be loaded anew
+        replaced.setdefault(package.__name__, {}).update(originals)  # the package may be reloaded
         _replace({original: ours[name] for name, original in originals.items()})
         for name, original in originals.items():
-            if name != "RecordWriter":  # which the originals' machinery goes on using
+            if name != "RecordWriter":  # the originals still use their own
                 _redirect_constructor(original, ours[name])
 
 
 def _replace(replacements: Mapping[type, type]) -> None:
-    """Put each value in the place of its key: as a base class, and in the globals of all modules.
+    """Replace each key with its value: as a base class, and in the globals of all modules.
 
-    A class stays as it is where it, or one derived from it, has instances, which hold what their old
-    base made; so do all that derive from it, and the names by which their methods call the base.
+    A class that has instances keeps its base, because the instances hold what that base made. The same
+    holds if one of its subclasses has instances. Its subclasses and the global names by which its methods
+    refer to the base then stay unchanged, too.
     """
     used: set[tuple[int, str]] = set()
     for old, new in replacements.items():
@@ -138,7 +154,7 @@ def _replace(replacements: Mapping[type, type]) -> None:
 
 
 def _family(kind: type) -> set[type]:
-    """Return a class and all that derive from it."""
+    """Return a class and all its subclasses."""
     return {kind}.union(*map(_family, list[type](type.__subclasses__(kind))))
 
 
@@ -149,13 +165,13 @@ def _has_instances(kind: type) -> bool:
 def _rebase(kind: type, old: type, new: type) -> bool:
     try:
         kind.__bases__ = tuple(new if base is old else base for base in kind.__bases__)
-    except TypeError:  # its bases cannot be put in an order
+    except TypeError:  # no consistent method resolution order
         return False
     return True
 
 
 def _names_in(kind: type) -> set[tuple[int, str]]:
-    """Return the names that the methods of a class look up, each with the id of the globals where they do."""
+    """Return the global names that the methods of a class use, each with the id of its globals."""
     functions = [getattr(inner, "__func__", inner) for inner in vars(kind).values()]
     return {
         (id(function.__globals__), name)
@@ -170,7 +186,7 @@ def _is_machinery(module: str) -> bool:
 
 
 def _redirect_constructor(original: Any, ours: type) -> None:
-    """Let a call of the original, from wherever it is held, make an instance of tblog's class."""
+    """Make every call of the original return an instance of tblog's class."""
     constructor = original.__init__
 
     @functools.wraps(constructor)

@@ -1,12 +1,18 @@
 """What is logged, as plain data: one small record type for each kind of summary.
 
-A record owns its arrays. Whoever builds one hands them over and changes them no more; the
-`add_*` methods of `SummaryWriter` take a copy first. An array is a numpy array, a CPU torch tensor,
-or anything else that is `Deferred`: it knows its size and makes its numpy array when the worker
-thread asks for it. Grids, overlays and copies that still travel from a GPU are logged that way.
+The `add_*` methods of `SummaryWriter` build records. Adapters and your own code can build them, too:
 
-No code runs here and nothing is checked beyond what a type says: `tblog.summaries` turns records
-into messages, on the worker thread.
+    >>> from tblog import SummaryWriter
+    >>> from tblog.records import ScalarRecord, TextRecord
+    >>> with SummaryWriter("runs/records") as writer:
+    ...     writer.add_records([ScalarRecord(tag="loss", value=0.5), TextRecord(tag="note", text="hello")], 1)
+
+A record owns its arrays: do not change an array after you put it into a record. The `add_*` methods
+copy theirs first. An array is a numpy array, a CPU torch tensor, or any `Deferred` object. A `Deferred`
+object knows its size, and makes its numpy array when the worker thread asks for it. Grids, overlays and
+copies from a GPU are logged this way.
+
+This module only holds data. `tblog.summaries` checks records and encodes them.
 """
 
 from __future__ import annotations
@@ -21,15 +27,27 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Deferred(Protocol):
-    """An array that is made when the worker thread asks for it."""
+    """An array that is made when the worker thread asks for it.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import Deferred, ImageRecord
+        >>> class Noise:
+        ...     nbytes = 0
+        ...     def numpy(self):
+        ...         return np.random.default_rng(0).random((3, 32, 32))
+        >>> isinstance(Noise(), Deferred)
+        True
+        >>> record = ImageRecord(tag="noise", image=Noise())
+    """
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes of memory held until then, for the queue's bound."""
+        """Return the bytes of memory that it holds until then. They count towards `max_queue_bytes`."""
         ...
 
     def numpy(self) -> NDArray[Any]:
-        """Return the array. Called once, on the worker thread."""
+        """Return the array. The worker thread calls this once."""
         ...
 
 
@@ -42,21 +60,40 @@ _ARRAY = {IS_ARRAY: True}
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Record:
-    """The base of all records: a tag, which names a series in its run."""
+    """The base of all records. `tag` names a series within its run.
+
+    Example:
+        >>> from tblog.records import Record, ScalarRecord
+        >>> isinstance(ScalarRecord(tag="loss", value=0.5), Record)
+        True
+    """
 
     tag: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScalarRecord(Record):
-    """One number. `value` may be anything with `__float__`; the format keeps it as float32."""
+    """One number. `value` is any object with `__float__`. The format stores it as float32.
+
+    Example:
+        >>> from tblog.records import ScalarRecord
+        >>> ScalarRecord(tag="loss", value=0.5)
+        ScalarRecord(tag='loss', value=0.5)
+    """
 
     value: Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TensorScalarRecord(Record):
-    """One number in a tensor (torch's `new_style`), as float32, or float64 if `double_precision`."""
+    """One number, stored as a tensor (torch's `new_style`).
+
+    The tensor is float32, or float64 with `double_precision`.
+
+    Example:
+        >>> from tblog.records import TensorScalarRecord
+        >>> record = TensorScalarRecord(tag="loss", value=1e-300, double_precision=True)
+    """
 
     value: Any
     double_precision: bool = False
@@ -64,7 +101,14 @@ class TensorScalarRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DescribedScalarRecord(Record):
-    """One number with the title and the description that TensorBoard shows (tensorboardX)."""
+    """One number with a title and a description for TensorBoard to show (tensorboardX).
+
+    Example:
+        >>> from tblog.records import DescribedScalarRecord
+        >>> record = DescribedScalarRecord(
+        ...     tag="loss", value=0.5, display_name="Loss", description="Mean cross-entropy of a batch"
+        ... )
+    """
 
     value: Any
     display_name: str = ""
@@ -73,10 +117,15 @@ class DescribedScalarRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HistogramRecord(Record):
-    """The distribution of `values` (any shape, any real dtype).
+    """The distribution of `values`, which have any shape and any real dtype.
 
-    `bins` is "tensorflow" (1,549 exponential bins), another name that `numpy.histogram` knows,
-    a number of bins, or a sequence of edges. `max_bins` merges neighbours until so many are left.
+    `bins` is "tensorflow" (1,549 exponential edges), another name that `numpy.histogram` accepts, a number
+    of bins, or a sequence of edges. `max_bins` merges neighbouring bins until at most this many are left.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import HistogramRecord
+        >>> record = HistogramRecord(tag="weights", values=np.random.default_rng(0).normal(size=1000))
     """
 
     values: Array = field(metadata=_ARRAY)
@@ -86,10 +135,18 @@ class HistogramRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CountedHistogramRecord(Record):
-    """A distribution of `size` values that was counted where they lie, over the "tensorflow" bins.
+    """A distribution of `size` values that was counted on their own device, in the "tensorflow" bins.
 
-    `figures` is float64 of shape (1553,): the count of each of the 1,548 bins, then of the finite values
-    their number, smallest, largest, sum and sum of squares. `max_bins` is as in `HistogramRecord`.
+    `figures` is float64 of shape (1553,). It holds the counts of the 1,548 bins, and then the number, minimum,
+    maximum, sum and sum of squares of the finite values. `max_bins` works as in `HistogramRecord`.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import CountedHistogramRecord
+        >>> figures = np.zeros(1553)
+        >>> figures[774] = 10  # the bin around zero has ten zeros
+        >>> figures[1548] = 10
+        >>> record = CountedHistogramRecord(tag="zeros", figures=figures, size=10)
     """
 
     figures: Array = field(metadata=_ARRAY)
@@ -99,7 +156,14 @@ class CountedHistogramRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RawHistogramRecord(Record):
-    """A histogram that the caller counted: `bucket_limits` are the upper edges, as many as counts."""
+    """A histogram that the caller counted. `bucket_limits` are the upper edges, one for each count.
+
+    Example:
+        >>> from tblog.records import RawHistogramRecord
+        >>> record = RawHistogramRecord(
+        ...     tag="sizes", min=0, max=2, num=3, sum=3, sum_squares=5, bucket_limits=[0, 1, 2], bucket_counts=[1, 1, 1]
+        ... )
+    """
 
     min: float
     max: float
@@ -114,10 +178,15 @@ class RawHistogramRecord(Record):
 class ImageRecord(Record):
     """One image, or a batch that is drawn as one grid.
 
-    `image` is uint8 in [0, 255] or float in [0, 1], its axes named by `dataformats` from the
-    letters N, C, H, W in any order ("CHW", "HWC", "HW", "NCHW", ...). `boxes` are (n, 4) pixel
-    coordinates xmin, ymin, xmax, ymax, drawn in red, with `labels` beside them. `rescale` scales
-    both sides of the picture.
+    `image` is uint8 in [0, 255] or float in [0, 1]. `dataformats` names its axes by the letters N, C, H
+    and W in any order ("CHW", "HWC", "HW", "NCHW", ...). `boxes` has shape (n, 4): the pixel coordinates
+    xmin, ymin, xmax, ymax of rectangles to draw in red, with `labels` beside them. `rescale` is a factor
+    for the width and the height of the picture.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import ImageRecord
+        >>> record = ImageRecord(tag="sample", image=np.zeros((28, 28), np.uint8), dataformats="HW")
     """
 
     image: Array = field(metadata=_ARRAY)
@@ -129,7 +198,13 @@ class ImageRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VideoRecord(Record):
-    """A moving picture: `frames` as `dataformats` says (default (N, T, C, H, W)), `fps` a second."""
+    """A video. `frames` has the axes that `dataformats` names, `fps` is in frames per second.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import VideoRecord
+        >>> record = VideoRecord(tag="episode", frames=np.zeros((1, 8, 3, 32, 32), np.uint8), fps=8)
+    """
 
     frames: Array = field(metadata=_ARRAY)
     fps: float = 4
@@ -138,7 +213,13 @@ class VideoRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AudioRecord(Record):
-    """Sound in [-1, 1]: `samples` of shape (L,), or (L, C) or (C, L) for C channels."""
+    """Sound in [-1, 1]. `samples` has shape (L,), or (L, C) or (C, L) for C channels.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import AudioRecord
+        >>> record = AudioRecord(tag="a4", samples=np.sin(np.arange(8000) / 8000 * 2 * np.pi * 440), sample_rate=8000)
+    """
 
     samples: Array = field(metadata=_ARRAY)
     sample_rate: int = 44100
@@ -148,7 +229,11 @@ class AudioRecord(Record):
 class TextRecord(Record):
     """A text, which TensorBoard renders as Markdown.
 
-    `text` is a string, or what makes one: the worker thread asks for its `str()`, and nothing else of it.
+    `text` is a string, or an object whose `str()` the worker thread takes.
+
+    Example:
+        >>> from tblog.records import TextRecord
+        >>> record = TextRecord(tag="notes", text="Learning rate **halved** at epoch 10.")
     """
 
     text: object
@@ -156,10 +241,15 @@ class TextRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TensorRecord(Record):
-    """A tensor of any shape, kept with its dtype (torch's `add_tensor`).
+    """A tensor of any shape, stored with its dtype (torch's `add_tensor`).
 
-    numpy has no bfloat16 and no float8: `dtype` then names the torch dtype that the array was
-    widened from ("bfloat16"), and None says that the array's own dtype is meant.
+    numpy has neither bfloat16 nor float8. For those, `tensor` holds the widened values and `dtype` names the
+    original torch dtype ("bfloat16"). With None, the dtype is that of `tensor`.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import TensorRecord
+        >>> record = TensorRecord(tag="confusion", tensor=np.eye(3))
     """
 
     tensor: Array = field(metadata=_ARRAY)
@@ -168,7 +258,13 @@ class TensorRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PrCurveRecord(Record):
-    """A precision-recall curve of `predictions` in [0, 1] against true or false `labels`."""
+    """A precision-recall curve of `predictions` in [0, 1] against boolean `labels`.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import PrCurveRecord
+        >>> record = PrCurveRecord(tag="cats", labels=np.array([0, 1, 1]), predictions=np.array([0.1, 0.4, 0.9]))
+    """
 
     labels: Array = field(metadata=_ARRAY)
     predictions: Array = field(metadata=_ARRAY)
@@ -178,7 +274,22 @@ class PrCurveRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RawPrCurveRecord(Record):
-    """A precision-recall curve that the caller counted, `num_thresholds` values in each array."""
+    """A precision-recall curve that the caller counted. Each array has `num_thresholds` values.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import RawPrCurveRecord
+        >>> record = RawPrCurveRecord(
+        ...     tag="cats",
+        ...     true_positive_counts=np.array([75, 64, 21]),
+        ...     false_positive_counts=np.array([150, 105, 18]),
+        ...     true_negative_counts=np.array([0, 45, 132]),
+        ...     false_negative_counts=np.array([0, 11, 54]),
+        ...     precision=np.array([0.33, 0.38, 0.54]),
+        ...     recall=np.array([1.0, 0.85, 0.28]),
+        ...     num_thresholds=3,
+        ... )
+    """
 
     true_positive_counts: Array = field(metadata=_ARRAY)
     false_positive_counts: Array = field(metadata=_ARRAY)
@@ -192,7 +303,14 @@ class RawPrCurveRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MeshRecord(Record):
-    """Point clouds or meshes: `vertices` (B, N, 3), `colors` (B, N, 3) and `faces` (B, M, 3)."""
+    """Point clouds or meshes: `vertices` (B, N, 3), `colors` (B, N, 3) and `faces` (B, M, 3).
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import MeshRecord
+        >>> corners = np.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0]]], np.float32)
+        >>> record = MeshRecord(tag="triangle", vertices=corners, faces=np.array([[[0, 1, 2]]]))
+    """
 
     vertices: Array = field(metadata=_ARRAY)
     colors: Array | None = field(default=None, metadata=_ARRAY)
@@ -202,7 +320,12 @@ class MeshRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CustomScalarsRecord(Record):
-    """The layout of the Custom Scalars page: {category: {title: ["Multiline" | "Margin", [tags]]}}."""
+    """The layout of the Custom Scalars page: {category: {title: ["Multiline" | "Margin", [tags]]}}.
+
+    Example:
+        >>> from tblog.records import CustomScalarsRecord
+        >>> record = CustomScalarsRecord(layout={"losses": {"both": ["Multiline", ["loss/train", "loss/test"]]}})
+    """
 
     tag: str = "custom_scalars__config__"
     layout: Mapping[str, Mapping[str, Sequence[Any]]]
@@ -210,7 +333,12 @@ class CustomScalarsRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HparamsRecord(Record):
-    """The hyperparameters of a run, and the tags of the metrics that judge it."""
+    """The hyperparameters of a run, and the tags of the metrics that rate it.
+
+    Example:
+        >>> from tblog.records import HparamsRecord
+        >>> record = HparamsRecord(hparams={"lr": 0.1, "optimizer": "sgd"}, metrics=["accuracy"])
+    """
 
     tag: str = "_hparams_"
     hparams: Mapping[str, bool | float | str | None]
@@ -220,10 +348,15 @@ class HparamsRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EmbeddingRecord(Record):
-    """Points for the projector: `matrix` (N, D), one of `labels` and one image for each if given.
+    """Points for the projector: `matrix` has shape (N, D).
 
-    Each label is a string, or a sequence of strings if `header` names the columns. `images` are
-    (N, C, H, H), floats in [0, 1] or uint8.
+    `labels` and `images` are optional and have one entry for each point. A label is a string, or a sequence
+    of strings if `header` names the columns. `images` are (N, C, H, H), floats in [0, 1] or uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog.records import EmbeddingRecord
+        >>> record = EmbeddingRecord(tag="words", matrix=np.eye(3), labels=["cat", "dog", "eel"])
     """
 
     matrix: Array = field(metadata=_ARRAY)
@@ -234,7 +367,13 @@ class EmbeddingRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GraphRecord(Record):
-    """A computation graph: a serialised GraphDef, or an object whose `SerializeToString` gives one."""
+    """A computation graph: a serialised GraphDef, or an object whose `SerializeToString` returns one.
+
+    Example:
+        >>> from tblog.graph import Graph, Node
+        >>> from tblog.records import GraphRecord
+        >>> record = GraphRecord(graph_def=Graph([Node("input", "Placeholder")], source="export"))
+    """
 
     tag: str = "graph"
     graph_def: Any
@@ -243,7 +382,13 @@ class GraphRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SummaryRecord(Record):
-    """A Summary message of any package, serialised: written as it is."""
+    """A serialised Summary message of any package. It is written unchanged.
+
+    Example:
+        >>> from tblog.records import SummaryRecord
+        >>> from tensorboardX.summary import scalar
+        >>> record = SummaryRecord(summary=scalar("loss", 0.5).SerializeToString())
+    """
 
     tag: str = "summary"
     summary: bytes
@@ -251,7 +396,13 @@ class SummaryRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EventRecord(Record):
-    """An Event message of any package, serialised: written as it is, step and time included."""
+    """A serialised Event message of any package. It is written unchanged, with its own step and time.
+
+    Example:
+        >>> from tblog.records import EventRecord
+        >>> from tensorboardX.proto.event_pb2 import Event
+        >>> record = EventRecord(event=Event(step=3, wall_time=1e9).SerializeToString())
+    """
 
     tag: str = "event"
     event: bytes

@@ -1,7 +1,7 @@
-"""A model becomes a graph that TensorBoard draws: read on the caller's thread, encoded on the worker's.
+"""Read the graph of a model for TensorBoard to draw. Readers run on the caller's thread, the encoder on the worker.
 
-`read_graph` reads a PyTorch model; `read_onnx_graph` and `read_openvino_graph` read files. Each
-returns a `Graph`, plain data whose `SerializeToString` gives the GraphDef that an event holds.
+`read_graph` reads a PyTorch model. `read_onnx_graph` and `read_openvino_graph` read files. Each
+returns a `Graph`: plain data whose `SerializeToString` returns the GraphDef for an event.
 Importing this package imports neither torch nor tensorboardX.
 """
 

@@ -1,4 +1,4 @@
-"""What a graph is made of, as plain data: nodes, and the types of what flows between them.
+"""The parts of a graph as plain data: nodes, and the types of the tensors on their edges.
 
 Must not: hold a tensor or a module (the graph outlives the call), import torch or tensorboardX.
 """
@@ -13,7 +13,13 @@ Attribute: TypeAlias = "str | int | float | bool"
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """What flows along an edge. A `shape` of None is unknown, and so is a size of -1 in it."""
+    """The type of a tensor on an edge. A `shape` of None is unknown, and so is a size of -1.
+
+    Example:
+        >>> from tblog.graph import TensorType
+        >>> str(TensorType("float32", (-1, 3, 224, 224)))
+        'float32 [-1, 3, 224, 224]'
+    """
 
     dtype: str = ""
     shape: tuple[int, ...] | None = None
@@ -28,8 +34,13 @@ class TensorType:
 class Node:
     """One operation, input or output.
 
-    `name` is its place in the viewer, scopes divided by "/". Each of `inputs` names a node, with
-    ":1" after it if the edge begins at that node's second output, and so on.
+    `name` is its place in the viewer, with "/" between scopes. Each of `inputs` names a node. ":1" after the
+    name means the second output of that node, and so on.
+
+    Example:
+        >>> from tblog.graph import Node
+        >>> str(Node("net/add", "aten::add", inputs=["net/split", "net/split:1"]))
+        'net/add = aten::add(net/split, net/split:1) -> ()'
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The graph of an ONNX file: the weights' shapes are read, the weights themselves are not."""
+"""The graph of an ONNX file. The reader reads the shapes of weights, but not their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tblog.graph._graph import Graph
 from tblog.graph._node import Attribute, Node, TensorType
 from tblog.graph._scopes import Names, safe_name
 
-# What torch's exporter says of the modules that an operation ran in.
+# The metadata in which torch's exporter notes the modules of an operation.
 # https://github.com/pytorch/pytorch/blob/v2.5.0/torch/onnx/_internal/exporter/_core.py
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _CLASSES = "pkg.torch.onnx.class_hierarchy"
@@ -26,21 +26,31 @@ def read_onnx_graph(path: str | os.PathLike[str]) -> Graph:
     """Read the graph of an ONNX file.
 
     Args:
-        path: of the file. Weights that lie in files beside it need not be there.
+        path: the path of the file. Files with external weights may be missing.
 
     Returns:
-        Plain data, whose `SerializeToString` gives the GraphDef.
+        Plain data. Its `SerializeToString` returns the GraphDef.
 
     Raises:
         MissingDependencyError: onnx is not installed.
         OSError: the file cannot be read.
+
+    Example:
+        >>> import onnx
+        >>> from onnx import TensorProto, helper
+        >>> from tblog.graph import read_onnx_graph
+        >>> x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy")
+        >>> nodes = [helper.make_node("Relu", ["x"], ["y"], name="relu")]
+        >>> onnx.save(helper.make_model(helper.make_graph(nodes, "net", [x], [y])), "net.onnx")
+        >>> [node.op for node in read_onnx_graph("net.onnx").nodes]
+        ['input', 'Relu', 'output']
     """
     try:
         import onnx
     except ModuleNotFoundError as error:
         raise MissingDependencyError("onnx", "onnx", "add_onnx_graph") from error
     model = onnx.load(Path(path), load_external_data=False)
-    with contextlib.suppress(Exception):  # the shapes that the file has will do
+    with contextlib.suppress(Exception):  # the shapes in the file have to do
         model = onnx.shape_inference.infer_shapes(model)
     return _Reader().read(model.graph)
 
@@ -68,7 +78,7 @@ class _Reader:
         return Graph(self._nodes, "onnx")
 
     def _learn(self, graph: Any) -> None:
-        """Note the types of values, and what is a weight."""
+        """Note the types of values and the names of weights."""
         for value in (*graph.input, *graph.value_info, *graph.output):
             self._types[value.name] = _value_type(value.type.tensor_type)
         for weight in graph.initializer:
@@ -87,7 +97,7 @@ class _Reader:
             made.attributes.update(_options(node))
 
     def _body(self, graph: Any, prefix: str) -> list[str]:
-        """Draw what an operation runs, a branch or a loop's body, and return where its results come from."""
+        """Draw the subgraph of an operation, a branch or a loop body, and return the edges of its results."""
         self._learn(graph)
         self._operations(graph, prefix)
         return [self._edges[value.name] for value in graph.output if value.name in self._edges]
@@ -107,7 +117,7 @@ class _Reader:
 
 
 def _node_name(node: Any) -> str:
-    """Return a node's name in the scopes of the modules that it ran in, as far as the file says."""
+    """Return a node's name within the scopes of its modules, as far as the file names them."""
     notes = {entry.key: entry.value for entry in node.metadata_props}
     scopes = _module_scopes(notes)
     if scopes:
@@ -131,7 +141,7 @@ def _module_scopes(notes: Mapping[str, str]) -> list[str]:
 
 
 def _path(name: str) -> str:
-    """Return a name of the file as one of the viewer's: it may hold scopes already."""
+    """Return a name from the file as a name for the viewer. It may contain scopes already."""
     return "/".join(safe_name(part) for part in name.split("/") if part) or "_"
 
 

@@ -1,4 +1,4 @@
-"""The graph of an OpenVINO model, as its XML file says; the weights beside it are not read."""
+"""The graph of an OpenVINO model, from its XML file. The weights beside it are not read."""
 
 from __future__ import annotations
 
@@ -23,14 +23,29 @@ def read_openvino_graph(path: str | os.PathLike[str]) -> Graph:
     """Read the graph of an OpenVINO model.
 
     Args:
-        path: of the XML file.
+        path: the path of the XML file.
 
     Returns:
-        Plain data, whose `SerializeToString` gives the GraphDef.
+        Plain data. Its `SerializeToString` returns the GraphDef.
 
     Raises:
-        InvalidValueError: the file is no OpenVINO model.
+        InvalidValueError: the file is not an OpenVINO model.
         OSError: the file cannot be read.
+
+    Example:
+        >>> from tblog.graph import read_openvino_graph
+        >>> with open("net.xml", "w") as file:
+        ...     _ = file.write(
+        ...         '<net name="net"><layers>'
+        ...         '<layer id="0" name="x" type="Parameter"><output><port id="0"/></output></layer>'
+        ...         '<layer id="1" name="y" type="Result"><input><port id="0"/></input></layer>'
+        ...         '</layers><edges>'
+        ...         '<edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>'
+        ...         '</edges></net>'
+        ...     )
+        >>> print(read_openvino_graph("net.xml"))
+        graph (read by openvino, 2 nodes):
+        ...
     """
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - the user's own model, and nothing in it is carried out
@@ -44,7 +59,7 @@ def read_openvino_graph(path: str | os.PathLike[str]) -> Graph:
 
 def _not_a_model(path: object, why: str) -> InvalidValueError:
     return InvalidValueError(
-        f"add_openvino_graph: {path} is no OpenVINO model: {why}; give the XML file that lies beside the .bin"
+        f"add_openvino_graph: {path} is not an OpenVINO model: {why}; give the XML file beside the .bin file"
     )
 
 

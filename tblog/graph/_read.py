@@ -1,4 +1,4 @@
-"""A model is read: by export, else by tracing, else by hooks. Runs on the caller's thread."""
+"""Read a model by export, else by tracing, else by hooks. Runs on the caller's thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WAYS: tuple[Source, ...] = ("export", "trace", "hooks")
 _MAX_REASON = 200
 
 _reading = ForkSafeLock()
-"""Held while a model is read: torch's export fails where another thread exports, too (torch 2.15)."""
+"""Held while a model is read: torch's export fails if another thread exports at the same time (torch 2.15)."""
 
 
 def read_graph(
@@ -35,21 +35,28 @@ def read_graph(
     """Read the graph of a model, and leave the model exactly as it was.
 
     Args:
-        model: a `torch.nn.Module` (a data-parallel or compiled wrapper is taken off), a scripted
-            module or function, or a function of tensors. It is read in eval mode, as torch does.
-        input_to_model: a tensor; a tuple or list of positional arguments; a mapping of keyword
-            arguments; None where forward needs none. Arguments may be nested, and of any type.
-        use_strict_trace: `strict` of `torch.jit.trace`, where that is used.
-        source: the one way to use: "export", "trace" or "hooks". None tries them in this order,
-            and says in one line of the log why a way did not work.
+        model: a `torch.nn.Module` (without its data-parallel or compiled wrapper), a scripted module or function,
+            or a function of tensors. It is read in eval mode, as torch does.
+        input_to_model: a tensor, a tuple or list of positional arguments, or a mapping of keyword
+            arguments. None if forward needs no argument. Arguments may be nested and have any type.
+        use_strict_trace: the argument `strict` of `torch.jit.trace`, if that is used.
+        source: the only way to try: "export", "trace" or "hooks". None tries them in this order, and logs
+            in one line why a way failed.
 
     Returns:
-        Plain data, whose `SerializeToString` gives the GraphDef, and whose `str` prints it.
+        Plain data. Its `SerializeToString` returns the GraphDef, and its `str` is readable.
 
     Raises:
-        GraphError: no way worked; the message says why, for each. Or it is called by a model that it reads.
-        InvalidValueError: `source` names no way, or an input is needed and none was given.
-        InvalidTypeError: `model` is nothing that can be read.
+        GraphError: every way failed, and the message says why. Or a model that is being read called this.
+        InvalidValueError: `source` is unknown, or the model needs an input and `input_to_model` is None.
+        InvalidTypeError: `model` cannot be read.
+
+    Example:
+        >>> import torch
+        >>> from tblog.graph import read_graph
+        >>> graph = read_graph(torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU()), torch.zeros(1, 4))
+        >>> [node.op for node in graph.nodes]
+        ['input', 'aten::linear', 'aten::relu', 'output']
     """
     if source not in {None, *_WAYS}:
         raise InvalidValueError(
@@ -61,11 +68,13 @@ def read_graph(
     call = bind(as_module(model), input_to_model)
     if _reading.is_mine():
         raise GraphError(
-            f"the graph of {_name_of(call)} was asked for while a graph is read, by what the model runs; "
-            "ask for it outside of forward"
+            f"the graph of {_name_of(call)} cannot be read from within a model whose graph is being read; "
+            "call add_graph outside of forward"
         )
     reasons: list[str] = []
-    ways = _WAYS if scripted(call.model) is None else _WAYS[1:]  # it cannot be exported, and need not be run
+    ways = (
+        _WAYS if scripted(call.model) is None else _WAYS[1:]
+    )  # it cannot be exported, and reading it needs no run
     for way in ways if source is None else (source,):
         try:
             with _reading:
@@ -90,7 +99,7 @@ def _name_of(call: Call) -> str:
 
 
 def _together(reasons: list[str]) -> str:
-    """Return the reasons in one line, each said once for all ways that ran into it."""
+    """Return the reasons in one line, each of them once, with the ways that it stopped."""
     ways: dict[str, list[str]] = {}
     for reason in reasons:
         way, _, text = reason.partition(": ")

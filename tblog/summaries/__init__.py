@@ -1,11 +1,10 @@
-"""A record's value becomes Summary messages: pure functions, one file for each kind.
+"""Turn records into Summary messages: pure functions, one file for each kind.
 
-Lives here: checking and encoding a record of any kind. `check` runs on the caller's thread, looks at shapes
-and types alone and loads nothing heavy; `encode` runs on the threads that write and encode.
-Must not: touch files (but for `embedding`, whose format is files), know of queues, steps or times.
-
-Each kind's file has `check_<kind>` and `encode_<kind>`, and imports tensorboardX, whose import takes a
-second, inside the latter. `_kinds` is the table of all.
+Lives here: checking and encoding a record of any kind. `check` runs on the caller's thread, looks only at
+shapes and types, and imports nothing heavy. `encode` runs on the threads that write and encode.
+Must not: touch files (except `embedding`, whose format is files), know of queues, steps or times.
+Each kind's file has `check_<kind>` and `encode_<kind>`. Only the latter imports tensorboardX, which takes a
+second. `_kinds` has the table of all kinds.
 """
 
 from __future__ import annotations
@@ -27,20 +26,31 @@ __all__ = ["EncodeContext", "check", "encode", "load_checks"]
 
 
 def load_checks() -> None:
-    """Import the files of all kinds, so that the first `check` neither waits nor needs a handle for it."""
+    """Import the files of all kinds, so that the first `check` needs neither time nor a file handle for it.
+
+    Example:
+        >>> from tblog.summaries import load_checks
+        >>> load_checks()
+    """
     import_module("tblog.summaries._kinds")
 
 
 def check(record: records.Record) -> None:
-    """Check what shapes, dtypes and counts can tell; arrays whose shape is not known yet pass.
+    """Check the shapes, dtypes and counts of a record. An array whose shape is not known yet passes.
 
     Args:
-        record: of any kind; kinds that are no summaries pass, but for embeddings.
+        record: a record of any kind. Kinds that are not summaries pass, except embeddings.
 
     Raises:
         InvalidValueError: a shape, count or range is wrong.
-        InvalidTypeError: an argument beside the value has the wrong type.
+        InvalidTypeError: an argument other than the value has the wrong type.
         UnsupportedTypeError: an array's dtype cannot be logged as this kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog import summaries
+        >>> from tblog.records import ImageRecord
+        >>> summaries.check(ImageRecord(tag="sample", image=np.zeros((3, 8, 8))))
     """
     from tblog.summaries._kinds import kind_of
 
@@ -50,15 +60,24 @@ def check(record: records.Record) -> None:
 
 
 def encode(record: records.Record, context: EncodeContext) -> list[Summary] | list[bytes]:
-    """Turn a record into Summary messages, or the bytes of such, each of which becomes one event.
+    """Encode a record as Summary messages or as their bytes. Each of them becomes one event.
 
     Args:
-        record: of a kind that is a summary.
-        context: how to encode, and whom to tell what was left out.
+        record: a record of a kind that is a summary.
+        context: how to encode, and where to report what was left out.
+
+    Returns:
+        The messages, or their bytes.
 
     Raises:
-        InvalidTypeError: the record is of another kind.
-        TblogError: as `check`, of arrays whose shape was not known before.
+        InvalidTypeError: the record is not a summary.
+        TblogError: as `check`, for arrays whose shape was not known before.
+
+    Example:
+        >>> from tblog import summaries
+        >>> from tblog.records import ScalarRecord
+        >>> summaries.encode(ScalarRecord(tag="loss", value=0.5), summaries.EncodeContext())
+        [b'...loss...']
     """
     from tblog.summaries._kinds import KINDS, kind_of
     from tblog.summaries._settle import settle
@@ -71,6 +90,6 @@ def encode(record: records.Record, context: EncodeContext) -> list[Summary] | li
         )
     settled = settle(record)
     kind.check(settled)
-    # A value that is cut to float32 is no news, and the program may have made errors of all warnings.
+    # Rounding to float32 is expected, and the program may have turned all warnings into errors.
     with np.errstate(all="ignore"):
         return kind.encode(settled, context)

@@ -1,0 +1,85 @@
+"""The examples in the docstrings of the public modules run, and every public class and function has one.
+
+An example starts from nothing: it imports what it uses, so that a reader can paste it.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import tblog
+import tblog.adapters
+from tests.needs import need_package
+
+# Public names that have no example yet; it only ever gets shorter.
+WITHOUT_EXAMPLE = {
+    "tblog.file_writer.DiscardingFileWriter",
+    "tblog.file_writer.EventWriter",
+    "tblog.file_writer.FileWriter",
+    "tblog.file_writer.RunFileWriter",
+    "tblog.options.WriterOptions",
+    "tblog.record_writer.RecordWriter",
+    "tblog.record_writer.Writable",
+    "tblog.scalar_writer.ScalarWriter",
+    "tblog.stats.Stats",
+    "tblog.writer.SummaryWriter",
+}
+
+# Packages that some examples need and that have no wheel for every version of Python.
+NEEDS = {"tblog.adapters.cam": "pytorch_grad_cam", "tblog.graph._onnx": "onnx"}
+
+
+def _public_modules() -> list[str]:
+    """Return the modules that a user may import: those on top of the package, and the adapters."""
+    found = [
+        f"{package.__name__}.{module.name}"
+        for package in (tblog, tblog.adapters)
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
+    ]
+    return sorted({"tblog", *found})
+
+
+def _public_names() -> dict[str, object]:
+    """Return the classes and functions that these modules offer, by the module that defines them."""
+    public = {}
+    for module_name in _public_modules():
+        module = importlib.import_module(module_name)
+        offered = getattr(module, "__all__", None)
+        for name in offered or vars(module):
+            value = getattr(module, name)
+            home = getattr(value, "__module__", None)
+            if name.startswith("_") or not (inspect.isclass(value) or inspect.isfunction(value)):
+                continue
+            if offered or home == module_name:
+                public[f"{home}.{name}"] = value
+    return public
+
+
+def _modules_with_examples() -> list[str]:
+    return sorted({*_public_modules(), *(name.rpartition(".")[0] for name in _public_names())})
+
+
+@pytest.mark.parametrize("name", _modules_with_examples())
+def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of a module prints what its docstring shows."""
+    if name in NEEDS:
+        need_package(NEEDS[name])
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    report: list[str] = []
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name), globs={}):
+        runner.run(example, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_every_public_class_and_function_has_an_example() -> None:
+    """A reader sees each public name in use; the few without an example are listed above."""
+    without = {name for name, value in _public_names().items() if ">>>" not in (value.__doc__ or "")}
+    assert without == WITHOUT_EXAMPLE
