@@ -19,10 +19,7 @@ from tests.needs import need_package
 
 # Public names that have no example yet; it only ever gets shorter.
 WITHOUT_EXAMPLE = {
-    "tblog.file_writer.DiscardingFileWriter",
-    "tblog.file_writer.EventWriter",
     "tblog.file_writer.FileWriter",
-    "tblog.file_writer.RunFileWriter",
     "tblog.options.WriterOptions",
     "tblog.record_writer.RecordWriter",
     "tblog.record_writer.Writable",
