@@ -60,7 +60,7 @@ class Hooks:
 
     def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
         """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
-        self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+        self._handles.append(parameter.register_post_accumulate_grad_hook(hook))
 
 
 class _OwnHook:

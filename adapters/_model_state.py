@@ -93,7 +93,7 @@ def random_state_kept() -> Iterator[None]:
     """Put the random state back: of Python, numpy, torch on the CPU and, where it is in use, CUDA."""
     import torch
 
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    in_use = torch.cuda.is_initialized()
     devices = range(torch.cuda.device_count()) if in_use else ()
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())

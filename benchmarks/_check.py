@@ -27,7 +27,7 @@ def events(logdir: Path) -> Iterator[Any]:
 
 
 def _events_of(path: Path) -> Iterator[Any]:
-    from tensorboard.backend.event_processing import event_file_loader  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing import event_file_loader
 
     yield from event_file_loader.LegacyEventFileLoader(str(path)).Load()
 

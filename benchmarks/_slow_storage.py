@@ -61,7 +61,7 @@ def by_tensorboardx(logdir: str, secs: float) -> str:
 
 def by_tensorboard(logdir: str, secs: float) -> str:
     """Register the slow file system with tensorboard; return the log directory to give to a writer."""
-    from tensorboard.compat.tensorflow_stub.io import gfile  # type: ignore[import-untyped]
+    from tensorboard.compat.tensorflow_stub.io import gfile
 
     class SlowFileSystem(gfile.LocalFileSystem):  # type: ignore[misc]  # tensorboard has no types
         def _write(self, filename: str | bytes, file_content: Any, mode: str) -> None:

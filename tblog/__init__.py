@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING, Any
 from tblog.patch import patch, unpatch
 
 if TYPE_CHECKING:
-    from tblog import records
+    from tblog import errors, records
     from tblog.file_writer import FileWriter
     from tblog.global_writer import GlobalSummaryWriter
     from tblog.options import WriterOptions
     from tblog.record_writer import RecordWriter
+    from tblog.stats import Stats
     from tblog.writer import SummaryWriter
 
 __version__ = "0.1.0"
 
+# Type checkers read this list and the imports above, the interpreter the table below: a test holds that all agree.
 __all__ = [
     "FileWriter",
     "GlobalSummaryWriter",
     "RecordWriter",
+    "Stats",
     "SummaryWriter",
     "WriterOptions",
     "__version__",
+    "errors",
     "patch",
     "records",
     "unpatch",
@@ -38,20 +42,23 @@ _HOMES = {
     "FileWriter": "tblog.file_writer",
     "GlobalSummaryWriter": "tblog.global_writer",
     "RecordWriter": "tblog.record_writer",
+    "Stats": "tblog.stats",
     "SummaryWriter": "tblog.writer",
     "WriterOptions": "tblog.options",
+    "errors": "tblog.errors",
+    "records": "tblog.records",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name in {"records", "errors"}:
-        value = importlib.import_module(f"tblog.{name}")
-    else:
-        raise AttributeError(f"module 'tblog' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that is loaded late
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'tblog' has no attribute {name!r}")
+        home = importlib.import_module(_HOMES[name])
+        value = home if home.__name__ == f"tblog.{name}" else getattr(home, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tblog.adapters._layout import arrangement
 
 
-def cells_of(grid, number, height, width):
+def cells_of(grid: Any, number: int, height: int, width: int) -> NDArray[np.int64]:
     """Return a grid's cells, (number, height, width, 3), one pixel for each number, as signed integers.
 
     Args:

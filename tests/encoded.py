@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import io
 import wave
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from tblog import summaries
+from tblog.records import Record
 
 
-class Reports(list):
+class Reports(list[tuple[str, str, int]]):
     """Collects what an encoder reports."""
 
-    def __call__(self, tag, what, count):
+    def __call__(self, tag: str, what: str, count: int) -> None:
         self.append((tag, what, count))
 
 
-def parsed(summary):
+def parsed(summary: Any) -> Summary:
     """Return the same summary as TensorBoard's message."""
     serialized = summary if isinstance(summary, bytes) else summary.SerializeToString()
     return Summary.FromString(serialized)
 
 
-def encoded(record, reports=None, png_compress_level=1):
+def encoded(record: Record, reports: Reports | None = None, png_compress_level: int = 1) -> list[Summary]:
     """Return the summaries of a record; what is reported is kept in `reports`, and wrong without it."""
     told = Reports() if reports is None else reports
     context = summaries.EncodeContext(png_compress_level, told)
@@ -34,21 +37,21 @@ def encoded(record, reports=None, png_compress_level=1):
     return made
 
 
-def one(record, reports=None):
+def one(record: Record, reports: Reports | None = None) -> Any:
     """Return the only value of the only summary of a record."""
     (summary,) = encoded(record, reports)
     (value,) = summary.value
     return value
 
 
-def pixels(value):
+def pixels(value: Any) -> NDArray[Any]:
     """Return the pixels of an image value."""
     picture = Image.open(io.BytesIO(value.image.encoded_image_string))
     picture.load()
     return np.asarray(picture)
 
 
-def frames(value):
+def frames(value: Any) -> tuple[NDArray[Any], list[int]]:
     """Return the frames of an animated image value in RGB, shape (T, H, W, 3), and their durations in ms."""
     picture = Image.open(io.BytesIO(value.image.encoded_image_string))
     shown = [
@@ -58,7 +61,7 @@ def frames(value):
     return np.stack([frame for frame, _ in shown]), [duration for _, duration in shown]
 
 
-def samples(value):
+def samples(value: Any) -> tuple[NDArray[Any], int]:
     """Return the samples of a sound value, shape (L, C), and the sample rate."""
     with wave.open(io.BytesIO(value.audio.encoded_audio_string)) as sound:
         words = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")

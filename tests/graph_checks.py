@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
+from tblog.graph._graph import Graph
 from tblog.graph._structures import tensors_in
 
 
-def assert_sound(graph):
+def assert_sound(graph: Graph) -> None:
     """Names are unique, every edge begins at an output of an earlier node: there is no cycle and no loose end."""
-    outputs = {}
+    outputs: dict[str, int] = {}
     for node in graph.nodes:
         assert node.name not in outputs, node.name
         for edge in node.inputs:
@@ -19,15 +22,15 @@ def assert_sound(graph):
         outputs[node.name] = len(node.outputs)
 
 
-def assert_shows_what_ran(graph, model, *args, **kwargs):
+def assert_shows_what_ran(graph: Graph, model: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
     """Every module that ran is there, with its shapes, and every parameter that was read is counted once."""
     ran, read = _run(model, args, kwargs)
-    places = {}
+    places: dict[torch.nn.Module, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         places.setdefault(module, []).append(path)
-    shown = {}
+    shown: dict[str, set[Any]] = {}
     for node in graph.nodes:
-        path = node.attributes.get("path", "")
+        path = str(node.attributes.get("path", ""))
         shown.setdefault(path, set()).update(type_.shape for type_ in node.outputs)
         while path:
             path = path.rpartition(".")[0]
@@ -36,23 +39,25 @@ def assert_shows_what_ran(graph, model, *args, **kwargs):
         assert any(path in shown for path in places[module]), f"{places[module]} ran and is not in the graph"
         if not list(module.children()):
             assert shapes <= set().union(*[shown.get(path, set()) for path in places[module]]), places[module]
-    assert sum(node.attributes.get("parameters", 0) for node in graph.nodes) == sum(read.values())
+    assert sum(int(node.attributes.get("parameters", 0)) for node in graph.nodes) == sum(read.values())
     total = sum(parameter.numel() for parameter in model.parameters())
     ends = [node for node in graph.nodes if node.op in {"input", "output"}]
     assert {node.attributes["model_parameters"] for node in ends} == {total}
 
 
-def _run(model, args, kwargs):
+def _run(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dict[torch.nn.Module, set[tuple[int, ...]]], dict[int, int]]:
     """Run a model in eval mode.
 
     Returns:
         The modules that ran, each with the shapes of the tensors that it returned; and the sizes of the
         parameters that were read: those of these modules, and those that the result depends on.
     """
-    ran = {}
+    ran: dict[torch.nn.Module, set[tuple[int, ...]]] = {}
     modes = {module: module.training for module in model.modules()}
 
-    def note(module, _, output):
+    def note(module: torch.nn.Module, _: object, output: object) -> None:
         shapes = ran.setdefault(module, set())
         if isinstance(output, torch.Tensor):
             shapes.add(tuple(output.shape))

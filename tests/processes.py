@@ -1,4 +1,4 @@
-"""Programs in a fresh interpreter, also in one that has no `tensorboard` package."""
+"""Programs in a fresh interpreter, also in one that has no `tensorboard` package; and what forks."""
 
 from __future__ import annotations
 
@@ -7,37 +7,122 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import HANG_SECS
+
 ROOT = Path(__file__).parents[1]
+SETTINGS = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, **SETTINGS}
 
 
-def run_program(source, cwd, *, packages=None, timeout=120, **environment):
-    """Run a program in a directory and return what it printed; one that fails fails the test.
+def run_python(
+    code: str,
+    *args: object,
+    cwd: str | os.PathLike[str] | None = None,
+    packages: Path | None = None,
+    timeout: float = 2 * HANG_SECS,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter and return the finished process.
 
     Args:
-        source: the program.
-        cwd: where it runs.
+        code: the program, which may be indented.
+        args: its arguments.
+        cwd: the directory in which it runs.
         packages: a folder that takes the place of this environment's site-packages.
-        timeout: seconds after which it counts as hanging.
-        environment: variables of its environment.
+        timeout: seconds after which it counts as hanging: `subprocess.TimeoutExpired` fails the test.
+        environment: variables beside those of `ENVIRONMENT`.
     """
-    path = [str(ROOT), *([str(packages)] if packages else [])]
-    command = [sys.executable, *(["-S"] if packages else []), "-c", textwrap.dedent(source)]
-    done = subprocess.run(
+    path = os.pathsep.join([str(ROOT), *([str(packages)] if packages else [])])
+    command = [sys.executable, *(["-S"] if packages else []), "-c", textwrap.dedent(code), *map(str, args)]
+    return subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path), **environment},
+        env={**ENVIRONMENT, "PYTHONPATH": path, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
+
+
+def run_program(
+    code: str,
+    cwd: str | os.PathLike[str] | None = None,
+    *args: object,
+    packages: Path | None = None,
+    timeout: float = 2 * HANG_SECS,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program as `run_python` does and return what it printed; one that fails fails the test."""
+    done = run_python(code, *args, cwd=cwd, packages=packages, timeout=timeout, environment=environment)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def site_packages_without(names, folder):
+@contextmanager
+def running_python(
+    code: str,
+    *args: object,
+    prints: str = "",
+    environment: Mapping[str, str] | None = None,
+    stderr: int | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a program, talk to it by its standard input and output, and kill it at the end.
+
+    Args:
+        code: the program, which may be indented.
+        args: its arguments.
+        prints: the line that it prints once it is ready, which is waited for.
+        environment: variables beside those of `ENVIRONMENT`.
+        stderr: where its standard error goes: a file's descriptor.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, args)],
+        env={**ENVIRONMENT, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    ) as process:
+        try:
+            if prints:
+                assert read_line(process) == prints
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a program prints, without its end; "" when it has ended."""
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def say(process: subprocess.Popen[str], line: str = "") -> None:
+    """Give a program a line to read."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Do something in a forked child, which ends with status 0 unless it raised; return the child's id."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def site_packages_without(names: Collection[str], folder: Path) -> Path:
     """Fill a folder with links to everything in this environment but the packages named so; return it."""
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         stem = entry.name.partition("-")[0].removesuffix(".py")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -16,27 +18,30 @@ from tensorboard.util.grpc_util import ChannelCredsType
 
 ALL = 100_000_000
 
+Points: TypeAlias = list[tuple[int, float]]
+"""The steps and values of a tag, in the order of the files."""
 
-def event_files(logdir):
+
+def event_files(logdir: str | Path) -> list[Path]:
     """Return the event files directly in a directory, in the order in which TensorBoard reads them."""
     return sorted(path for path in Path(logdir).iterdir() if "tfevents" in path.name)
 
 
-def events(path):
+def events(path: str | Path) -> list[Any]:
     """Return all events of one file, the first (file version) included; a corrupt record raises."""
     loader = LegacyEventFileLoader(str(path))
     return list(loader.Load())
 
 
-def run_events(logdir):
+def run_events(logdir: str | Path) -> list[Any]:
     """Return the events of all files of a run but their first ones."""
     return [event for path in event_files(logdir) for event in events(path) if not event.file_version]
 
 
-def everything(logdir):
+def everything(logdir: str | Path) -> dict[str, Any]:
     """Return all that is in a log directory, but for times and order: {path: bytes of a file, or events of a run}."""
     logdir = Path(logdir)
-    found = {
+    found: dict[str, Any] = {
         str(path.relative_to(logdir)): path.read_bytes()
         for path in logdir.rglob("*")
         if path.is_file() and "tfevents" not in path.name
@@ -49,9 +54,9 @@ def everything(logdir):
     return found
 
 
-def points(logdir):
+def points(logdir: str | Path) -> dict[str, Points]:
     """Return {tag: [(step, value), ...]} of the simple values of a run, in the order of the files."""
-    found = defaultdict(list)
+    found: dict[str, Points] = defaultdict(list)
     for event in run_events(logdir):
         for value in event.summary.value:
             if value.HasField("simple_value"):
@@ -59,7 +64,17 @@ def points(logdir):
     return dict(found)
 
 
-def accumulator(logdir):
+def numbers(count: int) -> Points:
+    """Return the points of a tag to which the numbers below `count` were logged, each at its own step."""
+    return [(step, float(step)) for step in range(count)]
+
+
+def tags(logdir: str | Path) -> list[str]:
+    """Return the tag of each value of a run, in the order of the files."""
+    return [value.tag for event in run_events(logdir) for value in event.summary.value]
+
+
+def accumulator(logdir: str | Path) -> EventAccumulator:
     """Return TensorBoard's event accumulator of a run, which decodes every kind, loaded whole."""
     kinds = ("scalars", "tensors", "images", "histograms", "compressedHistograms", "audio")
     loaded = EventAccumulator(str(logdir), size_guidance=dict.fromkeys(kinds, 0))
@@ -68,7 +83,7 @@ def accumulator(logdir):
 
 
 @contextlib.contextmanager
-def rust_server(logdir):
+def rust_server(logdir: str | Path) -> Iterator[Any]:
     """Yield the data provider of TensorBoard's Rust server, which loads a log directory once."""
     ingester = server_ingester.SubprocessServerDataIngester(
         server_binary=server_ingester.get_server_binary(),
@@ -84,7 +99,7 @@ def rust_server(logdir):
         ingester._stdin_handle.close()  # the server ends with its standard input
 
 
-def rust_points(logdir, expected):
+def rust_points(logdir: str | Path, expected: dict[str, dict[str, Points]]) -> dict[str, dict[str, Points]]:
     """Return {run: {tag: [(step, value), ...]}} as the Rust server gives it, once it is as expected.
 
     The server answers while it still loads, and does not say when it is done: what it gives is
@@ -99,7 +114,7 @@ def rust_points(logdir, expected):
             time.sleep(0.05)
 
 
-def _read_scalars(data):
+def _read_scalars(data: Any) -> dict[str, dict[str, Points]]:
     read = data.read_scalars(
         RequestContext(),
         experiment_id="",

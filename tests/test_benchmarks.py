@@ -149,7 +149,9 @@ def test_question_whose_preparation_failed_keeps_its_rows(monkeypatch):
         raise _runner.TrialError("no torch")
 
     monkeypatch.setattr(_runner, "_in_a_process", fail)
-    for answer in _runner.run([question(3), question(12)], repeats=2, quick=True):
+    answers = list(_runner.run([question(3), question(12)], repeats=2, quick=True))
+    assert len(answers) == 2
+    for answer in answers:
         assert answer.failures == [("preparation", "no torch")]
         assert answer.rows
         assert all(row.figure is None for row in answer.rows)

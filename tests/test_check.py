@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from tblog._files.walk import walk
 from tblog._wire.events import first_event
 from tblog._wire.framing import frame
 from tblog.check import check, main
+from tests.processes import run_program
 from tests.reading import event_files, points, rust_points
 
 NAN = float("nan")
@@ -162,7 +161,7 @@ def test_the_command_runs_without_tensorboard(tmp_path):
         "except SystemExit as ended: assert ended.code == 1\n"
         "assert not {'tensorboard', 'torch.utils.tensorboard'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_program(code)
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 
@@ -17,44 +13,11 @@ import pytest
 from tblog import SummaryWriter, WriterOptions
 from tblog._delivery.channel import Channel
 from tblog.records import TextRecord
-from tests.reading import event_files, points, rust_points
-
-
-def run_python(code, *args, timeout=60):
-    """Run a program in a fresh interpreter and return the finished process."""
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-
-
-class GatedSink:
-    """A sink whose writes wait for a gate, and fail while `error` is set."""
-
-    def __init__(self, inner):
-        self.inner = inner
-        self.gate = threading.Event()
-        self.gate.set()
-        self.error = None
-        self.most = None
-
-    def write(self, data):
-        self.gate.wait()
-        if self.error is not None:
-            if self.most:
-                self.inner.write(data[: self.most])
-                taken, self.most = self.most, None
-                return taken
-            raise self.error
-        return self.inner.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-
-def gated(writer):
-    """Put a gate before a writer's event file."""
-    file = writer.file_writer.channel().main_file
-    file._sink = GatedSink(file._sink)
-    return file._sink
+from tests.faults.inside import end_of
+from tests.gates import gated
+from tests.processes import fork, run_python, running_python
+from tests.reading import event_files, numbers, points, run_events, rust_points, tags
+from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 
 def test_ordering_what_one_thread_logs_is_in_the_file_in_the_order_of_its_calls(tmp_path):
@@ -67,12 +30,8 @@ def test_ordering_what_one_thread_logs_is_in_the_file_in_the_order_of_its_calls(
                 if step % 500 == 0:
                     writer.add_text(f"{name}/text", "between", step)
 
-        threads = [threading.Thread(target=log, args=(f"thread{i}",)) for i in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    expected = {f"thread{i}": [(step, float(step)) for step in range(2_000)] for i in range(4)}
+        run_threads(threading.Thread(target=log, args=(f"thread{i}",)) for i in range(4))
+    expected = {f"thread{i}": numbers(2_000) for i in range(4)}
     assert points(tmp_path) == expected
     assert rust_points(tmp_path, {".": expected}) == {".": expected}
 
@@ -87,7 +46,7 @@ def test_ordering_holds_between_scalars_tensors_and_dicts_of_one_tag(tmp_path):
             writer.add_scalar("x", torch.tensor(float(step + 1)), step + 1)
             writer.add_scalar_dict({"x": step + 2.0, "y": 0.0}, step + 2)
             writer.add_scalar("x", np.float32(step + 3), step + 3)
-    assert points(tmp_path)["x"] == [(step, float(step)) for step in range(400)]
+    assert points(tmp_path)["x"] == numbers(400)
 
 
 def test_snapshot_what_is_logged_is_the_value_at_the_time_of_the_call(tmp_path):
@@ -106,8 +65,6 @@ def test_snapshot_what_is_logged_is_the_value_at_the_time_of_the_call(tmp_path):
     assert points(tmp_path)["tensor"] == [(0, 0.0)]
     from tensorboard.util.tensor_util import make_ndarray
 
-    from tests.reading import run_events
-
     (logged,) = [
         value.tensor
         for event in run_events(tmp_path)
@@ -118,17 +75,24 @@ def test_snapshot_what_is_logged_is_the_value_at_the_time_of_the_call(tmp_path):
 
 
 def test_visibility_another_process_reads_a_record_within_a_second_without_a_flush(tmp_path):
-    """Whatever flush_secs and max_queue say, a lone scalar is in the file soon."""
-    writer = SummaryWriter(tmp_path, max_queue=1_000_000, flush_secs=1_000_000_000)
-    waited = []
-    for step in range(3):
-        writer.add_scalar("x", 1.0, step)
-        called = time.monotonic()
-        while len(points(tmp_path).get("x", ())) <= step:
-            assert time.monotonic() - called < 30, "the record never came"
-        waited.append(time.monotonic() - called)
-    writer.close()
-    assert min(waited) < 1.0
+    """Whatever flush_secs and max_queue say, each lone number and each lone picture is in the file soon."""
+    with SummaryWriter(tmp_path, max_queue=1_000_000, flush_secs=1_000_000_000) as writer:
+        writer.add_image("image", np.zeros((3, 2, 2)), 0)
+        writer.flush()  # what encodes pictures is loaded
+        for step in range(1, 4):
+            writer.add_scalar("x", 1.0, step)
+            assert seen_within_a_second(lambda step=step: len(points(tmp_path).get("x", ())) == step)
+            writer.add_image("image", np.zeros((3, 2, 2)), step)
+            assert seen_within_a_second(lambda step=step: tags(tmp_path).count("image") == step + 1)
+
+
+def seen_within_a_second(happened):
+    """Look a hundred times, 10 ms apart: a second, to which a machine that stands still adds nothing."""
+    for _ in range(100):
+        if happened():
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def test_flush_after_it_sigkill_loses_nothing_that_was_queued_before(tmp_path):
@@ -144,7 +108,7 @@ def test_flush_after_it_sigkill_loses_nothing_that_was_queued_before(tmp_path):
         os.kill(os.getpid(), signal.SIGKILL)
     """
     assert run_python(code, tmp_path).returncode == -signal.SIGKILL
-    assert points(tmp_path)["x"] == [(step, float(step)) for step in range(20_000)]
+    assert points(tmp_path)["x"] == numbers(20_000)
 
 
 def test_overflow_a_full_queue_makes_the_caller_wait_and_loses_nothing(tmp_path):
@@ -152,14 +116,22 @@ def test_overflow_a_full_queue_makes_the_caller_wait_and_loses_nothing(tmp_path)
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100))
     sink = gated(writer)
     sink.gate.clear()
-    logged = threading.Thread(target=lambda: [writer.add_scalar("x", 1.0, step) for step in range(5_000)])
-    logged.start()
-    logged.join(timeout=1.0)
-    assert logged.is_alive()
-    assert len(writer.file_writer.channel().queue.pending) <= 101
+    queue = writer.file_writer.channel().queue
+    calls = 0
+
+    def log():
+        nonlocal calls
+        for step in range(5_000):
+            writer.add_scalar("x", 1.0, step)
+            calls += 1
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    wait_until(lambda: queue._line)
+    assert calls < 1_000
+    assert len(queue.pending) <= 101
     sink.gate.set()
-    logged.join(timeout=30)
-    assert not logged.is_alive()
+    join([thread])
     writer.close()
     assert len(points(tmp_path)["x"]) == 5_000
     assert writer.stats.dropped == 0
@@ -297,23 +269,15 @@ def test_fork_the_child_logs_to_a_file_of_its_own_and_nothing_is_written_twice(t
     sink.gate.clear()
     for step in range(100):
         writer.add_scalar("parent", float(step), step)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            for step in range(50):
-                writer.add_scalar("child", float(step), step)
-            writer.close()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def log():
+        log_in_child(writer)
+        writer.close()
+
+    assert end_of(fork(log), HANG_SECS) == 0
     sink.gate.set()
     writer.close()
-    assert points(tmp_path) == {
-        "parent": [(step, float(step)) for step in range(100)],
-        "child": [(step, float(step)) for step in range(50)],
-    }
+    assert points(tmp_path) == {"parent": numbers(100), "child": numbers(50)}
     assert len(event_files(tmp_path)) == 2
 
 
@@ -330,10 +294,10 @@ def test_fork_a_process_started_by_multiprocessing_loses_nothing_at_its_end(tmp_
     writer.add_scalar("parent", 1.0, 0)
     child = multiprocessing.get_context(method).Process(target=log_in_child, args=(writer,))
     child.start()
-    child.join(60)
+    child.join(HANG_SECS)
     assert child.exitcode == 0
     writer.close()
-    assert points(tmp_path)["child"] == [(step, float(step)) for step in range(50)]
+    assert points(tmp_path)["child"] == numbers(50)
     assert points(tmp_path)["parent"] == [(0, 1.0)]
 
 
@@ -371,7 +335,7 @@ def test_shutdown_the_interpreters_exit_closes_open_writers(tmp_path, ending):
         {ending}
     """
     run_python(code, tmp_path)
-    assert points(tmp_path)["x"] == [(step, float(step)) for step in range(2_001)]
+    assert points(tmp_path)["x"] == numbers(2_001)
 
 
 def test_shutdown_the_exit_is_bounded_when_the_storage_does_not_answer(tmp_path):
@@ -394,9 +358,7 @@ def test_shutdown_a_writer_that_is_collected_is_written_and_closed(tmp_path):
     channel: Channel = writer.file_writer.channel()
     writer.add_scalar("x", 1.0, 0)
     del writer
-    deadline = time.monotonic() + 30
-    while not channel.closed:
-        assert time.monotonic() < deadline
+    wait_until(lambda: channel.closed)
     assert points(tmp_path) == {"x": [(0, 1.0)]}
     assert not channel.main_file.is_open
 
@@ -410,12 +372,12 @@ def test_names_writers_of_one_directory_never_share_a_file(tmp_path):
         for number, writer in enumerate(writers):
             writer.add_scalar(f"theirs{number}", 1.0, 0)
     """
-    other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)])
-    writers = [SummaryWriter(tmp_path) for _ in range(10)]
-    for number, writer in enumerate(writers):
-        writer.add_scalar(f"ours{number}", 1.0, 0)
-        writer.close()
-    assert other.wait(60) == 0
+    with running_python(code, tmp_path) as other:
+        writers = [SummaryWriter(tmp_path) for _ in range(10)]
+        for number, writer in enumerate(writers):
+            writer.add_scalar(f"ours{number}", 1.0, 0)
+            writer.close()
+        assert other.wait(HANG_SECS) == 0
     assert len(event_files(tmp_path)) == 20
     assert len(points(tmp_path)) == 20
 

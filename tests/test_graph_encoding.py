@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +12,7 @@ from torch import nn
 from tblog import SummaryWriter
 from tblog.graph import Graph, Node, TensorType, read_graph
 from tblog.graph._groups import grouped
+from tests.processes import run_program
 from tests.reading import run_events
 
 
@@ -127,14 +125,10 @@ for source in ("export", "trace", "hooks"):
     read_graph(torch.nn.Linear(2, 2), torch.ones(1, 2), source=source).SerializeToString()
 print([name for name in sys.modules if name.partition(".")[0] == "tensorboard" or "utils.tensorboard" in name])
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert run_program(code, environment={"PYTHONWARNINGS": "ignore"}) == "[]\n"
 
 
 def test_importing_the_package_imports_no_torch():
     """A program that logs an ONNX graph need not load torch."""
     code = "import sys, tblog.graph; print([name for name in ('torch', 'tensorboardX', 'onnx') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert run_program(code) == "[]\n"

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
-import sys
-import textwrap
 import time
 
 import pytest
 
 from tblog import SummaryWriter
 from tblog._files import neighbours
-from tests.faults.processes import ENVIRONMENT
+from tests.processes import read_line, run_program, running_python, say
 from tests.reading import event_files
-
-DEADLINE_SECS = 60
+from tests.waiting import HANG_SECS
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    """Look often."""
-    monkeypatch.setattr(neighbours, "FIRST_PAUSE_SECS", 0.01)
+    """Look around whenever something is written."""
+    monkeypatch.setattr(neighbours, "FIRST_PAUSE_SECS", 0.0)
 
 
 def log(writer, steps, tag="loss", value=1.0):
@@ -38,7 +35,7 @@ def told(caplog):
 
 def log_until_told(writer, caplog, words, also=lambda _step: None):
     """Log on until a message has the words."""
-    deadline, step = time.monotonic() + DEADLINE_SECS, 0
+    deadline, step = time.monotonic() + HANG_SECS, 0
     while not any(words in message for message in told(caplog)):
         assert time.monotonic() < deadline, told(caplog)
         also(step)
@@ -50,6 +47,8 @@ RANK = """
 import itertools, logging, sys, threading
 logging.basicConfig(format="%(message)s")
 from tblog import SummaryWriter
+from tblog._files import neighbours
+neighbours.FIRST_PAUSE_SECS = 0.1
 writer = SummaryWriter(sys.argv[1])
 print("open", flush=True)
 sys.stdin.readline()
@@ -69,33 +68,27 @@ writer.close()
 def ranks(logdir, tmp_path, what, *, until):
     """Run a process for each rank until so many have told something, or for three looks; return what each told."""
     paths = [tmp_path / f"rank{rank}" for rank, _ in enumerate(what)]
-    processes = []
-    try:
+    with contextlib.ExitStack() as stack:
+        processes = []
         for does, path in zip(what, paths, strict=True):
-            command = [sys.executable, "-c", RANK, str(logdir), does]
-            with open(path, "w") as told_by:
-                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": told_by, "text": True}
-                processes.append(subprocess.Popen(command, env=ENVIRONMENT, **pipes))
-        for answer in ("open\n", "logs\n"):
-            assert [process.stdout.readline() for process in processes] == [answer] * len(what)
-            if answer == "open\n":
-                say(processes)
-        deadline = time.monotonic() + (DEADLINE_SECS if until else 4.0)
+            told_by = stack.enter_context(open(path, "w"))
+            processes.append(stack.enter_context(running_python(RANK, logdir, does, stderr=told_by.fileno())))
+        for answer in ("open", "logs"):
+            assert [read_line(process) for process in processes] == [answer] * len(what)
+            if answer == "open":
+                say_to(processes)
+        deadline = time.monotonic() + (HANG_SECS if until else 1.0)
         while time.monotonic() < deadline and sum(path.stat().st_size > 0 for path in paths) < (until or 1):
             time.sleep(0.05)
-        say(processes)
-        assert [process.wait(DEADLINE_SECS) for process in processes] == [0] * len(what)
+        say_to(processes)
+        assert [process.wait(HANG_SECS) for process in processes] == [0] * len(what)
         return [path.read_text() for path in paths]
-    finally:
-        for process in processes:
-            process.kill()
 
 
-def say(processes):
+def say_to(processes):
     """Let all of them go on."""
     for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
+        say(process)
 
 
 def test_of_four_ranks_in_one_directory_each_but_the_first_says_so_once(tmp_path):
@@ -153,7 +146,7 @@ def first_program(logdir, steps, *tags):
                 for tag in {[*(tags or ("loss",))]!r}:
                     writer.add_scalar(tag, 1.0, step)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=ENVIRONMENT)
+    run_program(code)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +165,6 @@ def test_a_run_that_goes_on_as_it_should_is_told_nothing(tmp_path, caplog, optio
     first_program(tmp_path, 100)
     with SummaryWriter(tmp_path, **options) as writer:
         for step in steps:
-            time.sleep(0.02)  # more than one look
             log(writer, [step], tag)
     assert [message for message in told(caplog) if "goes on from step" not in message] == []
 
@@ -221,7 +213,6 @@ def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothin
     log(writer, [0])
     writer = SummaryWriter(tmp_path)
     for step in range(20):
-        time.sleep(0.01)
         log(writer, [step])
     writer.close()
     assert told(caplog) == []
@@ -235,12 +226,10 @@ def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp
         child = os.fork()
         if not child:
             for step in range(20):
-                time.sleep(0.01)
                 log(writer, [step])
             writer.close()
             os._exit(len(caplog.records))
         for step in range(5, 25):
-            time.sleep(0.01)
             log(writer, [step])
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert told(caplog) == []
@@ -251,7 +240,6 @@ def test_runs_below_are_told_nothing(tmp_path, caplog):
     """Hyperparameters and `add_scalars`, by this writer or by another in a directory below."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(5):
-            time.sleep(0.01)
             writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, step)
             writer.add_hparams({"lr": step}, {"loss": 1.0}, run_name=f"trial{step}")
             with SummaryWriter(tmp_path / f"other{step}") as below:

@@ -1,71 +1,134 @@
-"""What a user installs: the built wheel, used outside the checkout."""
+"""What a user installs: the wheel and the source distribution, used outside the checkout in an environment of their own."""
 
 from __future__ import annotations
 
 import ast
 import configparser
+import email
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
-PACKAGED = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "tblog", "adapters")
+from tests.needs import need_package
+from tests.processes import ROOT
+from tests.reading import event_files, points
+
+LEFT_BEHIND = shutil.ignore_patterns(
+    ".git",
+    ".venv",
+    "*_cache",
+    ".hypothesis",
+    "__pycache__",
+    "*.egg-info",
+    "build",
+    "dist",
+    "runs",
+    "_build",
+    "local",
+)
+TIMEOUT_SECS = 240
 
 
-def copy_sources(target: Path) -> None:
-    """Copy what a wheel is built from, so that the build leaves nothing in the checkout."""
-    for name in PACKAGED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(
-                source,
-                target / name,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
-            )
-        else:
-            shutil.copy(source, target / name)
+def build(source: Path, out: Path, *kinds: str) -> Path:
+    """Build what is published from a folder with this environment's setuptools; return where it is."""
+    command = [sys.executable, "-m", "build", *kinds, "--no-isolation", "--outdir", str(out), str(source)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_SECS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
 
 
-def build_wheel(source: Path, out: Path) -> Path:
-    """Build the wheel of `source` with this environment's setuptools."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    (wheel,) = out.glob("*.whl")
-    return wheel
+def only(folder: Path, pattern: str) -> Path:
+    """Return the one file of this kind."""
+    (path,) = folder.glob(pattern)
+    return path
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built once."""
-    source = tmp_path_factory.mktemp("source")
-    copy_sources(source)
-    return build_wheel(source, tmp_path_factory.mktemp("dist"))
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the checkout, so that a build leaves nothing in it."""
+    copy = tmp_path_factory.mktemp("source") / "tblog"
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_BEHIND)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def dist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the source distribution, and the wheel that is built from that."""
+    return build(source, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """Return the wheel."""
+    return only(dist, "*.whl")
+
+
+@pytest.fixture(scope="module")
+def sdist(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the source distribution is unpacked to."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(only(dist, "*.tar.gz")) as archive:
+        archive.extractall(folder, filter="data")
+    return only(folder, "*")
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that holds the installed wheel, and nothing else of this project."""
-    site = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(site), str(wheel)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    """Return the site-packages of an environment that has the wheel and what that says it needs, and nothing else."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    site = only(folder, "lib/python*/site-packages")
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run([*pip, "--target", str(site), str(wheel)], check=True, timeout=TIMEOUT_SECS)
+    for name in needed(wheel):
+        link_distribution(name, site)
     return site
 
 
-def run_outside(installed: Path, tmp_path: Path, code: str) -> str:
-    """Run `code` in a fresh interpreter that finds the installed wheel before any checkout."""
-    setup = f"import sys; sys.path.insert(0, {str(installed)!r})\n"
+def needed(wheel: Path) -> set[str]:
+    """Return the packages that a plain install of the wheel brings: those that it names, and theirs."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        wanted = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", [])
+    found: set[str] = set()
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        if requirement.name in found or (
+            requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        ):
+            continue
+        found.add(requirement.name)
+        wanted += importlib.metadata.requires(requirement.name) or []
+    return found
+
+
+def link_distribution(name: str, site: Path) -> None:
+    """Give an environment a package of this one, without an index to ask."""
+    distribution = importlib.metadata.distribution(name)
+    files = [file for file in distribution.files or [] if ".." not in file.parts]
+    for top in {file.parts[0] for file in files}:
+        target = Path(str(distribution.locate_file(top)))
+        if target.exists() and not (site / top).exists():
+            (site / top).symlink_to(target)
+
+
+def run_outside(installed: Path, cwd: Path, code: str) -> str:
+    """Run a program with that environment's own interpreter, which sees no checkout."""
     done = subprocess.run(
-        [sys.executable, "-I", "-c", setup + code],
-        cwd=tmp_path,
+        [str(installed.parents[2] / "bin" / "python"), "-I", "-c", code],
+        cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT_SECS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -95,7 +158,8 @@ except ModuleNotFoundError as error:
     print(error.name)
 """
     assert run_outside(installed, tmp_path, code) == "adapters"
-    assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"tblog"}
+    top_level = (only(installed, "tblog-*.dist-info") / "top_level.txt").read_text()
+    assert top_level.split() == ["tblog"]
 
 
 def test_wheel_brings_the_adapters_as_tblog_adapters(installed: Path, tmp_path: Path) -> None:
@@ -144,49 +208,117 @@ def test_extras_that_errors_name_bring_the_package() -> None:
     assert [(package, extra) for package, extra in named if package not in brought.get(extra, ())] == []
 
 
-CORE_ONLY = """
-import sys
-
-class CoreOnly:
-    # What a plain `pip install tblog` brings, and what those packages bring themselves.
-    allowed = {"tblog", "numpy", "google", "tensorboardX", "crc32c", "PIL", "packaging"}
-
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top not in self.allowed and top not in sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, CoreOnly())
-
+SMOKE = """
 import numpy as np
-from tblog import SummaryWriter
+from tblog import SummaryWriter, WriterOptions, errors, records
 
-with SummaryWriter("run") as writer:
+with SummaryWriter("run", options=WriterOptions(strict=True)) as writer:
     writer.add_scalar("loss", 0.5, 0)
     writer.add_histogram("weights", np.arange(10.0), 0)
     writer.add_image("picture", np.zeros((3, 4, 4), np.uint8), 0)
     writer.add_text("remark", "hello", 0)
     writer.add_pr_curve("curve", np.array([0, 1]), np.array([0.2, 0.8]), 0)
+    writer.add_record(records.ScalarRecord(tag="record", value=1.0), 0)
     writer.log_hparams({"lr": 0.1})
+    try:
+        writer.add_scalar("loss", "high", 1)
+    except errors.UnsupportedTypeError:
+        print("refused")
 print(writer.stats.queued, writer.stats.written, writer.stats.failed)
 """
 
 
-def test_core_logs_with_its_own_dependencies_alone(installed: Path, tmp_path: Path) -> None:
-    """Where torch and all other packages are missing, numpy arrays of every kind are logged."""
-    assert run_outside(installed, tmp_path, CORE_ONLY) == "6 6 0"
+def test_core_logs_with_what_the_wheel_says_that_it_needs(installed: Path, tmp_path: Path) -> None:
+    """In an environment without torch and all other packages, numpy arrays of every kind are logged and read back."""
+    assert run_outside(installed, tmp_path, SMOKE) == "refused\n7 7 0"
+    assert points(tmp_path / "run") == {"loss": [(0, 0.5)], "record": [(0, 1.0)]}
 
 
-def test_a_checkout_without_symbolic_links_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_command_finds_a_damaged_file(installed: Path, tmp_path: Path) -> None:
+    """`python -m tblog.check` is there, and its exit status says what it found."""
+    run_outside(installed, tmp_path, SMOKE)
+    path = event_files(tmp_path / "run")[0]
+    path.write_bytes(path.read_bytes()[:-3])
+    check = [str(installed.parents[2] / "bin" / "python"), "-I", "-m", "tblog.check", "run"]
+    done = subprocess.run(
+        check, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECS, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert path.name in done.stdout
+
+
+TYPED = """
+from tblog import SummaryWriter, WriterOptions
+from tblog.adapters.system import SystemSampler
+
+reveal_type(SummaryWriter("run", options=WriterOptions(strict=True)).stats.dropped)
+reveal_type(SystemSampler().records())
+WriterOptions(flavor="comet")
+"""
+
+
+def test_a_type_checker_sees_the_types_of_what_is_installed(installed: Path, tmp_path: Path) -> None:
+    """The marker is there, and the adapters are found where they are installed; tests/typing says the rest."""
+    (tmp_path / "program.py").write_text(TYPED)
+    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-numpy.*]\nfollow_imports = skip\n")
+    python = str(installed.parents[2] / "bin" / "python")
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "program.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECS, check=False
+    )
+    told = [line.partition(" ")[2] for line in done.stdout.splitlines()]
+    assert told[0] == 'note: Revealed type is "int"', done.stdout
+    assert told[1] == 'note: Revealed type is "list[tblog.records.ScalarRecord]"'
+    assert "flavor" in told[2]
+    assert len(told) == 4
+
+
+def test_the_source_distribution_is_the_checkout(sdist: Path, source: Path) -> None:
+    """Every file is there but those of git, and adapters/ is there once: its tests can be run, its pages read."""
+
+    def files(folder: Path) -> set[str]:
+        paths = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        return {str(path) for path in paths if "tblog.egg-info" not in path.parts}
+
+    made = {"PKG-INFO", "setup.cfg"}
+    in_checkout = {name for name in files(source) if not name.startswith("tblog/adapters")}
+    assert files(sdist) - made == in_checkout - {".gitignore", "setup.cfg"}
+
+
+def test_the_page_of_the_index_is_the_readme_without_links_that_lead_nowhere(
+    wheel: Path, sdist: Path
+) -> None:
+    """An index shows no picture of the repository, and follows no relative link."""
+    page = email.message_from_string((sdist / "PKG-INFO").read_text()).get_payload()
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        assert email.message_from_bytes(archive.read(name)).get_payload() == page
+    assert re.findall(r"\]\((?!https?://)[^)]*\)|<img", page) == []
+    readme = (ROOT / "README.md").read_text()
+    assert page.splitlines()[0] == readme.splitlines()[0]
+    words = set(re.findall(r"\w{4,}", re.sub(r"!\[[^]]*\]", "", readme)))
+    assert words <= set(re.findall(r"\w{4,}", page)) | set(re.findall(r"\w{4,}", "images demo png"))
+
+
+def test_what_is_published_passes_the_check_of_the_index(dist: Path) -> None:
+    """`twine check --strict` finds nothing wrong with either."""
+    need_package("twine")
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, dist.iterdir())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECS, check=False)
+    assert (done.returncode, done.stdout.count("PASSED")) == (0, 2), done.stdout + done.stderr
+
+
+def test_a_checkout_without_symbolic_links_builds_the_same_wheel(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
     """Where git writes the link as a text file, the wheel holds the same files."""
-    source = tmp_path / "source"
-    source.mkdir()
-    copy_sources(source)
-    link = source / "tblog" / "adapters"
+    copy = tmp_path / "source"
+    shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("docs", "tests", "benchmarks"))
+    link = copy / "tblog" / "adapters"
     link.unlink()
     link.write_text("../adapters")
 
-    other = build_wheel(source, tmp_path / "dist")
+    other = only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")
     assert set(zipfile.ZipFile(other).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
 

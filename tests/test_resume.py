@@ -16,8 +16,8 @@ from tblog._files.walk import walk
 from tblog._wire.event_heads import event_head
 from tblog._wire.events import first_event
 from tblog._wire.framing import frame
+from tests.processes import run_python
 from tests.reading import event_files, points, rust_points
-from tests.test_contract import run_python
 
 
 def log_curve(logdir, steps, value, **options):

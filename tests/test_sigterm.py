@@ -9,8 +9,10 @@ import threading
 import pytest
 
 from tblog import SummaryWriter, WriterOptions
-from tests.reading import points
-from tests.test_contract import run_python
+from tests.faults.inside import end_of
+from tests.processes import fork, run_python
+from tests.reading import numbers, points
+from tests.waiting import HANG_SECS
 
 CLOSING = WriterOptions(close_at_sigterm=True)
 PROGRAM = """
@@ -27,12 +29,7 @@ PROGRAM = """
 OWN = "signal.signal(signal.SIGTERM, lambda *_: print('mine', flush=True))"
 
 
-def numbers(count):
-    """Return the points of a tag to which so many numbers were logged."""
-    return [(step, float(step)) for step in range(count)]
-
-
-def run_program(logdir, before="", after="", rest=""):
+def run_to_sigterm(logdir, before="", after="", rest=""):
     """Run a program that logs 20,000 numbers and sends itself SIGTERM."""
     return run_python(PROGRAM.format(before=before, after=after, rest=rest), logdir)
 
@@ -47,7 +44,7 @@ def default_sigterm():
 
 def test_a_writer_that_asks_for_it_is_closed_by_sigterm_and_loses_nothing(tmp_path):
     """The process ends by SIGTERM all the same, as its parent sees."""
-    done = run_program(tmp_path, rest="raise AssertionError('SIGTERM did not end the program')")
+    done = run_to_sigterm(tmp_path, rest="raise AssertionError('SIGTERM did not end the program')")
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
     assert points(tmp_path) == {"x": numbers(20_000)}
 
@@ -55,14 +52,14 @@ def test_a_writer_that_asks_for_it_is_closed_by_sigterm_and_loses_nothing(tmp_pa
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_programs_own_handler_of_sigterm_stays_its_own(tmp_path, when):
     """Whether it is set before the writer is opened or after; the program goes on."""
-    done = run_program(tmp_path, **{when: OWN}, rest="writer.add_scalar('x', 20_000, 20_000)")
+    done = run_to_sigterm(tmp_path, **{when: OWN}, rest="writer.add_scalar('x', 20_000, 20_000)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "mine\n", "")
     assert points(tmp_path) == {"x": numbers(20_001)}
 
 
 def test_an_ignored_sigterm_stays_ignored(tmp_path):
     """The program asked for that."""
-    done = run_program(tmp_path, before="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    done = run_to_sigterm(tmp_path, before="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     assert done.returncode == 0
     assert points(tmp_path) == {"x": numbers(20_000)}
 
@@ -80,15 +77,13 @@ def test_a_child_that_sigterm_ends_closes_its_own_file(tmp_path):
     """A forked child inherits the arrangement, and its parent's file is left alone."""
     with SummaryWriter(tmp_path, options=CLOSING) as writer:
         writer.add_scalar("parent", 0, 0)
-        child = os.fork()
-        if child == 0:
-            try:
-                for step in range(1000):
-                    writer.add_scalar("child", step, step)
-                os.kill(os.getpid(), signal.SIGTERM)
-            finally:
-                os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+        def log():
+            for step in range(1000):
+                writer.add_scalar("child", step, step)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        assert end_of(fork(log), HANG_SECS) == -signal.SIGTERM
     assert points(tmp_path) == {"parent": numbers(1), "child": numbers(1000)}
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
-import time
 import warnings
 
 import numpy as np
@@ -18,7 +15,9 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tblog import records, summaries
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.encoded import Reports, encoded
+from tests.processes import run_program
 from tests.reading import accumulator, rust_server
+from tests.waiting import wait_until
 
 generator = np.random.default_rng(1)
 PICTURE = generator.integers(0, 256, (3, 8, 9), dtype=np.uint8)
@@ -186,8 +185,7 @@ summaries.check(records.EmbeddingRecord(tag="e", matrix=np.zeros((3, 4)), images
 summaries.check(records.HparamsRecord(hparams={"lr": 0.1}))
 print(sorted({"torch", "tensorboardX", "PIL", "google.protobuf"} & set(sys.modules)))
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    assert run_program(program) == "[]\n"
 
 
 EDGE_CASES = [
@@ -245,7 +243,7 @@ def test_tensorboards_accumulator_reads_one_of_each(logdir):
 
 def test_tensorboards_rust_server_reads_one_of_each(logdir):
     """The data server lists each kind that has a dashboard; it is asked until it has read the whole file."""
-    context, deadline = RequestContext(), time.monotonic() + 20
+    context = RequestContext()
     with rust_server(logdir) as data:
 
         def listed(what, plugin):
@@ -253,8 +251,7 @@ def test_tensorboards_rust_server_reads_one_of_each(logdir):
                 getattr(data, f"list_{what}")(context, experiment_id="", plugin_name=plugin).get(".", ())
             )
 
-        while "the last" not in listed("tensors", "histograms") and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: "the last" in listed("tensors", "histograms"))
         assert listed("tensors", "histograms") == HISTOGRAMS
         assert listed("scalars", "scalars") == SCALARS | TENSORS["scalars"]
         assert {plugin: listed("blob_sequences", plugin) for plugin in BLOBS} == BLOBS

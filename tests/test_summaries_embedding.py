@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +28,8 @@ from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import EmbeddingRecord
 from tblog.summaries import _projector, check
 from tblog.summaries.embedding import write_embedding
+from tests.processes import read_line, running_python, say
+from tests.waiting import HANG_SECS
 
 ORIGINALS = (torch.utils.tensorboard.SummaryWriter, tensorboardX.SummaryWriter)
 generator = np.random.default_rng(2)
@@ -204,20 +205,15 @@ for step in range(count):
 def add_at_once(logdir, programs, count):
     """Let programs add embeddings to one configuration at the same time; return the entries' names."""
     logdir.mkdir()
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", source, logdir, name, str(count)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for name, source in programs.items()
-    ]
-    assert [process.stdout.readline() for process in running] == [b"ready\n"] * len(running)
-    for process in running:
-        process.stdin.close()
-    assert [process.wait(timeout=60) for process in running] == [0] * len(running)
-    for process in running:
-        process.stdout.close()
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(running_python(source, logdir, name, count))
+            for name, source in programs.items()
+        ]
+        assert [read_line(process) for process in running] == ["ready"] * len(running)
+        for process in running:
+            say(process)
+        assert [process.wait(HANG_SECS) for process in running] == [0] * len(running)
     return sorted(entry.tensor_name for entry in config_of(logdir).embeddings)
 
 
@@ -263,15 +259,9 @@ def test_a_process_that_is_killed_or_stopped_keeps_nobody_from_a_configuration(t
     """Its lock ends with it, or is waited for no longer than a moment."""
     monkeypatch.setattr(_projector, "LOCK_SECS", 0.1)
     config = tmp_path / "projector_config.pbtxt"
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, config], stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == b"held\n"
+    with running_python(HOLD, config, prints="held") as holder:
         holder.send_signal(end)
         write_embedding(record_of(), str(tmp_path), 1)
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
     assert len(config_of(tmp_path).embeddings) == 1
 
 

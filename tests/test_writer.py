@@ -8,8 +8,6 @@ import functools
 import json
 import pickle
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tblog import FileWriter, SummaryWriter, WriterOptions, records
+from tests.processes import run_program
 from tests.reading import event_files, events, points, run_events
 
 X = WriterOptions(flavor="tensorboardX")
@@ -36,8 +35,7 @@ def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboard
         "print([name for name in ('numpy',) if name in early], "
         "[name for name in ('torch', 'tensorboardX', 'google.protobuf', 'tensorboard') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[] []"
+    assert run_program(code, None, tmp_path) == "[] []\n"
     assert points(tmp_path) == {"x": [(1, 1.0)]}
 
 
@@ -516,7 +514,9 @@ def test_any_tag_step_value_and_time_is_read_back(tmp_path_factory, tag, step, v
     with SummaryWriter(logdir) as writer:
         writer.add_scalar(tag, value, step, wall_time)
         writer.add_scalar(tag, value, step, wall_time)
-    for event in run_events(logdir):
+    logged = run_events(logdir)
+    assert len(logged) == 2
+    for event in logged:
         assert event.step == (step or 0)
         assert event.wall_time == wall_time
         np.testing.assert_array_equal(event.summary.value[0].simple_value, np.float32(value))

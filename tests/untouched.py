@@ -1,7 +1,11 @@
 """What must be the same about a model, and about torch, before and after an adapter looked at it."""
 
+from __future__ import annotations
+
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +14,7 @@ _HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_bac
 
 
 @contextmanager
-def untouched(model):
+def untouched(model: torch.nn.Module) -> Iterator[None]:
     """Assert that the block leaves the model, the random states and torch's modes exactly as they were."""
     before = _seen(model)
     try:
@@ -22,7 +26,7 @@ def untouched(model):
             assert _same(after[name], value), name
 
 
-def _seen(model):
+def _seen(model: torch.nn.Module) -> dict[str, Any]:
     seen = {
         "python's random state": random.getstate(),
         "numpy's random state": _listed(np.random.get_state()),  # noqa: NPY002  (the state that others use)
@@ -54,13 +58,13 @@ def _seen(model):
     return seen
 
 
-def _listed(state):
+def _listed(state: Any) -> list[Any]:
     return [part.tolist() if hasattr(part, "tolist") else part for part in state]
 
 
-def _same(one, other):
+def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, (tuple, list)):
         return len(one) == len(other) and all(map(_same, one, other))
-    return one == other
+    return bool(one == other)

@@ -42,7 +42,7 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
 
 
 def _check_graph(_trial: Trial, logdir: Path) -> int:
-    from tensorboard.compat.proto.graph_pb2 import GraphDef  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
 
     graphs = [GraphDef.FromString(event.graph_def) for event in _check.events(logdir) if event.graph_def]
     assert len(graphs) == 1, f"{len(graphs)} graphs are in the file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torchvision.models import resnet18, swin_t, vit_b_16
@@ -33,7 +34,7 @@ def log_larger_networks(writer: SummaryWriter) -> None:
     """Log maps of networks with random weights; give weights="DEFAULT" where they can be fetched."""
     torch.manual_seed(0)
     pictures = photographs()
-    drawn = {"mean": MEAN, "std": STD}
+    drawn: dict[str, Any] = {"mean": MEAN, "std": STD}
     writer.add_records(
         class_activation_maps(resnet18(), pictures, ["layer2", "layer4"], tag="resnet18", **drawn)
     )

@@ -17,6 +17,18 @@ from digits.data import Split, load_splits
 from digits.model import DigitNet
 from digits.training import Config, training_steps
 
+__all__ = [
+    "MEAN",
+    "STD",
+    "Config",
+    "DigitNet",
+    "load_splits",
+    "photographs",
+    "trained_digits",
+    "training_digits",
+    "training_steps",
+]
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 

@@ -22,10 +22,10 @@ def confusion_figure(data: Split, evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(4, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="predicted", ylabel="true", title="validation digits")
     # The off-diagonal cells are what one looks for: a root scale lets a single mistake show.
-    picture = axes.imshow(counts.sqrt().numpy(), cmap="Blues")
+    axes.imshow(counts.sqrt().numpy(), cmap="Blues")
     axes.set_xticks(range(len(CLASSES)), CLASSES)
     axes.set_yticks(range(len(CLASSES)), CLASSES)
-    dark = picture.norm.vmax / 2
+    dark = float(counts.max()) ** 0.5 / 2
     for row, column in counts.nonzero().tolist():
         count = int(counts[row, column])
         colour = "white" if count**0.5 > dark else "black"

@@ -26,4 +26,5 @@ class DigitNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits, (N, 10)."""
-        return self.classifier(self.dropout(self.embed(images)))
+        logits: Tensor = self.classifier(self.dropout(self.embed(images)))
+        return logits

@@ -38,7 +38,7 @@ class Step:
     loss: Tensor
     accuracy: Tensor
     gradient_norm: Tensor
-    learning_rate: float
+    learning_rate: float | Tensor
 
 
 @dataclass(frozen=True)

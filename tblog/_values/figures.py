@@ -42,7 +42,7 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
     canvas.draw()
     pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     if close:
-        from matplotlib import pyplot
+        from matplotlib import pyplot as plt
 
-        pyplot.close(figure)
+        plt.close(figure)
     return pixels

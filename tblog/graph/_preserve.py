@@ -218,6 +218,6 @@ def random_states_kept() -> Iterator[None]:
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             stack.callback(numpy.random.set_state, numpy.random.get_state())
-        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
             stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
         yield

@@ -51,8 +51,8 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
         flat = flattened(call, names)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", TracerWarning)
-            TracerWarning.ignore_lib_warnings()  # type: ignore[no-untyped-call]
-            traced: Any = torch.jit.trace(flat, tensors, strict=strict, check_trace=False)  # type: ignore[no-untyped-call]
+            TracerWarning.ignore_lib_warnings()
+            traced: Any = torch.jit.trace(flat, tensors, strict=strict, check_trace=False)
         looks = [warning for warning in said if str(warning.message).startswith(_LOOKED)]
         if faithful and looks:
             place = f"{Path(looks[0].filename).name}:{looks[0].lineno}"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 TIMEOUT_SECS = 60
 CHROMIUM = Path(os.environ.get("TBLOG_CHROMIUM", "/usr/bin/chromium"))
@@ -37,7 +37,7 @@ class Server:
 
     url: str
 
-    def get(self, path: str) -> object:
+    def get(self, path: str) -> Any:
         """Fetch a JSON answer, such as that of "data/plugin/scalars/tags"."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=TIMEOUT_SECS) as answer:
             return json.load(answer)

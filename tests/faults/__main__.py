@@ -12,10 +12,12 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import _machine
+from tests.faults.outcome import Outcome
 from tests.faults.page import put_into
 from tests.faults.table import Run, markdown
 from tests.faults.trials import FAULTS, WRITERS, trial
@@ -23,7 +25,7 @@ from tests.faults.trials import FAULTS, WRITERS, trial
 AT_ONCE = 2  # most of the time of a trial is waiting: for the end of a program, or for one that hangs
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 1 if tblog hung, tore a file, or lost what was flushed."""
     options = _parser().parse_args(arguments)
     if options.read:
@@ -44,7 +46,7 @@ def main(arguments=None):
     )
 
 
-def _run(options):
+def _run(options: argparse.Namespace) -> Run:
     started = time.monotonic()
     names = [name for name in FAULTS if {name, FAULTS[name].group} & set(options.faults)]
     possible = [name for name in names if FAULTS[name].can_happen()]
@@ -67,12 +69,12 @@ def _run(options):
     return run
 
 
-def _in_a_folder(name, writer, nth, seed):
+def _in_a_folder(name: str, writer: str, nth: int, seed: int) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="tblog-fault-") as folder:
         return trial(name, writer, folder, seed, nth)
 
 
-def _with_progress(outcomes, total):
+def _with_progress(outcomes: Iterable[Outcome], total: int) -> Iterable[Outcome]:
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
@@ -80,7 +82,7 @@ def _with_progress(outcomes, total):
     return tqdm(outcomes, total=total, unit="trial", dynamic_ncols=True)
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     groups = list(dict.fromkeys(fault.group for fault in FAULTS.values()))
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--rounds", type=int, default=8, help="of the kills, for tblog (8)")

@@ -13,20 +13,22 @@ from tblog._wire.fields import varint
 from tblog._wire.framing import frame, masked_crc
 
 
-def number(step, tag="x", wall_time=1.0):
+def number(step: int, tag: str = "x", wall_time: float = 1.0) -> bytes:
     """Return an event of one number, whose value is its step."""
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=step)])
-    return Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
+    serialized: bytes = Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
+    return serialized
 
 
-def histogram(limits, counts):
+def histogram(limits: int, counts: int) -> bytes:
     """Return an event of a histogram, of as many limits as counts or not."""
     proto = HistogramProto(bucket_limit=[float(i) for i in range(limits)], bucket=[1.0] * counts)
     value = Summary.Value(tag="h", histo=proto)
-    return Event(wall_time=1.0, summary=Summary(value=[value])).SerializeToString()
+    serialized: bytes = Event(wall_time=1.0, summary=Summary(value=[value])).SerializeToString()
+    return serialized
 
 
-def nested(depth):
+def nested(depth: int) -> bytes:
     """Return an event of messages in messages, of a kind that may hold itself: TensorProto.variant_val.tensors."""
     data = b""
     for _ in range(depth):
@@ -36,7 +38,7 @@ def nested(depth):
     return event(1.0, 0, 5, b"\x0a" + varint(len(value)) + value)
 
 
-def header(length):
+def header(length: int) -> bytes:
     """Return a length with the right checksum, and no data."""
     packed = struct.pack("<Q", length)
     return packed + struct.pack("<I", masked_crc(packed))
@@ -64,7 +66,7 @@ broken = st.one_of(
 
 
 @st.composite
-def files(draw, *, with_no_events=True):
+def files(draw: st.DrawFn, *, with_no_events: bool = True) -> bytes:
     """Draw the bytes of a file: pieces in any order, some doubled, some bytes changed, the end cut off."""
     kinds = [whole, whole, broken, *([no_event] if with_no_events else [])]
     pieces = draw(st.lists(st.one_of(kinds), max_size=12))

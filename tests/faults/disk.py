@@ -22,7 +22,7 @@ from tests.faults.training import Training
 EXT4_IOC_SHUTDOWN, LOG_FLUSH = 0x8004587D, 1  # include/uapi/linux/ext4.h
 
 
-def run(*command):
+def run(*command: object) -> None:
     """Run a command of the system."""
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
@@ -30,17 +30,17 @@ def run(*command):
 class Ext4:
     """A file system in a file, which can be broken in the ways of real ones."""
 
-    def __init__(self, place, image):
+    def __init__(self, place: Path, image: Path) -> None:
         self.place, self.image = place, image
         with open(image, "wb") as file:
             file.truncate(8 << 20)
         run("mkfs.ext4", "-q", "-F", image)
         self.mount()
 
-    def mount(self):
+    def mount(self) -> None:
         run("mount", "-o", "loop,errors=remount-ro", self.image, self.place)
 
-    def mount_again(self):
+    def mount_again(self) -> None:
         """Mount what is on the disk; what was handed to a file system that died is not there unless it was synced.
 
         A copy of it, since Linux would mount the dead file system itself while one of its files is open.
@@ -49,19 +49,19 @@ class Ext4:
         run("umount", "-l", self.place)
         self.mount()
 
-    def become_read_only(self):
+    def become_read_only(self) -> None:
         """As ext4 does after an error, also under files that are open for writing."""
         source = subprocess.check_output(["findmnt", "-no", "SOURCE", str(self.place)], text=True).strip()
         Path(f"/sys/fs/ext4/{Path(source).name}/trigger_fs_error").write_text("1")
 
-    def fail(self):
+    def fail(self) -> None:
         """Answer everything with EIO."""
         handle = os.open(self.place, os.O_RDONLY)
         fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, struct.pack("I", LOG_FLUSH))
         os.close(handle)
 
 
-def full_disk(training, place, secs):
+def full_disk(training: Training, place: Path, secs: float) -> None:
     """The disk is full in the middle of a record, and has room again later."""
     run("mount", "-o", "remount,size=256k", place)
     training.log(1000)
@@ -74,7 +74,7 @@ def full_disk(training, place, secs):
     training.log(10)
 
 
-def full_disk_for_good(training, place, secs):
+def full_disk_for_good(training: Training, place: Path, secs: float) -> None:
     """The disk is full, and stays so when the writer is closed."""
     run("mount", "-o", "remount,size=256k", place)
     training.log(1000)
@@ -84,7 +84,7 @@ def full_disk_for_good(training, place, secs):
     time.sleep(secs)
 
 
-def file_size_limit(training, _place, _secs):
+def file_size_limit(training: Training, _place: Path, _secs: float) -> None:
     """No file may be larger than 100 kB."""
     training.log(1000)
     training.confirm()
@@ -94,7 +94,7 @@ def file_size_limit(training, _place, _secs):
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def directory_removed(training, place, secs):
+def directory_removed(training: Training, place: Path, secs: float) -> None:
     """Somebody removes the log directory; what is logged from then on is to be found."""
     training.log(1000)
     training.call("flush")
@@ -104,7 +104,7 @@ def directory_removed(training, place, secs):
     training.log(1000)
 
 
-def unwritable_directory(training, place, secs, _disk):
+def unwritable_directory(training: Training, place: Path, secs: float, _disk: Ext4) -> None:
     """Nobody may make files in the log directory for a while, and meanwhile a new run below it is logged."""
     below = {"torch": "runs_a", "tblog": "runs_a", "tensorboardX": "runs/a"}[training.name]
     training.others[below] = {"runs": 200}
@@ -122,7 +122,7 @@ def unwritable_directory(training, place, secs, _disk):
     training.log(10)
 
 
-def read_only_remount(training, _place, secs, disk):
+def read_only_remount(training: Training, _place: Path, secs: float, disk: Ext4) -> None:
     """The file system becomes read-only under the open file, and is mounted anew."""
     training.log(1000)
     training.confirm()
@@ -136,7 +136,7 @@ def read_only_remount(training, _place, secs, disk):
     training.log(10)
 
 
-def failing_disk(training, _place, secs, disk):
+def failing_disk(training: Training, _place: Path, secs: float, disk: Ext4) -> None:
     """The file system answers EIO, and is mounted anew."""
     training.log(1000)
     training.confirm()
@@ -150,7 +150,7 @@ def failing_disk(training, _place, secs, disk):
     training.log(10)
 
 
-def frozen_disk(training, place, secs, _disk):
+def frozen_disk(training: Training, place: Path, secs: float, _disk: Ext4) -> None:
     """A write does not return for a while, in the middle of which 20,000 numbers are logged."""
     training.log(1000)
     training.confirm()
@@ -176,17 +176,20 @@ ON_EXT4 = {
 }
 
 
-def main(fault, name, out, secs, hang_secs):
+def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
     """Let the fault happen to the writer, and keep what is left."""
     place = Path(out) / "disk"
     place.mkdir()
+    disk = None
     if fault in ON_TMPFS:
         run("mount", "-t", "tmpfs", "-o", "size=16m", "tblog", place)
-        then = ON_TMPFS[fault], ()
     else:
-        then = ON_EXT4[fault], (Ext4(place, Path(out) / "image"),)
+        disk = Ext4(place, Path(out) / "image")
     training = Training(name, place / "run", out, float(hang_secs))
-    then[0](training, place, float(secs), *then[1])
+    if disk is None:
+        ON_TMPFS[fault](training, place, float(secs))
+    else:
+        ON_EXT4[fault](training, place, float(secs), disk)
     training.end()
     os._exit(0)  # the originals' exit may hang, which is not asked here
 

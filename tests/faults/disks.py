@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.faults import disk, inside
 from tests.faults.processes import start
@@ -15,7 +16,7 @@ from tests.faults.training import HANG_SECS
 
 
 @functools.cache
-def namespace(*, loop=False):
+def namespace(*, loop: bool = False) -> list[str] | None:
     """Return the command that gives a program a mount namespace, or None where that is not allowed.
 
     Args:
@@ -33,12 +34,14 @@ def namespace(*, loop=False):
     return command if done.returncode == 0 else None
 
 
-def can_happen(fault):
+def can_happen(fault: str) -> bool:
     """Return whether this machine allows what the fault needs."""
     return fault in inside.FAULTS or namespace(loop=fault in disk.ON_EXT4) is not None
 
 
-def happen(fault, writer, out, *, secs=0.0, hang_secs=HANG_SECS):
+def happen(
+    fault: str, writer: str, out: str | Path, *, secs: float = 0.0, hang_secs: float = HANG_SECS
+) -> dict[str, Any]:
     """Let a fault happen to a training; return what it saw, see `training.Training`.
 
     The program that does not end `hang_secs` after it should have given up itself is killed, and counts as hung.

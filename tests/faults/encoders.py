@@ -9,6 +9,8 @@ import os
 import threading
 import time
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ RECORDS = {"video": records.VideoRecord, "text": records.TextRecord}
 FRAMES = np.zeros((1, 2, 3, 4, 4), dtype=np.uint8)
 
 
-def slow_down(name, secs):
+def slow_down(name: str, secs: float) -> threading.Event:
     """Let a package work so long on each video, without the interpreter's lock, as encoders of pictures do.
 
     Returns:
@@ -29,7 +31,7 @@ def slow_down(name, secs):
     noise = os.urandom(1 << 16)
     begun = threading.Event()
 
-    def wrapped(encode, *arguments, **options):
+    def wrapped(encode: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         begun.set()
         end = time.monotonic() + secs
         while time.monotonic() < end:
@@ -40,11 +42,11 @@ def slow_down(name, secs):
     return begun
 
 
-def fail_sometimes(name):
+def fail_sometimes(name: str) -> None:
     """Let every tenth text of a package have no memory to be encoded in."""
     texts = itertools.count()
 
-    def wrapped(encode, *arguments, **options):
+    def wrapped(encode: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         if next(texts) % 10 == 9:
             raise MemoryError("on purpose")
         return encode(*arguments, **options)
@@ -52,7 +54,7 @@ def fail_sometimes(name):
     _wrap(name, "text", wrapped)
 
 
-def _wrap(name, kind, wrapped):
+def _wrap(name: str, kind: str, wrapped: Callable[..., Any]) -> None:
     if name == "tblog":
         known = KINDS[RECORDS[kind]]
         KINDS[RECORDS[kind]] = known._replace(encode=functools.partial(wrapped, known.encode))

@@ -35,15 +35,15 @@ from tblog import SummaryWriter, WriterOptions  # noqa: E402
 ROUNDS = 20
 
 
-def _labels(number):
+def _labels(number: int) -> list[torch.Tensor]:
     return [torch.tensor(index) for index in range(number)]
 
 
-def _log_embedding(writer, name, step):
+def _log_embedding(writer: Any, name: str, step: int) -> None:
     writer.add_embedding(torch.rand(50, 8), _labels(50), torch.rand(50, 3, 4, 4), step, name)
 
 
-def _log_figure(writer, name, step):
+def _log_figure(writer: Any, name: str, step: int) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1, 1))
@@ -51,31 +51,31 @@ def _log_figure(writer, name, step):
     writer.add_figure(name, figure, step)
 
 
-def _log_boxes(writer, name, step):
+def _log_boxes(writer: Any, name: str, step: int) -> None:
     writer.add_image_with_boxes(name, torch.rand(3, 16, 16), torch.tensor([[2, 2, 9, 9]]), step)
 
 
-def _log_pr_curve(writer, name, step):
+def _log_pr_curve(writer: Any, name: str, step: int) -> None:
     writer.add_pr_curve(name, torch.arange(99) % 2, torch.rand(99), step)
 
 
-def _log_mesh(writer, name, step):
+def _log_mesh(writer: Any, name: str, step: int) -> None:
     faces = torch.arange(9).reshape(1, 3, 3)
     writer.add_mesh(name, torch.rand(1, 9, 3), torch.randint(255, (1, 9, 3)), faces, global_step=step)
 
 
-def _log_hparams(writer, name, step):
+def _log_hparams(writer: Any, name: str, step: int) -> None:
     writer.add_hparams(
         {"lr": torch.rand(())}, {name: torch.rand(())}, run_name=f"{name}{step}", global_step=step
     )
 
 
-def _log_graph(writer, _name, step):
+def _log_graph(writer: Any, _name: str, step: int) -> None:
     if step == 0:
         writer.add_graph(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU()), torch.zeros(1, 4))
 
 
-def _log_raw_histogram(writer, name, step):
+def _log_raw_histogram(writer: Any, name: str, step: int) -> None:
     writer.add_histogram_raw(
         name, 0, 1, 2, torch.tensor(1.0), 1, torch.rand(2).sort()[0], torch.ones(2), step
     )
@@ -110,22 +110,22 @@ KINDS: dict[str, Callable[[Any, str, int], object]] = {
 }
 
 
-def log(writer, kind, name):
+def log(writer: Any, kind: str, name: str) -> None:
     """Log so many rounds of a kind."""
     for step in range(ROUNDS):
         KINDS[kind](writer, name, step)
 
 
-def _log_at_exit(writer, kind):
+def _log_at_exit(writer: Any, kind: str) -> None:
     """Log before tblog's own function of atexit runs; `_last_words` logs after it."""
     atexit.register(log, writer, kind, "atexit")
 
 
-def _log_in_thread(writer, _kind):
+def _log_in_thread(writer: Any, _kind: str) -> None:
     """Leave a daemon thread behind that logs as long as it lives."""
     logs = threading.Event()
 
-    def work():
+    def work() -> None:
         for step in itertools.count():
             writer.add_scalar("thread", 0.5, step)
             logs.set()
@@ -135,12 +135,12 @@ def _log_in_thread(writer, _kind):
     logs.wait()
 
 
-def _delete(_writer, _kind):
+def _delete(_writer: Any, _kind: str) -> None:
     WRITERS.clear()
     gc.collect()
 
 
-def _raise(_writer, _kind):
+def _raise(_writer: Any, _kind: str) -> None:
     raise RuntimeError("on purpose")
 
 
@@ -158,7 +158,7 @@ ENDINGS: dict[str, Callable[[Any, str], object]] = {
 STATUS = {"sys.exit": 3, "exception": 1, "SIGTERM": -signal.SIGTERM}
 
 
-def main(logdir, kind, ending):
+def main(logdir: str, kind: str, ending: str) -> None:
     """Log, and end as told."""
     WRITERS.append(SummaryWriter(logdir, options=WriterOptions(close_at_sigterm=True)))
     log(WRITERS[0], kind, "main")

@@ -16,14 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tblog import SummaryWriter
 from tests.faults.ending import ENDINGS, KINDS, STATUS, log
-from tests.faults.processes import ENVIRONMENT
 from tests.faults.soak_kinds import embedding_files, payloads
+from tests.processes import ENVIRONMENT
 
 PROGRAM = Path(__file__).with_name("ending.py")
 AT_ONCE = 2
@@ -44,12 +46,12 @@ class End:
     lost: int
     told: str
 
-    def is_right(self, ending):
+    def is_right(self, ending: str) -> bool:
         """Return whether it ended as it should, and everything is there."""
         return (self.status, self.lost, self.told) == (STATUS.get(ending, 0), 0, "")
 
 
-def end_program(kind, ending):
+def end_program(kind: str, ending: str) -> End:
     """Run a program that logs one kind and ends so."""
     with tempfile.TemporaryDirectory(prefix="tblog-end-") as folder:
         command = [sys.executable, str(PROGRAM), folder, kind, ending]
@@ -66,20 +68,20 @@ def end_program(kind, ending):
 
 
 @functools.cache
-def _records_of_a_quiet_run(kind):
+def _records_of_a_quiet_run(kind: str) -> Counter[Any]:
     with tempfile.TemporaryDirectory(prefix="tblog-end-") as folder:
         with SummaryWriter(folder) as writer:
             log(writer, kind, "main")
         return _records(folder)
 
 
-def _records(folder):
+def _records(folder: str) -> Counter[Any]:
     """Count what is on disk, by run and tag, or by the path of an embedding's file."""
     tags = Counter((run, tag) for run, tag, _, _ in payloads(folder))
     return tags + Counter(embedding_files(folder).keys())
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 1 if a program ended wrongly."""
     options = _parser().parse_args(arguments)
     cases = list(itertools.product(options.kinds, options.endings))
@@ -101,7 +103,7 @@ def main(arguments=None):
     return int(bool(wrong))
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.ends", description=__doc__)
     parser.add_argument("--rounds", type=int, default=4, help="runs of each kind with each ending (4)")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND")

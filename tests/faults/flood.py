@@ -14,15 +14,19 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from tblog import SummaryWriter, WriterOptions
 from tblog._files.walk import walk
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb
-from tests.faults.processes import ENVIRONMENT, ROOT, overflow
+from tests.faults.processes import overflow
 from tests.faults.volume import many_points
+from tests.processes import ENVIRONMENT, ROOT
 from tests.reading import event_files
 
 COPIES = 6  # of an array in hand: its snapshot, the message, and the bytes on their way into the file
@@ -31,28 +35,31 @@ SPARE_KB = 60_000
 
 say = partial(print, flush=True)
 
+Seen: TypeAlias = dict[str, Any]
+"""What a trial showed, by name."""
+
 
 class Watch:
     """The most memory that the process holds while something happens, beside what it held before."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._before = self._most = resident_kb()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
         return self
 
-    def _look(self):
+    def _look(self) -> None:
         while not self._end.wait(0.005):
             self._most = max(self._most, resident_kb())
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
         self.grown_kb = max(self._most, resident_kb()) - self._before
 
 
-def large_arrays(logdir, size):
+def large_arrays(logdir: Path, size: int) -> Seen:
     """Log arrays of `size` MB, each larger than the bound, beside a thread that logs numbers."""
     array = np.ones(size << 18, np.float32)
     bound = max(1, array.nbytes // 2)
@@ -62,7 +69,7 @@ def large_arrays(logdir, size):
     writer.flush()
     longest, logged, end = 0.0, 0, threading.Event()
 
-    def log():
+    def log() -> None:
         nonlocal longest, logged
         while not end.wait(0.001):
             started = time.monotonic()
@@ -90,7 +97,7 @@ def large_arrays(logdir, size):
     }
 
 
-def scalars_in_a_row(logdir, count):
+def scalars_in_a_row(logdir: Path, count: int) -> Seen:
     """Log so many numbers in a tight loop, with the default options."""
     writer = SummaryWriter(logdir)
     writer.add_scalar("x", 0.0, 0)
@@ -113,7 +120,7 @@ def scalars_in_a_row(logdir, count):
     }
 
 
-def records_above_the_bound(logdir, count):
+def records_above_the_bound(logdir: Path, count: int) -> Seen:
     """Log arrays of eight times the bound, and small ones, from four threads."""
     writer = SummaryWriter(logdir, options=WriterOptions(max_queue_bytes=1 << 20))
     small, large = np.ones(1 << 10), np.ones(1 << 20)
@@ -121,7 +128,7 @@ def records_above_the_bound(logdir, count):
     writer.flush()
     longest = [0.0] * 4
 
-    def log(number):
+    def log(number: int) -> None:
         for step in range(count):
             started = time.monotonic()
             writer.add_tensor(f"{number}", large if (step + number) % 2 else small, step)
@@ -152,7 +159,7 @@ TRIALS = {
 }
 
 
-def _records(logdir):
+def _records(logdir: Path) -> int:
     """Return the number of records on disk but for the first events; damage counts as none."""
     whole = 0
     for path in event_files(logdir):
@@ -164,7 +171,7 @@ def _records(logdir):
     return whole
 
 
-def trial(*command):
+def trial(*command: object) -> Seen:
     """Run a program of this folder in a process of its own, and return what it prints."""
     done = subprocess.run(
         [sys.executable, *map(str, command)],
@@ -178,11 +185,13 @@ def trial(*command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def slow_disk(policy, kind, logdir, secs):
+def slow_disk(policy: str, kind: str, logdir: Path, secs: float) -> Seen:
     """Let eight threads log ten times faster than the disk writes."""
     seen = overflow("tblog", policy, logdir, kind, secs)
     arrays = THREADS * NBYTES + BOUND_BYTES if kind == "arrays" else 0
-    found = sum(map(len, many_points(logdir).values())) if kind == "scalars" else _records(logdir)
+    found = (
+        sum(len(series) for series in many_points(logdir).values()) if kind == "scalars" else _records(logdir)
+    )
     return {
         **seen,
         "calls": sum(seen["counts"]) + 1,
@@ -192,7 +201,7 @@ def slow_disk(policy, kind, logdir, secs):
     }
 
 
-def wrong(name, seen):
+def wrong(name: str, seen: Seen) -> Iterator[str]:
     """Say what is not as promised."""
     if seen["written"] + seen["dropped"] != seen["calls"]:
         yield f"{seen['calls']} calls, but {seen['written']} written and {seen['dropped']} dropped"
@@ -212,7 +221,7 @@ def wrong(name, seen):
         yield f"a thread starved: {counts}"
 
 
-def show(name, seen):
+def show(name: str, seen: Seen) -> bool:
     """Print a line of figures, and what is wrong; return whether something is."""
     counts = seen.get("counts")
     share = f"{min(counts) / max(counts):.2f}" if counts else "-"
@@ -226,7 +235,7 @@ def show(name, seen):
     return bool(found)
 
 
-def main():
+def main() -> int:
     """Run all trials; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.flood", description=__doc__.partition("\n")[0]

@@ -11,8 +11,10 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.faults.encoders import FRAMES, fail_sometimes, slow_down
 from tests.faults.training import Training
@@ -21,7 +23,7 @@ HANDLES, RUNS = 24, 60
 BEGIN_SECS = 60.0
 
 
-def end_of(child, hang_secs):
+def end_of(child: int, hang_secs: float) -> int | Literal["hung"]:
     """Return a child's exit status, or kill it when it hangs."""
     deadline = time.monotonic() + hang_secs
     while time.monotonic() < deadline:
@@ -34,7 +36,7 @@ def end_of(child, hang_secs):
     return "hung"
 
 
-def fork(training, secs, hang_secs):
+def fork(training: Training, secs: float, hang_secs: float) -> None:
     """The process forks while its worker is busy, and both log on."""
     training.log(100)
     training.confirm()
@@ -44,7 +46,7 @@ def fork(training, secs, hang_secs):
     fork_and_log_on(training, hang_secs)
 
 
-def fork_and_log_on(training, hang_secs):
+def fork_and_log_on(training: Training, hang_secs: float) -> None:
     """Fork; the child logs a hundred numbers and closes, the parent logs a thousand."""
     training.others["."] = {"child": 100}
     started = time.monotonic()
@@ -62,22 +64,24 @@ def fork_and_log_on(training, hang_secs):
 class LoggingDataset:
     """A dataset whose workers log what they fetch, each under a tag of its own."""
 
-    def __init__(self, writer):
+    def __init__(self, writer: Any) -> None:
         self.writer = writer
         self.fetched = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return 40
 
-    def __getitem__(self, _index):
+    def __getitem__(self, _index: int) -> NDArray[Any]:
         from torch.utils.data import get_worker_info
 
-        self.writer.add_scalar(f"worker{get_worker_info().id}", self.fetched, self.fetched)
+        worker = get_worker_info()
+        assert worker is not None
+        self.writer.add_scalar(f"worker{worker.id}", self.fetched, self.fetched)
         self.fetched += 1
         return np.zeros(1)
 
 
-def data_loader(training, _secs, hang_secs):
+def data_loader(training: Training, _secs: float, hang_secs: float) -> None:
     """Two workers of a data loader log, and so does the training."""
     from torch.utils.data import DataLoader
 
@@ -86,13 +90,13 @@ def data_loader(training, _secs, hang_secs):
     training.log(100)
     training.confirm()
     try:
-        for _ in DataLoader(data, batch_size=4, num_workers=2, timeout=hang_secs):
+        for _ in DataLoader[Any](data, batch_size=4, num_workers=2, timeout=hang_secs):
             training.log(100)
     except RuntimeError:  # the data loader waited for so long
         training.hung = True
 
 
-def failing_encoder(training, _secs, _hang_secs):
+def failing_encoder(training: Training, _secs: float, _hang_secs: float) -> None:
     """Every tenth text has no memory to be encoded in."""
     fail_sometimes(training.name)
     training.log(100)
@@ -102,7 +106,7 @@ def failing_encoder(training, _secs, _hang_secs):
         training.log(10)
 
 
-def log_slow_video(training, secs):
+def log_slow_video(training: Training, secs: float) -> None:
     """Log a video that takes so long to encode, after one that took no time and had all imported."""
     training.call("add_video", "video", FRAMES, 0)
     training.log(100)
@@ -113,7 +117,7 @@ def log_slow_video(training, secs):
         raise RuntimeError("the slow encoder was never asked")
 
 
-def slow_encoder_close(training, secs, _hang_secs):
+def slow_encoder_close(training: Training, secs: float, _hang_secs: float) -> None:
     """A video takes so long to encode, a thousand numbers follow it, and the process ends once a close has returned."""
     log_slow_video(training, secs)
     training.log(1000)
@@ -121,14 +125,14 @@ def slow_encoder_close(training, secs, _hang_secs):
     os._exit(0)
 
 
-def slow_encoder_fork(training, secs, hang_secs):
+def slow_encoder_fork(training: Training, secs: float, hang_secs: float) -> None:
     """The process forks while a video is encoded that takes so long."""
     log_slow_video(training, secs)
     training.log(10)
     fork_and_log_on(training, hang_secs)
 
 
-def few_handles(training, _secs, _hang_secs):
+def few_handles(training: Training, _secs: float, _hang_secs: float) -> None:
     """The process may open a few more files, and logs to sixty runs below its own."""
     below = "runs/{}" if training.name == "tensorboardX" else "runs_{}"
     training.others |= {below.format(run): {"runs": 20} for run in range(RUNS)}
@@ -153,7 +157,7 @@ FAULTS = {
 }
 
 
-def main(fault, name, out, secs, hang_secs):
+def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
     """Let the fault happen, and go to the end of the program, which is a part of it."""
     training = Training(name, Path(out) / "run", out, float(hang_secs))
     FAULTS[fault](training, float(secs), float(hang_secs) / 2)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tests.faults.program import make_writer, shared_counters
 PURGE_STEP = 100
 
 
-def live(writer, counters, total):
+def live(writer: Any, counters: memoryview[int], total: int) -> None:
     """Log under the tag that the table counts."""
     for step in range(total):
         if step == total // 2:
@@ -29,20 +30,20 @@ def live(writer, counters, total):
         writer.add_scalar("x", step, step)
 
 
-def wait(counters):
+def wait(counters: memoryview[int]) -> None:
     """Wait until we are told to go on."""
     while not counters[1]:
         time.sleep(0.001)
 
 
-def go_on(writer, counters, total):
+def go_on(writer: Any, counters: memoryview[int], total: int) -> None:
     """Log under another tag."""
     for step in range(total):
         writer.add_scalar("other", step, step)
         counters[0] = step + 1
 
 
-def embed(writer, counters, total):
+def embed(writer: Any, counters: memoryview[int], total: int) -> None:
     """Log embeddings that nobody else logs, each a few points."""
     counters[0] = 1
     wait(counters)
@@ -50,13 +51,14 @@ def embed(writer, counters, total):
         writer.add_embedding(np.eye(3), tag=f"of_{counters[2]}", global_step=step)
 
 
-def main(what, name, logdir, progress, count):
+def main(what: str, name: str, logdir: str, progress: str, count: str) -> None:
     """Do what the first argument says, and close."""
     if what == "repair":
         from tblog.check import main as check
 
         sys.exit(check([logdir, "--repair"]))
-    arguments = {"resume": {"resume": True}, "purge": {"purge_step": PURGE_STEP}}.get(what, {})
+    ways: dict[str, dict[str, Any]] = {"resume": {"resume": True}, "purge": {"purge_step": PURGE_STEP}}
+    arguments = ways.get(what, {})
     writer = make_writer(name, logdir, **arguments)
     {"live": live, "embed": embed}.get(what, go_on)(writer, shared_counters(progress), int(count))
     writer.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 
 from google.protobuf import text_format
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
@@ -21,7 +24,9 @@ NUMBERS, OTHERS, EMBEDDINGS = 2_000, 100, 40
 START_SECS = 60.0
 
 
-def beside_living(what, writer, folder, _rng, nth, *, hang_secs):
+def beside_living(
+    what: str, writer: str, folder: Path, _rng: random.Random, nth: int, *, hang_secs: float
+) -> Outcome:
     """Let a writer resume, purge or repair a run that a living one of another package is logging.
 
     That one has logged half of its numbers, and logs the others afterwards; all count as flushed, since it closes
@@ -49,7 +54,7 @@ def beside_living(what, writer, folder, _rng, nth, *, hang_secs):
     )
 
 
-def embed_together(writer, folder, _rng, _nth, *, hang_secs):
+def embed_together(writer: str, folder: Path, _rng: random.Random, _nth: int, *, hang_secs: float) -> Outcome:
     """Let two programs log embeddings to one run at the same time; those that its configuration names are shown."""
     logdir = folder / "run"
     hung = 0
@@ -73,23 +78,25 @@ def embed_together(writer, folder, _rng, _nth, *, hang_secs):
     return Outcome(flushed=2 * EMBEDDINGS, lost_flushed=2 * EMBEDDINGS - shown, hung=hung)
 
 
-def _counters(path):
+def _counters(path: Path) -> tuple[memoryview[int], Path]:
     path.write_bytes(bytes(24))
     return shared_counters(path), path
 
 
-def _started(folder, what, writer, logdir, progress, count):
+def _started(
+    folder: Path, what: str, writer: str, logdir: Path, progress: Path, count: int
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
     command = (sys.executable, neighbour.__file__, what, writer, logdir, progress, count)
     return start(*command, stderr=folder / f"{what}-{progress.stem}.stderr")
 
 
-def _wait(process, reached):
+def _wait(process: subprocess.Popen[bytes], reached: Callable[[], object]) -> None:
     deadline = time.monotonic() + START_SECS
     while not reached() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
-def _hangs(process, hang_secs):
+def _hangs(process: subprocess.Popen[bytes], hang_secs: float) -> int:
     try:
         process.wait(hang_secs)
     except subprocess.TimeoutExpired:

@@ -38,7 +38,7 @@ class Outcome:
     fork: float = 0.0
     grown_kb: int = 0
 
-    def and_then(self, other):
+    def and_then(self, other: Outcome) -> Outcome:
         """Return both together: the longest and the largest of what has no sum."""
         pairs = {
             field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)

@@ -11,11 +11,14 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tblog import WriterOptions
+from tblog.options import Overflow
 from tests.faults.program import make_writer
 
 BOUND_RECORDS, BOUND_BYTES = 20_000, 16 << 20
@@ -23,7 +26,7 @@ THREADS = 8
 NBYTES = 1 << 20
 
 
-def resident_kb():
+def resident_kb() -> int:
     """Return the memory that this process holds now, in kB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4
 
@@ -31,19 +34,20 @@ def resident_kb():
 class SlowSink:
     """A sink that takes its time for each write, in proportion to the bytes."""
 
-    def __init__(self, inner, secs_a_byte):
+    def __init__(self, inner: Any, secs_a_byte: float) -> None:
         self.inner, self.secs_a_byte = inner, secs_a_byte
 
-    def write(self, data):
+    def write(self, data: bytes) -> int:
         some = bytes(data[: 1 << 18])
         time.sleep(len(some) * self.secs_a_byte)
-        return self.inner.write(some)
+        written: int = self.inner.write(some)
+        return written
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
 
-def holder_of_file(writer, name):
+def holder_of_file(writer: Any, name: str) -> tuple[Any, str]:
     """Return the object whose attribute is the writer's file, and the attribute's name."""
     files = writer.file_writer
     if name == "tblog":
@@ -53,21 +57,22 @@ def holder_of_file(writer, name):
     return files.event_writer._ev_writer._py_recordio_writer, "_writer"
 
 
-def options(policy):
+def options(policy: Overflow) -> WriterOptions:
     """Return the options of a writer of tblog with a small queue."""
     return WriterOptions(
         max_queue_records=BOUND_RECORDS, max_queue_bytes=BOUND_BYTES, overflow=policy, png_compress_level=0
     )
 
 
-def main(name, policy, logdir, kind, secs):
+def main(name: str, policy: Overflow, logdir: str, kind: str, secs: float) -> None:
     """Log from eight threads for so long, and close."""
     writer = make_writer(name, logdir, **({"options": options(policy)} if name == "tblog" else {}))
     array = np.random.default_rng(0).random(NBYTES // 8)
-    log = {
+    kinds: dict[str, Callable[[str, int], object]] = {
         "scalars": lambda tag, step: writer.add_scalar(tag, step, step),
         "arrays": lambda tag, step: writer.add_tensor(tag, array, step),
-    }[kind]
+    }
+    log = kinds[kind]
     log("first", 0)
     writer.flush()
     holder, file = holder_of_file(writer, name)
@@ -76,7 +81,7 @@ def main(name, policy, logdir, kind, secs):
     counts, longest = [0] * THREADS, [0.0] * THREADS
     end = time.monotonic() + secs
 
-    def work(number):
+    def work(number: int) -> None:
         while time.monotonic() < end:
             started = time.monotonic()
             log(f"thread{number}", counts[number])
@@ -112,4 +117,6 @@ def main(name, policy, logdir, kind, secs):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], float(sys.argv[5]))
+    main(
+        sys.argv[1], "drop" if sys.argv[2] == "drop" else "wait", sys.argv[3], sys.argv[4], float(sys.argv[5])
+    )

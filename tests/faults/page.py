@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tests.faults.table import markdown
+from pathlib import Path
+
+from tests.faults.table import Run, markdown
 
 BEGIN, END = "<!-- faults:begin -->", "<!-- faults:end -->"
 
 
-def put_into(page, run):
+def put_into(page: Path, run: Run) -> None:
     """Replace what stands between the two marks of a page; ValueError if they are not there."""
     old = page.read_text()
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
@@ -17,7 +19,7 @@ def put_into(page, run):
     page.write_text(f"{head}{BEGIN}\n{section(run)}\n{END}{tail}")
 
 
-def section(run):
+def section(run: Run) -> str:
     """Return the table of a run, and where and when it ran."""
     rounds = sum(row[2] for row in run.rows())
     machine = "; ".join(f"{name} {value}" for name, value in run.machine.items())

@@ -9,18 +9,18 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.program import shared_counters
+from tests.processes import ENVIRONMENT, SETTINGS
+from tests.waiting import HANG_SECS
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
 OVERFLOW = Path(__file__).with_name("overflow.py")
-HANG_SECS = 60
-SETTINGS = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-ENVIRONMENT = {**os.environ, **SETTINGS}
 
 # How a program is ended, and whether the interpreter gets to its end in an orderly way.
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
@@ -46,7 +46,9 @@ class Ended:
 
 
 @contextmanager
-def start(*command, stderr=os.devnull, environment=os.environ):
+def start(
+    *command: object, stderr: str | Path = os.devnull, environment: Mapping[str, str] = os.environ
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, and see that it and its children are gone at the end."""
     with open(stderr, "wb") as errors:
         process = subprocess.Popen(
@@ -64,7 +66,9 @@ def start(*command, stderr=os.devnull, environment=os.environ):
         process.wait()
 
 
-def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
+def end_program(
+    writer: str, logdir: str | Path, ending: str, secs: float, *also: str, hang_secs: float = HANG_SECS
+) -> Ended:
     """Run the program and end it after `secs` seconds of logging; return what it had done."""
     progress = Path(logdir).with_suffix(".progress")
     progress.write_bytes(bytes(16))
@@ -87,7 +91,9 @@ def end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS):
     return Ended(logged, flushed, second_before, hung)
 
 
-def overflow(writer, policy, logdir, kind, secs, *, hang_secs=HANG_SECS):
+def overflow(
+    writer: str, policy: str, logdir: str | Path, kind: str, secs: float, *, hang_secs: float = HANG_SECS
+) -> dict[str, Any]:
     """Run the program of overflow.py, and return what it says; TimeoutExpired if it hangs."""
     command = [sys.executable, OVERFLOW, writer, policy, logdir, kind, secs]
     done = subprocess.run(
@@ -100,10 +106,16 @@ def overflow(writer, policy, logdir, kind, secs, *, hang_secs=HANG_SECS):
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
 
 
-def _watch(process, counters, before, secs):
+def _watch(
+    process: subprocess.Popen[bytes],
+    counters: memoryview[int],
+    before: deque[tuple[float, int]],
+    secs: float | None,
+) -> None:
     """Take down the number of calls every few milliseconds, for `secs` from the first on or to the end."""
     deadline = time.monotonic() + HANG_SECS
     first = None

@@ -11,43 +11,44 @@ ENCODING_SECS to encode, "close" asks tblog to close at SIGTERM.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import mmap
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Collection
 from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tblog import WriterOptions
 
 FLUSH_EVERY = 200
 ENCODING_SECS = 30.0
 
 
-def make_writer(name, logdir, **arguments):
+def make_writer(name: str, logdir: str, **arguments: object) -> Any:
     """Return the writer of one of the three packages."""
-    if name == "tblog":
-        from tblog import SummaryWriter
-    elif name == "torch":
-        from torch.utils.tensorboard import SummaryWriter
-    else:
-        from tensorboardX import SummaryWriter
-    return SummaryWriter(logdir, **arguments)
+    package = {"torch": "torch.utils.tensorboard"}.get(name, name)
+    return importlib.import_module(package).SummaryWriter(logdir, **arguments)
 
 
-def close_at_sigterm():
+def close_at_sigterm() -> WriterOptions:
     """Return the options of a writer of tblog that SIGTERM closes."""
     from tblog import WriterOptions
 
     return WriterOptions(close_at_sigterm=True)
 
 
-def shared_counters(path):
+def shared_counters(path: str | Path) -> memoryview[int]:
     """Return int64 counters that another process sees in the file."""
     with open(path, "r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
 
-def log_slow_video(name, writer):
+def log_slow_video(name: str, writer: Any) -> None:
     """Log a video of two small frames that takes ENCODING_SECS to encode."""
     from tests.faults.encoders import FRAMES, slow_down
 
@@ -55,7 +56,7 @@ def log_slow_video(name, writer):
     writer.add_video("video", FRAMES, 0)
 
 
-def log(name, writer, counters, secs, also):
+def log(name: str, writer: Any, counters: memoryview[int], secs: float, also: Collection[str]) -> None:
     """Log the numbers from 0 on for so long."""
     start = time.monotonic()
     end = start + secs
@@ -75,17 +76,17 @@ def log(name, writer, counters, secs, also):
             return
 
 
-def main(name, logdir, progress, ending, secs, *also):
+def main(name: str, logdir: str, progress: str, ending: str, secs: str, *also: str) -> None:
     """Log, and end as told."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
     writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
 
-    def work():
+    def work() -> None:
         log(name, writer, counters, 3600 if ending == "wait" else float(secs), also)
 
     if ending == "sys.exit in a thread":
-        thread = threading.Thread(target=lambda: (work(), sys.exit(3)))
+        thread = threading.Thread(target=lambda: (work(), sys.exit(3)))  # type: ignore[func-returns-value]
         thread.start()
         thread.join()
         return

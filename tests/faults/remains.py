@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 from tblog._files.walk import walk
-from tests.reading import event_files, rust_points
+from tests.reading import Points, event_files, rust_points
 
 
 @dataclass
@@ -28,12 +29,12 @@ class Remains:
     torn: int
     damaged: int
 
-    def shown(self, below, tag="x", run="."):
+    def shown(self, below: int, tag: str = "x", run: str = ".") -> int:
         """Return how many of the numbers below a bound a tag shows."""
         return sum(step < below for step in self.steps.get(run, {}).get(tag, ()))
 
     @property
-    def counts(self):
+    def counts(self) -> dict[str, dict[str, int]]:
         """Return {run: {tag: count}} of the numbers from 0 on, to the first that is missing."""
         return {
             run: {tag: next(n for n in count() if n not in steps) for tag, steps in tags.items()}
@@ -41,12 +42,12 @@ class Remains:
         }
 
     @property
-    def points(self):
+    def points(self) -> int:
         """Return this count of the tag "x" of the directory's own run."""
         return self.counts.get(".", {}).get("x", 0)
 
 
-def on_disk(logdir):
+def on_disk(logdir: Path) -> Remains:
     """Read a log directory and the runs below it back, and look at every byte."""
     runs = {run: event_files(path) for run, path in _directories(Path(logdir))}
     runs = {run: files for run, files in runs.items() if files}
@@ -58,7 +59,7 @@ def on_disk(logdir):
         damaged += failed
     expected = {run: tags for run, tags in by_python.items() if tags}
     by_rust = rust_points(logdir, expected)
-    steps = defaultdict(dict)
+    steps: dict[str, dict[str, set[int]]] = defaultdict(dict)
     tags = {(run, tag) for reader in (by_python, by_rust) for run, found in reader.items() for tag in found}
     for run, tag in tags:
         python, rust = by_python.get(run, {}).get(tag, []), by_rust.get(run, {}).get(tag, [])
@@ -67,7 +68,7 @@ def on_disk(logdir):
     return Remains(dict(steps), torn, damaged)
 
 
-def _directories(logdir):
+def _directories(logdir: Path) -> Iterator[tuple[str, Path]]:
     if not logdir.is_dir():
         return
     yield ".", logdir
@@ -76,7 +77,7 @@ def _directories(logdir):
             yield str(path.relative_to(logdir)), path
 
 
-def _state(path):
+def _state(path: Path) -> str:
     with open(path, "rb") as file:
         pieces = list(walk(file))
     broken = [piece for piece in pieces if piece.data is None]
@@ -85,9 +86,10 @@ def _state(path):
     return "torn" if broken == pieces[-1:] else "damaged"
 
 
-def _read(files):
+def _read(files: list[Path]) -> tuple[dict[str, Points], int]:
     """Return {tag: [(step, value), ...]} of a run's files, and how many made the Python reader raise."""
-    found, failed = defaultdict(list), 0
+    found: dict[str, Points] = defaultdict(list)
+    failed = 0
     for path in files:
         try:
             for event in LegacyEventFileLoader(str(path)).Load():
@@ -99,6 +101,6 @@ def _read(files):
     return dict(found), failed
 
 
-def _in_order(found):
+def _in_order(found: Points) -> bool:
     ascends = all(before < step for (before, _), (step, _) in pairwise(found))
     return ascends and all(step == value for step, value in found)

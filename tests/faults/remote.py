@@ -13,7 +13,7 @@ from tests.faults.training import Training, report_refusal
 NUMBERS = 100
 
 
-def main(name, url, out, hang_secs):
+def main(name: str, url: str, out: str, hang_secs: str) -> None:
     """Log, flush, log and close."""
     try:
         training = Training(name, url, out, float(hang_secs))

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import psutil
 
 from tblog import SummaryWriter
-from tests.browser.serving import serve
+from tests.browser.serving import Server, serve
 from tests.faults.flood import say
 from tests.faults.overflow import resident_kb
 from tests.faults.soak_kinds import FIRST, embedding_files, log_round, payloads, wanted
@@ -141,7 +141,7 @@ class Leak:
             self._load.rounds[0, FIRST] += 1
 
 
-def read_step(server, which: int, name: str) -> int:
+def read_step(server: Server, which: int, name: str) -> int:
     """Return the last step that TensorBoard shows of a thread's first scalar, or -1."""
     asked = urllib.parse.urlencode({"run": f"writer{which}", "tag": f"{name} scalar/0"})
     try:
@@ -151,7 +151,7 @@ def read_step(server, which: int, name: str) -> int:
     return max((int(step) for _, step, _ in points), default=-1)
 
 
-def samples(load: Load, server, secs: float, interval: float, leak: Leak) -> Iterator[Sample]:
+def samples(load: Load, server: Server, secs: float, interval: float, leak: Leak) -> Iterator[Sample]:
     """Look at the process for so long."""
     start = time.monotonic()
     due = start + interval
@@ -186,7 +186,7 @@ def growth(seen: Sequence[Sample]) -> dict[str, tuple[float, float]]:
     }
 
 
-def unread(load: Load, server) -> list[str]:
+def unread(load: Load, server: Server) -> list[str]:
     """Return the threads whose last step TensorBoard does not come to."""
     behind = list(load.rounds.items())
     deadline = time.monotonic() + TENSORBOARD_SECS
@@ -205,11 +205,13 @@ def differences(load: Load, logdir: Path) -> Iterator[str]:
         stats, place = writer.stats, f"writer{which}"
         if (stats.dropped, stats.failed) != (0, 0):
             yield f"{place}: {stats}"
-        tags, files = {}, {}
+        tags: dict[tuple[str, str], Iterator[tuple[int, bytes]]] = {}
+        files: dict[str, bytes] = {}
         for (number, name), rounds in load.rounds.items():
             if number == which:
-                for known, more in zip((tags, files), wanted(name, rounds), strict=True):
-                    known.update(more)
+                more_tags, more_files = wanted(name, rounds)
+                tags.update(more_tags)
+                files.update(more_files)
         yield from (f"{place}: {what}" for what in _differences_of_tags(logdir / place, tags))
         if embedding_files(logdir / place) != files:
             yield f"{place}: the files of the embeddings are not what was logged"

@@ -11,21 +11,27 @@ import functools
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from tensorboard.compat.proto.event_pb2 import Event
 
 from tblog import SummaryWriter
 from tblog._files.walk import walk
 from tests.reading import event_files
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 VARIANTS = 4
 SCALARS = 80
 FIRST = "thread0"
 _QUIET_STEP = 98765  # a step that no name of a tag or run has in it
+
+Quiet: TypeAlias = tuple[dict[tuple[str, str], list[tuple[bool, bytes]]], dict[str, bytes]]
 
 _plotting = threading.Lock()  # matplotlib is not made for threads
 
@@ -41,12 +47,12 @@ class Kind(NamedTuple):
 
 
 @functools.cache
-def _array(variant, *shape):
+def _array(variant: int, *shape: int) -> NDArray[np.float64]:
     return np.random.default_rng(variant).random(shape)
 
 
 @functools.cache
-def _figure(variant):
+def _figure(variant: int) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2, 2))
@@ -54,39 +60,39 @@ def _figure(variant):
     return figure
 
 
-def _log_scalars(writer, name, step, variant):
+def _log_scalars(writer: Any, name: str, step: int, variant: int) -> None:
     for number in range(SCALARS):
         writer.add_scalar(f"{name}/{number}", variant + 0.5 * number, step)
 
 
-def _log_figure(writer, name, step, variant):
+def _log_figure(writer: Any, name: str, step: int, variant: int) -> None:
     with _plotting:
         writer.add_figure(name, _figure(variant), step, close=False)
 
 
-def _log_boxes(writer, name, step, variant):
+def _log_boxes(writer: Any, name: str, step: int, variant: int) -> None:
     writer.add_image_with_boxes(name, _array(variant, 3, 24, 24), np.array([[2, 2, 9, 9 + variant]]), step)
 
 
-def _log_embedding(writer, name, step, variant):
+def _log_embedding(writer: Any, name: str, step: int, variant: int) -> None:
     points, images = _array(variant, 9, 3), _array(variant, 9, 3, 4, 4)
     writer.add_embedding(points, metadata=list("abcdefghi"), label_img=images, global_step=step, tag=name)
 
 
-def _log_graph(writer, _name, _step, _variant):
+def _log_graph(writer: Any, _name: str, _step: int, _variant: int) -> None:
     import torch
 
     writer.add_graph(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU()), torch.zeros(1, 4))
 
 
-def _log_hparams(writer, name, step, variant):
+def _log_hparams(writer: Any, name: str, step: int, variant: int) -> None:
     run = f"{name}_{variant}"
     writer.add_hparams(
         {"lr": 0.5 + variant, "on": True}, {"metric": 1.0 * variant}, run_name=run, global_step=step
     )
 
 
-def _log_brief_writer(writer, name, step, variant):
+def _log_brief_writer(writer: Any, name: str, step: int, variant: int) -> None:
     """Make a writer, log once, and close it: what it held must be given back."""
     with SummaryWriter(f"{writer.get_logdir()}/{name}") as brief:
         brief.add_scalar("x", float(variant), step)
@@ -121,7 +127,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def log_round(writer, thread, step):
+def log_round(writer: Any, thread: str, step: int) -> int:
     """Log what is due in a round; return the number of calls of `add_*`."""
     calls = 0
     for kind, (every, call) in KINDS.items():
@@ -131,13 +137,16 @@ def log_round(writer, thread, step):
     return calls
 
 
-def wanted(thread, rounds):
+def wanted(
+    thread: str, rounds: int
+) -> tuple[dict[tuple[str, str], Iterator[tuple[int, bytes]]], dict[str, bytes]]:
     """Tell what must be on disk after so many rounds of a thread.
 
     Returns:
         {(run, tag): iterator over (step, payload)} and {path of an embedding's file: bytes}.
     """
-    tags, files = {}, {}
+    tags: dict[tuple[str, str], Iterator[tuple[int, bytes]]] = {}
+    files: dict[str, bytes] = {}
     for kind, (every, _) in KINDS.items():
         if not every and thread != FIRST:
             continue
@@ -151,24 +160,26 @@ def wanted(thread, rounds):
 
 
 @functools.cache
-def _quiet_run(kind, thread, variant):
+def _quiet_run(kind: str, thread: str, variant: int) -> Quiet:
     """Return what one call leaves: {(run, tag): [(whether it has the step, payload)]}, and an embedding's files."""
     with tempfile.TemporaryDirectory() as folder:
         with SummaryWriter(folder) as writer:
             KINDS[kind].call(writer, f"{thread} {kind}", _QUIET_STEP, variant)
-        found = defaultdict(list)
+        found: dict[tuple[str, str], list[tuple[bool, bytes]]] = defaultdict(list)
         for run, tag, step, payload in payloads(folder):
             found[run, tag].append((step == _QUIET_STEP, payload))
         return found, embedding_files(folder)
 
 
-def _over_and_over(variants, every, rounds):
+def _over_and_over(
+    variants: list[list[tuple[bool, bytes]]], every: int, rounds: int
+) -> Iterator[tuple[int, bytes]]:
     for step in range(0, rounds, every) if every else [0]:
         for has_step, payload in variants[step // every % VARIANTS if every else 0]:
             yield step if has_step else 0, payload
 
 
-def payloads(logdir):
+def payloads(logdir: str | Path) -> Iterator[tuple[str, str, int, bytes]]:
     """Yield run, tag, step and payload of all that lies below a log directory, in the order of its files.
 
     Raises:
@@ -180,7 +191,7 @@ def payloads(logdir):
             yield from ((name, *found) for found in _payloads_of_file(path))
 
 
-def _payloads_of_file(path):
+def _payloads_of_file(path: Path) -> Iterator[tuple[str, int, bytes]]:
     with open(path, "rb") as file:
         for piece in walk(file):
             assert piece.data is not None, f"{path} is damaged at byte {piece.start}"
@@ -193,7 +204,7 @@ def _payloads_of_file(path):
                 yield tag, event.step, value.SerializeToString()
 
 
-def embedding_files(logdir):
+def embedding_files(logdir: str | Path) -> dict[str, bytes]:
     """Return what the files of all embeddings below a directory hold, by their path."""
     names = {"tensors.tsv", "metadata.tsv", "sprite.png"}
     found = [path for path in Path(logdir).rglob("*") if path.name in names]

@@ -6,12 +6,16 @@ import importlib.util
 import json
 import logging
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from tests.faults import remote
 from tests.faults.outcome import Outcome
@@ -21,16 +25,19 @@ BUCKET = "runs"
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 ALWAYS = b"1000000"
 
+Store: TypeAlias = Iterator[tuple[str, Mapping[str, str]]]
+"""Yields the address of a store that runs meanwhile, and the keys that a program is given."""
+
 _one_store = threading.Lock()  # all stores of a process share their buckets, and whom they ask for keys
 
 
-def can_happen():
+def can_happen() -> bool:
     """Return whether there is an object store to run."""
     return all(importlib.util.find_spec(name) for name in ("boto3", "moto", "flask"))
 
 
 @contextmanager
-def serving():
+def serving() -> Iterator[str]:
     """Run an object store, and yield its address."""
     from moto.server import ThreadedMotoServer
 
@@ -44,20 +51,20 @@ def serving():
         server.stop()
 
 
-def out_of_reach(_nth):
+def out_of_reach(_nth: int) -> Store:
     """Yield an address at which nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}", KEYS
 
 
-def without_bucket(_nth):
+def without_bucket(_nth: int) -> Store:
     """Yield the address of an empty store."""
     with serving() as address:
         yield address, KEYS
 
 
-def without_access(nth):
+def without_access(nth: int) -> Store:
     """Yield the address of a store that knows no such key, or for which there is no key."""
     with serving() as address:
         _ask("PUT", f"{address}/{BUCKET}")
@@ -76,7 +83,9 @@ REFUSALS = {
 }
 
 
-def refuse(how, writer, folder, _rng, nth, *, hang_secs):
+def refuse(
+    how: str, writer: str, folder: Path, _rng: random.Random, nth: int, *, hang_secs: float
+) -> Outcome:
     """Let a training log to a store that takes nothing."""
     with _one_store, contextmanager(REFUSALS[how])(nth) as (address, keys):
         seen = _train(writer, folder, address, keys, hang_secs)
@@ -95,7 +104,9 @@ def refuse(how, writer, folder, _rng, nth, *, hang_secs):
     )
 
 
-def _train(writer, folder, address, keys, hang_secs):
+def _train(
+    writer: str, folder: Path, address: str, keys: Mapping[str, str], hang_secs: float
+) -> dict[str, Any]:
     command = (sys.executable, remote.__file__, writer, f"s3://{BUCKET}/run", folder, hang_secs)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
@@ -119,7 +130,7 @@ def _train(writer, folder, address, keys, hang_secs):
     return {**seen, "hung": seen["hung"] or hung}
 
 
-def _ask(method, url, data=b""):
+def _ask(method: str, url: str, data: bytes = b"") -> None:
     request = urllib.request.Request(url, data, {"Content-Type": "text/plain"}, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
         answer.read()

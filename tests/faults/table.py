@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from tests.faults.outcome import Outcome
 from tests.faults.trials import FAULTS, WRITERS
@@ -35,17 +37,17 @@ class Run:
 
     seed: int
     machine: dict[str, str]
-    outcomes: dict[str, dict[str, list]]
+    outcomes: dict[str, dict[str, list[Any]]]
     skipped: list[str]
     secs: float = 0.0
 
-    def add(self, fault, writer, outcome):
+    def add(self, fault: str, writer: str, outcome: Outcome) -> None:
         """Add what one trial showed."""
         row = self.outcomes.setdefault(fault, {}).setdefault(writer, [0, Outcome()])
         row[0] += 1
         row[1] = row[1].and_then(outcome)
 
-    def rows(self):
+    def rows(self) -> list[tuple[str, str, int, Outcome]]:
         """Return (fault, writer, rounds, outcome) in the order of faults and writers."""
         return [
             (fault, writer, *self.outcomes[fault][writer])
@@ -54,7 +56,7 @@ class Run:
             if writer in self.outcomes.get(fault, {})
         ]
 
-    def write(self, path):
+    def write(self, path: str | Path) -> None:
         """Write the run to a file as JSON."""
         outcomes = {
             fault: {writer: [rounds, asdict(outcome)] for writer, (rounds, outcome) in writers.items()}
@@ -63,7 +65,7 @@ class Run:
         Path(path).write_text(json.dumps({**vars(self), "outcomes": outcomes}, indent=1) + "\n")
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | Path) -> Self:
         """Read a run back."""
         run = cls(**json.loads(Path(path).read_text()))
         for writers in run.outcomes.values():
@@ -72,14 +74,14 @@ class Run:
         return run
 
 
-def markdown(run):
+def markdown(run: Run) -> str:
     """Return the table of a run."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     lines += ["| " + " | ".join(_cells(*row)) + " |" for row in run.rows()]
     return "\n".join(lines)
 
 
-def _cells(fault, writer, rounds, outcome):
+def _cells(fault: str, writer: str, rounds: int, outcome: Outcome) -> tuple[str, ...]:
     return (
         fault,
         writer,
@@ -92,11 +94,11 @@ def _cells(fault, writer, rounds, outcome):
     )
 
 
-def _of(lost, logged):
+def _of(lost: int, logged: int) -> str:
     return f"{lost:,} of {logged:,}" if logged else "-"
 
 
-def _remarks(fault, outcome):
+def _remarks(fault: str, outcome: Outcome) -> Iterator[str]:
     if outcome.lost_older or (FAULTS[fault].group == "kills" and outcome.lost_unflushed):
         yield f"{outcome.lost_older:,} of the lost were older than 1 s"
     if outcome.counted:

@@ -23,8 +23,8 @@ from tblog._wire.events import first_event
 from tblog._wire.framing import frame
 from tblog.check import check, main
 from tests.faults.damage import files, number
+from tests.processes import run_python
 from tests.reading import event_files, events, points, rust_points
-from tests.test_contract import run_python
 
 EXAMPLES = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", "60"))
 HANG_SECS = 120

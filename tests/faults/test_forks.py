@@ -8,7 +8,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -18,28 +17,9 @@ from tests.faults.disks import happen
 from tests.faults.inside import LoggingDataset, end_of
 from tests.faults.remains import on_disk
 from tests.faults.volume import many_points
-from tests.reading import event_files, points
-from tests.test_contract import run_python
-
-HANG_SECS = 60
-
-
-def numbers(count):
-    """Return the points of a tag to which so many numbers were logged."""
-    return [(step, float(step)) for step in range(count)]
-
-
-def fork_to(work):
-    """Do something in a forked child and return the child's process id."""
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        work()
-        status = 0
-    finally:
-        os._exit(status)
+from tests.processes import fork, run_python
+from tests.reading import event_files, numbers, points
+from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 
 @contextmanager
@@ -60,8 +40,7 @@ def logging_threads(writer, count):
         yield logged
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        join(threads)
 
 
 def test_children_forked_while_threads_log_neither_hang_nor_lose_nor_write_twice(tmp_path):
@@ -74,7 +53,7 @@ def test_children_forked_while_threads_log_neither_hang_nor_lose_nor_write_twice
         writer.flush()
 
     with logging_threads(writer, 3) as logged:
-        children = [fork_to(lambda name=f"child{i}": work(name)) for i in range(10)]
+        children = [fork(lambda name=f"child{i}": work(name)) for i in range(10)]
         ends = [end_of(child, HANG_SECS) for child in children]
     writer.close()
     assert ends == [0] * 10
@@ -100,12 +79,12 @@ def test_a_child_forked_while_the_worker_imports_can_import_the_same(tmp_path):
     code = """
         import os, sys
         from tblog import SummaryWriter
+        from tests.waiting import wait_until
         writer = SummaryWriter(sys.argv[1])
         writer.add_text("parent", "text", 0)
         writer.add_scalar("parent/x", 0.0, 0)
         channel = writer.file_writer.channel()
-        while channel.queue.taken == 0:
-            pass
+        wait_until(lambda: channel.queue.taken)
         child = os.fork()
         if child == 0:
             import tensorboardX.proto.summary_pb2
@@ -137,16 +116,16 @@ def test_a_fork_in_the_middle_of_opening_leaves_the_child_a_free_lock(tmp_path, 
     monkeypatch.setattr(_worker, "serve", slow)
     thread = threading.Thread(target=writer.add_scalar, args=("parent", 1.0, 0))
     thread.start()
-    opening.wait()
+    assert opening.wait(HANG_SECS)
 
     def work():
         monkeypatch.undo()
         writer.add_scalar("child", 1.0, 0)
         writer.close()
 
-    assert end_of(fork_to(work), HANG_SECS) == 0
+    assert end_of(fork(work), HANG_SECS) == 0
     go_on.set()
-    thread.join()
+    join([thread])
     writer.close()
     assert points(tmp_path) == {"parent": [(0, 1.0)], "child": [(0, 1.0)]}
 
@@ -245,11 +224,7 @@ def test_a_copy_that_many_threads_use_first_at_once_opens_one_file(tmp_path):
         barrier.wait()
         log_as(duplicate, name)
 
-    threads = [threading.Thread(target=log, args=(f"thread{i}",)) for i in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(HANG_SECS)
+    run_threads(threading.Thread(target=log, args=(f"thread{i}",)) for i in range(32))
     duplicate.close()
     assert points(tmp_path) == {f"thread{i}": numbers(100) for i in range(32)}
     assert len(event_files(tmp_path)) == 2
@@ -288,10 +263,8 @@ def test_a_process_killed_while_it_logs_globally_leaves_the_others_at_work(tmp_p
         while True:
             writer.add_scalar("killed", 1.0)
 
-    child = fork_to(forever)
-    deadline = time.monotonic() + HANG_SECS
-    while not points(tmp_path).get("killed") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    child = fork(forever)
+    wait_until(lambda: points(tmp_path).get("killed"))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     for value in range(10):

@@ -6,15 +6,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
 
-from tests.faults.processes import ENVIRONMENT
+from tests.processes import ENVIRONMENT, running_python
 from tests.reading import points, rust_points
-
-HANG_SECS = 60
+from tests.waiting import HANG_SECS
 
 MAKER = """
     import os, sys, time
@@ -45,17 +44,14 @@ PARENT = """
 @contextmanager
 def running(code, logdir):
     """Start a program, wait for its first line, and yield it with the processes that it started."""
-    command = [sys.executable, "-c", textwrap.dedent(code), str(logdir)]
-    with subprocess.Popen(
-        command, env={**ENVIRONMENT, "TMPDIR": str(logdir.parent)}, stdout=subprocess.PIPE
-    ) as maker:
-        assert maker.stdout.readline() == b"logged\n"
+    with running_python(code, logdir, prints="logged", environment={"TMPDIR": str(logdir.parent)}) as maker:
         started = psutil.Process(maker.pid).children(recursive=True)
         try:
             yield maker, started
         finally:
-            for process in [maker, *(each for each in started if each.is_running())]:
-                process.kill()
+            for process in started:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def ended(processes):

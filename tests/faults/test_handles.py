@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reading import points
-from tests.test_contract import run_python
+from tests.processes import run_python
+from tests.reading import numbers, points
 
 COMMON = """
 import logging, os, resource, sys
@@ -44,7 +44,7 @@ def run(program, folder, *args):
 
 def check(logdir, runs, steps):
     """Look for each step in a run and all those below it."""
-    expected = [(step, float(step)) for step in range(steps)]
+    expected = numbers(steps)
     assert points(logdir)["x"] == expected
     for number in range(runs):
         assert points(logdir / f"pair_r{number}")["pair"] == expected, number

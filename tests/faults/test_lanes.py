@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import weakref
 
 import numpy as np
@@ -19,62 +18,11 @@ from tblog._delivery import fork as _fork
 from tblog._delivery import queue as _queue
 from tblog._locks import import_lock
 from tblog.records import HistogramRecord, ImageRecord
-from tests.faults.test_worker_errors import within
-from tests.reading import event_files, points, run_events
-from tests.test_contract import gated, run_python
-
-HANG_SECS = 60
-
-
-def numbers(count):
-    """Return the points of a tag to which so many numbers were logged."""
-    return [(step, float(step)) for step in range(count)]
-
-
-class Gated:
-    """A deferred array that comes when a gate opens, and says when it was asked for."""
-
-    nbytes = 8
-
-    def __init__(self):
-        self.asked, self.gate = threading.Event(), threading.Event()
-
-    def numpy(self):
-        self.asked.set()
-        assert self.gate.wait(HANG_SECS)
-        return np.zeros(1)
-
-
-class Busy:
-    """A deferred array that the processor works on for some seconds."""
-
-    nbytes = 8
-
-    def __init__(self, secs):
-        self.secs = secs
-
-    def numpy(self):
-        end = time.thread_time() + self.secs
-        while time.thread_time() < end:
-            sum(range(1000))
-        return np.zeros(1)
-
-
-def slow_record(writer, values=None, tag="slow"):
-    """Log a record and return its array once the encoder is at it."""
-    array = values or Gated()
-    writer.add_record(HistogramRecord(tag=tag, values=array), 3)
-    if isinstance(array, Gated):
-        assert array.asked.wait(HANG_SECS)
-    return array
-
-
-def in_time(happened):
-    """Wait until something has happened."""
-    deadline = time.monotonic() + HANG_SECS
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
+from tests.faults.inside import end_of
+from tests.gates import BusyArray, gated, gated_record
+from tests.processes import fork, run_python
+from tests.reading import event_files, numbers, points, tags
+from tests.waiting import HANG_SECS, join, run_threads, wait_until, within
 
 
 def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_encoded(tmp_path):
@@ -82,7 +30,7 @@ def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_en
     from tensorboardX.proto.summary_pb2 import Summary
 
     slow, other = SummaryWriter(tmp_path / "slow"), SummaryWriter(tmp_path / "other")
-    array = slow_record(slow)
+    array = gated_record(slow)
     for writer in (slow, other):
         writer.add_scalar("x", 1.0, 1)
         writer.add_scalar_dict({"y": 2.0}, 1)
@@ -91,19 +39,14 @@ def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_en
         writer.add_scalar("t", 5.0, 1, new_style=True)
         writer.file_writer.add_summary(Summary(value=[Summary.Value(tag="s", simple_value=6.0)]), 1)
     for run in ("slow", "other"):
-        in_time(lambda run=run: {"x", "y", "d", "s"} <= set(points(tmp_path / run)))
-        in_time(lambda run=run: points(tmp_path / run / "m_k") == {"m": [(1, 3.0)]})
-        in_time(lambda run=run: "t" in tags(tmp_path / run))
+        wait_until(lambda run=run: {"x", "y", "d", "s"} <= set(points(tmp_path / run)))
+        wait_until(lambda run=run: points(tmp_path / run / "m_k") == {"m": [(1, 3.0)]})
+        wait_until(lambda run=run: "t" in tags(tmp_path / run))
     assert "slow" not in tags(tmp_path / "slow")
     array.gate.set()
     slow.close()
     other.close()
     assert "slow" in tags(tmp_path / "slow")
-
-
-def tags(run):
-    """Return the tags of a run in the order of the file."""
-    return [value.tag for event in run_events(run) for value in event.summary.value]
 
 
 def test_a_kill_during_a_long_encoding_costs_the_scalars_of_the_last_second_alone(tmp_path):
@@ -132,9 +75,9 @@ def test_a_kill_during_a_long_encoding_costs_the_scalars_of_the_last_second_alon
 @pytest.mark.parametrize("ending", ["flush", "close"])
 def test_flush_and_close_wait_for_an_encoding_that_gets_on_however_long(tmp_path, monkeypatch, ending):
     """The time without progress counts, and an encoder that works makes progress."""
-    monkeypatch.setattr(_channel, "SILENCE_SECS", 0.5)
+    monkeypatch.setattr(_channel, "SILENCE_SECS", 0.25)
     writer = SummaryWriter(tmp_path)
-    slow_record(writer, Busy(3.0))
+    writer.add_record(HistogramRecord(tag="slow", values=BusyArray(1.5)), 3)
     for step in range(100):
         writer.add_scalar("x", step, step)
     assert within(HANG_SECS, getattr(writer, ending)) is None
@@ -148,7 +91,7 @@ def test_a_wait_that_is_given_up_names_what_was_not_written(tmp_path, monkeypatc
     """An encoder that does nothing is given up, and what it is at is named."""
     monkeypatch.setattr(_channel, "SILENCE_SECS", 0.2)
     writer = SummaryWriter(tmp_path)
-    array = slow_record(writer)
+    array = gated_record(writer)
     writer.add_scalar("x", 0, 0)
     assert within(HANG_SECS, writer.flush) is None
     (told,) = [record.getMessage() for record in caplog.records]
@@ -217,26 +160,17 @@ def test_a_fork_does_not_wait_for_an_encoder(tmp_path, monkeypatch):
     """The child comes and goes while a record is encoded, logs, and its parent's record is written after all."""
     monkeypatch.setattr(_fork, "IMPORT_SECS", 10 * HANG_SECS)
     writer = SummaryWriter(tmp_path)
-    array = slow_record(writer)
-    child = within(HANG_SECS, lambda: fork_and_log(writer))
-    assert within(HANG_SECS, lambda: os.waitpid(child, 0)[1]) == 0
+    array = gated_record(writer)
+
+    def log():
+        writer.add_scalar("child", 0.0, 0)
+        writer.close()
+
+    child = within(HANG_SECS, lambda: fork(log))
+    assert end_of(child, HANG_SECS) == 0
     array.gate.set()
     writer.close()
     assert sorted(tags(tmp_path)) == ["child", "slow"]
-
-
-def fork_and_log(writer):
-    """Fork a child that logs with a writer and ends; return its id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            writer.add_scalar("child", 0.0, 0)
-            writer.close()
-            status = 0
-        finally:
-            os._exit(status)
-    return child
 
 
 def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
@@ -254,12 +188,10 @@ def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
     thread.start()
     assert held.wait(HANG_SECS)
     threading.Timer(0.05, go_on.set).start()
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
+    child = fork(int)
     order.append("forked")
-    os.waitpid(child, 0)
-    thread.join()
+    assert end_of(child, HANG_SECS) == 0
+    join([thread])
     assert order == ["imported", "forked"]
 
 
@@ -318,7 +250,7 @@ def test_a_flush_waits_for_what_another_thread_closes_just_now(tmp_path):
         writer.add_scalar("x", step, step)
     closes = threading.Thread(target=writer.close)
     closes.start()
-    in_time(lambda: writer.all_writers is None)
+    wait_until(lambda: writer.all_writers is None)
     others = [threading.Thread(target=work) for work in (writer.flush, writer.close)]
     for thread in others:
         thread.start()
@@ -326,9 +258,7 @@ def test_a_flush_waits_for_what_another_thread_closes_just_now(tmp_path):
         thread.join(0.3)
         assert thread.is_alive(), "it returned before the records were written"
     sink.gate.set()
-    for thread in (*others, closes):
-        thread.join(HANG_SECS)
-        assert not thread.is_alive()
+    join([*others, closes])
     assert points(tmp_path)["x"] == numbers(1000)
     assert writer.stats.written == 1000
 
@@ -341,7 +271,7 @@ def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatc
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100, overflow=policy))
     queue = writer.file_writer.channel().queue
     sink = gated(writer)
-    array = slow_record(writer)
+    array = gated_record(writer)
     sink.gate.clear()
     for step in range(40):
         writer.add_scalar("x", step, step)
@@ -362,12 +292,12 @@ def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatc
 def test_numbers_do_not_wait_for_room_in_bytes(tmp_path):
     """A record above the bound in bytes holds up the next array, and no number."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=1_000, max_queue_records=2000))
-    array = slow_record(writer)
+    array = gated_record(writer)
     writer.add_histogram("large", np.zeros(10_000), 0)
     writer.add_scalar("new tag", 0.0, 0)
     for step in range(1000):
         writer.add_scalar("x", step, step)
-    in_time(lambda: len(points(tmp_path).get("x", ())) == 1000)
+    wait_until(lambda: len(points(tmp_path).get("x", ())) == 1000)
     array.gate.set()
     writer.close()
     assert writer.stats.dropped == 0
@@ -482,7 +412,7 @@ def test_where_no_further_thread_starts_the_worker_encodes(tmp_path, monkeypatch
             raise RuntimeError("can't start new thread")
         start(self)
 
-    in_time(lambda: not any(thread.name == "tblog-encoder" for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "tblog-encoder" for thread in threading.enumerate()))
     monkeypatch.setattr(threading.Thread, "start", refuses)
     writer = SummaryWriter(tmp_path)
     for step in range(20):
@@ -523,7 +453,7 @@ def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
     assert within(HANG_SECS, writer.flush) is None
     assert points(tmp_path) == {"x": numbers(1)}
     assert "image" in tags(tmp_path)
-    in_time(lambda: len(tried) > 5)
+    wait_until(lambda: len(tried) > 5)
     assert set(tried) == {"e0"}
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1, told
@@ -580,7 +510,7 @@ def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch
             raise RuntimeError("can't start new thread")
         start(self)
 
-    in_time(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
     monkeypatch.setattr(threading.Thread, "start", refuses)
     writer = SummaryWriter(tmp_path)
 
@@ -593,11 +523,7 @@ def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        threads = [threading.Thread(target=log, args=(name,)) for name in "abcd"]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(HANG_SECS)
+        run_threads(threading.Thread(target=log, args=(name,)) for name in "abcd")
     finally:
         sys.setswitchinterval(interval)
     within(HANG_SECS, writer.close)
@@ -642,10 +568,11 @@ def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_
     code = """
         import signal, sys, threading
         from tblog import SummaryWriter
-        from tests.faults.test_lanes import slow_record, tags
+        from tests.gates import gated_record
+        from tests.reading import tags
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         writer = SummaryWriter(sys.argv[1])
-        array = slow_record(writer)
+        array = gated_record(writer)
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         try:
             writer.close()
@@ -674,13 +601,10 @@ def test_what_is_logged_while_another_thread_closes_is_counted_and_flushed(tmp_p
                 writer.add_histogram(name, [1.0], step)
 
     closes = threading.Thread(target=close)
-    threads = [threading.Thread(target=log, args=(name,)) for name in "abc"]
-    for thread in (closes, *threads):
-        thread.start()
-    for thread in threads:
-        thread.join(HANG_SECS)
+    closes.start()
+    run_threads(threading.Thread(target=log, args=(name,)) for name in "abc")
     stop.set()
-    closes.join(HANG_SECS)
+    join([closes])
     writer.close()
     assert (writer.stats.queued, writer.stats.written) == (660, 660)
     assert len(tags(tmp_path)) == 660

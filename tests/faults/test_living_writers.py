@@ -20,7 +20,7 @@ from tblog._wire.framing import frame
 from tblog.check import main
 from tests.faults.damage import number
 from tests.faults.disks import namespace
-from tests.faults.processes import ENVIRONMENT
+from tests.processes import ENVIRONMENT, read_line, running_python, say
 from tests.reading import event_files, events, points
 
 WRITERS = {
@@ -44,25 +44,14 @@ def step(text):
 def living(library, logdir, program):
     """Run a program that logs with a library, up to its first pause, and kill it at the end."""
     code = COMMON.format(module=WRITERS[library]) + textwrap.dedent(program)
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(logdir)],
-        env=ENVIRONMENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout.readline() == "logged\n"
-            yield process
-        finally:
-            process.kill()
+    with running_python(code, logdir, prints="logged") as process:
+        yield process
 
 
 def go_on(process):
     """Let the program go on to its next pause or its end."""
-    process.stdin.write("\n")
-    process.stdin.flush()
-    process.stdout.readline()
+    say(process)
+    read_line(process)
 
 
 LOGS = """

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from tblog.options import WriterOptions
 from tests.needs import need_package
 from tests.processes import run_program
 from tests.reading import points
+from tests.waiting import wait_until
 
 BUCKET = "runs"
 
@@ -127,14 +127,6 @@ def stored_steps(client, tag="x"):
             event = Event.FromString(piece.data)
             steps += [event.step for value in event.summary.value if value.tag == tag]
     return steps
-
-
-def until(holds):
-    """Return once something holds, or fail after ten seconds."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_run_in_an_object_store_is_whole_and_tensorboard_reads_it(store):
@@ -313,7 +305,7 @@ def test_what_is_not_confirmed_is_bounded(store, monkeypatch):
     with SummaryWriter(f"s3://{BUCKET}/run", flush_secs=10_000) as writer:
         for step in range(2_000):
             writer.add_scalar("x", step, step)
-        until(lambda: writer.stats.written == 2_000)
+        wait_until(lambda: writer.stats.written == 2_000)
         assert stored_steps(store) == list(range(2_000))
         writer.add_scalar("x", 2_000, 2_000)
     assert len(keys(store)) > 1

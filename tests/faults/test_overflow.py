@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -18,11 +17,10 @@ from tests.faults import flood
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, SlowSink
 from tests.faults.processes import overflow
 from tests.faults.volume import many_points
+from tests.gates import gated
 from tests.processes import run_program
-from tests.reading import points, run_events
-from tests.test_contract import gated
-
-HANG_SECS = 100
+from tests.reading import numbers, points, run_events, tags
+from tests.waiting import join, wait_until
 
 
 @pytest.mark.parametrize("kind", ["scalars", "arrays"])
@@ -53,8 +51,7 @@ def test_a_record_larger_than_the_bound_is_written_when_its_turn_comes(tmp_path)
         for step in range(5):
             writer.add_tensor("small", np.zeros(1000), step)
             writer.add_tensor("large", np.zeros(100_000), step)
-    tags = [value.tag for event in run_events(tmp_path) for value in event.summary.value]
-    assert tags == ["small", "large"] * 5
+    assert tags(tmp_path) == ["small", "large"] * 5
     assert writer.stats.written == 10
 
 
@@ -70,14 +67,11 @@ def test_waiting_ends_soon_after_there_is_room(tmp_path):
     for thread in threads:
         thread.start()
     queue = writer.file_writer.channel().queue
-    while len(queue._line) < 16:
-        pass
+    wait_until(lambda: len(queue._line) == 16)
     sink.gate.set()
-    for thread in threads:
-        thread.join(HANG_SECS)
-    assert not any(thread.is_alive() for thread in threads)
+    join(threads)
     writer.close()
-    assert points(tmp_path) == {f"thread{n}": [(i, float(i)) for i in range(50)] for n in range(16)}
+    assert points(tmp_path) == {f"thread{n}": numbers(50) for n in range(16)}
 
 
 def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_once(
@@ -103,24 +97,24 @@ def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_o
 
 
 class SlowArray:
-    """An array that takes its time to come from a device."""
+    """An array that a device is silent about for five times as long as a disk may be."""
 
     nbytes = 8
 
     def numpy(self):
-        time.sleep(2.0)
+        threading.Event().wait(0.5)
         return np.zeros(1)
 
 
 def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
     """Who waits for room behind it waits on, and nothing is dropped."""
-    monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
+    monkeypatch.setattr(_queue, "STALL_SECS", 0.1)
     with SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2)) as writer:
         writer.add_record(HistogramRecord(tag="slow", values=SlowArray()), 0)
         for step in range(100):
             writer.add_scalar("x", step, step)
     assert writer.stats.dropped == 0
-    assert len(points(tmp_path)["x"]) == 100
+    assert points(tmp_path)["x"] == numbers(100)
 
 
 def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):

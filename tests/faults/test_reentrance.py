@@ -10,29 +10,15 @@ import threading
 import time
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from tblog import SummaryWriter, WriterOptions
 from tests.faults.volume import many_points
-from tests.reading import event_files, points
-from tests.test_contract import gated, run_python
-
-HANG_SECS = 60
-
-
-def numbers(count):
-    """Return the points of a tag to which so many numbers were logged."""
-    return [(step, float(step)) for step in range(count)]
-
-
-def run_threads(work, count):
-    """Run `work(number)` in so many threads at once; each must end."""
-    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(HANG_SECS)
-    assert not any(thread.is_alive() for thread in threads), "hung"
+from tests.gates import gated
+from tests.processes import run_python
+from tests.reading import event_files, numbers, points
+from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 
 def test_sixty_four_threads_on_one_writer_lose_nothing_and_keep_their_order(tmp_path):
@@ -46,7 +32,7 @@ def test_sixty_four_threads_on_one_writer_lose_nothing_and_keep_their_order(tmp_
             if step % 50 == 0:
                 writer.add_scalars("runs", {str(number): float(step)}, step)
 
-    run_threads(work, 64)
+    run_threads(threading.Thread(target=work, args=(number,), daemon=True) for number in range(64))
     writer.close()
     found = points(tmp_path)
     assert all(found[f"thread{number}"] == found[f"dict{number}"] == numbers(200) for number in range(64))
@@ -80,8 +66,7 @@ def test_closing_while_others_log_loses_nothing_and_raises_nothing(tmp_path):
     finally:
         stop.set()
         sys.setswitchinterval(before)
-        for thread in threads:
-            thread.join()
+        join(threads)
     writer.close()
     assert errors == []
     found = many_points(tmp_path)
@@ -107,7 +92,7 @@ def test_a_signal_handler_may_log_flush_and_close_inside_any_call(tmp_path):
         while len(handled) < 30 and time.monotonic() < deadline:
             signal.setitimer(signal.ITIMER_VIRTUAL, random.uniform(1e-4, 2e-3))
             count = len(handled)
-            while len(handled) == count:
+            while len(handled) == count and time.monotonic() < deadline:
                 writer.add_scalar("main", step, step)
                 writer.add_scalar_dict({"dict": float(step)}, step)
                 writer.add_scalars("runs", {"a": float(step)}, step)
@@ -184,10 +169,8 @@ def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
         nbytes = 8
 
         def numpy(self):
-            import numpy
-
             gc.collect()
-            return numpy.zeros(1)
+            return np.zeros(1)
 
     from tblog.records import HistogramRecord
 
@@ -200,9 +183,7 @@ def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
         gc.enable()
     writer.add_scalar("after", 1.0, 0)
     writer.close()
-    deadline = time.monotonic() + HANG_SECS
-    while set(points(tmp_path)) != {"last words", "after"}:
-        assert time.monotonic() < deadline
+    wait_until(lambda: set(points(tmp_path)) == {"last words", "after"})
 
 
 def test_a_finaliser_on_the_worker_does_not_wait_for_room_that_the_worker_must_make(tmp_path):
@@ -221,8 +202,7 @@ def test_a_finaliser_on_the_worker_does_not_wait_for_room_that_the_worker_must_m
     sink.gate.clear()
     sink.write = write
     writer.add_scalar("x", 0, 0)
-    while writer.file_writer.channel().queue.taken == 0:
-        time.sleep(0.001)
+    wait_until(lambda: writer.file_writer.channel().queue.taken)
     for step in range(1, 5):
         writer.add_scalar("x", step, step)
     sink.gate.set()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
-import textwrap
 import time
 
 import pytest
@@ -18,11 +16,11 @@ from tblog._files.walk import walk
 from tblog._wire.framing import frame
 from tblog.check import main
 from tests.browser.serving import serve
-from tests.faults.processes import ENVIRONMENT
+from tests.processes import running_python
 from tests.reading import accumulator, event_files, points, rust_points
+from tests.waiting import HANG_SECS, wait_until
 
 ROUNDS = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", "4"))
-HANG_SECS = 60
 FROM = 6
 OPERATIONS = {
     "open",
@@ -167,7 +165,6 @@ def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
         SummaryWriter(sys.argv[1], resume=20_000)
         print("done", flush=True)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
     with SummaryWriter(tmp_path) as writer:
         for step in range(40_000):
             writer.add_scalar("loss", 1.0, step)
@@ -176,12 +173,10 @@ def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
     before = readable(old)
     secs = 0.0
     for attempt in range(ROUNDS):
-        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
-            assert process.stdout.readline() == b"starts\n"
+        with running_python(code, tmp_path, prints="starts") as process:
             started = time.monotonic()
             if attempt:
-                time.sleep(random.uniform(0, secs))
-                process.kill()
+                time.sleep(random.uniform(0, secs))  # the moment of the kill
             else:
                 process.wait(HANG_SECS)
                 secs = time.monotonic() - started
@@ -203,10 +198,8 @@ def test_loaders_that_have_read_the_run_before_show_the_clean_curve_too(tmp_path
         log_steps(tmp_path, range(FROM, 8), 2.0, **how)
         curve = [(step, 1.0 if step < FROM else 2.0) for step in range(8)]
         assert [(event.step, event.value) for event in loaded.Reload().Scalars("loss")] == curve
-        deadline = time.monotonic() + HANG_SECS
-        while shown(server, ".", "loss") != curve or shown(server, "pair_a", "pair") != curve:
-            assert time.monotonic() < deadline, shown(server, ".", "loss")
-            time.sleep(0.1)
+        for run, tag in {".": "loss", "pair_a": "pair"}.items():
+            wait_until(lambda run=run, tag=tag: shown(server, run, tag) == curve)
 
 
 def shown(server, run, tag):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.faults.processes import ENVIRONMENT, ROOT
 from tests.faults.soak import LEAKS
+from tests.processes import ENVIRONMENT, ROOT
 
 HANG_SECS = 240
 

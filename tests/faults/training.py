@@ -8,8 +8,10 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tests.faults.program import make_writer
 
@@ -17,17 +19,28 @@ HANG_SECS = 120.0
 SEEN = "seen.json"
 
 
-def peak_kb():
+def peak_kb() -> int:
     """Return the most memory that this process has held so far, in kB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def report_refusal(out, error):
+def report_refusal(out: str | Path, error: BaseException) -> None:
     """Report a training that never began, since its writer could not be made."""
     none = dict.fromkeys(("calls", "flushed", "longest", "fork", "grown_kb"), 0)
     seen = {**none, "raised": 1, "told": [str(error)], "stats": None, "hung": False}
     (Path(out) / SEEN).write_text(json.dumps(seen))
+
+
+class _Keep(logging.Handler):
+    """Keeps the messages."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(record.getMessage())
 
 
 class Training:
@@ -49,25 +62,23 @@ class Training:
         rescue: makes the disk readable again for the copy, where the training hangs.
     """
 
-    def __init__(self, name, logdir, out, hang_secs=HANG_SECS):
-        self.told = []
-        handler = logging.Handler()
-        handler.emit = lambda record: self.told.append(record.getMessage())
-        logging.getLogger("tblog").addHandler(handler)
+    def __init__(self, name: str, logdir: str | Path, out: str | Path, hang_secs: float = HANG_SECS) -> None:
+        self.told: list[str] = []
+        logging.getLogger("tblog").addHandler(_Keep(self.told))
         self.name, self._logdir, self._out = name, Path(logdir), Path(out)
         self.writer = make_writer(name, str(logdir))
         self.calls = self.flushed = self.raised = 0
-        self.others = {}
+        self.others: dict[str, dict[str, int]] = {}
         self.longest = self.fork = 0.0
         self.hung = False
-        self.rescue = lambda: None
+        self.rescue: Callable[[], None] = lambda: None
         self._before_kb = peak_kb()
         self._reporting = threading.Lock()
         watch = threading.Timer(hang_secs, self._give_up)
         watch.daemon = True
         watch.start()
 
-    def call(self, method, *arguments):
+    def call(self, method: str, *arguments: Any) -> bool:
         """Make one call, and return whether it did not raise; an exception is counted."""
         started, raised = time.monotonic(), False
         try:
@@ -79,28 +90,28 @@ class Training:
             self.longest = max(self.longest, time.monotonic() - started)
         return not raised
 
-    def log(self, count):
+    def log(self, count: int) -> None:
         """Log the next numbers."""
         for _ in range(count):
             self.calls += 1
             self.call("add_scalar", "x", self.calls - 1, self.calls - 1)
 
-    def confirm(self):
+    def confirm(self) -> None:
         """Flush before the fault comes."""
         if self.call("flush"):
             self.flushed = self.calls
 
-    def end(self):
+    def end(self) -> None:
         """Close the writer and report."""
         self.call("close")
         self._report(hung=self.hung)
 
-    def _give_up(self):
+    def _give_up(self) -> None:
         self.rescue()
         self._report(hung=True)
         os._exit(0)
 
-    def _report(self, *, hung):
+    def _report(self, *, hung: bool) -> None:
         self._reporting.acquire()  # for good: there is one report
         expected = {".": {"x": self.calls}}
         for run, tags in self.others.items():

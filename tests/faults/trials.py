@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.faults import disk, stores
 from tests.faults.disks import can_happen, happen
 from tests.faults.neighbours import beside_living, embed_together
 from tests.faults.outcome import Outcome
 from tests.faults.processes import ABRUPT, ORDERLY, end_program, overflow
-from tests.faults.remains import on_disk
+from tests.faults.remains import Remains, on_disk
 
 WRITERS = ("tblog", "torch", "tensorboardX")
 HANG_SECS = 15.0
@@ -44,25 +45,27 @@ class Fault:
     every: int = 8
     writers: tuple[str, ...] = WRITERS
 
-    def nth(self, writer, number):
+    def nth(self, writer: str, number: int) -> int | None:
         """Return the number of its trial with a writer in a round, from 0 on; None if it has none there."""
         every = self.every if writer == "tblog" else max(ORIGINALS_EVERY, 2 * self.every)
         return number // every if writer in self.writers and number % every == 0 else None
 
 
-def kill(ending, writer, folder, rng, nth, *, also=()):
+def kill(
+    ending: str, writer: str, folder: Path, rng: random.Random, nth: int, *, also: tuple[str, ...] = ()
+) -> Outcome:
     """End a program that logs, at a random moment."""
     form = FORMS[nth % len(FORMS)]
     secs = rng.uniform(1.1, 1.8) if "steady" in form else rng.uniform(0.005, 0.08)
     return _end(writer, folder, ending, secs, *form, *also)
 
 
-def kill_while_encoding(writer, folder, rng, _nth):
+def kill_while_encoding(writer: str, folder: Path, rng: random.Random, _nth: int) -> Outcome:
     """Kill a program seconds after it logged a video that takes longer than that to encode."""
     return _end(writer, folder, "SIGKILL", rng.uniform(2.5, 3.5), "video", "steady")
 
 
-def _end(writer, folder, ending, secs, *also):
+def _end(writer: str, folder: Path, ending: str, secs: float, *also: str) -> Outcome:
     logdir = folder / "run"
     ended = end_program(writer, logdir, ending, secs, *also, hang_secs=HANG_SECS)
     remains = on_disk(logdir)
@@ -79,7 +82,16 @@ def _end(writer, folder, ending, secs, *also):
     )
 
 
-def happen_to_training(fault, secs, writer, folder, rng, _nth, *, hang_secs=HANG_SECS):
+def happen_to_training(
+    fault: str,
+    secs: float,
+    writer: str,
+    folder: Path,
+    rng: random.Random,
+    _nth: int,
+    *,
+    hang_secs: float = HANG_SECS,
+) -> Outcome:
     """Let something happen to a training that goes on."""
     seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=hang_secs)
     remains = on_disk(folder / "run")
@@ -102,7 +114,7 @@ def happen_to_training(fault, secs, writer, folder, rng, _nth, *, hang_secs=HANG
     )
 
 
-def overflow_queue(policy, writer, folder, _rng, _nth):
+def overflow_queue(policy: str, writer: str, folder: Path, _rng: random.Random, _nth: int) -> Outcome:
     """Let eight threads log faster than the disk writes; loading torch counts, so the deadline is later."""
     try:
         seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=4 * HANG_SECS)
@@ -125,22 +137,22 @@ def overflow_queue(policy, writer, folder, _rng, _nth):
     )
 
 
-def _compare(expected, remains):
+def _compare(expected: dict[str, dict[str, Any]], remains: Remains) -> tuple[int, int]:
     """Return how many records were logged, and how many of them no reader shows."""
     counts = [(run, tag, count) for run, tags in expected.items() for tag, count in tags.items()]
     logged = sum(count for _, _, count in counts)
     return logged, logged - sum(remains.shown(count, tag, run) for run, tag, count in counts)
 
 
-def _training_fault(name, group, secs=0.0, every=8, **options):
+def _training_fault(name: str, group: str, secs: float = 0.0, every: int = 8, **options: Any) -> Fault:
     return Fault(group, partial(happen_to_training, name, secs, **options), partial(can_happen, name), every)
 
 
-def _beside(what, writers):
+def _beside(what: str, writers: tuple[str, ...]) -> Fault:
     return Fault("neighbours", partial(beside_living, what, hang_secs=4 * HANG_SECS), writers=writers)
 
 
-def _refusal(name):
+def _refusal(name: str) -> Fault:
     return Fault("stores", partial(stores.refuse, name, hang_secs=HANG_SECS), stores.can_happen)
 
 
@@ -168,7 +180,7 @@ FAULTS = {
 }
 
 
-def trial(fault, writer, folder, seed, nth):
+def trial(fault: str, writer: str, folder: str | Path, seed: int, nth: int) -> Outcome:
     """Let a fault happen to a writer, at moments that the seed decides.
 
     Args:

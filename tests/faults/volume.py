@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 from tensorboardX.proto.event_pb2 import Event
 
 from tblog._files.walk import walk
-from tests.reading import event_files
+from tests.reading import Points, event_files
 
 
-def many_points(logdir):
+def many_points(logdir: str | Path) -> dict[str, Points]:
     """Return {tag: [(step, value), ...]} of a run whose files are whole, in the order of the files."""
-    found = defaultdict(list)
+    found: dict[str, Points] = defaultdict(list)
     for path in event_files(logdir):
         with open(path, "rb") as file:
             for piece in walk(file):

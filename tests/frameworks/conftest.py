@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.needs import need_package
@@ -29,7 +32,7 @@ OFFLINE = {
 
 
 @pytest.fixture(autouse=True)
-def _need_framework(request):
+def _need_framework(request: pytest.FixtureRequest) -> None:
     """Skip where the framework that a test file is named after is missing; in CI, fail."""
     name = request.path.stem.removeprefix("test_")
     assert name in FRAMEWORKS
@@ -37,19 +40,21 @@ def _need_framework(request):
 
 
 @pytest.fixture(scope="session")
-def _packages_without_tensorboard(tmp_path_factory):
+def _packages_without_tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = {"tensorboard", "tensorboard_data_server"}
     return site_packages_without(names, tmp_path_factory.mktemp("site-packages"))
 
 
 @pytest.fixture(params=["tensorboard installed", "tensorboard missing"])
-def run_patched(request, tmp_path, _packages_without_tensorboard):
+def run_patched(
+    request: pytest.FixtureRequest, tmp_path: Path, _packages_without_tensorboard: Path
+) -> Callable[[str], str]:
     """Return a function that runs a program after `tblog.patch()`, with and without tensorboard."""
     packages = _packages_without_tensorboard if request.param == "tensorboard missing" else None
 
-    def run(source):
+    def run(source: str) -> str:
         patched = f"import tblog\ntblog.patch()\n{source}"
-        return run_program(patched, tmp_path, packages=packages, **OFFLINE)
+        return run_program(patched, tmp_path, packages=packages, environment=OFFLINE)
 
     return run
 
@@ -62,15 +67,15 @@ IMPORTS = {
 
 
 @pytest.fixture(params=list(IMPORTS))
-def run_mirrored(request, tmp_path):
+def run_mirrored(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
     """Return a function that runs a program under a tool that mirrors, started before or after the patch.
 
     The first argument starts the tool; the program finds `SummaryWriter`.
     """
 
-    def run(start, source):
+    def run(start: str, source: str) -> str:
         imports = IMPORTS[request.param].replace("MIRROR", start)
         check = "assert issubclass(SummaryWriter, tblog.SummaryWriter)\n"
-        return run_program(imports + check + source, tmp_path, HOME=str(tmp_path), **OFFLINE)
+        return run_program(imports + check + source, tmp_path, environment={**OFFLINE, "HOME": str(tmp_path)})
 
     return run

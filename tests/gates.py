@@ -1,0 +1,93 @@
+"""What a test holds up by hand: the sink of an event file, and an array that is still to come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from tblog import SummaryWriter
+from tblog.records import HistogramRecord
+from tests.waiting import HANG_SECS
+
+
+class GatedSink:
+    """A sink whose writes wait for a gate, and fail while `error` is set.
+
+    Attributes:
+        gate: a write waits until it is set, as it is at first.
+        waiting: is set while a write waits.
+        error: what a write raises.
+        most: bytes that the first write takes before it fails, so that a record is torn.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.gate, self.waiting = threading.Event(), threading.Event()
+        self.gate.set()
+        self.error: BaseException | None = None
+        self.most: int | None = None
+
+    def write(self, data: bytes) -> int:
+        if not self.gate.is_set():
+            self.waiting.set()
+            self.gate.wait()
+            self.waiting.clear()
+        if self.error is not None:
+            if self.most:
+                self.inner.write(data[: self.most])
+                taken, self.most = self.most, None
+                return taken
+            raise self.error
+        written: int = self.inner.write(data)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def gated(writer: SummaryWriter) -> GatedSink:
+    """Put a gate before a writer's event file, and return it."""
+    file: Any = writer.file_writer.channel().main_file
+    file._sink = GatedSink(file._sink)
+    sink: GatedSink = file._sink
+    return sink
+
+
+class GatedArray:
+    """A deferred array that comes when a gate opens, and says when it was asked for."""
+
+    nbytes = 8
+
+    def __init__(self) -> None:
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        self.asked.set()
+        assert self.gate.wait(HANG_SECS)
+        return np.zeros(1)
+
+
+class BusyArray:
+    """A deferred array that the processor works on for some seconds."""
+
+    nbytes = 8
+
+    def __init__(self, secs: float) -> None:
+        self.secs = secs
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        end = time.thread_time() + self.secs
+        while time.thread_time() < end:
+            sum(range(1000))
+        return np.zeros(1)
+
+
+def gated_record(writer: SummaryWriter, tag: str = "slow", step: int = 3) -> GatedArray:
+    """Log a histogram that waits for its array, and return that once the encoder is at it."""
+    array = GatedArray()
+    writer.add_record(HistogramRecord(tag=tag, values=array), step)
+    assert array.asked.wait(HANG_SECS)
+    return array

@@ -1,0 +1,68 @@
+"""What `tblog` offers: the same names to a type checker, to `import *` and to an interpreter that asks for one."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import tblog
+from tests.processes import run_program
+
+ROOT = Path(__file__).parents[1]
+EARLY = {"__version__", "patch", "unpatch"}
+
+
+def seen_by_a_type_checker() -> dict[str, str]:
+    """Return what the block for type checkers imports: {name: module}."""
+    tree = ast.parse((ROOT / "tblog" / "__init__.py").read_text())
+    (block,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ]
+    found = {}
+    for line in block.body:
+        assert isinstance(line, ast.ImportFrom)
+        for name in line.names:
+            found[name.name] = f"tblog.{name.name}" if line.module == "tblog" else str(line.module)
+    return found
+
+
+def test_type_checkers_and_the_interpreter_are_given_the_same_names() -> None:
+    """The list, the block of imports and the table of what is loaded late name the same things in the same places."""
+    assert seen_by_a_type_checker() == tblog._HOMES
+    assert set(tblog.__all__) == {*tblog._HOMES, *EARLY}
+    assert len(tblog.__all__) == len(set(tblog.__all__))
+
+
+@pytest.mark.parametrize("name", sorted({*tblog._HOMES} - {"errors", "records"}))
+def test_a_name_is_that_of_its_home(name: str) -> None:
+    """Asked for by `tblog`, it is the very object."""
+    assert getattr(tblog, name) is getattr(importlib.import_module(tblog._HOMES[name]), name)
+
+
+def test_modules_are_offered_by_name() -> None:
+    """`tblog.errors` and `tblog.records` need no import of their own."""
+    code = "import tblog; print(tblog.errors.__name__, tblog.records.__name__, sorted(set(tblog.__all__) - set(dir(tblog))))"
+    assert run_program(code) == "tblog.errors tblog.records []\n"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="module 'tblog' has no attribute 'Writer'"):
+        _ = tblog.Writer
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """The pages of the reference document each name, or its module."""
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    homes = {**tblog._HOMES, "patch": "tblog.patch", "unpatch": "tblog.patch"}
+    missing = [
+        name
+        for name, home in homes.items()
+        if f" tblog.{name}\n" not in pages and f" {home}\n" not in pages and f" {home}.{name}\n" not in pages
+    ]
+    assert missing == []
