@@ -81,6 +81,11 @@ class BaseWriter:
             resume = bool(resume)
         elif resume is not True and resume is not False:
             step = to_step(resume, "resume", "True, False, or the step to go on with, an int")
+            if step < 0:
+                raise InvalidValueError(
+                    f"resume was {step}, which would cut the whole run off; give True, False, or the step to go on with. "
+                    "Where steps are negative, purge_step cuts at one"
+                )
         self.next_step = step if step is not None else 0
         if resume is True and step is None and is_remote(self._address):
             raise InvalidValueError(

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tblog._files import kept_command
+from tblog._files.folders import folders_below
 from tblog._files.inspection import FileReport, Finding, RunInspection, many, repaired_records
 from tblog._files.kept import keep_whole, stamp
 from tblog._files.resume import event_paths
@@ -27,11 +28,11 @@ def check(path: str) -> Iterator[FileReport]:
     """Check an event file, or every event file below a log directory.
 
     Args:
-        path: an event file, a run, or a directory of runs.
+        path: an event file, a run, or a directory of runs. Links are followed, as TensorBoard does.
 
     Yields:
         A report on each file, in the order in which TensorBoard reads them. If a file cannot be read, its
-        report has a finding that says why.
+        report has a finding that says why. Directories that cannot be listed have such a report at the end.
 
     Example:
         >>> from tblog import SummaryWriter
@@ -44,17 +45,24 @@ def check(path: str) -> Iterator[FileReport]:
     if os.path.isfile(path):
         yield _report(path, RunInspection())
         return
-    for folder in sorted(folder for folder, _, _ in os.walk(path)):
+    refused: list[OSError] = []
+    for folder in folders_below(path, refused.append):
         run = RunInspection()
         for each in event_paths(folder):
             yield _report(each, run)
+    for error in refused:
+        yield _unread(str(error.filename), error)
 
 
 def _report(path: str, run: RunInspection) -> FileReport:
     try:
         return run.inspect(path)
     except OSError as error:
-        return FileReport(path, findings=[Finding(f"cannot be read: {error}", is_repairable=False)])
+        return _unread(path, error)
+
+
+def _unread(path: str, error: OSError) -> FileReport:
+    return FileReport(path, findings=[Finding(f"cannot be read: {error}", is_repairable=False)])
 
 
 def repair(path: str, when: str = "") -> str:
@@ -141,7 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{given.path} is no directory; give one that holds event files, or an event file")
     for name, command in kept_command.COMMANDS.items():
         if getattr(given, name):
-            return command(given.path, given.cut, parser.error)
+            try:
+                return command(given.path, given.cut, parser.error)
+            except OSError as error:
+                parser.error(f"that cannot be done: {error}")
+    if given.cut is not None:
+        parser.error("--cut goes with --list-kept, --restore or --remove-kept")
     return _check_and_print(given.path, repairs=given.repair)
 
 
@@ -162,7 +175,7 @@ def _check_and_print(path: str, *, repairs: bool) -> int:
         told.append(many(left, "finding") + (f" {'is' if left == 1 else 'are'} left" if repairs else ""))
     elif not repaired:
         told.append("nothing wrong")
-    kept = sum(map(len, kept_command.found_of(path).values()))
+    kept = sum(map(len, kept_command.found_of(path, refused=lambda _: None).values()))
     if kept:
         sys.stdout.write(f"{many(kept, 'file')} kept beside event files: --list-kept shows what and why\n")
     sys.stdout.write(f"{', '.join(told)}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +10,19 @@ from tblog._delivery import fork, mirrors, worker
 from tblog._delivery.channel import Channel
 from tblog._delivery.entries import record_entry
 from tblog._delivery.queue import ClosedQueueError
-from tblog._files.logdirs import address_of, explained, name_of
+from tblog._files.logdirs import address_of, explained, name_of, suffix_of
 from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
 from tblog._message_writer import MessageWriter
 from tblog._reports import Reports
 from tblog._values.checks import plain_text
-from tblog._wire import events
 from tblog.options import WriterOptions
-from tblog.records import EventRecord
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
     from tblog.records import Record
 
 fork.arm()
-
-_SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
 
 
 class FileWriter(MessageWriter):
@@ -49,7 +44,7 @@ class FileWriter(MessageWriter):
 
     Raises:
         InvalidTypeError: `log_dir` is no path.
-        InvalidValueError: it is a URL that nothing can write to.
+        InvalidValueError: it is a URL that nothing can write to, or `filename_suffix` has a slash in it.
         OSError: the directory or the file cannot be created.
     """
 
@@ -70,7 +65,7 @@ class FileWriter(MessageWriter):
         self._address = address_of(self._logdir, "log_dir") if address is None else address
         self._max_queue = max_queue
         self._flush_secs = float(flush_secs)
-        self._suffix = plain_text(filename_suffix or "")
+        self._suffix = suffix_of(plain_text(filename_suffix or ""))
         self._options = WriterOptions.of(options)
         self._resume = resume
         self._past = Stats()
@@ -102,7 +97,7 @@ class FileWriter(MessageWriter):
                 channel = self._new_channel(channel)
             if not channel.served:
                 worker.serve(channel, patient=self._patient)
-                self._mark_start(channel)
+                self._resume = None
                 channel.mirror = self._find_mirror(channel)
             return channel
 
@@ -132,21 +127,6 @@ class FileWriter(MessageWriter):
 
     def _find_mirror(self, channel: Channel) -> mirrors.Mirror | None:
         return mirrors.find_mirror(self._options.flavor, self._address, self._options, channel.reports)
-
-    def _mark_start(self, channel: Channel) -> None:
-        """Tell a loader that has read the earlier files to forget their points from the step on.
-
-        TensorBoard's Python loader does so at a START that is not the run's first: hence two.
-        """
-        resume, self._resume = self._resume, None
-        if resume is None or resume.step is None:
-            return
-        for field, payload in (
-            (events.FILE_VERSION, events.VERSION),
-            *[(events.SESSION_LOG, _SESSION_START)] * 2,
-        ):
-            event = events.event(time.time(), resume.step, field, payload)
-            channel.queue.put(record_entry(EventRecord(event=event), 0, 0.0, ""))
 
     @property
     def stats(self) -> Stats:

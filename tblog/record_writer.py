@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import weakref
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
+from tblog._files.handles import with_handles
 from tblog._files.logdirs import address_of, name_of
 from tblog._files.sinks import FactorySink
 from tblog._files.stores import is_remote
@@ -39,7 +41,7 @@ class RecordWriter:
     """Write records as event files and TFRecord files hold them, in the calling thread.
 
     A local file that exists is never truncated: records are added after those that it holds. A store's
-    object is written anew.
+    object is written anew. A device or a pipe takes them as they come.
 
     Args:
         path: a path, a URL of `s3://` or `gs://` or of a factory that tensorboardX knows (tensorboardX's
@@ -55,6 +57,7 @@ class RecordWriter:
 
     def __init__(self, path: str | os.PathLike[str] | Writable) -> None:
         self._closed = False
+        self._is_synced = False
         self._closing: weakref.finalize[Any, RecordWriter] | None = None
         self._writer: Writable | FactorySink
         if isinstance(path, (str, os.PathLike)):
@@ -69,7 +72,8 @@ class RecordWriter:
 
     def _open(self, address: str) -> Writable | FactorySink:
         if not is_remote(address):
-            return _open_to_append(address)
+            self._is_synced = _is_local_file(address)
+            return with_handles(partial(_open_to_append if self._is_synced else _open_device, address))
         sink = FactorySink(address)
         sink.sync()  # an empty file, as a local one is at first: shows whether the store takes any
         self._closing = weakref.finalize(self, _close_left, sink, address, os.getpid())
@@ -90,7 +94,7 @@ class RecordWriter:
             self._writer.sync()
             return
         self._writer.flush()
-        if self.path:
+        if self._is_synced:
             os.fsync(self._writer.fileno())
 
     def close(self) -> None:
@@ -111,6 +115,15 @@ def _close_left(sink: FactorySink, address: str, opened_in: int) -> None:
             logger.error(
                 "tblog: what was written to %s since its last flush is lost: %s", without_user(address), error
             )
+
+
+def _is_local_file(path: str) -> bool:
+    """Return whether there is an ordinary file, or will be."""
+    return not os.path.exists(path) or os.path.isfile(path) or os.path.isdir(path)
+
+
+def _open_device(path: str) -> Writable:
+    return open(path, "wb")
 
 
 def _open_to_append(path: str) -> Writable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import numpy as np
@@ -249,3 +250,33 @@ def test_kept_files_are_mentioned_by_a_check(tmp_path, capsys):
     capsys.readouterr()
     assert main([str(tmp_path)]) == 0
     assert "1 file kept beside event files: --list-kept" in capsys.readouterr().out
+
+
+def test_runs_behind_links_are_checked_as_tensorboard_reads_them(tmp_path, capsys):
+    """Each once, also where a link leads back; what is kept there is found, too."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logdir").mkdir()
+    write(tmp_path / "elsewhere", event(0), tail=b"torn")
+    (tmp_path / "logdir" / "run").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "logdir" / "back").symlink_to(tmp_path / "logdir")
+    assert main([str(tmp_path / "logdir")]) == 1
+    assert "1 file, 2 records, 1 finding" in capsys.readouterr().out
+    assert main([str(tmp_path / "logdir"), "--repair"]) == 0
+    assert main([str(tmp_path / "logdir"), "--list-kept"]) == 0
+    assert "1 kept" in capsys.readouterr().out
+
+
+def test_a_directory_that_nobody_may_list_is_told(tmp_path, monkeypatch):
+    """Nothing is known of it, which is not that nothing is wrong."""
+    (tmp_path / "run").mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the way there is closed to others
+    user = os.geteuid()
+    try:
+        if not user:
+            os.seteuid(65534)
+        (report,) = check(".")
+    finally:
+        os.seteuid(user)
+    assert report.path == "./run"
+    assert "cannot be read" in report.findings[0].text

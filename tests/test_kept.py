@@ -202,3 +202,21 @@ def test_a_repair_can_be_undone(tmp_path):
     assert path.read_bytes() != damaged
     command(tmp_path, "--restore")
     assert path.read_bytes() == damaged
+
+
+def test_a_file_of_a_similar_name_is_no_kept_one(tmp_path, capsys):
+    """Its time is none: it is neither listed, nor put back, nor removed."""
+    stranger = tmp_path / "events.out.tfe-cut-99999999-999999-999999-at-0-00000000.1"
+    stranger.write_bytes(b"mine")
+    assert main([str(tmp_path), "--list-kept"]) == 0
+    assert "nothing is kept here" in capsys.readouterr().out
+    assert main([str(tmp_path), "--remove-kept"]) == 0
+    assert stranger.exists()
+
+
+def test_naming_a_cut_without_saying_what_to_do_with_it_is_an_error_of_use(tmp_path, capsys):
+    """A check or a repair would pass it over."""
+    for more in ([], ["--repair"]):
+        with pytest.raises(SystemExit):
+            main([str(tmp_path), "--cut", "20260101-000000-000000", *more])
+        assert "--cut goes with --list-kept, --restore or --remove-kept" in capsys.readouterr().err

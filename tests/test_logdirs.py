@@ -264,3 +264,17 @@ def test_a_directory_that_nobody_may_make_is_told_with_what_to_do(writer):
     )
     with pytest.raises(OSError, match=wanted):
         writer("/sys/tblog")
+
+
+@pytest.mark.parametrize("suffix", ["/x", "../x", "x\0"])
+def test_a_suffix_that_no_name_can_have_is_refused(tmp_path, suffix):
+    """Before anything is made."""
+    with pytest.raises(ValueError, match=r"filename_suffix was '.+'; give one without a slash and a NUL"):
+        SummaryWriter(tmp_path / "run", filename_suffix=suffix)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_told_with_what_to_do(tmp_path):
+    """The operating system's words, and ours."""
+    with pytest.raises(OSError, match=r"File name too long\. Give a shorter directory or filename_suffix"):
+        SummaryWriter(tmp_path / "run", filename_suffix="x" * 250)

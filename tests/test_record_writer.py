@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 
 import pytest
 import tensorboardX.record_writer as originals
@@ -97,3 +99,21 @@ def test_a_registered_prefix_is_opened_by_its_factory(monkeypatch):
     writer.write(b"one")
     writer.flush()
     assert files["mem://bucket/records"].getvalue() == written_by_tensorboard([b"one"])
+
+
+def test_a_device_and_a_pipe_take_records(tmp_path):
+    """They can be neither looked through nor synced."""
+    writer = RecordWriter(os.devnull)
+    writer.write(b"one")
+    writer.flush()
+    writer.close()
+    os.mkfifo(tmp_path / "pipe")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    writer = RecordWriter(tmp_path / "pipe")
+    writer.write(b"one")
+    writer.flush()
+    writer.close()
+    reader.join()
+    assert got == [written_by_tensorboard([b"one"])]

@@ -17,7 +17,7 @@ from tblog._wire.event_heads import event_head
 from tblog._wire.events import first_event
 from tblog._wire.framing import frame
 from tests.processes import run_python
-from tests.reading import event_files, points, rust_points
+from tests.reading import accumulator, event_files, points, rust_points
 
 
 def log_curve(logdir, steps, value, **options):
@@ -57,6 +57,39 @@ def test_resuming_without_a_step_keeps_everything_and_tells_the_next_step(tmp_pa
     assert log_curve(tmp_path, range(10, 12), 2.0, resume=True) == 10
     assert points(tmp_path)["loss"] == [(step, 1.0 if step < 10 else 2.0) for step in range(12)]
     assert log_curve(tmp_path / "new", range(2), 1.0, resume=True) == 0
+
+
+def test_a_loader_that_has_read_the_runs_forgets_what_was_cut_off(tmp_path):
+    """TensorBoard's Python loader, which goes on reading, in the run and in the one below; nothing of that counts as logged."""
+    log_curve(tmp_path, range(10), 1.0)
+    loaders = {"loss": accumulator(tmp_path), "pair": accumulator(tmp_path / "pair_a")}
+    writer = SummaryWriter(tmp_path, resume=6)
+    writer.flush()
+    assert repr(writer).endswith(": 0 logged, 0 written>")
+    writer.close()
+    log_curve(tmp_path, range(6, 8), 2.0, resume=6)
+    for tag, loader in loaders.items():
+        loader.Reload()
+        assert [event.step for event in loader.Scalars(tag)] == [*range(8)]
+
+
+def test_a_negative_step_to_resume_from_is_refused(tmp_path):
+    """Whoever means the last one finds it by `True`; nothing is cut off. `purge_step` may be negative, as in the originals."""
+    log_curve(tmp_path, range(10), 1.0)
+    with pytest.raises(ValueError, match=r"resume was -1, .+ give True, False, or the step to go on with"):
+        SummaryWriter(tmp_path, resume=-1)
+    assert len(points(tmp_path)["loss"]) == 10
+    SummaryWriter(tmp_path, purge_step=-1).close()
+    assert points(tmp_path) == {}
+
+
+def test_an_empty_event_file_is_no_trouble(tmp_path, caplog):
+    """Its writer ended before it wrote anything: nothing is told."""
+    log_curve(tmp_path, range(10), 1.0)
+    (tmp_path / "events.out.tfevents.1").touch()
+    for how in (True, 5):
+        log_curve(tmp_path, [], 1.0, resume=how)
+    assert "leaves" not in caplog.text
 
 
 def test_a_torn_tail_is_cut_back_and_nothing_else(tmp_path):

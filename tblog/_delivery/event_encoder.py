@@ -22,7 +22,7 @@ class EventEncoder:
     """Encodes the records of one writer, and keeps what some kinds need from one to the next."""
 
     def __init__(self, logdir: str, options: WriterOptions, report: Callable[[str, str, int], None]) -> None:
-        self._logdir = logdir
+        self.logdir = logdir
         self._png_compress_level = options.png_compress_level
         self._report = report
 
@@ -58,4 +58,4 @@ class EventEncoder:
     def _embedding(self, record: records.EmbeddingRecord, step: int) -> None:
         from tblog.summaries.embedding import write_embedding
 
-        write_embedding(record, self._logdir, step, self._png_compress_level)
+        write_embedding(record, self.logdir, step, self._png_compress_level)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tblog._delivery.entries import HeavyRecord, kind_of, named
 from tblog._files.handles import with_handles
-from tblog._files.run_files import HOPELESS
+from tblog._files.run_files import is_hopeless
 from tblog._locks import import_lock
 from tblog._wire import framing
 from tblog.records import EmbeddingRecord
@@ -128,7 +128,11 @@ class HeavyLane:
         try:
             done = done._replace(frames=with_handles(partial(self._frames, entry)), records=1)
         except BaseException as error:
-            if isinstance(error, OSError) and error.errno not in HOPELESS and _is_embedding(entry):
+            if (
+                isinstance(error, OSError)
+                and _is_embedding(entry)
+                and not is_hopeless(error, self._events.logdir)
+            ):
                 self._refuse(error, entry)
                 return
             self._reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind_of(entry.record))

@@ -75,6 +75,7 @@ class EventFile:
         self.handed_records = 0
         self.handed_bytes = 0
         self._resume = resume
+        self._start = b""  # what the file begins with behind its first event
         self._suffix = suffix
         self._clock = clock
         self._look_at = 0.0
@@ -123,17 +124,20 @@ class EventFile:
                 handles.with_handles(self._open)
 
     def _open(self) -> None:
-        if not (self.path and self._reopen()):
-            self._create()
+        if self.path and self._reopen():
+            return
+        if self.path:
+            self._leave()
+        self._create()
 
     def _create(self) -> None:
         before = self.path
         make_directory(self.logdir)
         if self._resume is not None:
             self._resume.prepare(self.logdir)
-            self._resume = None
+            self._start, self._resume = self._resume.first_events(), None
         path, sink = self._new_sink()
-        first, look_at = events.first_event(time.time()), self._clock() + LOOK_SECS
+        first, look_at = events.first_event(time.time()) + self._start, self._clock() + LOOK_SECS
         if sink.buffers:  # a store: with its first event it shows whether it takes any
             sink.write(bytearray(first))
             sink.sync()
@@ -145,6 +149,7 @@ class EventFile:
         self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
         self._be_at(sink.identity)
         if sink.buffers:
+            self._start = b""
             self.size = len(first)
             self.handed_bytes += len(first)
         else:
@@ -209,7 +214,7 @@ class EventFile:
 
     def _write(self) -> None:
         try:
-            self._leave_if_removed()
+            self._leave_if_changed()
             while self._torn < len(self._waiting):
                 self.open()
                 assert self._sink is not None
@@ -261,13 +266,13 @@ class EventFile:
         else:
             self._appended.appendleft((nbytes - frame_bytes, records))
 
-    def _leave_if_removed(self) -> None:
-        """Let go of a file that someone removed or replaced: nobody could read what is written to it."""
+    def _leave_if_changed(self) -> None:
+        """Let go of a file that someone removed, replaced or changed: nobody could read what is written to it."""
         now = self._clock()
         if self._sink is None or not self._waiting or now < self._look_at:
             return
         self._look_at = now + LOOK_SECS
-        if not self._sink.is_at(self.path):
+        if not self._sink.is_intact(self.path, self.size):
             self._leave()
 
     def _leave_after(self, error: OSError) -> bool:
@@ -287,9 +292,12 @@ class EventFile:
         return False
 
     def _leave(self) -> None:
-        if self.path and self.size < _FIRST_BYTES:
-            del self._waiting[:_FIRST_BYTES]
-            self._appended.popleft()
+        if (
+            self._appended and not self._appended[0][1]
+        ):  # its first events, or some of them: the next one has its own
+            del self._waiting[: self._appended.popleft()[0]]
+        else:
+            self._start = b""
         self.abandon()
         self.path = ""
         self._torn = 0

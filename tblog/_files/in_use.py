@@ -202,10 +202,10 @@ def _opened_by(pid: str) -> Iterator[tuple[str, Identity]]:
 
 
 def _is_for_writing(pid: str, handle: str) -> bool:
-    with contextlib.suppress(*_GONE), open(f"{_PROC}/{pid}/fdinfo/{handle}", encoding="ascii") as told:
+    with contextlib.suppress(*_GONE), open(f"{_PROC}/{pid}/fdinfo/{handle}", "rb") as told:
         return any(
             int(value, 8) & os.O_ACCMODE != os.O_RDONLY
-            for field, value in (line.split()[:2] for line in told if line.startswith("flags:"))
+            for field, value in (line.split()[:2] for line in told if line.startswith(b"flags:"))
         )
     return False
 

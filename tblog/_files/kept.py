@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
+from tblog._files.folders import folders_below
 from tblog._files.in_use import WATCH_SECS
 from tblog._files.rewrite import HeldFile, beside, chunks_of, unless_in_use, write_file
 from tblog._files.walk import walk
@@ -93,6 +94,14 @@ def in_words(extent: Extent) -> str:
 def stamp() -> str:
     """Return the time, in UTC, as it identifies what one writer or one command keeps."""
     return datetime.now(UTC).strftime(_TIME)
+
+
+def _is_stamp(text: str) -> bool:
+    try:
+        datetime.strptime(text, _TIME)  # noqa: DTZ007 - whether it is a time, in no matter which zone
+    except ValueError:
+        return False
+    return True
 
 
 def local_time(when: str) -> str:
@@ -203,7 +212,7 @@ def kept_in(folder: str) -> list[Kept]:
     with contextlib.suppress(FileNotFoundError), os.scandir(folder or ".") as entries:
         for name in sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False)):
             mark = _MARK.search(name)
-            if mark is not None:
+            if mark is not None and _is_stamp(mark[2]):
                 why, when, start, crc = mark.groups()
                 event_path = os.path.join(folder, name.replace(mark[0], "tfevents"))
                 path = os.path.join(folder, name)
@@ -211,10 +220,10 @@ def kept_in(folder: str) -> list[Kept]:
     return found
 
 
-def kept_below(logdir: str) -> dict[tuple[str, Why], list[Kept]]:
-    """Return what is kept in a log directory and all runs below it, by its time and why."""
+def kept_below(logdir: str, refused: Callable[[OSError], object]) -> dict[tuple[str, Why], list[Kept]]:
+    """Return what is kept in a log directory and all runs below it, by its time and why; see `folders_below`."""
     found: dict[tuple[str, Why], list[Kept]] = {}
-    for folder in sorted(folder for folder, _, _ in os.walk(logdir)):
+    for folder in folders_below(logdir, refused):
         for kept in kept_in(folder):
             found.setdefault((kept.when, kept.why), []).append(kept)
     return dict(sorted(found.items()))

@@ -79,8 +79,20 @@ COMMANDS: dict[str, Callable[[str, str | None, Callable[[str], object]], int]] =
 }
 
 
-def found_of(path: str, when: str | None = None) -> dict[tuple[str, Why], list[Kept]]:
-    """Return what is kept below a directory, by its time and why; of a file, what was taken out together with it."""
+def _say_unread(error: OSError) -> None:
+    _say(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def found_of(
+    path: str, when: str | None = None, refused: Callable[[OSError], object] = _say_unread
+) -> dict[tuple[str, Why], list[Kept]]:
+    """Return what is kept below a directory, by its time and why; of a file, what was taken out together with it.
+
+    Args:
+        path: the directory or the file.
+        when: only what was taken out at this time.
+        refused: is given the error of each directory that cannot be listed.
+    """
     if not os.path.isfile(path):
         times = None
     else:
@@ -95,7 +107,7 @@ def found_of(path: str, when: str | None = None) -> dict[tuple[str, Why], list[K
             return {}
     return {
         key: files
-        for key, files in kept_below(path).items()
+        for key, files in kept_below(path, refused).items()
         if (times is None or key[0] in times) and (when is None or key[0] == when)
     }
 

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")  # of two letters or more: C:// is a drive
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
+_FULL = "Make room, or give another directory"
+_NO_HANDLES = "Close some, or raise the limit (ulimit -n)"
+_WHAT_TO_DO = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EMFILE: _NO_HANDLES,
+    errno.ENFILE: _NO_HANDLES,
+    errno.EFBIG: "Raise the limit of the size of files (ulimit -f)",
+    errno.ENAMETOOLONG: "Give a shorter directory or filename_suffix",
+}
+_ELSE = "Give a directory that this process may make and write to"
 
 
 def name_of(given: Any, argument: str) -> str:
@@ -39,6 +50,17 @@ def name_of(given: Any, argument: str) -> str:
         wanted = "a path without a NUL" if name else "a path or a URL"
         raise InvalidValueError(f"{argument} was {shortened(name)}; give {wanted}")
     return name
+
+
+def suffix_of(given: str) -> str:
+    """Return what the names of event files end with.
+
+    Raises:
+        InvalidValueError: no name can end so.
+    """
+    if "/" in given or os.sep in given or "\0" in given:
+        raise InvalidValueError(f"filename_suffix was {shortened(given)}; give one without a slash and a NUL")
+    return given
 
 
 def address_of(name: str, argument: str) -> str:
@@ -81,5 +103,5 @@ def explained(name: str) -> Iterator[None]:
         if error.errno in _IN_THE_WAY:
             told += "a file is in its way. Remove the file, or give another directory"
         else:
-            told += f"{error.strerror}. Give a directory that this process may make and write to"
+            told += f"{error.strerror}. {_WHAT_TO_DO.get(error.errno, _ELSE)}"
         raise OSError(error.errno, told, error.filename) from error

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CONNECT_SECS = 5.0
 """Both clients wait for a minute; a host that answers at all does so in a second."""
 
+ANSWER_SECS = 20.0
+"""How long a store may be silent in a request, of which boto3 makes three at most: it waits for a minute in each."""
+
 RETRY_SECS = 20.0
 """google-cloud-storage tries for two minutes by itself. So does tblog, and training is told of it sooner."""
 
@@ -103,7 +106,7 @@ class GcsObject(StoredObject):
 
         retry = DEFAULT_RETRY.with_timeout(RETRY_SECS)  # on no condition: the content is the same each time
         try:
-            blob.upload_from_string(content, retry=retry, timeout=(CONNECT_SECS, 60.0))
+            blob.upload_from_string(content, retry=retry, timeout=(CONNECT_SECS, ANSWER_SECS))
         except BaseException:
             _clients.clear()
             raise
@@ -141,7 +144,7 @@ def _make_s3_client() -> Any:
         import boto3
         from botocore.config import Config
 
-    config = Config(connect_timeout=CONNECT_SECS)
+    config = Config(connect_timeout=CONNECT_SECS, read_timeout=ANSWER_SECS)
     return boto3.client("s3", endpoint_url=os.environ.get("S3_ENDPOINT"), config=config)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,7 +22,11 @@ from tblog._files.rewrite import unless_in_use
 from tblog._files.stores import is_remote
 from tblog._files.walk import walk
 from tblog._reports import logger
+from tblog._wire import events
 from tblog._wire.event_heads import event_head
+from tblog._wire.framing import frame
+
+_SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/event.proto
 
 
 @dataclass
@@ -51,18 +56,32 @@ class Resume:
         else:
             cut_torn_tails(logdir, patience)
 
+    def first_events(self) -> bytes:
+        """Return how a new file of a run begins that is gone on with from a step: framed events.
+
+        A loader that has read the earlier files forgets their points from the step on: TensorBoard's
+        Python loader does so at a START that is not the run's first, hence two.
+        """
+        if self.step is None:
+            return b""
+        version = events.event(time.time(), self.step, events.FILE_VERSION, events.VERSION)
+        start = events.event(time.time(), self.step, events.SESSION_LOG, _SESSION_START)
+        return b"".join(map(frame, (version, start, start)))
+
     def _tell(self, taken: list[TakenOut]) -> None:
         """Say once where that is which was cut off."""
         kept = [each.kept for each in taken if each.kept]
         if not kept or self._told:
             return
         self._told = True
+        extent = together(each.extent for each in taken)
         logger.warning(
-            "tblog goes on from step %s in %s: %s were cut off, and are kept in %s%s. "
+            "tblog goes on from step %s in %s: %s %s cut off, and kept in %s%s. "
             "If that was the wrong step: python -m tblog.check %s --restore --cut %s",
             self.step,
             self._logdir,
-            in_words(together(each.extent for each in taken)),
+            in_words(extent),
+            "was" if extent.records == 1 else "were",
             kept[0],
             f" and {len(kept) - 1} more" if len(kept) > 1 else "",
             shlex.quote(self._logdir),

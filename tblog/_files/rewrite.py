@@ -43,7 +43,9 @@ class HeldFile:
     def is_event_file(self) -> bool:
         """Return whether it starts with a record. Another one, a compressed copy say, no loader reads: that is told."""
         is_one = any(piece.data is not None for piece in islice(walk(self.file), 1))
-        if not is_one:
+        if (
+            not is_one and self._before[0]
+        ):  # of an empty one there is nothing to tell: its writer ended too soon
             logger.warning(
                 "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
                 self.path,
@@ -103,11 +105,21 @@ def unless_in_use(path: str) -> Iterator[HeldFile | None]:
 
     Before the file is changed, `HeldFile.may_change` is to be asked.
     """
-    with open(path, "rb") as file:
-        why = in_use.by_tblog(path, file)
+    with _locked(path) as (file, why):
         if why:
             _tell(path, why)
         yield None if why else HeldFile(path, file)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield what a path names once it is locked, or why it cannot be: somebody may have put another file there first."""
+    while True:
+        with open(path, "rb") as file:
+            why = in_use.by_tblog(path, file)
+            if why or os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                yield file, why
+                return
 
 
 def _tell(path: str, why: str) -> None:

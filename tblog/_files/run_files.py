@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from tblog._files.resume import Resume
     from tblog._reports import Reports
 
-HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
+_HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
 """No wait makes these names better. Only runs below can have them: the own one was opened in a call."""
+
+
+def is_hopeless(error: OSError, logdir: str) -> bool:
+    """Return whether a name below a log directory is no good, rather than the directory gone or in trouble itself."""
+    return error.errno in _HOPELESS and os.path.isdir(logdir)
 
 
 class RunFiles:
@@ -123,7 +128,7 @@ class RunFiles:
         if before and file.path and file.path != before:
             self._reports.once(
                 ("left", run),
-                f"tblog: {before} was removed, replaced or takes no more; logging goes on in {file.path}",
+                f"tblog: {before} was removed, replaced or changed, or takes no more; logging goes on in {file.path}",
             )
 
     def _write_what_fits(self, run: str, file: EventFile) -> None:
@@ -131,7 +136,7 @@ class RunFiles:
             try:
                 return file.write()
             except OSError as error:
-                if run and not file.path and error.errno in HOPELESS:
+                if run and not file.path and is_hopeless(error, self.own.logdir):
                     self._reports.refused(error, run, file.give_up())
                 elif error.errno == errno.EFBIG:
                     self._reports.refused(error, run, file.give_up_first())

@@ -51,8 +51,8 @@ class Sink(Protocol):
         """Shorten what is stored to its first `size` bytes."""
         ...
 
-    def is_at(self, path: str) -> bool:
-        """Return whether this is still what `path` names."""
+    def is_intact(self, path: str, size: int) -> bool:
+        """Return whether this is still what `path` names, and has so many bytes."""
         ...
 
     def close(self) -> None:
@@ -127,13 +127,13 @@ class LocalSink:
         """Return the file's length in bytes."""
         return os.fstat(self._fd).st_size
 
-    def is_at(self, path: str) -> bool:
-        """Return whether `path` still names this file, which someone may have removed or replaced."""
+    def is_intact(self, path: str, size: int) -> bool:
+        """Return whether nobody removed, replaced, shortened or lengthened the file."""
         try:
             there = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return (there.st_dev, there.st_ino) == self.identity
+        return (there.st_dev, there.st_ino) == self.identity and there.st_size == size
 
     forget_in_child = close
 
@@ -163,7 +163,7 @@ class FactorySink:
     def cut(self, size: int) -> None:
         """Leave the file: what a factory opened cannot be shortened."""
 
-    def is_at(self, path: str) -> bool:  # noqa: ARG002 - nobody but the factory can look there
+    def is_intact(self, path: str, size: int) -> bool:  # noqa: ARG002 - nobody but the factory can look there
         """Return True."""
         return True
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CREDENTIALS = "Give credentials that are valid"
-_NETWORK = "Check the network and the endpoint"
+_ENDPOINT = "Check the network and the endpoint, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set"
+_LATER = "The store is in trouble: try again later"
 _WHAT_TO_DO = {
     "NoSuchBucket": "Create the bucket, or name another",
     "NotFound": "Create the bucket, or name another",
@@ -34,8 +35,15 @@ _WHAT_TO_DO = {
     "InvalidToken": _CREDENTIALS,
     "DefaultCredentialsError": f"{_CREDENTIALS}: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth",
     "RefreshError": _CREDENTIALS,
-    "EndpointConnectionError": f"{_NETWORK}, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set",
-    "ConnectTimeoutError": f"{_NETWORK}, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set",
+    "EndpointConnectionError": _ENDPOINT,
+    "ConnectTimeoutError": _ENDPOINT,
+    "ReadTimeoutError": _ENDPOINT,
+    "ConnectionClosedError": _ENDPOINT,
+    "500": _LATER,
+    "503": _LATER,
+    "InternalError": _LATER,
+    "ServiceUnavailable": _LATER,
+    "SlowDown": _LATER,
 }
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 import pytest
 
+from tblog import SummaryWriter
+from tblog._files.event_file import LOOK_SECS
 from tests.faults.disks import happen, namespace
 from tests.faults.remains import on_disk
-from tests.reading import points
+from tests.reading import event_files, points
 
 needs_mounts = pytest.mark.skipif(namespace() is None, reason="needs a mount namespace: unshare --mount")
 needs_loops = pytest.mark.skipif(
@@ -94,3 +99,45 @@ def test_a_run_that_begins_in_an_unwritable_directory_is_written_when_it_is_writ
     found = on_disk(tmp_path / "run")
     assert found.counts == seen["expected"]
     assert (found.torn, found.damaged) == (0, 0)
+
+
+def test_a_file_in_the_place_of_the_directory_for_a_while_costs_nothing(tmp_path):
+    """Runs below and embeddings wait as the own run does."""
+    logdir = tmp_path / "run"
+    writer = SummaryWriter(logdir)
+    writer.add_scalars("pair", {"a": 0}, 0)
+    writer.flush()
+    logdir.rename(tmp_path / "moved")
+    logdir.touch()
+    time.sleep(LOOK_SECS)
+    writer.add_scalar("x", 1, 1)
+    writer.add_scalars("pair", {"a": 1, "new": 1}, 1)
+    writer.add_embedding(np.eye(3))
+    writer.flush()
+    assert writer.stats.failed == 0
+    logdir.unlink()
+    writer.close()
+    assert (writer.stats.written, writer.stats.dropped) == (5, 0)
+    assert points(logdir) == {"x": [(1, 1.0)]}
+    assert points(logdir / "pair_a") == points(logdir / "pair_new") == {"pair": [(1, 1.0)]}
+    assert (logdir / "projector_config.pbtxt").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda file: file.truncate(30), lambda file: file.seek(0, 2) and file.write(b"x")]
+)
+def test_nothing_is_written_behind_what_somebody_else_did_to_a_file(tmp_path, change, caplog):
+    """Nobody could read it: the run goes on in a new file."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("x", 0, 0)
+        writer.flush()
+        (path,) = event_files(tmp_path)
+        with open(path, "r+b") as file:
+            change(file)
+        time.sleep(LOOK_SECS)
+        for step in range(1, 10):
+            writer.add_scalar("x", step, step)
+            writer.flush()
+    assert [step for step, _ in points(tmp_path)["x"]][-9:] == [*range(1, 10)]
+    assert len(event_files(tmp_path)) == 2
+    assert caplog.text.count("logging goes on in") == 1

@@ -168,3 +168,54 @@ with SummaryWriter(sys.argv[1]) as writer:
 """
     assert run(program, tmp_path) == "True\n"
     check(tmp_path, 190, 2)
+
+
+def test_however_few_handles_there_are_a_resumed_run_has_enough_or_says_so(tmp_path):
+    """With one more each time: no error but that there is none, and nothing is broken when there are enough."""
+    program = """
+with SummaryWriter(sys.argv[1]) as writer:
+    log(writer, 0, range(6))
+limit(80)
+taken = take_all()
+for number in range(12):
+    try:
+        with SummaryWriter(sys.argv[1], resume=3):
+            break
+    except OSError as error:
+        assert "Close some, or raise the limit" in str(error), error
+    os.close(taken.pop())
+assert number > 1
+"""
+    assert "3 records of steps 3 to 5 were cut off" in run(program, tmp_path)
+    check(tmp_path, 0, 3)
+
+
+def test_a_record_writer_takes_a_handle_from_event_files(tmp_path):
+    """As a new writer does."""
+    program = """
+from tblog import RecordWriter
+limit(80)
+writer = SummaryWriter(f"{sys.argv[1]}/run")
+log(writer, 8, range(3))
+writer.flush()
+taken = take_all()
+records = RecordWriter(f"{sys.argv[1]}/records")
+records.write(b"one")
+records.close()
+"""
+    run(program, tmp_path)
+    assert b"one" in (tmp_path / "records").read_bytes()
+
+
+def test_a_check_without_handles_says_that_it_could_not_look(tmp_path):
+    """Rather than that nothing is wrong."""
+    program = """
+from tblog.check import main
+import tblog.check
+SummaryWriter(sys.argv[1]).close()
+limit(80)
+taken = take_all()
+status = main([sys.argv[1]])
+print(status, file=sys.stderr)
+"""
+    assert run(program, tmp_path) == "1\n"

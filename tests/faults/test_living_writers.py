@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from tblog import SummaryWriter, WriterOptions
 from tblog._files import in_use
+from tblog._files.names import host
 from tblog._wire.events import first_event
 from tblog._wire.framing import frame
 from tblog.check import main
@@ -116,6 +118,34 @@ def test_a_file_of_this_process_is_left_alone_until_its_writer_is_closed(tmp_pat
     writer.close()
     SummaryWriter(tmp_path, resume=100).close()
     assert len(points(tmp_path)["x"]) == 100
+
+
+def test_two_that_resume_one_run_cut_it_one_after_the_other(tmp_path):
+    """The second one cuts what the first one left, not the file that it had opened before."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+    (made,) = event_files(tmp_path)
+    path = tmp_path / f"events.out.tfevents.0000000001.{host()}.000000000.9999999"
+    made.rename(path)  # by a process that is gone
+    with open(path, "rb") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = threading.Thread(target=lambda: SummaryWriter(tmp_path, resume=80).close())
+        second.start()
+        deadline = time.monotonic() + 10
+        while _handles_on(path) < 2:
+            assert time.monotonic() < deadline
+        shorter = tmp_path / "shorter"
+        shorter.write_bytes(first_event(1.0) + b"".join(frame(number(step)) for step in range(50)))
+        shorter.replace(path)
+    second.join()
+    assert len(points(tmp_path)["x"]) == 50
+
+
+def _handles_on(path):
+    """Return how many handles this process has on a file."""
+    handles = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.samefile(handle, path) for handle in handles if os.path.exists(handle))
 
 
 @pytest.mark.parametrize("library", WRITERS)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -210,6 +211,18 @@ def test_a_store_that_refuses_is_an_error_at_the_constructor(refusing, store, wr
     assert "secret" not in str(refusal.value)
     assert keys(store) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("account")
+def test_a_store_that_is_silent_is_an_error_at_the_constructor_soon(monkeypatch):
+    """It takes the connection, and never answers."""
+    assert _objects.ANSWER_SECS <= 20
+    monkeypatch.setattr(_objects, "ANSWER_SECS", 0.2)
+    monkeypatch.setattr(_objects, "_clients", {})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(OSError, match=r"ReadTimeoutError: .+\. Check the network and the endpoint"):
+            SummaryWriter(f"s3://{BUCKET}/run")
 
 
 @pytest.mark.usefixtures("account")
