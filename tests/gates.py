@@ -18,23 +18,19 @@ class GatedSink:
 
     Attributes:
         gate: a write waits until it is set, as it is at first.
-        waiting: is set while a write waits.
         error: what a write raises.
         most: bytes that the first write takes before it fails, so that a record is torn.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.gate, self.waiting = threading.Event(), threading.Event()
+        self.gate = threading.Event()
         self.gate.set()
         self.error: BaseException | None = None
         self.most: int | None = None
 
     def write(self, data: bytes) -> int:
-        if not self.gate.is_set():
-            self.waiting.set()
-            self.gate.wait()
-            self.waiting.clear()
+        self.gate.wait()
         if self.error is not None:
             if self.most:
                 self.inner.write(data[: self.most])
@@ -59,9 +55,8 @@ def gated(writer: SummaryWriter) -> GatedSink:
 class GatedArray:
     """A deferred array that comes when a gate opens, and says when it was asked for."""
 
-    nbytes = 8
-
-    def __init__(self) -> None:
+    def __init__(self, nbytes: int = 8) -> None:
+        self.nbytes = nbytes
         self.asked, self.gate = threading.Event(), threading.Event()
 
     def numpy(self) -> np.ndarray[Any, Any]:
@@ -85,9 +80,9 @@ class BusyArray:
         return np.zeros(1)
 
 
-def gated_record(writer: SummaryWriter, tag: str = "slow", step: int = 3) -> GatedArray:
-    """Log a histogram that waits for its array, and return that once the encoder is at it."""
-    array = GatedArray()
-    writer.add_record(HistogramRecord(tag=tag, values=array), step)
+def gated_record(writer: SummaryWriter, nbytes: int = 8) -> GatedArray:
+    """Log a histogram called "slow" that waits for its array, and return that once the encoder is at it."""
+    array = GatedArray(nbytes)
+    writer.add_record(HistogramRecord(tag="slow", values=array), 3)
     assert array.asked.wait(HANG_SECS)
     return array

@@ -13,6 +13,7 @@ import pytest
 from tblog import SummaryWriter, WriterOptions
 from tblog._delivery.channel import Channel
 from tblog.records import TextRecord
+from tests.children import log_numbers
 from tests.faults.inside import end_of
 from tests.gates import gated
 from tests.processes import fork, run_python, running_python
@@ -271,7 +272,7 @@ def test_fork_the_child_logs_to_a_file_of_its_own_and_nothing_is_written_twice(t
         writer.add_scalar("parent", float(step), step)
 
     def log():
-        log_in_child(writer)
+        log_numbers(writer, "child", 50)
         writer.close()
 
     assert end_of(fork(log), HANG_SECS) == 0
@@ -281,18 +282,12 @@ def test_fork_the_child_logs_to_a_file_of_its_own_and_nothing_is_written_twice(t
     assert len(event_files(tmp_path)) == 2
 
 
-def log_in_child(writer):
-    """Log without a flush or a close, as a data loader's worker does."""
-    for step in range(50):
-        writer.add_scalar("child", float(step), step)
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_fork_a_process_started_by_multiprocessing_loses_nothing_at_its_end(tmp_path, method):
     """An inherited or pickled writer is flushed when the child ends, though atexit does not run there."""
     writer = SummaryWriter(tmp_path)
     writer.add_scalar("parent", 1.0, 0)
-    child = multiprocessing.get_context(method).Process(target=log_in_child, args=(writer,))
+    child = multiprocessing.get_context(method).Process(target=log_numbers, args=(writer, "child", 50))
     child.start()
     child.join(HANG_SECS)
     assert child.exitcode == 0

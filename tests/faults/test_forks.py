@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tblog import GlobalSummaryWriter, SummaryWriter
+from tests.children import count_globally, log_numbers
 from tests.faults.disks import happen
 from tests.faults.inside import LoggingDataset, end_of
 from tests.faults.remains import on_disk
@@ -158,19 +159,13 @@ def test_a_fork_inside_a_signal_handler_inside_a_call_is_a_fork_like_others(tmp_
     assert len(found["before"]) <= step + 5  # a child, too, ends the call in which its parent was
 
 
-def log_as(writer, name):
-    """Log a hundred numbers and neither flush nor close."""
-    for step in range(100):
-        writer.add_scalar(name, step, step)
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
     """Each process has a file of its own, and all numbers of all tasks are there."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("parent", 0.0, 0)
         context = multiprocessing.get_context(method)
-        processes = [context.Process(target=log_as, args=(writer, f"child{i}")) for i in range(3)]
+        processes = [context.Process(target=log_numbers, args=(writer, f"child{i}", 100)) for i in range(3)]
         for process in processes:
             process.start()
         for process in processes:
@@ -222,19 +217,12 @@ def test_a_copy_that_many_threads_use_first_at_once_opens_one_file(tmp_path):
 
     def log(name):
         barrier.wait()
-        log_as(duplicate, name)
+        log_numbers(duplicate, name, 100)
 
     run_threads(threading.Thread(target=log, args=(f"thread{i}",)) for i in range(32))
     duplicate.close()
     assert points(tmp_path) == {f"thread{i}": numbers(100) for i in range(32)}
     assert len(event_files(tmp_path)) == 2
-
-
-def count_globally(writer, number):
-    """Log from another process into the one run."""
-    for value in range(50):
-        writer.add_scalar("shared", value)
-        writer.add_scalar(f"own{number}", value)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -290,17 +290,20 @@ def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatc
 
 
 def test_numbers_do_not_wait_for_room_in_bytes(tmp_path):
-    """A record above the bound in bytes holds up the next array, and no number."""
+    """A record above the bound in bytes holds up the next array, and no number before that."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=1_000, max_queue_records=2000))
-    array = gated_record(writer)
-    writer.add_histogram("large", np.zeros(10_000), 0)
+    array = gated_record(writer, nbytes=80_000)
     writer.add_scalar("new tag", 0.0, 0)
     for step in range(1000):
         writer.add_scalar("x", step, step)
     wait_until(lambda: len(points(tmp_path).get("x", ())) == 1000)
+    waits = threading.Thread(target=writer.add_histogram, args=("next", np.zeros(10), 0))
+    waits.start()
+    wait_until(lambda: writer.file_writer.channel().queue._line)
     array.gate.set()
+    join([waits])
     writer.close()
-    assert writer.stats.dropped == 0
+    assert (writer.stats.written, writer.stats.dropped, writer.stats.failed) == (1003, 0, 0)
 
 
 def test_heavy_records_keep_their_order_and_light_ones_theirs(tmp_path):
@@ -325,9 +328,12 @@ class Kept:
 
 
 @pytest.mark.parametrize("ending", ["flush", "close"])
-def test_after_a_flush_nothing_of_the_callers_is_held(tmp_path, ending):
+def test_after_a_flush_nothing_of_the_callers_is_held(tmp_path, ending, request):
     """Whoever waited finds each object free, of a record that was written and of one that failed."""
     writer = SummaryWriter(tmp_path)
+    gc.collect()
+    gc.freeze()  # each collection looks at what this test makes, and not at all that was imported
+    request.addfinalizer(gc.unfreeze)
     for number in range(50):
         values = Kept()
         value = Number()
