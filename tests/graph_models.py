@@ -36,7 +36,8 @@ class Small(nn.Module):
         """Return scores."""
         for block in (self.blocks[0], self.blocks[1], self.blocks[0]):
             image = block(image)
-        return self.head(image.mean((2, 3)) * self.scale)
+        scores: torch.Tensor = self.head(image.mean((2, 3)) * self.scale)
+        return scores
 
 
 class DecoderLayer(nn.Module):
@@ -57,7 +58,8 @@ class DecoderLayer(nn.Module):
         )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         hidden = hidden + self.out(mixed.transpose(1, 2).flatten(2))
-        return hidden + self.mlp(self.norm2(hidden))
+        changed: torch.Tensor = hidden + self.mlp(self.norm2(hidden))
+        return changed
 
 
 @dataclass
@@ -132,7 +134,8 @@ class Loop(nn.Module):
         h = c = steps.new_zeros(steps.shape[1], 8)
         for step in steps:
             h, c = self.cell(step, (h, c))
-        return self.out(h)
+        prediction: torch.Tensor = self.out(h)
+        return prediction
 
 
 class Stateful(nn.Module):
@@ -157,7 +160,8 @@ class Stateful(nn.Module):
         self.notes["calls"]["count"] += 1
         self.fc.cache = [x]  # type: ignore[assignment]  # a list is no tensor, which is the point
         self.norm.train()
-        return self.norm(self.fc(x)) + torch.rand(4)
+        result: torch.Tensor = self.norm(self.fc(x)) + torch.rand(4)
+        return result
 
 
 def bert() -> nn.Module:

@@ -62,14 +62,15 @@ def _run(options: argparse.Namespace) -> Run:
     for name in run.skipped:
         sys.stderr.write(f"{name}: not tried, this machine does not allow it\n")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = pool.map(lambda each: _in_a_folder(*each, options.seed), trials)
+        outcomes = pool.map(lambda each: _in_a_folder(each, options.seed), trials)
         for (name, writer, _), outcome in zip(trials, _with_progress(outcomes, len(trials)), strict=True):
             run.add(name, writer, outcome)
     run.secs = time.monotonic() - started
     return run
 
 
-def _in_a_folder(name: str, writer: str, nth: int, seed: int) -> Outcome:
+def _in_a_folder(each: tuple[str, str, int], seed: int) -> Outcome:
+    name, writer, nth = each
     with tempfile.TemporaryDirectory(prefix="tblog-fault-") as folder:
         return trial(name, writer, folder, seed, nth)
 
@@ -79,7 +80,8 @@ def _with_progress(outcomes: Iterable[Outcome], total: int) -> Iterable[Outcome]
         from tqdm import tqdm
     except ModuleNotFoundError:
         return outcomes
-    return tqdm(outcomes, total=total, unit="trial", dynamic_ncols=True)
+    shown: Iterable[Outcome] = tqdm(outcomes, total=total, unit="trial", dynamic_ncols=True)
+    return shown
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ class Ext4:
 
         A copy of it, since Linux would mount the dead file system itself while one of its files is open.
         """
-        self.image = shutil.copy(self.image, f"{self.image}.copy")
+        self.image = Path(shutil.copy(str(self.image), f"{self.image}.copy"))
         run("umount", "-l", self.place)
         self.mount()
 

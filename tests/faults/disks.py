@@ -48,7 +48,7 @@ def happen(
     """
     out = Path(out)
     program = inside if fault in inside.FAULTS else disk
-    before = [] if program is inside else namespace(loop=fault in disk.ON_EXT4)
+    before = [] if program is inside else namespace(loop=fault in disk.ON_EXT4) or []
     command = [*before, sys.executable, program.__file__, fault, writer, out, secs, hang_secs]
     with start(*command, stderr=out / "stderr") as process:
         try:

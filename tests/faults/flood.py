@@ -182,7 +182,8 @@ def trial(*command: object) -> Seen:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    seen: Seen = json.loads(done.stdout.splitlines()[-1])
+    return seen
 
 
 def slow_disk(policy: str, kind: str, logdir: Path, secs: float) -> Seen:
@@ -249,7 +250,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.trial:
         name, logdir, size = given.trial
-        say(json.dumps(TRIALS[name](logdir, int(size))))
+        say(json.dumps(TRIALS[name](Path(logdir), int(size))))
         return 0
     say(
         f"{'':32} {'calls':>12} {'written':>12} {'dropped':>12} {'MB grown':>9} {'at most':>9} {'longest':>8} {'late':>8} {'fair':>6}"
@@ -258,7 +259,9 @@ def main() -> int:
     for policy in ("wait", "drop"):
         for kind in ("scalars", "arrays"):
             with tempfile.TemporaryDirectory() as logdir:
-                failed |= show(f"slow disk, {kind}, {policy}", slow_disk(policy, kind, logdir, given.seconds))
+                failed |= show(
+                    f"slow disk, {kind}, {policy}", slow_disk(policy, kind, Path(logdir), given.seconds)
+                )
     sizes = {
         "large arrays": given.megabytes,
         "scalars in a row": given.scalars,

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +83,14 @@ class LoggingDataset:
 
 def data_loader(training: Training, _secs: float, hang_secs: float) -> None:
     """Two workers of a data loader log, and so does the training."""
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, Dataset
 
     training.others["."] = {"worker0": 20, "worker1": 20}
     data = LoggingDataset(training.writer)
     training.log(100)
     training.confirm()
     try:
-        for _ in DataLoader[Any](data, batch_size=4, num_workers=2, timeout=hang_secs):
+        for _ in DataLoader[Any](cast("Dataset[Any]", data), batch_size=4, num_workers=2, timeout=hang_secs):
             training.log(100)
     except RuntimeError:  # the data loader waited for so long
         training.hung = True
