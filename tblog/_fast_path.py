@@ -45,6 +45,8 @@ class ScalarFastPath:
 
     def _attach(self, channel: Channel) -> None:
         """Append to a channel's queue from now on, until the channel calls `forget_channel`."""
+        if len(self._pending) < self._room:  # attached, and there is room: an earlier channel would detach it
+            return
         channel.attach(self)
         self._tags, self._room = channel.tags, channel.queue.quick_room()
         self._pending = channel.queue.pending  # no call in this line: a close cannot come in between

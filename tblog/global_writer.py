@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import Any, Self
 
 from tblog._files.logdirs import address_of, name_of
 from tblog._global_series import SeriesManager, SeriesProcess
 from tblog._values import arrays
-from tblog._values.arguments import clean_tag, default_logdir, time_or_now
+from tblog._values.arguments import clean_tag, default_logdir, to_wall_time
 from tblog._values.checks import plain_text
 from tblog.options import WriterOptions
 
@@ -126,7 +127,8 @@ class GlobalSummaryWriter:
         self._add("add_text", clean_tag(tag, "torch"), plain_text(text_string), walltime)
 
     def _add(self, method: str, tag: str, value: Any, walltime: float | None, **more: Any) -> None:
-        self._series.add(method, tag, value, {"walltime": time_or_now(walltime), **more})
+        wall_time = time.time() if walltime is None else to_wall_time(walltime)
+        self._series.add(method, tag, value, {"walltime": wall_time, **more})
 
     @classmethod
     def getSummaryWriter(cls) -> GlobalSummaryWriter:  # noqa: N802 - tensorboardX's name

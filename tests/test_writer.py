@@ -530,3 +530,19 @@ def test_the_first_event_is_the_file_version(tmp_path):
     assert first.file_version == "brain.Event:2"
     assert abs(first.wall_time - time.time()) < 600
     assert rest == []
+
+
+def test_metadata_reaches_every_call_inside_whatever_was_logged_before(tmp_path):
+    """Tags that the fast path knows from before the block are no exception, nor after pictures crowd the queue."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(3):
+            writer.add_scalar("x", 0.5, step)
+        writer.add_text("remark", "text", 0)
+        with writer.use_metadata(walltime=5.0):
+            writer.add_scalar("y", 0.5, 0)
+            writer.add_scalar("x", 0.5, 3)
+        writer.add_scalar("x", 0.5, 4)
+    times = [
+        event.wall_time for event in run_events(tmp_path) for value in event.summary.value if value.tag == "x"
+    ]
+    assert [time == 5.0 for time in times] == [False, False, False, True, False]

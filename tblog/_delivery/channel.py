@@ -6,7 +6,7 @@ of its own encodes, one record after the other. What both bring is written to th
 
 Lives here: what the lanes of one writer share, opening, closing, waiting for the worker, the counters.
 Must not: start threads, encode, write.
-Clock: `time.monotonic`, passed in for tests.
+Clock: passed in, and handed to the queue, the lanes and the files.
 
 The contract, with tests in tests/test_contract.py:
 
@@ -27,6 +27,7 @@ from tblog._delivery.event_encoder import EventEncoder
 from tblog._delivery.heavy_lane import HeavyLane
 from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
+from tblog._files import sinks
 from tblog._files.run_files import RunFiles
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, on_worker
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tblog._delivery.mirrors import Mirror
     from tblog._files.event_file import EventFile
     from tblog._files.resume import Resume
+    from tblog._files.sinks import OpenSink
     from tblog.options import WriterOptions
 
 SILENCE_SECS = 60.0
@@ -69,6 +71,7 @@ class Channel:
         options: the writer's options.
         resume: what to do with earlier files of each run, before this channel's are created.
         clock: monotonic seconds.
+        open_sink: opens what takes the bytes of a file.
     """
 
     def __init__(
@@ -79,14 +82,16 @@ class Channel:
         options: WriterOptions,
         resume: Resume | None = None,
         clock: Callable[[], float] = time.monotonic,
+        open_sink: OpenSink = sinks.open_sink,
     ) -> None:
         self.logdir = logdir
         self.options = options
-        self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow)
+        self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow, clock)
         self.reports = Reports(logdir)
         self._suffix = suffix
         self._flush_secs = flush_secs
         self._clock = clock
+        self._open_sink = open_sink
         self._resume = resume
         self._start_anew()
         channels.add(self)
@@ -113,7 +118,9 @@ class Channel:
         self._closing: dict[
             str, Close
         ] = {}  # one entry at most; `setdefault` is one step, whoever interrupts
-        self._files = RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock)
+        self._files = RunFiles(
+            self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink
+        )
         events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self.queue.progress = self._progress
         self.queue.on_crowd = self._detach
@@ -249,13 +256,13 @@ class Channel:
         """Wait as long as anything gets on; never on a thread of tblog's own, where a finaliser may log."""
         if on_worker():
             return False
-        progress, deadline = self._progress(), time.monotonic() + SILENCE_SECS
+        progress, deadline = self._progress(), self._clock() + SILENCE_SECS
         while not command.done.wait(1.0):
             self.queue.wake()
             now = self._progress()
             if progress != now:
-                progress, deadline = now, time.monotonic() + SILENCE_SECS
-            elif time.monotonic() > deadline:
+                progress, deadline = now, self._clock() + SILENCE_SECS
+            elif self._clock() > deadline:
                 waiting = self.drain.unwritten()
                 self.reports.silence(SILENCE_SECS, waiting, self.queue.names(NAMES_TOLD))
                 return False

@@ -158,15 +158,15 @@ class Drain:
         if self._queue.failing:
             return 0
         encoded = self._heavy.take_encoded()
-        self._handed_over = len(encoded)
+        self._handed_over = sum(done.records for done in encoded)
         for done in encoded:
             if done.records:
                 self._files.append(done.run, done.frames, done.records)
         if encoded:
             self._try(self._files.write)
         for done in encoded:
-            self._queue.heavy_is_done(done.nbytes)
-            self._handed_over -= 1
+            self._queue.heavy_is_done(done.number, done.nbytes)
+            self._handed_over -= done.records
         return len(encoded)
 
     # Storage that refuses.

@@ -18,7 +18,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from tblog._delivery.entries import HeavyRecord, kind_of, named
+from tblog._delivery.entries import kind_of, named
+from tblog._delivery.queue import Numbered
 from tblog._files.handles import with_handles
 from tblog._files.run_files import is_hopeless
 from tblog._locks import import_lock
@@ -28,7 +29,7 @@ from tblog.records import EmbeddingRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tblog._delivery.entries import Flush
+    from tblog._delivery.entries import Flush, HeavyRecord
     from tblog._delivery.event_encoder import EventEncoder
     from tblog._delivery.queue import RecordQueue
     from tblog._reports import Reports
@@ -42,6 +43,7 @@ RETRY_SECS = 0.5
 class Encoded(NamedTuple):
     """What became of a heavy record: frames for a run's file, or no record if it failed."""
 
+    number: int
     run: str
     frames: bytes
     records: int
@@ -67,8 +69,8 @@ class HeavyLane:
         self._clock = clock
         self._encoded: deque[Encoded] = deque()
         self._bytes_made = self._bytes_taken = 0
-        self._in_hand: HeavyRecord | None = None  # stays there if its thread is killed, for the next one
-        self._refused: deque[HeavyRecord] = deque()  # embeddings, in the order of their calls
+        self._in_hand: Numbered | None = None  # stays there if its thread is killed, for the next one
+        self._refused: deque[Numbered] = deque()  # embeddings, in the order of their calls
         self.refused = 0
         """How many embeddings wait for the storage, one that is tried just now included."""
         self._retry_at = 0.0
@@ -109,7 +111,7 @@ class HeavyLane:
                 return True
             if self._in_hand is None:
                 self._in_hand = self._queue.take_heavy()
-            if self._refused and self._in_hand is not None and _is_embedding(self._in_hand):
+            if self._refused and self._in_hand is not None and _is_embedding(self._in_hand.entry):
                 self._refused.append(self._in_hand)  # behind those that came before it
                 self.refused += 1
                 self._in_hand = None
@@ -120,11 +122,11 @@ class HeavyLane:
             self.secs += time.thread_time() - started
 
     def _encode_in_hand(self) -> None:
-        entry = self._in_hand
-        if entry is None:
+        if self._in_hand is None:
             return
+        number, entry = self._in_hand
         self._queue.encoding = named(entry)
-        done = Encoded(entry.run, b"", 0, entry.nbytes)
+        done = Encoded(number, entry.run, b"", 0, entry.nbytes)
         try:
             done = done._replace(frames=with_handles(partial(self._frames, entry)), records=1)
         except BaseException as error:
@@ -133,9 +135,15 @@ class HeavyLane:
                 and _is_embedding(entry)
                 and not is_hopeless(error, self._events.logdir)
             ):
-                self._refuse(error, entry)
+                self._refuse(error, Numbered(number, entry))
                 return
-            self._reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind_of(entry.record))
+            self._reports.failure(
+                error,
+                tag=entry.record.tag,
+                step=entry.step,
+                kind=kind_of(entry.record),
+                records=int(self._queue.heavy_has_failed(number)),
+            )
         finally:
             self._queue.encoding = ""
             self._in_hand = None
@@ -155,12 +163,12 @@ class HeavyLane:
         if self.is_awaited or self._queue.is_awaited or self._is_ahead:
             self._queue.wake()
 
-    def _refuse(self, error: OSError, entry: HeavyRecord) -> None:
-        self._refused.append(entry)
+    def _refuse(self, error: OSError, refused: Numbered) -> None:
+        self._refused.append(refused)
         self.refused = max(self.refused, len(self._refused))
         self._tries += 1
         self._retry_at = self._clock() + RETRY_SECS
-        self._reports.embedding_refused(error, entry.record.tag, entry.step)
+        self._reports.embedding_refused(error, refused.entry.record.tag, refused.entry.step)
         self._queue.wake()
 
     def _retry(self) -> None:
@@ -188,13 +196,14 @@ class HeavyLane:
 
     def has_settled(self, command: Flush) -> bool:
         """Return whether the files have every record queued before a command, but for what was refused again."""
-        if self._queue.heavy_done >= command.heavy_before:
+        left = self._queue.heavy_left(command.heavy_before)
+        if not left:
             return True
         if command.tries_before is None:
             command.tries_before = self._tries
             self._retry_at = self._clock()
-        tried = self._tries > command.tries_before
-        return tried and self._queue.heavy_done + len(self._refused) >= command.heavy_before
+        refused = sum(each.number < command.heavy_before for each in tuple(self._refused))
+        return self._tries > command.tries_before and left <= refused
 
     def let_go(self) -> None:
         """Let go of everything; the queue counts it."""

@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tblog._delivery.entries import Close, Entry, Flush, HeavyRecord, LightEntry, LightRecord, named
 from tblog._locks import on_worker
@@ -64,6 +64,13 @@ def _nobody() -> None:
     """Tell no one: no worker serves the queue."""
 
 
+class Numbered(NamedTuple):
+    """A heavy record, and how many came before it."""
+
+    number: int
+    entry: HeavyRecord
+
+
 class RecordQueue:
     """Two first-in first-out lanes with one bound in records and in bytes of arrays.
 
@@ -71,9 +78,17 @@ class RecordQueue:
         max_records: entries that may wait.
         max_bytes: bytes of arrays that may wait.
         overflow: "wait" or "drop".
+        clock: monotonic seconds.
     """
 
-    def __init__(self, max_records: int, max_bytes: int, overflow: Overflow) -> None:
+    def __init__(
+        self,
+        max_records: int,
+        max_bytes: int,
+        overflow: Overflow,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._overflow = overflow
@@ -95,8 +110,12 @@ class RecordQueue:
     def reset(self) -> None:
         """Forget everything that waits: a forked child starts anew, its parent has the rest."""
         self._source = self.pending = deque()
-        self._heavy: deque[HeavyRecord] = deque()
-        self.heavy_put = self.heavy_done = 0
+        self._heavy: deque[Numbered] = deque()
+        self.heavy_put = 0
+        self._heavy_prefix = 0  # all heavy records before this number are done
+        self._heavy_beyond: set[int] = set()  # and these, beyond one that is not
+        self._heavy_failed: set[int] = set()  # counted as failed, and not yet done
+        self._given_up = False
         self._share = 0  # of the bound, for the heavy lane
         self._callers = threading.RLock()
         self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
@@ -127,6 +146,11 @@ class RecordQueue:
         return len(self._source)
 
     @property
+    def heavy_done(self) -> int:
+        """Return the number of heavy records that the files have, or that nobody will ever have."""
+        return self._heavy_prefix + len(self._heavy_beyond)
+
+    @property
     def heavy_waiting(self) -> int:
         """Return the number of heavy records that are not yet handed to the files."""
         return self.heavy_put - self.heavy_done
@@ -151,7 +175,7 @@ class RecordQueue:
     def records_waiting(self) -> int:
         """Return the number of records that wait on both lanes, without commands; looks at all of them."""
         light = sum(not isinstance(entry, Flush) for entry in tuple(self._source))
-        return light + self.heavy_waiting
+        return light + self.heavy_waiting - len(self._heavy_failed)
 
     @property
     def pending_bytes(self) -> int:
@@ -184,8 +208,8 @@ class RecordQueue:
             if self.pending is NOWHERE:
                 raise ClosedQueueError
             self._bytes_put += entry.nbytes
+            self._heavy.append(Numbered(self.heavy_put, entry))
             self.heavy_put += 1
-            self._heavy.append(entry)
         if self.heavy_waiting > self._share:
             self._share = min(2 * self.heavy_waiting, self._max_records)
             self.on_crowd()
@@ -231,7 +255,7 @@ class RecordQueue:
         self._source.extendleft(reversed(entries))
         self.taken -= len(entries)
 
-    def take_heavy(self) -> HeavyRecord | None:
+    def take_heavy(self) -> Numbered | None:
         """Remove and return the oldest heavy record (encoder's side)."""
         with contextlib.suppress(IndexError):
             return self._heavy.popleft()
@@ -254,8 +278,13 @@ class RecordQueue:
         entries = self.take(len(self._source))
         commands = [entry for entry in entries if isinstance(entry, Flush)]
         self.put_back(list(commands))
-        self._heavy.clear()
-        heavy, self.heavy_done = self.heavy_waiting, self.heavy_put
+        with self._callers:
+            heavy = self.heavy_waiting - len(self._heavy_failed)
+            self._given_up = True
+            self._heavy.clear()
+            self._heavy_failed.clear()
+            self._heavy_beyond.clear()
+            self._heavy_prefix = self.heavy_put
         dropped = len(entries) - len(commands) + heavy
         self.count_dropped(dropped)
         return dropped
@@ -265,14 +294,35 @@ class RecordQueue:
         self._bytes_taken += nbytes
         self._call_first()
 
-    def heavy_is_done(self, nbytes: int) -> None:
+    def heavy_has_failed(self, number: int) -> bool:
+        """Note that a heavy record will never be written; return False if it was given up, and so counted, before."""
+        with self._callers:
+            if self._given_up:
+                return False
+            self._heavy_failed.add(number)
+            return True
+
+    def heavy_is_done(self, number: int, nbytes: int) -> None:
         """Count a heavy record that the files have, or that nobody will ever have (worker's side)."""
-        self.heavy_done += 1
+        with self._callers:
+            self._heavy_failed.discard(number)
+            if number >= self._heavy_prefix:
+                self._heavy_beyond.add(number)
+            while self._heavy_prefix in self._heavy_beyond:
+                self._heavy_beyond.remove(self._heavy_prefix)
+                self._heavy_prefix += 1
         self.done(nbytes)
+
+    def heavy_left(self, before: int) -> int:
+        """Return how many of the heavy records with a number below `before` are not done (worker's side)."""
+        if before <= self._heavy_prefix:
+            return 0
+        return before - self._heavy_prefix - sum(number < before for number in self._heavy_beyond)
 
     def names(self, most: int) -> list[str]:
         """Return the names of the first entries that wait, heavy ones first."""
-        waiting: list[LightEntry | HeavyRecord] = [*tuple(self._heavy)[:most], *tuple(self._source)[:most]]
+        heavy = [each.entry for each in tuple(self._heavy)[:most]]
+        waiting: list[LightEntry | HeavyRecord] = [*heavy, *tuple(self._source)[:most]]
         shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
         return ([self.encoding] if self.encoding else []) + shown[:most]
 
@@ -322,7 +372,7 @@ class RecordQueue:
             self._call_first()
 
     def _gets_room(self, nbytes: int, turn: _Turn) -> bool:
-        progress, since = self.progress(), time.monotonic()
+        progress, since = self.progress(), self._clock()
         while not self.failing and self._stalled_at != progress:
             self.wake()
             if self._has_room(nbytes) and self._line[0] is turn:
@@ -331,8 +381,8 @@ class RecordQueue:
             patience = ENCODING_SECS if self.encoding else STALL_SECS
             now = self.progress()
             if progress != now:
-                progress, since = now, time.monotonic()
-            elif time.monotonic() >= since + patience:
+                progress, since = now, self._clock()
+            elif self._clock() >= since + patience:
                 self._stalled_at = progress
         return False
 

@@ -30,6 +30,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from tblog._delivery import interrupts
 from tblog._delivery.channel import channels
 from tblog._delivery.drain import ENTRIES_A_STEP
 from tblog._delivery.sigterm import arrange
@@ -279,17 +280,18 @@ def _drain(channel: Channel) -> None:
         return
     # One thread at a time; another one leaves its entries to that, and never waits for it.
     channel.must_drain = True
-    while channel.must_drain and channel.draining.acquire(timeout=0):
-        try:
-            channel.must_drain = False
-            mark_worker(works=True)
-            while channel.drain.step() or channel.heavy.encode_next():
-                pass
-        except BaseException as error:
-            channel.fail_unforeseen(error)
-        finally:
-            mark_worker(works=False)
-            channel.draining.release()
+    with interrupts.held():
+        while channel.must_drain and channel.draining.acquire(timeout=0):
+            try:
+                channel.must_drain = False
+                mark_worker(works=True)
+                while channel.drain.step() or channel.heavy.encode_next():
+                    pass
+            except BaseException as error:
+                channel.fail_unforeseen(error)
+            finally:
+                mark_worker(works=False)
+                channel.draining.release()
 
 
 def _arrange_exit_of_child() -> None:

@@ -15,11 +15,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tblog._files import handles, in_use
+from tblog._files import handles, in_use, sinks
 from tblog._files.names import new_name
 from tblog._files.resume import Resume
-from tblog._files.sinks import FactorySink, Identity, LocalSink, Sink, make_directory
-from tblog._files.stores import is_remote
+from tblog._files.sinks import Identity, OpenSink, Sink, make_directory
 from tblog._wire import events, framing
 
 if TYPE_CHECKING:
@@ -50,6 +49,7 @@ class EventFile:
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
         depth: how many directories further up the writer's own file is.
+        open_sink: opens what takes the bytes.
 
     Attributes:
         path: the file's name, "" before it has one; another one when the file had to be left.
@@ -66,6 +66,7 @@ class EventFile:
         clock: Callable[[], float] = time.monotonic,
         *,
         depth: int = 0,
+        open_sink: OpenSink = sinks.open_sink,
     ) -> None:
         self.logdir = logdir
         self.is_spare = depth > 0
@@ -78,6 +79,7 @@ class EventFile:
         self._start = b""  # what the file begins with behind its first event
         self._suffix = suffix
         self._clock = clock
+        self._open_sink = open_sink
         self._look_at = 0.0
         self._sink: Sink | None = None
         self._identity: Identity | None = None
@@ -160,14 +162,14 @@ class EventFile:
         while True:
             path = os.path.join(self.logdir, new_name(self._suffix, self._depth))
             try:
-                return path, FactorySink(path) if is_remote(path) else LocalSink(path, create=True)
+                return path, self._open_sink(path, create=True)
             except FileExistsError:
                 continue
 
     def _reopen(self) -> bool:
         """Open the same file again; False where it is not what was left there."""
         try:
-            sink = LocalSink(self.path, create=False)
+            sink = self._open_sink(self.path, create=False)
         except FileNotFoundError:
             return False
         if sink.size() != self.size:  # somebody else changed it: never append to that

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from tblog._files import sinks
 from tblog._files.event_file import EventFile
 from tblog._files.neighbours import Neighbours
 from tblog._files.stores import is_remote
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._files.resume import Resume
+    from tblog._files.sinks import OpenSink
     from tblog._reports import Reports
 
 _HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
@@ -40,6 +42,7 @@ class RunFiles:
         resume: what to do with earlier files of each run, before the first is created.
         reports: where records are told of that no file takes.
         clock: monotonic seconds.
+        open_sink: opens what takes the bytes of a file.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class RunFiles:
         resume: Resume | None,
         reports: Reports,
         clock: Callable[[], float] = time.monotonic,
+        open_sink: OpenSink = sinks.open_sink,
     ) -> None:
-        self.own = EventFile(logdir, suffix, resume, clock)
+        self.own = EventFile(logdir, suffix, resume, clock, open_sink=open_sink)
         self._new = (suffix, resume, clock)
+        self._open_sink = open_sink
         self._reports = reports
         self._files = {"": self.own}
         self._dirty: dict[str, None] = {}
@@ -93,7 +98,9 @@ class RunFiles:
         file = self._files.get(run)
         if file is None:
             depth = 1 + run.count(os.sep)
-            file = self._files[run] = EventFile(f"{self.own.logdir}/{run}", *self._new, depth=depth)
+            logdir = f"{self.own.logdir}/{run}"
+            file = EventFile(logdir, *self._new, depth=depth, open_sink=self._open_sink)
+            self._files[run] = file
         file.append(frames, records)
         self._dirty[run] = None
 

@@ -51,6 +51,10 @@ class Sink(Protocol):
         """Shorten what is stored to its first `size` bytes."""
         ...
 
+    def size(self) -> int:
+        """Return how many bytes are stored."""
+        ...
+
     def is_intact(self, path: str, size: int) -> bool:
         """Return whether this is still what `path` names, and has so many bytes."""
         ...
@@ -163,6 +167,10 @@ class FactorySink:
     def cut(self, size: int) -> None:
         """Leave the file: what a factory opened cannot be shortened."""
 
+    def size(self) -> int:
+        """Refuse: such a file is never opened again, which is when its size is asked for."""
+        raise NotImplementedError
+
     def is_intact(self, path: str, size: int) -> bool:  # noqa: ARG002 - nobody but the factory can look there
         """Return True."""
         return True
@@ -175,6 +183,23 @@ class FactorySink:
     def forget_in_child(self) -> None:
         """Never close nor finalise the file: either may write out what the parent writes, too."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
+
+
+class OpenSink(Protocol):
+    """Opens what takes the bytes of an event file."""
+
+    def __call__(self, path: str, *, create: bool) -> Sink:
+        """Create a file that is not there yet, or open one that is to append to it.
+
+        Raises:
+            OSError: that is not possible; FileExistsError and FileNotFoundError where the name is why.
+        """
+        ...
+
+
+def open_sink(path: str, *, create: bool) -> Sink:
+    """Open a local file or, by its URL, one of a store."""
+    return FactorySink(path) if is_remote(path) else LocalSink(path, create=create)
 
 
 def make_directory(path: str) -> None:

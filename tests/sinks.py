@@ -1,0 +1,97 @@
+"""A clock that a test turns, and sinks that keep bytes in memory and fail when a test says so."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+
+class Clock:
+    """Monotonic seconds that pass when a test lets them."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def turn(self, secs: float) -> None:
+        """Let so many seconds pass."""
+        self.now += secs
+
+
+class MemorySink:
+    """One file of a `MemoryDisk`."""
+
+    buffers = False
+    repeats = True
+
+    def __init__(self, disk: MemoryDisk, path: str) -> None:
+        self.disk = disk
+        self.path = path
+        self.identity = (0, disk.number_of(path))
+
+    def write(self, data: bytearray) -> int:
+        taken = min(len(data), self.disk.room)
+        if not taken or self.disk.error:
+            raise OSError(self.disk.error or errno.ENOSPC, os.strerror(self.disk.error or errno.ENOSPC))
+        self.disk.room -= taken
+        self.disk.files[self.path] += data[:taken]
+        return taken
+
+    def sync(self) -> None:
+        self.disk.syncs.append(self.path)
+
+    def cut(self, size: int) -> None:
+        del self.disk.files[self.path][size:]
+
+    def size(self) -> int:
+        return len(self.disk.files[self.path])
+
+    def is_at(self, path: str) -> bool:
+        return path in self.disk.files
+
+    def is_intact(self, path: str, size: int) -> bool:
+        return len(self.disk.files.get(path, b"")) == size
+
+    def close(self) -> None:
+        self.disk.closed.append(self.path)
+
+    forget_in_child = close
+
+
+class MemoryDisk:
+    """A disk of bytes in memory.
+
+    Attributes:
+        files: what each path holds.
+        room: bytes that it still takes.
+        error: the errno that each write raises, 0 for none.
+        syncs: the path of each sync.
+        closed: the path of each handle that was given back.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytearray] = {}
+        self.room = 1 << 30
+        self.error = 0
+        self.syncs: list[str] = []
+        self.closed: list[str] = []
+
+    def open(self, path: str, *, create: bool) -> MemorySink:
+        """Open a file, as `tblog._files.sinks.open_sink` does."""
+        if create == (path in self.files):
+            raise FileExistsError(path) if create else FileNotFoundError(path)
+        self.files.setdefault(path, bytearray())
+        return MemorySink(self, path)
+
+    def number_of(self, path: str) -> int:
+        """Return what tells a file from the others."""
+        return list(self.files).index(path)
+
+    def save(self, path: str, to: Path) -> Path:
+        """Write a file's bytes to a real one, which a reader can read; return its path."""
+        copy = to / Path(path).name
+        copy.write_bytes(self.files[path])
+        return copy

@@ -1,0 +1,223 @@
+"""A writer's way to its files without threads: a disk in memory, a clock that is turned, steps that the test takes."""
+
+from __future__ import annotations
+
+import errno
+import threading
+
+import numpy as np
+import pytest
+
+from tblog import WriterOptions
+from tblog._delivery.channel import SILENCE_SECS, Channel
+from tblog._delivery.drain import RETRY_SECS
+from tblog._delivery.entries import Flush, RunScalar, ScalarDict, record_entry
+from tblog._delivery.event_encoder import EventEncoder
+from tblog.records import EmbeddingRecord, TextRecord
+from tests import reading
+from tests.sinks import Clock, MemoryDisk
+
+
+@pytest.fixture
+def disk():
+    """Return a disk that has room."""
+    return MemoryDisk()
+
+
+@pytest.fixture
+def clock():
+    """Return a clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def channel(disk, clock, tmp_path):
+    """Return a channel whose own file is created, and that nobody serves but the test."""
+    made = Channel(str(tmp_path), "", 120, WriterOptions(), clock=clock, open_sink=disk.open)
+    made.open(patient=False)
+    return made
+
+
+def scalar(step):
+    """Return a number as it crosses the queue."""
+    return ("x", 0.5, step, 1.0)
+
+
+def text(tag):
+    """Return a record that must be encoded."""
+    return record_entry(TextRecord(tag=tag, text="text"), 0, 1.0, "")
+
+
+def embedding(tag):
+    """Return a record that becomes files of its own."""
+    return record_entry(EmbeddingRecord(tag=tag, matrix=np.zeros((2, 2))), 0, 1.0, "")
+
+
+def tags(channel, disk, tmp_path):
+    """Return the tags in the channel's own file, as TensorBoard's reader sees them."""
+    events = reading.events(disk.save(channel.main_file.path, tmp_path))
+    return [value.tag for event in events for value in event.summary.value]
+
+
+def ask(channel, command=None):
+    """Queue a flush, as a caller does who then waits for it; return the command."""
+    flush = command or Flush()
+    channel.queue.command(flush)
+    return flush
+
+
+def test_a_step_hands_all_that_waits_on_the_light_lane_to_the_disk(channel, disk, tmp_path):
+    """Numbers of each form, in the order of their calls."""
+    channel.put(scalar(1))
+    channel.put(ScalarDict(("a", "b"), (1.0, 2.0), 1, 1.0))
+    channel.put(RunScalar("below", ("y", 1.0, 1, 1.0)))
+    channel.put(scalar(2))
+    assert channel.drain.step() == 4
+    assert tags(channel, disk, tmp_path) == ["x", "a", "b", "x"]
+    assert (channel.stats.queued, channel.stats.written) == (4, 4)
+
+
+def test_a_heavy_record_is_written_one_step_after_its_encoding(channel, disk, tmp_path):
+    """Numbers that were logged behind it do not wait for it."""
+    channel.put(text("remark"))
+    channel.put(scalar(1))
+    channel.drain.step()
+    assert tags(channel, disk, tmp_path) == ["x"]
+    assert channel.heavy.encode_next()
+    channel.drain.step()
+    assert tags(channel, disk, tmp_path) == ["x", "remark/text_summary"]
+    assert not channel.heavy.encode_next()
+
+
+def test_a_flush_is_answered_after_what_was_before_it_on_both_lanes(channel):
+    """Records that come later are not waited for."""
+    channel.put(text("remark"))
+    flush = ask(channel)
+    channel.put(text("later"))
+    channel.drain.step()
+    assert not flush.done.wait(0)
+    channel.heavy.encode_next()
+    channel.drain.step()
+    assert flush.done.wait(0)
+    assert channel.stats.written == 1
+
+
+def test_a_flush_waits_for_a_refused_embedding_to_be_tried_again_whatever_is_done_meanwhile(
+    channel, monkeypatch
+):
+    """Records behind it do not stand for it."""
+    tried = []
+
+    def refuse(_self, record, _step):
+        tried.append(record.tag)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(EventEncoder, "_embedding", refuse)
+    channel.put(embedding("e"))
+    channel.heavy.encode_next()
+    flush = ask(channel)
+    for tag in ("a", "b"):
+        channel.put(text(tag))
+        channel.heavy.encode_next()
+    channel.drain.step()
+    assert tried == ["e"]
+    assert not flush.done.wait(0)
+    channel.heavy.encode_next()
+    channel.drain.step()
+    assert tried == ["e", "e"]
+    assert flush.done.wait(0)
+    assert (channel.stats.written, channel.stats.dropped, channel.stats.failed) == (2, 0, 0)
+
+
+def test_storage_that_refuses_is_tried_again_after_a_while_and_nothing_is_lost(
+    channel, disk, clock, tmp_path, caplog
+):
+    """The clock that was passed in says when; it is told once, and once that it is over."""
+    channel.put(scalar(1))
+    channel.drain.step()
+    disk.error = errno.EIO
+    for step in (2, 3):
+        channel.put(scalar(step))
+        channel.drain.step()
+    disk.error = 0
+    channel.drain.step()
+    assert channel.stats.written == 1
+    clock.turn(RETRY_SECS)
+    channel.drain.step()
+    assert tags(channel, disk, tmp_path) == ["x"] * 3
+    assert (channel.stats.written, channel.stats.dropped, channel.stats.failed) == (3, 0, 0)
+    assert len(caplog.records) == 2
+
+
+def test_a_sync_comes_when_flush_secs_are_over(disk, clock, tmp_path):
+    """And no sooner."""
+    channel = Channel(str(tmp_path), "", 30, WriterOptions(), clock=clock, open_sink=disk.open)
+    channel.open(patient=False)
+    channel.put(scalar(1))
+    channel.drain.step()
+    clock.turn(29)
+    channel.drain.step()
+    assert disk.syncs == []
+    clock.turn(1)
+    channel.drain.step()
+    assert disk.syncs == [channel.main_file.path]
+
+
+def test_a_caller_gives_up_waiting_when_nothing_has_moved_for_so_long(channel, clock, caplog):
+    """Each look of the caller lets the clock pass; the message names what waits."""
+    channel.put(text("remark"))
+    channel.queue.wake = lambda: clock.turn(SILENCE_SECS)
+    assert not channel.flush()
+    assert "text 'remark' at step 0" in caplog.text
+
+
+def test_a_close_writes_what_waits_syncs_and_refuses_what_comes_later(channel, disk, tmp_path):
+    """A second close asks no more."""
+    channel.put(scalar(1))
+    closing = channel.start_closing()
+    assert channel.start_closing() is closing
+    channel.drain.step()
+    assert closing.done.wait(0)
+    assert channel.closed
+    assert tags(channel, disk, tmp_path) == ["x"]
+    assert disk.closed == disk.syncs == [channel.main_file.path]
+
+
+def test_a_record_that_fails_after_it_was_given_up_is_counted_as_dropped_alone(channel, caplog):
+    """Its writer was closed by the end of the process while it was encoded."""
+    entered, gate = threading.Event(), threading.Event()
+
+    class Text:
+        def __str__(self):
+            entered.set()
+            assert gate.wait(60)
+            raise ValueError("no text")
+
+    channel.put(record_entry(TextRecord(tag="t", text=Text()), 0, 1.0, ""))
+    thread = threading.Thread(target=channel.heavy.encode_next)
+    thread.start()
+    assert entered.wait(60)
+    channel.start_closing()
+    channel.cut_off(0)
+    gate.set()
+    thread.join(60)
+    channel.drain.step()
+    assert (channel.stats.queued, channel.stats.written) == (1, 0)
+    assert (channel.stats.dropped, channel.stats.failed) == (1, 0)
+    assert "no text" in caplog.text
+
+
+def test_a_writer_that_appends_by_itself_is_told_to_stop_by_a_close_and_by_a_crowd(channel):
+    """It asks again for a queue and for room then."""
+    told = []
+
+    class Writer:
+        def forget_channel(self):
+            told.append(channel.queue.quick_room())
+
+    writer = Writer()
+    channel.attach(writer)
+    channel.put(text("a"))
+    assert len(told) == 1
+    channel.start_closing()
+    assert len(told) == 2

@@ -1,0 +1,159 @@
+"""One event file on a disk in memory: nothing ever follows a torn record, and what is counted is there."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from tblog._files.event_file import LOOK_SECS, EventFile
+from tblog._wire import events, framing
+from tests import reading
+from tests.sinks import Clock, MemoryDisk
+
+
+def record(step):
+    """Return a framed event without a payload."""
+    return framing.frame(events.head(1.0, step))
+
+
+RECORD_BYTES = len(record(1))
+
+
+@pytest.fixture
+def disk():
+    """Return a disk that has room."""
+    return MemoryDisk()
+
+
+@pytest.fixture
+def clock():
+    """Return a clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def file(disk, clock, tmp_path):
+    """Return an event file on that disk, which is not yet created."""
+    return EventFile(str(tmp_path), clock=clock, open_sink=disk.open)
+
+
+def steps(disk, path, tmp_path):
+    """Return the steps in a file, as TensorBoard's reader sees them; a torn record raises."""
+    return [event.step for event in reading.events(disk.save(path, tmp_path)) if not event.file_version]
+
+
+def test_records_follow_the_version_in_the_order_in_which_they_were_appended(file, disk, tmp_path):
+    """The file is created by the first write."""
+    assert file.path == ""
+    file.append(record(1) + record(2), 2)
+    file.append(record(3), 1)
+    file.write()
+    assert steps(disk, file.path, tmp_path) == [1, 2, 3]
+    assert (file.handed_records, file.waiting_records) == (3, 0)
+    assert file.handed_bytes == file.size == len(disk.files[file.path])
+
+
+@pytest.mark.parametrize("taken", range(RECORD_BYTES * 3 + 1))
+def test_a_full_disk_tears_a_record_anywhere_and_the_next_write_finishes_it(file, disk, tmp_path, taken):
+    """Nothing is written between the two halves, and only whole records are counted."""
+    file.open()
+    file.write()
+    disk.room = taken
+    file.append(b"".join(map(record, (1, 2, 3))), 3)
+    if taken < RECORD_BYTES * 3:
+        with pytest.raises(OSError, match="No space"):
+            file.write()
+    else:
+        file.write()
+    assert file.handed_records == taken // RECORD_BYTES
+    disk.room = 1 << 20
+    file.append(record(4), 1)
+    file.write()
+    assert steps(disk, file.path, tmp_path) == [1, 2, 3, 4]
+    assert (file.handed_records, len(disk.files)) == (4, 1)
+
+
+@pytest.mark.parametrize("taken", [1, RECORD_BYTES - 1, RECORD_BYTES + 1])
+def test_a_torn_record_is_cut_off_when_it_is_given_up(file, disk, tmp_path, taken):
+    """The file ends with the last whole record, and the rest is returned as dropped."""
+    file.open()
+    file.write()
+    disk.room = taken
+    file.append(record(1) + record(2), 2)
+    with pytest.raises(OSError, match="No space"):
+        file.write()
+    whole = taken // RECORD_BYTES
+    assert file.give_up() == 2 - whole
+    assert steps(disk, file.path, tmp_path) == [1, 2][:whole]
+
+
+def test_a_file_that_someone_removed_is_left_for_a_new_one(file, disk, clock, tmp_path):
+    """The next look, after `LOOK_SECS` on the clock that was passed in, finds that out."""
+    file.append(record(1), 1)
+    file.write()
+    first = file.path
+    del disk.files[first]
+    clock.turn(LOOK_SECS)
+    file.append(record(2), 1)
+    file.write()
+    assert file.path != first
+    assert steps(disk, file.path, tmp_path) == [2]
+
+
+def test_a_file_is_not_looked_at_before_it_is_time(file, disk, clock, monkeypatch):
+    """A look costs a call of the system, and there is at most one a second."""
+    looks = []
+    file.append(record(1), 1)
+    file.write()
+    for name in ("is_at", "is_intact"):
+        monkeypatch.setattr(f"tests.sinks.MemorySink.{name}", lambda *_: looks.append(1) or True)
+    for _ in range(10):
+        file.append(record(2), 1)
+        file.write()
+    assert looks == []
+    clock.turn(LOOK_SECS)
+    file.append(record(3), 1)
+    file.write()
+    assert looks == [1]
+    assert len(disk.files) == 1
+
+
+def test_a_file_that_may_grow_no_more_is_left_for_a_new_one(file, disk, tmp_path):
+    """What it did not take goes to the next file."""
+    file.append(record(1), 1)
+    file.write()
+    first, disk.error = file.path, errno.EFBIG
+    file.append(record(2), 1)
+    with pytest.raises(OSError, match="File too large"):  # the new one refuses, too
+        file.write()
+    disk.error = 0
+    file.write()
+    assert (steps(disk, first, tmp_path), steps(disk, file.path, tmp_path)) == ([1], [2])
+
+
+def test_a_sync_waits_for_the_disk_once(file, disk):
+    """A second one without anything new does nothing."""
+    file.append(record(1), 1)
+    file.sync()
+    file.sync()
+    assert disk.syncs == [file.path]
+
+
+def test_a_handle_that_was_given_back_is_opened_again_to_append(file, disk, tmp_path):
+    """A run that is logged to now and then holds no handle in between."""
+    file.append(record(1), 1)
+    file.write()
+    file.release()
+    assert not file.is_open
+    file.append(record(2), 1)
+    file.write()
+    assert steps(disk, file.path, tmp_path) == [1, 2]
+    assert len(disk.files) == 1
+
+
+def test_a_close_syncs_and_gives_the_handle_back(file, disk):
+    """Everything is on the disk then."""
+    file.append(record(1), 1)
+    file.close()
+    assert (disk.syncs, disk.closed, file.is_open) == ([file.path], [file.path], False)

@@ -1,0 +1,109 @@
+"""The threads that serve channels: they start when needed, go on after any error, and end with the last channel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tblog import SummaryWriter, WriterOptions
+from tblog._delivery import worker
+from tblog._delivery.channel import Channel
+from tests.reading import points
+from tests.sinks import Clock, MemoryDisk
+
+HANG_SECS = 60
+
+
+def in_time(happened):
+    """Wait until something has happened."""
+    deadline = time.monotonic() + HANG_SECS
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def channel(tmp_path):
+    """Return a channel on a disk in memory whose clock stands; it is closed in the end."""
+    disk = MemoryDisk()
+    made = Channel(str(tmp_path), "", 120, WriterOptions(), clock=Clock(), open_sink=disk.open)
+    yield made
+    made.close()
+
+
+def test_a_served_channel_is_written_without_a_flush(channel):
+    """By a thread of tblog's."""
+    worker.serve(channel)
+    channel.put(("x", 0.5, 1, 1.0))
+    in_time(lambda: channel.stats.written == 1)
+
+
+def test_a_thread_goes_on_after_an_error_that_nobody_foresaw(channel, monkeypatch, caplog):
+    """It is told of, and the entry is written in a later round."""
+    step = channel.drain.step
+    errors = [SystemExit("thrown at the thread")]
+
+    def fail():
+        if errors:
+            raise errors.pop()
+        return step()
+
+    monkeypatch.setattr(channel.drain, "step", fail)
+    worker.serve(channel)
+    channel.put(("x", 0.5, 1, 1.0))
+    channel.queue.wake()
+    in_time(lambda: not errors)
+    channel._clock.turn(10)
+    in_time(lambda: channel.stats.written == 1)
+    assert "unforeseen" in caplog.text
+
+
+def test_a_second_thread_of_a_worker_ends_at_once(channel):
+    """One thread serves, whoever starts more."""
+    worker.serve(channel)
+    (serving,) = {each for each in worker._live.values() if channel in each.channels and each.channels}
+    in_time(serving._running.locked)
+    before = threading.active_count()
+    second = threading.Thread(target=serving._run)
+    second.start()
+    second.join(HANG_SECS)
+    assert not second.is_alive()
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write(
+    tmp_path, monkeypatch, caplog
+):
+    """Where no thread starts: the record is in the file, and nothing is counted as failed or told as an error."""
+    start = threading.Thread.start
+
+    def refuses(self):
+        if self.name.startswith("tblog-"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    in_time(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    writer = SummaryWriter(tmp_path)
+
+    class Interrupts:
+        nbytes = 8
+        shape = ()
+
+        def __float__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            return 0.5
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        writer.file_writer.channel().put(("x", Interrupts(), 1, 1.0))
+    assert signal.getsignal(signal.SIGINT) is handler
+    writer.add_scalar("x", 0.25, 2)
+    writer.close()
+    assert points(tmp_path) == {"x": [(1, 0.5), (2, 0.25)]}
+    assert (writer.stats.written, writer.stats.failed) == (2, 0)
+    assert not caplog.records
