@@ -1,7 +1,7 @@
-"""The attention weights of a layer that does not hand them out.
+"""The attention weights of a layer that does not return them.
 
-Runs on the caller's thread, in a forward hook. Transformers mostly ask `nn.MultiheadAttention` for
-no weights, and get them averaged over the heads if they do; so they are computed once more here.
+Runs on the caller's thread, in a forward hook. Most transformers call `nn.MultiheadAttention` without
+weights, and others get them averaged over the heads. So this module computes them a second time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def attention_weights(
     """Compute the weights of each head for one sample, (1, heads, L, S), without dropout.
 
     Args:
-        layer: the layer; its mode is as before when this returns.
+        layer: the layer. Its mode is restored.
         args: its positional arguments.
-        kwargs: its other arguments.
-        sample: index in the batch; 0 or -1 where there is no batch.
+        kwargs: its keyword arguments.
+        sample: the index in the batch. 0 or -1 if there is no batch.
 
     Raises:
         InvalidValueError: the batch has no such sample.
@@ -43,7 +43,7 @@ def attention_weights(
         _keep_sample(given, sample, axis=0 if layer.batch_first else 1, heads=layer.num_heads)
     given |= {"need_weights": True, "average_attn_weights": False}
     training = layer.training
-    layer.training = False  # not eval(), which would set the children too
+    layer.training = False  # not eval(), which would also set the children
     try:
         with torch.no_grad():
             _, weights = layer.forward(**given)
@@ -57,7 +57,7 @@ def _keep_sample(given: dict[str, Any], sample: int, axis: int, heads: int) -> N
     size = given["query"].shape[axis]
     if not -size <= sample < size:
         raise InvalidValueError(
-            f"Attention of sample {sample} was asked for, in a batch of {size}; give one from 0 to {size - 1}"
+            f"sample was {sample}, in a batch of {size}; give an index from 0 to {size - 1}"
         )
     start = sample % size
     for name in ("query", "key", "value"):

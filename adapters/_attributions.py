@@ -1,4 +1,4 @@
-"""Attributions by gradients: what each element of an input counts for a score.
+"""Attributions by gradients: the contribution of each input element to a score.
 
 Lives here: the methods, as functions of a gradient. Must not: touch a model or draw.
 Runs on the caller's thread, on the device of the input.
@@ -14,12 +14,12 @@ from tblog.errors import InvalidValueError
 if TYPE_CHECKING:
     import torch
 
-# From inputs (N, ...) to the gradients of their scores, of the same shape.
+# Maps inputs (N, ...) to the gradients of their scores, of the same shape.
 Gradient: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
 
 class Averaging(NamedTuple):
-    """What the methods that average gradients need to know; see `saliency.attributions`."""
+    """The options of the methods that average gradients; see `saliency.attributions`."""
 
     steps: int
     noise: float
@@ -33,18 +33,18 @@ def _plain(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> t
 
 
 def _input_x_gradient(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:
-    """Return the first-order share of each element in the score, https://arxiv.org/abs/1605.01713."""
+    """Return the share of each element in the score, to first order, https://arxiv.org/abs/1605.01713."""
     return inputs * gradient(inputs)
 
 
 def _guided_backprop(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:
-    """Return gradients that pass each ReLU where they are positive alone, https://arxiv.org/abs/1412.6806."""
+    """Return gradients of which each ReLU passes only the positive part, https://arxiv.org/abs/1412.6806."""
     guide = _guide()
     with guide:
         guided = gradient(inputs)
     if not guide.passed:
         raise InvalidValueError(
-            "Guided backpropagation changes how gradients pass ReLUs, and the model ran none; "
+            "Guided backpropagation needs ReLUs, but the model ran none; "
             'give method="gradient" for a model with other activations'
         )
     return guided
@@ -56,7 +56,7 @@ def _smooth_grad(gradient: Gradient, inputs: torch.Tensor, averaging: Averaging)
 
     axes = tuple(range(1, inputs.dim()))
     deviation = averaging.noise * (inputs.amax(axes, keepdim=True) - inputs.amin(axes, keepdim=True))
-    generator = torch.Generator("cpu").manual_seed(averaging.seed)  # so that all devices see the same
+    generator = torch.Generator("cpu").manual_seed(averaging.seed)  # the same noise on every device
     total = torch.zeros_like(inputs)
     for _ in range(averaging.steps):
         noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device="cpu")
@@ -74,8 +74,8 @@ def _integrated_gradients(gradient: Gradient, inputs: torch.Tensor, averaging: A
         )
     except RuntimeError as error:
         raise InvalidValueError(
-            f"The baseline has the shape {tuple(torch.as_tensor(averaging.baseline).shape)} and the inputs "
-            f"{tuple(inputs.shape)}; give a number, one input or as many as there are"
+            f"The baseline has the shape {tuple(torch.as_tensor(averaging.baseline).shape)}, but the inputs have "
+            f"{tuple(inputs.shape)}; give a number, one input, or one for each input"
         ) from error
     way = inputs - start
     total = torch.zeros_like(inputs)
@@ -94,7 +94,7 @@ METHODS: Final[dict[str, Callable[[Gradient, torch.Tensor, Averaging], torch.Ten
 
 
 def _guide() -> Any:
-    """Return a context manager in which ReLUs, be they modules or functions, let positive gradients through alone."""
+    """Return a context manager in which ReLUs, as modules or functions, pass only positive gradients."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -114,7 +114,7 @@ def _guide() -> Any:
             output = func(*args, **(kwargs or {}))
             if func in relus and output.requires_grad:
                 self.passed += 1
-                # Before the ReLU's own backward, which then lets through what was positive in forward.
+                # Runs before the backward of the ReLU, which masks by the sign of its input.
                 output.register_hook(lambda gradient: gradient.clamp(min=0))
             return output
 

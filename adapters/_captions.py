@@ -1,8 +1,7 @@
-"""Words in a picture: what it shows, what its colours stand for, and what each cell is.
+"""Text in an image: its caption, the legend of its colours, and the labels of its cells.
 
-Lives here: the sizes of letters, breaking of lines, and the strips that are put above pictures and cells.
-Must not: know of maps or layouts. Runs on the worker thread. Text is drawn by Pillow with the font that
-it brings.
+Lives here: font sizes, line breaking, and the strips of text above images and cells.
+Must not: know of maps or layouts. Runs on the worker thread. Pillow draws the text with its own font.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from tblog.adapters._colormaps import colormap_table
 
 BACKGROUND: Final = (44, 46, 52)  # dark enough for bwr's white zero, light enough for viridis's dark end
 INK: Final = (236, 236, 236)
-# Pixels. TensorBoard's Images page scales each picture to a card of half this width, by nearest
-# neighbour: letters have strokes of two pixels at least, of which one is left.
+# Pixels. TensorBoard's Images page scales each image to a card of half this width, by nearest
+# neighbour. So strokes of letters are at least two pixels wide, and one of them remains.
 WIDTH: Final = 700
-CAPTION: Final = 24  # size of letters in a picture of that width; in a wider one they are larger
-LABEL: Final = 20  # of words above a cell
-INDEX: Final = 15  # of a number above a cell, of which there may be hundreds
+CAPTION: Final = 24  # font size of a caption in an image of that width; larger in wider ones
+LABEL: Final = 20  # font size of words above a cell
+INDEX: Final = 15  # font size of a number above a cell; there may be hundreds
 _LEAST_LABEL: Final = 10
 _MARGIN: Final = 8
 
 
 class Legend(NamedTuple):
-    """A bar of colours, and what its ends stand for."""
+    """A colour bar, and the meaning of its ends."""
 
     colormap: str
     low: str
@@ -37,12 +36,12 @@ class Legend(NamedTuple):
 
 
 def captioned(picture: NDArray[np.uint8], text: str, legend: Legend | None = None) -> NDArray[np.uint8]:
-    """Put a text above a picture, (height, width, 3) uint8, in letters of the same size on any card.
+    """Put a text above an image, (height, width, 3) uint8, with the same letter size on every card.
 
     Args:
-        picture: narrow ones are filled up to `WIDTH`.
-        text: long ones are broken into lines; an empty one leaves the picture alone.
-        legend: is put between text and picture.
+        picture: the image. A narrow one is padded to `WIDTH`.
+        text: the text. A long one is broken into lines. An empty one returns the image unchanged.
+        legend: a colour bar to put between text and image.
     """
     if not text:
         return picture
@@ -55,27 +54,27 @@ def captioned(picture: NDArray[np.uint8], text: str, legend: Legend | None = Non
 
 
 def counted(shown: int, total: int, noun: str) -> str:
-    """Return "16 channels", or "8 of 16 channels" where not all are shown."""
+    """Return "16 channels", or "8 of 16 channels" if not all are shown."""
     return f"{shown} {noun}{'s' * (shown != 1)}" if shown == total else f"{shown} of {total} {noun}s"
 
 
 def letters(size: int, width: int) -> int:
-    """Return the size of letters that look on a card as `size` does in a picture of `WIDTH`."""
+    """Return the font size that looks on a card like `size` in an image of width `WIDTH`."""
     return round(size * max(width, WIDTH) / WIDTH)
 
 
 def label_size(texts: Sequence[str]) -> int:
-    """Return the size of letters for labels: `INDEX` if all are words as short as numbers, else `LABEL`."""
+    """Return the font size of labels: `INDEX` if all of them are as short as numbers, else `LABEL`."""
     return INDEX if max(map(len, texts), default=0) <= len("input") else LABEL
 
 
 def label_strips(texts: Sequence[str], width: int, picture_width: int) -> NDArray[np.uint8]:
-    """Draw texts as strips of one height, (n, height, width, 3) uint8, to stand above cells.
+    """Draw texts as strips of one height, (n, height, width, 3) uint8, to put above cells.
 
     Args:
-        texts: one for each cell; long ones are broken into lines.
-        width: pixels of a cell; where they are too few for a word, letters get smaller.
-        picture_width: pixels of the picture, for the size of the letters.
+        texts: one text for each cell. Long ones are broken into lines.
+        width: the width of a cell in pixels. If a word does not fit, the letters get smaller.
+        picture_width: the width of the image in pixels, which determines the size of the letters.
     """
     room = width - _MARGIN // 2
     size = letters(label_size(texts), picture_width)
@@ -89,7 +88,7 @@ def label_strips(texts: Sequence[str], width: int, picture_width: int) -> NDArra
 
 
 def filled(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """Fill a picture up with background at its right."""
+    """Pad an image with background on the right."""
     missing = width - picture.shape[1]
     if missing <= 0:
         return picture
@@ -107,7 +106,7 @@ def font(size: int) -> Any:
 
 
 def _broken(text: str, width: int, size: int) -> list[str]:
-    """Break a text into lines of so many pixels, between words where that is possible."""
+    """Break a text into lines of at most `width` pixels, between words if possible."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
@@ -134,7 +133,7 @@ def _drawn(
     lines = lines or len(text)
     strip = Image.new("RGB", (width, pitch * lines + 2 * margin), BACKGROUND)
     draw = ImageDraw.Draw(strip)
-    for number, line in enumerate(text, start=lines - len(text)):  # near what stands below
+    for number, line in enumerate(text, start=lines - len(text)):  # the last line touches the cell below
         draw.text((margin, margin + number * pitch), line, fill=INK, font=font(size))
     return np.array(strip)
 

@@ -1,4 +1,4 @@
-"""What is written above an explained input: the class, how probable it is, the prediction and the truth.
+"""The label above an explained input: its class and probability, the prediction and the true class.
 
 Runs on the caller's thread.
 """
@@ -22,19 +22,19 @@ TrueClasses: TypeAlias = "Sequence[int] | torch.Tensor | None"
 def target_labels(
     outputs: Any, chosen: Sequence[Target], class_names: ClassNames = None, labels: TrueClasses = None
 ) -> list[str]:
-    """Return a line for each input: its target with its probability, and what else the model predicts.
+    """Return a line for each input: its target with its probability, and the prediction if it differs.
 
-    Probabilities are the output's softmax, unless the output is a distribution already.
+    Probabilities are the softmax of the output, unless the output is already a distribution.
 
     Args:
-        outputs: what the model returned; the lines are empty unless it is (N, classes).
+        outputs: the output of the model. Unless its shape is (N, classes), the lines are empty.
         chosen: the target of each input.
-        class_names: by class index; a class without a name is its index.
+        class_names: names by class index. A class without a name shows its index.
         labels: the true class of each input.
 
     Raises:
-        InvalidValueError: there are not as many labels as inputs.
-        InvalidTypeError: a label is no integer.
+        InvalidValueError: the number of labels is not the number of inputs.
+        InvalidTypeError: a label is not an integer.
     """
     truth = _true_classes(labels, len(chosen))
     try:
@@ -50,7 +50,7 @@ def target_labels(
 
 
 def percent(share: float) -> str:
-    """Return a share of 1 as "91 %", with one decimal where it is below 1 %."""
+    """Return a share of 1 as "91 %", with one decimal if it is below 1 %."""
     digits = 1 if 0.0005 <= share < 0.0095 else 0
     return f"{100 * share:.{digits}f} %"
 
@@ -89,6 +89,6 @@ def _true_classes(labels: TrueClasses, number: int) -> list[int | None]:
         ) from error
     if len(found) != number:
         raise InvalidValueError(
-            f"{len(found)} labels were given for {number} inputs; give one for each, the index of its true class"
+            f"There were {len(found)} labels for {number} inputs; give the index of the true class of each input"
         )
     return found

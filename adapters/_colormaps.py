@@ -1,9 +1,9 @@
-"""Colour maps as tables of 256 colours, without matplotlib for the usual names.
+"""Colour maps as tables of 256 colours. The common ones need no matplotlib.
 
-Lives here: the tables, and the step from numbers in [0, 1] to colours. Tables follow matplotlib's
-to within one part in 255 (the tests compare them).
+Lives here: the tables, and the mapping of numbers in [0, 1] to colours. The tables equal matplotlib's
+to within 1/255, and the tests compare them.
 Must not: scale values or lay out images (`_grids` does).
-`colormap_table` runs on the caller's thread, so that a wrong name fails in the call; `colorize` on the worker.
+`colormap_table` runs on the caller's thread, so that a wrong name fails in the call. `colorize` runs on the worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tblog.errors import InvalidValueError, MissingDependencyError
 
-NON_FINITE: Final = (255, 0, 255)  # magenta, which no colour map below contains
+NON_FINITE: Final = (255, 0, 255)  # magenta, which none of the colour maps below contains
 
 # Piecewise linear through (position, red, green, blue), each one byte in hexadecimal. The knots of
 # viridis and magma are the fewest that keep every entry within 1/255.
@@ -32,7 +32,7 @@ _KNOTS: Final = {
         "7fb5367a 91d2426f 9fe55064 a7ee5b5e b0f56b5c b9f97b5d c2fc8c63 cefea36f e0fec488 f6fcecae fffcfdbf"
     ),
 }
-# matplotlib's segmented maps: for each channel the points (position, value) that it interpolates,
+# matplotlib's segmented maps: for each channel the points (position, value) to interpolate between,
 # https://github.com/matplotlib/matplotlib/blob/v3.10.0/lib/matplotlib/_cm.py
 _SEGMENTS: Final[dict[str, tuple[tuple[tuple[float, float], ...], ...]]] = {
     "jet": (
@@ -60,8 +60,8 @@ def colormap_table(name: str) -> NDArray[np.uint8]:
     """Return the colours of a map, (256, 3) uint8, read-only.
 
     Args:
-        name: grey (or gray), viridis, magma, jet, hot, bwr or seismic; any other name is looked up
-            in matplotlib, if that is installed.
+        name: grey (or gray), viridis, magma, jet, hot, bwr or seismic. For any other name, matplotlib must be
+            installed.
 
     Raises:
         InvalidValueError: no map has this name.
@@ -79,9 +79,9 @@ def colormap_table(name: str) -> NDArray[np.uint8]:
 
 
 def colorize(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Turn numbers into colours: (...) floats in [0, 1] become (..., 3) uint8.
+    """Map floats in [0, 1] of shape (...) to colours of shape (..., 3) uint8.
 
-    Values outside [0, 1] take the colour of the nearer end; NaN and infinities become `NON_FINITE`.
+    Values outside [0, 1] get the colour of the nearer end. NaN and infinities become `NON_FINITE`.
     """
     table = np.concatenate([colormap_table(name), np.array([NON_FINITE], np.uint8)])
     finite = np.isfinite(values)

@@ -1,7 +1,7 @@
-"""What NVIDIA's management library (NVML) says of the GPUs that this process may use.
+"""Figures of the GPUs that this process may use, from NVIDIA's management library (NVML).
 
-Lives here: finding the devices, asking each for its figures, and living without any of it.
-Must not: import torch or start threads. Runs on the sampler's thread, but for the constructor.
+Lives here: finding the devices, querying their figures, and doing without if there are none.
+Must not: import torch or start threads. Runs on the sampler's thread, except for the constructor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 MEBIBYTE: Final = 1 << 20
 
-# For each device a query, and how its answer is read:
+# The queries for each device, and how to read their results:
 # https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
 _QUERIES: Final[tuple[tuple[Callable[[Any, Any], Any], dict[str, Callable[[Any], float]]], ...]] = (
     (
@@ -38,7 +38,7 @@ _QUERIES: Final[tuple[tuple[Callable[[Any, Any], Any], dict[str, Callable[[Any],
 
 
 class Gpus:
-    """Read use, memory, power and temperature; without the package, a driver or a GPU, read nothing."""
+    """Reads use, memory, power and temperature. Without the package, a driver or a GPU, it reads nothing."""
 
     def __init__(self) -> None:
         self._devices: dict[str, Any] = {}
@@ -51,10 +51,10 @@ class Gpus:
             pynvml.nvmlInit()
             self._devices = _visible_devices(pynvml)
         except pynvml.NVMLError:
-            return  # the package is there, the driver or the GPU is not
+            return  # the package is installed, but there is no driver or no GPU
 
     def read(self) -> dict[str, float]:
-        """Return the figures by name ("gpu0/power_watts"); what a device does not support is left out."""
+        """Return the figures by name ("gpu0/power_watts"), without those that a device does not support."""
         figures: dict[str, float] = {}
         for name, device in self._devices.items():
             for query, readings in _QUERIES:
@@ -67,10 +67,10 @@ class Gpus:
 
 
 def _visible_devices(nvml: Any) -> dict[str, Any]:
-    """Return the devices by name, those that CUDA_VISIBLE_DEVICES lists where it is set.
+    """Return the devices by name. If CUDA_VISIBLE_DEVICES is set, return only those that it lists.
 
-    NVML itself ignores that variable. It counts devices by their bus number, as CUDA does for
-    machines whose GPUs are alike, and for all where CUDA_DEVICE_ORDER is PCI_BUS_ID.
+    NVML itself ignores that variable. It numbers devices by their bus number. CUDA does the same if all GPUs
+    are of one model, or if CUDA_DEVICE_ORDER is PCI_BUS_ID.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
@@ -81,7 +81,7 @@ def _visible_devices(nvml: Any) -> dict[str, Any]:
     devices = {}
     for position, name in enumerate(part.strip() for part in visible.split(",")):
         if name in {"", "-1"}:
-            break  # CUDA too ignores what follows an invalid entry
+            break  # CUDA also ignores everything after an invalid entry
         by_index = name.isdecimal()
         devices[f"gpu{position}"] = (
             nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else nvml.nvmlDeviceGetHandleByUUID(name)

@@ -1,7 +1,7 @@
-"""The package grad-cam as a function: a method's masks, and nothing of what it leaves behind.
+"""The package grad-cam as a function: it returns the masks of a method, without side effects.
 
-Lives here: finding its methods, calling one, and undoing what it does beside: it exchanges layers,
-prints progress bars, and keeps activations and graphs. `_targets.undisturbed` does the rest.
+Lives here: finding the methods, calling one, and undoing its side effects. grad-cam replaces layers,
+prints progress bars, and keeps activations and graphs. `_targets.undisturbed` undoes the rest.
 Must not: draw. Runs on the caller's thread.
 """
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-LAYERLESS: Final = "FullGrad"  # it takes the biases of the whole model
+LAYERLESS: Final = "FullGrad"  # it uses the biases of the whole model
 MULTIPLYING: Final = "RefineCAM"  # one map, the product of its layers' maps
 SECOND_ORDER: Final = "ShapleyCAM"  # it differentiates the gradients once more
-OWN_TARGETS: Final = "FinerCAM"  # without targets it tells the predicted class from the classes next to it
+OWN_TARGETS: Final = "FinerCAM"  # without targets it compares the predicted class with the next ones
 _ALIASES: Final = {"gradcam++": "GradCAMPlusPlus", "kpcacam": "KPCA_CAM"}
 
 ReshapeTransform: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
@@ -41,7 +41,7 @@ def find_method(name: str) -> tuple[str, type[Any]]:
         MissingDependencyError: grad-cam is not installed.
     """
     try:
-        with random_state_kept():  # loading scikit-learn's decompositions draws a number
+        with random_state_kept():  # importing scikit-learn's decompositions draws a random number
             import pytorch_grad_cam
     except ModuleNotFoundError:
         raise MissingDependencyError("grad-cam", "adapters", "class_activation_maps") from None
@@ -56,7 +56,7 @@ def find_method(name: str) -> tuple[str, type[Any]]:
 
 
 def _is_method(value: object) -> bool:
-    """Tell grad-cam's methods from the rest of the package: made of a model and layers, and called."""
+    """Return whether a value is one of grad-cam's methods: a callable class made from a model and layers."""
     if not inspect.isclass(value) or not hasattr(value, "forward"):
         return False
     return list(inspect.signature(value).parameters)[:2] == ["model", "target_layers"]
@@ -71,15 +71,15 @@ def masks_of(
     transform: ReshapeTransform | None,
     options: Mapping[str, bool],
 ) -> NDArray[np.float32]:
-    """Return grad-cam's masks, (N, H, W) from 0 to 1, and let go of what it holds on to.
+    """Return grad-cam's masks, (N, H, W) from 0 to 1, and release everything that it keeps.
 
     Raises:
-        InvalidValueError: an option is wanted that the method lacks.
+        InvalidValueError: the method lacks an option.
     """
     second_order = cam_class.__name__ == SECOND_ORDER
     if second_order and transform is not None:
         raise InvalidValueError(
-            f"{SECOND_ORDER} got a reshape_transform, which grad-cam does not apply in it; take another method"
+            f"{SECOND_ORDER} got a reshape_transform, which grad-cam ignores there; choose another method"
         )
     if "aug_smooth" in options and not hasattr(cam_class, "forward_augmentation_smoothing"):
         raise InvalidValueError(
@@ -91,18 +91,18 @@ def masks_of(
     cam = cam_class(model, list(layers), **arguments)
     one = inputs.new_ones((), requires_grad=True)
     if second_order and targets is not None:
-        # The parameters have no gradients: where nothing behind the layer bends, this factor makes the
-        # gradient a function of something, so that it can be differentiated (which gives 0).
+        # The parameters have no gradients. If everything after the layer is linear, this factor gives the
+        # gradient something to depend on, so that it can be differentiated (the result is 0).
         targets = [_scaled(target, one) for target in targets]
     try:
         with Hooks() as hooks:
             hooks.forward_pre(model, _differentiable)
             masks: NDArray[np.float32] = cam(inputs, targets, **options)
     finally:
-        inputs.grad = one.grad = None  # the latter refers to its own graph
+        inputs.grad = one.grad = None  # `one` refers to its own graph
         for part in (cam, getattr(cam, "base_cam", None), *getattr(cam, "base_cam_per_layer", ())):
             store = getattr(part, "activations_and_grads", None)
-            if store is not None:  # the graph holds hooks that hold these, which may hold the graph
+            if store is not None:  # the graph's hooks refer to these, which may refer to the graph
                 store.activations, store.gradients = [], []
     return masks
 
@@ -112,12 +112,12 @@ def _scaled(target: Callable[[Any], torch.Tensor], factor: torch.Tensor) -> Call
 
 
 def _differentiable(_model: nn.Module, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
-    # SESS runs the model on parts of the input that it made without gradients; the parameters have none either.
+    # SESS runs the model on parts of the input that have no gradients, and the parameters have none either.
     return tuple(given if given.requires_grad else given.detach().requires_grad_() for given in args), kwargs
 
 
 def _ablation_layer(*, tokens: bool) -> Any:
-    # A layer of its own: grad-cam's default is one object for all, which keeps the last activations.
+    # A new layer each time: grad-cam's default is one shared object, which keeps the last activations.
     from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit
 
     return AblationLayerVit() if tokens else AblationLayer()
@@ -125,7 +125,7 @@ def _ablation_layer(*, tokens: bool) -> Any:
 
 @contextmanager
 def children_kept(model: nn.Module) -> Iterator[None]:
-    """Put the model's modules back in their places: AblationCAM exchanges the layer while it works."""
+    """Restore the model's modules: AblationCAM replaces the layer while it works."""
     before = [(module._modules, dict(module._modules)) for module in model.modules()]  # noqa: SLF001  (no public setter)
     try:
         yield
@@ -138,7 +138,7 @@ def children_kept(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def progress_bars(*, shown: bool) -> Iterator[None]:
-    """Keep grad-cam's methods from printing progress bars, which they do unasked."""
+    """Keep grad-cam's methods from printing progress bars, unless these are wanted."""
     from pytorch_grad_cam import ablation_cam, score_cam
 
     modules = [] if shown else [ablation_cam, score_cam]

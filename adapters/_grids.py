@@ -1,9 +1,9 @@
-"""Many maps drawn as one picture.
+"""Many maps drawn as one image.
 
-Lives here: `MapGrid` and `ColorGrid`, the deferred images that adapters put into an `ImageRecord`, and how numbers
-are scaled to colours. Must not: touch a model, or import torch or matplotlib.
-Everything runs on the worker thread but the check of `MapGrid`'s arguments. The steps are numpy
-operations on whole arrays, which let go of the interpreter lock.
+Lives here: `MapGrid` and `ColorGrid`, the deferred images that adapters put into an `ImageRecord`, and the scaling
+of numbers to colours. Must not: touch a model, or import torch or matplotlib.
+Everything runs on the worker thread, except the check of `MapGrid`'s arguments. The steps are numpy
+operations on whole arrays, which release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class MapGrid:
     """Maps that become one captioned grid, an HWC uint8 image, when the worker asks for it.
 
     Attributes:
-        maps: (n, H, W) numbers of any real dtype, a snapshot that the grid owns; or (n, P, H, W),
-            where P panels stand side by side and count as one map.
-        caption: what is written above the grid, beside a bar of the colours.
+        maps: (n, H, W) numbers of any real dtype, as a snapshot that the grid owns. In (n, P, H, W), P panels
+            stand side by side and count as one map.
+        caption: the text above the grid, beside the colour bar.
         labels: a word above each map, or none at all.
         colormap: a name that `colormap_table` knows.
-        scale: "map" lets each map use all colours; "layer" gives all maps one scale, so that they
+        scale: "map" lets each map use all colours. "layer" gives all maps one scale, so that they
             can be compared.
         symmetric: scale from -m to m, where m is the greatest magnitude, so that 0 has the middle
-            colour; else from the least to the greatest value.
-        picture: (1, C, H, W), drawn by `as_pictures` before the first map: what all of them are of.
-        mean: of the picture, see `as_pictures`.
+            colour. Otherwise the scale goes from the least to the greatest value.
+        picture: (1, C, H, W), the input of all maps. `as_pictures` draws it before the first map.
+        mean: the mean of the picture, see `as_pictures`.
         std: see `mean`.
     """
 
@@ -84,13 +84,13 @@ class MapGrid:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ColorGrid:
-    """Maps of three channels, drawn in their own colours: 0 is mid-grey. Else as `MapGrid`.
+    """Maps of three channels, drawn in colour with 0 as mid-grey. Otherwise like `MapGrid`.
 
     Attributes:
         maps: (n, 3, H, W) numbers, scaled from -m to m, where m is the greatest magnitude.
-        caption: what is written above the grid.
+        caption: the text above the grid.
         labels: a word above each map, or none at all.
-        scale: whether m is of each "map" or of the whole "layer".
+        scale: "map" computes m for each map, "layer" for all together.
     """
 
     maps: Array
@@ -121,11 +121,11 @@ class ColorGrid:
 
 
 def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArray[Any], float, float]:
-    """Map numbers to [0, 1], and return them with the least and the greatest limit that was used.
+    """Scale numbers to [0, 1], and return them with the least and the greatest limit.
 
     Args:
-        maps: (n, ...) real numbers. What is not finite stays so and does not count.
-        scale: one pair of limits for each "map", maps[i], or one for the whole "layer".
+        maps: (n, ...) real numbers. Values that are not finite stay so, and do not affect the limits.
+        scale: "map" uses a pair of limits for each maps[i], "layer" one pair for all.
         symmetric: whether the limits are -m and m for the greatest magnitude m.
     """
     maps = maps if maps.dtype.kind == "f" else maps.astype(np.float32)
@@ -138,7 +138,7 @@ def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArra
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
     span = high - low
-    # float32 is exact enough for 256 colours, unless the difference of two values overflows in it.
+    # float32 is exact enough for 256 colours, unless a difference of two values overflows.
     dtype = np.float32 if maps.dtype.itemsize <= 4 and span.max() < 1e38 else np.float64
     with np.errstate(invalid="ignore"):
         values = (maps - low.astype(dtype)) / np.where(span > 0, span, 1.0).astype(dtype)
@@ -148,7 +148,7 @@ def scaled(maps: NDArray[Any], *, scale: Scale, symmetric: bool) -> tuple[NDArra
 
 
 def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
-    """Return the least and the greatest finite value, NaN if there is none."""
+    """Return the least and the greatest finite value, or NaN if there is none."""
     low, high = one.min(), one.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         finite = one[np.isfinite(one)]
@@ -159,4 +159,4 @@ def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
 def check_scale(scale: str) -> None:
     """Raise InvalidValueError for a scale that does not exist."""
     if scale not in {"map", "layer"}:
-        raise InvalidValueError(f'A grid was asked for with scale={scale!r}; give "map" or "layer"')
+        raise InvalidValueError(f'scale was {scale!r}; give "map" or "layer"')

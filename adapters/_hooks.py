@@ -1,6 +1,6 @@
-"""Hooks on modules and parameters that always come off again.
+"""Hooks on modules and parameters that are always removed again.
 
-Runs on the caller's thread, inside forward and backward passes: a hook given here must be cheap.
+Runs on the caller's thread, inside forward and backward passes, so a hook must be cheap.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """Register hooks that come off when the `with` block ends, also when registering fails half-way.
+    """Register hooks, and remove them when the `with` block ends, also if registering fails half-way.
 
-    A hook is called for the very module that it was given for. A copy of the model that is made in the
-    block (an average of weights, a file, what another process gets) takes hooks along that do nothing.
+    A hook is called only for the module that it was registered for. In a copy of the model that is made in the
+    block (averaged weights, a file, a model sent to another process), the hooks do nothing.
 
         with Hooks() as hooks:
             hooks.forward(layer, lambda module, args, kwargs, output: ...)
             model(x)
 
-    Where the block's end is not known in advance (an adapter that is a context manager itself), call
-    `remove()`, any number of times.
+    An adapter that is a context manager itself calls `remove()` instead, any number of times.
     """
 
     def __init__(self) -> None:
@@ -44,27 +43,27 @@ class Hooks:
         self.remove()
 
     def remove(self) -> None:
-        """Take off all hooks, the last one first."""
+        """Remove all hooks, the last one first."""
         while self._handles:
             self._handles.pop().remove()
 
     def forward(self, module: nn.Module, hook: Callable[..., Any]) -> None:
-        """Call `hook(module, args, kwargs, output)` after forward; what it returns, if not None, replaces the output."""
+        """Call `hook(module, args, kwargs, output)` after forward. Its result, unless None, replaces the output."""
         with _refusal_explained(module):
             self._handles.append(module.register_forward_hook(_OwnHook(module, hook), with_kwargs=True))
 
     def forward_pre(self, module: nn.Module, hook: Callable[..., Any]) -> None:
-        """Call `hook(module, args, kwargs)` before forward; it returns None, or the new (args, kwargs)."""
+        """Call `hook(module, args, kwargs)` before forward. It returns None, or new (args, kwargs)."""
         with _refusal_explained(module):
             self._handles.append(module.register_forward_pre_hook(_OwnHook(module, hook), with_kwargs=True))
 
     def after_accumulation(self, parameter: torch.Tensor, hook: Callable[[torch.Tensor], None]) -> None:
-        """Call `hook(parameter)` each time a gradient has been added to `parameter.grad`."""
+        """Call `hook(parameter)` after each gradient that is added to `parameter.grad`."""
         self._handles.append(parameter.register_post_accumulate_grad_hook(hook))
 
 
 class _OwnHook:
-    """A hook of one module, which is not called for those that share the module's table of hooks."""
+    """A hook of one module. It ignores other modules that share the module's table of hooks."""
 
     def __init__(self, module: nn.Module, hook: Callable[..., Any]) -> None:
         self._module, self._hook = module, hook
@@ -73,8 +72,8 @@ class _OwnHook:
         return self._hook(called, *given) if called is self._module else None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is pickled or deeply copied is a method that takes anything and does nothing, and not one
-        # of tblog's: a saved model shall load where tblog is not installed.
+        # Pickling and deep-copying replace the hook by a method that accepts anything and does nothing. It is not
+        # one of tblog's, so that a saved model loads without tblog.
         return getattr, (nullcontext(), "__exit__")
 
 
@@ -84,6 +83,6 @@ def _refusal_explained(module: nn.Module) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise InvalidTypeError(
-            f"{type(module).__name__} takes no hooks, by which layers are watched ({error}); "
-            "give the module that TorchScript was given"
+            f"{type(module).__name__} accepts no hooks, which the adapter needs ({error}); "
+            "give the module that was compiled to TorchScript"
         ) from error

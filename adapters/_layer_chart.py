@@ -1,6 +1,6 @@
-"""One picture of all layers in depth order: how large their gradients are, and how much a step changes them.
+"""One image of all layers in depth order: the size of their gradients, and how much a step changes them.
 
-Runs on the worker thread; drawn by Pillow, without matplotlib.
+Runs on the worker thread. Pillow draws it, without matplotlib.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tblog.adapters._layer_report import LayerReport, Row
 _GOOD: Final = (106, 168, 255)
 _MARKED: Final = (255, 122, 80)
 _LINES: Final = (84, 88, 98)
-_LEFT: Final = 64  # pixels for the numbers of an axis
+_LEFT: Final = 64  # pixels, for the numbers of an axis
 _PANEL: Final = 140  # height of one
 _TITLE: Final = 28
 _LETTERS: Final = 18
-_MOST_NAMES: Final = 50  # more have no room
+_MOST_NAMES: Final = 50  # more do not fit
 _LONGEST_NAME: Final = 18
 _MOST_DECADES: Final = 20
 _MOST_TOLD: Final = 2  # findings, in the caption
@@ -32,13 +32,13 @@ _MOST_TOLD: Final = 2  # findings, in the caption
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LayerChart:
-    """Bars for each layer on logarithmic axes, an HWC uint8 image, when the worker asks for it."""
+    """Bars for each layer on logarithmic axes: an HWC uint8 image, made when the worker asks for it."""
 
     report: LayerReport
 
     @property
     def nbytes(self) -> int:
-        """Return about how many bytes the figures take."""
+        """Return the approximate size of the figures in bytes."""
         return self.report.nbytes
 
     def numpy(self) -> NDArray[np.uint8]:
@@ -59,7 +59,7 @@ class LayerChart:
 
 
 def _panel(title: str, rows: Sequence[Row], values: Sequence[float | None]) -> NDArray[np.uint8]:
-    """Draw one bar for each value; one of 0 is a mark at the bottom, what is not finite a bar of its own colour."""
+    """Draw one bar for each value. A 0 is a mark at the bottom. A value that is not finite has a colour of its own."""
     from PIL import Image, ImageDraw
 
     panel = Image.new("RGB", (WIDTH, _TITLE + _PANEL), BACKGROUND)
@@ -73,7 +73,7 @@ def _panel(title: str, rows: Sequence[Row], values: Sequence[float | None]) -> N
 
     for exponent in range(low, high + 1, -(-(high - low) // 4)):
         y = height_of(exponent)
-        draw.line([(_LEFT, y), (WIDTH, y)], fill=_LINES, width=2)  # seen on a card of half the size
+        draw.line([(_LEFT, y), (WIDTH, y)], fill=_LINES, width=2)  # visible on a card of half the size
         draw.text((_LEFT - 6, y), f"1e{exponent}", fill=INK, font=font(_LETTERS), anchor="rm")
     for (left, right), row, value in zip(_places(len(rows)), rows, values, strict=True):
         if value is None:
@@ -88,7 +88,7 @@ def _panel(title: str, rows: Sequence[Row], values: Sequence[float | None]) -> N
 
 
 def _decades(values: Sequence[float]) -> tuple[int, int]:
-    """Return the powers of ten between which the positive values lie, at least one apart."""
+    """Return the powers of ten that enclose the positive values, at least one apart."""
     exponents = [math.log10(value) for value in values if math.isfinite(value) and value > 0]
     high = math.ceil(max(exponents, default=0.0) + 1e-9)
     low = min(math.floor(min(exponents, default=0.0)), high - 1)
@@ -104,7 +104,7 @@ def _places(number: int) -> list[tuple[float, float]]:
 
 
 def _names(rows: Sequence[Row]) -> NDArray[np.uint8]:
-    """Draw the layers' names upright below their bars; where they are too many, those of marked ones, as they fit."""
+    """Draw the layers' names upright below their bars. If they are too many, draw those of marked layers that fit."""
     from PIL import Image, ImageDraw
 
     places = _places(len(rows))
@@ -112,7 +112,7 @@ def _names(rows: Sequence[Row]) -> NDArray[np.uint8]:
     size = max(12, min(_LETTERS, int(pitch)))
     texts = [_shortened(row.layer.name) for row in rows]
     height = math.ceil(max(map(font(size).getlength, texts), default=0)) + 12
-    strip = Image.new("RGB", (height, WIDTH), BACKGROUND)  # lies on its side
+    strip = Image.new("RGB", (height, WIDTH), BACKGROUND)  # rotated by 90 degrees later
     draw = ImageDraw.Draw(strip)
     free_from = 0.0
     for (left, right), row, text in zip(places, rows, texts, strict=True):

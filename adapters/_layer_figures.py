@@ -1,6 +1,6 @@
-"""What a step showed of single tensors, put together to figures of layers: all stay tensors on their device.
+"""Figures of layers, combined from those of single tensors. All of them stay tensors on their device.
 
-A layer is a module with parameters of its own, and its figures are those of all of them. Must not: wait
+A layer is a module with parameters of its own. Its figures cover all of these. Must not: wait
 for the device. Runs on the training thread.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TensorFigures(NamedTuple):
-    """What is told of one tensor: its norm, which shares of it are dead or not finite, and how many values it has."""
+    """The figures of one tensor: its norm, the shares that are dead or not finite, and its number of values."""
 
     norm: torch.Tensor
     dead: torch.Tensor
@@ -25,7 +25,7 @@ class TensorFigures(NamedTuple):
 
 
 class Update(NamedTuple):
-    """The norm of a parameter's change in a step, and its norm before."""
+    """The norm of a parameter's change in a step, and its norm before the step."""
 
     change: torch.Tensor
     before: torch.Tensor
@@ -36,11 +36,11 @@ def of_layers(
 ) -> dict[str, dict[str, torch.Tensor]]:
     """Return {"norm", "dead", "nonfinite"} of each layer.
 
-    What is dead is told by the largest of its parameters: output units are slices of a weight, and a
-    bias of zeros says nothing.
+    The largest parameter decides which units are dead: output units are slices of a weight, and a
+    bias of zeros means nothing.
 
     Args:
-        figures: of tensors, by name.
+        figures: the figures of tensors, by name.
         owners: the layer of each tensor.
     """
     together: dict[str, list[TensorFigures]] = {}
@@ -57,7 +57,7 @@ def of_layers(
 
 
 def update_ratios(updates: Mapping[str, Update], owners: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """Return the norm of each layer's change over its norm before; NaN where that was 0."""
+    """Return the norm of each layer's change divided by its norm before, or NaN if that was 0."""
     together: dict[str, list[Update]] = {}
     for name, update in updates.items():
         together.setdefault(owners[name], []).append(update)
@@ -65,7 +65,7 @@ def update_ratios(updates: Mapping[str, Update], owners: Mapping[str, str]) -> d
 
 
 def update_ratio(updates: Iterable[Update]) -> torch.Tensor:
-    """Return the norm of all changes together over the norm of what was there before; NaN where that was 0."""
+    """Return the norm of all changes together divided by the norm before, or NaN if that was 0."""
     import torch
 
     changes, befores = zip(*updates, strict=True)
@@ -74,7 +74,7 @@ def update_ratio(updates: Iterable[Update]) -> torch.Tensor:
 
 
 def of_norms(norms: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Return the norm of what has these norms, all of it together, on the device of the first."""
+    """Return the norm of the concatenation of tensors with these norms, on the device of the first."""
     import torch
 
     first, *others = norms

@@ -1,8 +1,8 @@
-"""What the figures of a step mean: which layers learn nothing, lose their gradients or compute NaN.
+"""The findings of a step: which layers learn nothing, lose their gradients or compute NaN.
 
-Lives here: a row for each layer, what is found wrong with it, the table of all, and the warning about what stays
-wrong. Must not: draw (`_layer_chart` does), or touch a model.
-Runs on the worker thread, which is the one to wait for figures that come from a GPU.
+Lives here: a row with findings for each layer, the table of all layers, and the warning about findings that
+persist. Must not: draw (`_layer_chart` does), or touch a model.
+Runs on the worker thread, which may wait for figures from a GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger("tblog")
 
 
 class Layer(NamedTuple):
-    """A watched layer: its path, its type, and whether it has parameters that are trained."""
+    """A watched layer: its path, its type, and whether it has parameters and whether they are trained."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A layer's figures, None where there are none, and what is wrong with it, most important first."""
+    """A layer's figures, None if missing, and its findings, the most important first."""
 
     layer: Layer
     gradient_norm: float | None
@@ -50,10 +50,10 @@ class LayerReport:
     """The layers of one watched step.
 
     Args:
-        step: the number of the step since the watch began, for messages.
-        layers: in the order of the model.
-        figures: numbers, or what becomes a number by `float()`, of layers by quantity.
-        told: the watch's own; it hears of all reports, in the order of their steps.
+        step: the number of the step since the start of the watch, for messages.
+        layers: the layers in the order of the model.
+        figures: numbers, or objects with `__float__`, by quantity and layer.
+        told: the warnings of the watch. They get all reports, in the order of their steps.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LayerReport:
 
     @property
     def nbytes(self) -> int:
-        """Return about how many bytes the figures take."""
+        """Return the approximate size of the figures in bytes."""
         return 32 * sum(map(len, self._figures.values()))
 
     @property
@@ -73,7 +73,7 @@ class LayerReport:
         return "gradient_norm" in self._figures, "update_ratio" in self._figures
 
     def rows(self) -> list[Row]:
-        """Return the layers that have parameters, and of the others those with a finding; warn at the first call."""
+        """Return the rows of layers with parameters or findings. The first call also warns."""
         if self._rows is None:
             figures = {
                 quantity: {name: float(value) for name, value in layers.items()}
@@ -85,7 +85,7 @@ class LayerReport:
         return self._rows
 
     def summary(self) -> list[tuple[str, str]]:
-        """Return what was found: of which layers ("layers 0, 2"), and what."""
+        """Return the findings: the layers ("layers 0, 2"), and what was found."""
         rows = self.rows()
         found = [(_with_noun(names), finding) for finding, names in _by_finding(rows).items()]
         ratios = [row.update_ratio for row in rows if row.update_ratio is not None]
@@ -95,7 +95,7 @@ class LayerReport:
 
 
 class LayerTable:
-    """A report as Markdown, made when the worker asks for its `str()`."""
+    """A report as Markdown, made when the worker takes its `str()`."""
 
     def __init__(self, report: LayerReport) -> None:
         self._report = report
@@ -108,14 +108,14 @@ class LayerTable:
 
 
 class Warnings:
-    """Tell once of each thing that stays wrong: of what two watched steps in a row show, and of NaN at once.
+    """Warns once of each finding: if two watched steps in a row show it, or at once for NaN.
 
-    The first steps of a training often have a learning rate near 0, and a `GradScaler` finds its scale by
-    gradients that are infinite.
+    A single step is not enough: the first steps of a training often have a learning rate near 0, and a
+    `GradScaler` causes infinite gradients to find its scale.
 
     Args:
-        table: the tag of the table that the warning points to.
-        scales: whether infinite gradients are a `GradScaler`'s daily work.
+        table: the tag of the table that the warning refers to.
+        scales: whether a `GradScaler` is used, which makes infinite gradients normal.
     """
 
     def __init__(self, table: str, *, scales: bool) -> None:
@@ -124,7 +124,7 @@ class Warnings:
         self._told: set[str] = set()
 
     def look(self, step: int, rows: Sequence[Row]) -> None:
-        """Take note of a report, and warn of what is new and stays."""
+        """Record a report, and warn of findings that are new and persist."""
         found = _by_finding(rows)
         for finding, names in found.items():
             at_once = finding.startswith("NaN") and not self._scales
@@ -150,7 +150,7 @@ def _row(layer: Layer, figures: Mapping[str, Mapping[str, float]]) -> Row:
         return max(shares, default=None)
 
     gradient, ratio = of("gradient_norm"), of("update_ratio")
-    # An embedding's rows that are not in the batch have no gradient, as it should be.
+    # The rows of an embedding that are not in the batch rightly have no gradient.
     dead = greatest("dead", [kind for kind in _KINDS if kind != "gradients" or layer.kind not in _EMBEDDINGS])
     findings = [f"NaN or infinity in {_KINDS[kind]}" for kind in _KINDS if (of(f"nonfinite_{kind}") or 0) > 0]
     if layer.is_trained and "gradient_norm" in figures:

@@ -1,6 +1,6 @@
-"""The layers of a model that a user means: by dotted path, pattern, type or module.
+"""Find the layers of a model that a user names by dotted path, pattern, type or module.
 
-Runs on the caller's thread. Imports torch nowhere: the model brings it.
+Runs on the caller's thread. It need not import torch, because the model's package has done so.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Layers: TypeAlias = "LayerSpec | Sequence[LayerSpec]"
 
 
 def require_module(model: object) -> None:
-    """Raise if a model is none: its parameters, for one.
+    """Raise if `model` is not a module (but its parameters, for example).
 
     Raises:
-        InvalidTypeError: it is no `torch.nn.Module`.
+        InvalidTypeError: it is not a `torch.nn.Module`.
     """
     if not hasattr(model, "named_modules"):
         raise InvalidTypeError(
@@ -38,28 +38,26 @@ def find_layers(model: nn.Module, layers: Layers) -> dict[str, nn.Module]: ...
 @overload
 def find_layers(model: nn.Module, layers: Layers, kind: type[Kind] | None) -> dict[str, Kind]: ...
 def find_layers(model: nn.Module, layers: Layers, kind: type[Any] | None = None) -> dict[str, Any]:
-    """Return the layers that are meant, by dotted path, in the order given, each once.
+    """Return the layers that match, by dotted path, in the order given, each once.
 
     Args:
-        model: the model that holds them.
+        model: the model that contains them.
         layers: one of the following, or a sequence of them.
-            A string is a dotted path as `model.named_modules()` gives it ("layer1.0.conv1"; "" is
-            the model), or a pattern: `*` stands for anything within one part of a path, `**` for any
-            number of parts, `?` and `[...]` for one character ("layer?.*.conv1", "**.conv2").
+            A string is a dotted path from `model.named_modules()` ("layer1.0.conv1"; "" is
+            the model), or a pattern: `*` matches anything within one part of a path, `**` any
+            number of parts, `?` and `[...]` one character ("layer?.*.conv1", "**.conv2").
             A compiled regular expression is searched for in each path.
-            A type gives all modules of it, in the model's order; a module gives itself.
-        kind: keeps modules of this type alone, of which each of `layers` must mean at least one.
+            A type matches all modules of that type, in the model's order. A module matches itself.
+        kind: return only modules of this type. Each of `layers` must match at least one.
 
     Raises:
-        InvalidValueError: nothing in the model matches; the message lists the nearest names.
-        InvalidTypeError: a layer is given as something else, or the model is none.
+        InvalidValueError: nothing in the model matches. The message lists the nearest names.
+        InvalidTypeError: a layer has another type, or `model` is not a module.
     """
     require_module(model)
     specs = list(layers) if isinstance(layers, Iterable) and not _is_one(layers) else [layers]
     if not specs:
-        raise InvalidValueError(
-            "No layer was given (an empty sequence); name at least one layer of the model"
-        )
+        raise InvalidValueError("layers was an empty sequence; name at least one layer of the model")
     paths = dict(model.named_modules(remove_duplicate=False))
     found: dict[str, nn.Module] = {}
     seen: set[int] = set()
@@ -72,26 +70,26 @@ def find_layers(model: nn.Module, layers: Layers, kind: type[Any] | None = None)
 
 
 def find_layer(model: nn.Module, layer: LayerSpec) -> tuple[str, nn.Module]:
-    """Return the path and the module of the one layer that is meant.
+    """Return the path and the module of exactly one layer.
 
     Raises:
-        InvalidValueError: nothing matches, or several layers do.
+        InvalidValueError: no layer matches, or several layers do.
     """
     found = find_layers(model, layer)
     if len(found) > 1:
         raise InvalidValueError(
-            f"One layer is wanted, and {layer!r} means {len(found)}: {listed(found)}; give the path of one"
+            f"layer was {layer!r}, which matches {len(found)} layers: {listed(found)}; give the path of one"
         )
     return next(iter(found.items()))
 
 
 def display_name(model: nn.Module, path: str) -> str:
-    """Return the path, or the class name for the model itself, whose path is empty."""
+    """Return the path, or the class name for the model itself, which has an empty path."""
     return path or type(model).__name__
 
 
 def require_ran(model: nn.Module, wanted: Iterable[str], ran: Iterable[str]) -> None:
-    """Raise if a layer was to show something and did not run.
+    """Raise if a chosen layer did not run.
 
     Raises:
         InvalidValueError: some of the `wanted` paths are not among those that `ran`.
@@ -100,14 +98,14 @@ def require_ran(model: nn.Module, wanted: Iterable[str], ran: Iterable[str]) -> 
     missing = [display_name(model, path) for path in wanted if path not in have]
     if missing:
         raise InvalidValueError(
-            f"The forward pass did not run {listed(missing)}; run the model once before asking, and choose layers "
-            "that its forward() calls as modules. Inside what torch.compile and DataParallel return, modules run "
-            "without their hooks: call the model that was given to them"
+            f"The forward pass did not run {listed(missing)}; run the model first, and choose layers "
+            "that its forward() calls as modules. Models returned by torch.compile and DataParallel run modules "
+            "without their hooks: call the original model"
         )
 
 
 def _is_one(layers: object) -> bool:
-    # A Sequential is iterable and yet one module.
+    # A Sequential is iterable, but one module.
     return isinstance(layers, (str, re.Pattern, type)) or hasattr(layers, "named_modules")
 
 
@@ -122,7 +120,7 @@ def _matches(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> lis
         matches = [path for path, module in paths.items() if module is spec][:1]
     else:
         raise InvalidTypeError(
-            f"A layer was given as {spec!r} of type {type(spec).__name__}; "
+            f"A layer was {spec!r} of type {type(spec).__name__}; "
             "give a dotted path, a pattern, a compiled regular expression, a module or its type"
         )
     if not matches:
@@ -169,7 +167,7 @@ def _not_found(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> s
     if isinstance(spec, re.Pattern):
         return f"No layer of {name} matches {spec.pattern!r}; its layers are {listed(filter(None, paths))}"
     return (
-        f"The given {type(spec).__name__} is not a part of this {name}; "
+        f"The layer, a {type(spec).__name__}, is not part of this {name}; "
         "give one of its own modules, or a path as model.named_modules() lists them"
     )
 

@@ -1,7 +1,7 @@
-"""Cells in rows: how many stand in a row, how large they are drawn, and what stands above each.
+"""Layout of cells in rows: their number per row, their size, and their labels.
 
-Must not: know what a cell shows. Runs on the worker thread, in operations of numpy and Pillow on whole
-arrays, which let go of the interpreter lock.
+Must not: know what a cell shows. Runs on the worker thread. The operations of numpy and Pillow work on whole
+arrays and release the interpreter lock.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from tblog.adapters._captions import BACKGROUND, WIDTH, label_size, label_strips
 
 GAP: Final = 2  # pixels between cells
-_MOST_HEIGHT: Final = 1200  # pixels to which a grid is enlarged
+_MOST_HEIGHT: Final = 1200  # pixels, the maximum to which a grid is enlarged
 _LEAST_LABELLED: Final = 24  # pixels; narrower cells have no room for a label
 _LEAST_SIDE: Final = 40  # pixels; smaller cells are hard to see
 
 
 class Arrangement(NamedTuple):
-    """How many cells stand in a row, and the pixels of each panel of a cell."""
+    """The number of cells per row, and the size in pixels of each panel of a cell."""
 
     columns: int
     height: int
@@ -34,13 +34,13 @@ class Arrangement(NamedTuple):
 def arranged(
     cells: NDArray[np.uint8], labels: Sequence[str] = (), first: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8]:
-    """Lay cells out in rows that fill a picture of `WIDTH`; cells that are too large for that keep their size.
+    """Lay out cells in rows that fill an image of width `WIDTH`. Cells that are too large keep their size.
 
     Args:
-        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side, which thin
-            lines part.
+        cells: (n, H, W, 3) uint8, or (n, P, H, W, 3) for cells of P panels side by side, separated by
+            thin lines.
         labels: a text above each cell, or none at all.
-        first: (h, w, 3), a picture of its own size, which is fitted into a cell before all others, the input.
+        first: (h, w, 3), the input. It is scaled to fit into a cell, which comes first.
     """
     cells = _stretched(cells)
     panels = cells.reshape(-1, *cells.shape[-3:])
@@ -60,14 +60,14 @@ def arranged(
 
 
 def arrangement(number: int, height: int, width: int, *, panels: int = 1, above: int = 0) -> Arrangement:
-    """Return the arrangement with few gaps and little margin, whose grid is about square and its cells not tiny.
+    """Return an arrangement with few gaps and a small margin, an almost square grid, and cells that are not tiny.
 
     Args:
-        number: of cells.
-        height: of a panel, in pixels as they are given.
-        width: of a panel.
-        panels: of a cell.
-        above: pixels that a label takes above each cell.
+        number: the number of cells.
+        height: the height of a panel before scaling, in pixels.
+        width: the width of a panel before scaling, in pixels.
+        panels: the number of panels of a cell.
+        above: the height of the label above each cell, in pixels.
     """
     gap, line = (GAP, 0) if panels == 1 else (3 * GAP, GAP)
 
@@ -89,7 +89,7 @@ def arrangement(number: int, height: int, width: int, *, panels: int = 1, above:
 
 
 def resized(cells: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Scale (n, H, W, 3) cells to so many pixels; each pixel keeps its area, and colours mix at edges alone."""
+    """Scale (n, H, W, 3) cells to a size in pixels. Pixels keep their area, and colours mix only at their edges."""
     from PIL import Image
 
     number, rows, columns, _ = cells.shape
@@ -105,7 +105,7 @@ def resized(cells: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 def tiled(
     cells: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, columns: int, gap: int = GAP
 ) -> NDArray[np.uint8]:
-    """Lay (n, H, W, 3) cells out in rows, with `gap` pixels of background around each."""
+    """Lay out (n, H, W, 3) cells in rows, with `gap` pixels of background around each."""
     cells = np.asarray(cells)
     number, height, width, _ = cells.shape
     rows = -(-number // columns)
@@ -120,7 +120,7 @@ def tiled(
 
 
 def _fitted(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Scale a picture to so many pixels at most, and centre it on background."""
+    """Scale an image to fit into a size in pixels, and centre it on background."""
     rows, columns, _ = picture.shape
     factor = min(height / rows, width / columns)
     size = max(1, int(rows * factor + 1e-6)), max(1, int(columns * factor + 1e-6))
@@ -131,7 +131,7 @@ def _fitted(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 
 def _joined(panels: NDArray[np.uint8], line: int) -> NDArray[np.uint8]:
-    """Put the panels of (n, P, H, W, 3) side by side, with a line of background between them."""
+    """Join the panels of (n, P, H, W, 3) side by side, with a line of background between them."""
     number, count, height, width, _ = panels.shape
     joined = _background((number, height), count * (width + line) - line)
     for index in range(count):
@@ -141,7 +141,7 @@ def _joined(panels: NDArray[np.uint8], line: int) -> NDArray[np.uint8]:
 
 
 def _stretched(cells: NDArray[np.uint8], most: int = 8) -> NDArray[np.uint8]:
-    """Widen the short side of cells that are more than `most` times as long as wide, as (1, 1000) is."""
+    """Widen the short side of cells, such as (1, 1000), that are more than `most` times as long as wide."""
     height, width = cells.shape[-3:-1]
     if width > most * height:
         return cells.repeat(width // (most * height), axis=-3)
@@ -155,7 +155,7 @@ def _enlarged(cells: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     if factor == 1:
         return cells
     number, height, width, channels = cells.shape
-    # An assignment lets go of the interpreter lock, numpy.repeat does not.
+    # An assignment releases the interpreter lock, numpy.repeat does not.
     pixels = np.empty((number, height, factor, width, factor, channels), np.uint8)
     pixels[...] = cells[:, :, None, :, None]
     return pixels.reshape(number, height * factor, width * factor, channels)
@@ -163,5 +163,7 @@ def _enlarged(cells: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 def _background(rows: tuple[int, ...], width: int) -> NDArray[np.uint8]:
     pixels = np.empty((*rows, width * 3), np.uint8)
-    pixels[...] = np.array(BACKGROUND * width, np.uint8)  # by whole rows: many times faster than by pixels
+    pixels[...] = np.array(
+        BACKGROUND * width, np.uint8
+    )  # whole rows are many times faster than single pixels
     return pixels.reshape(*rows, width, 3)

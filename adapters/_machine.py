@@ -1,4 +1,4 @@
-"""What psutil tells of this process and its host. Runs on the sampler's thread."""
+"""Figures of this process and its host, from psutil. Runs on the sampler's thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOPBACK: Final = re.compile(r"lo\d*$|.*loopback", re.IGNORECASE)
 
 
 class Machine:
-    """Read processor, memory, disk and network."""
+    """Reads processor, memory, disk and network."""
 
     def __init__(self) -> None:
         try:
@@ -24,14 +24,14 @@ class Machine:
         self._psutil = psutil
 
     def begin(self, now: float) -> None:
-        """Start counting, at a time in seconds."""
-        # psutil keeps what it compares processor times with by thread: ask from the sampling one.
+        """Start counting at `now`, a time in seconds."""
+        # psutil keeps its reference for processor times per thread, so this runs on the sampling thread.
         self._process = self._psutil.Process()
         self._figures()
         self._before = now, self._transferred()
 
     def read(self, now: float) -> dict[str, float]:
-        """Return the figures by name ("disk/read_mib_per_sec"), rates since the call before."""
+        """Return the figures by name ("disk/read_mib_per_sec"). Rates are since the previous call."""
         figures = self._figures()
         then, before = self._before
         self._before = now, self._transferred()
@@ -63,10 +63,10 @@ class Machine:
             totals["network/sent"] = sum(counted.bytes_sent for counted in outside)
         with self._what_there_is():
             disk = self._psutil.disk_io_counters()
-            if disk is not None:  # no disk of its own
+            if disk is not None:  # the machine may have no disk of its own
                 totals |= {"disk/read": disk.read_bytes, "disk/write": disk.write_bytes}
         return totals
 
     def _what_there_is(self) -> AbstractContextManager[None]:
-        """Leave out what the machine does not tell: containers lack parts of /proc, or may not read them."""
+        """Leave out what the machine does not report: containers lack parts of /proc, or may not read them."""
         return suppress(OSError, NotImplementedError, self._psutil.Error)

@@ -1,6 +1,6 @@
-"""A model that is, after a block of code, exactly as it was before it.
+"""Restore a model after a block of code to exactly its earlier state.
 
-Each thing is put back on its own: where one cannot be, the others are all the same, and the error is raised.
+Each part is restored separately. If one part cannot be, the others still are, and then the error is raised.
 Runs on the caller's thread. Nothing here waits for a device.
 """
 
@@ -35,23 +35,28 @@ _HOOK_TABLES = (
 def model_state_kept(
     model: nn.Module, *, training: bool | None = None, freeze: bool = False
 ) -> Iterator[None]:
-    """Run a block of code and put the model back as it was, also when the block raises.
+    """Run a block of code and restore the model afterwards, also if the block raises.
 
-    Put back are the mode of each module, the `.grad` of each parameter (the same tensors, with the
-    same values: the block starts with all of them None), the flags `requires_grad`, the buffers (the
-    block works on copies, so that the statistics of batch normalization stay), the hooks, and the
-    random state of Python, numpy, torch on the CPU and, where it is in use, CUDA. The grad mode and
-    autocast are the block's own affair: use torch's context managers in it.
+    Restored are
+
+    - the mode of each module;
+    - the `.grad` of each parameter: the same tensors with the same values. In the block, all are None;
+    - the flags `requires_grad`;
+    - the buffers: the block works on copies, so the statistics of batch normalization stay;
+    - the hooks;
+    - the random state of Python, numpy, torch on the CPU and, if it is in use, CUDA.
+
+    Grad mode and autocast are not handled here: use torch's context managers in the block.
 
     Args:
         model: the model.
-        training: the mode that the block wants for all modules; None leaves it.
-        freeze: let no parameter require a gradient in the block. Then a backward pass to the input
-            or to activations costs no gradients of weights, and does not set off hooks that step an
+        training: the mode of all modules in the block. None leaves it unchanged.
+        freeze: whether no parameter requires a gradient in the block. A backward pass to the input
+            or to activations then computes no gradients of weights. It also triggers no hooks that step an
             optimizer or synchronize processes when a parameter's gradient arrives.
 
     Raises:
-        InvalidValueError: the model has lazy modules that never ran (running them would change it).
+        InvalidValueError: the model has lazy modules that never ran. Running them would change the model.
     """
     require_initialized(model)
     with ExitStack() as stack:
@@ -75,7 +80,7 @@ def require_initialized(model: nn.Module) -> None:
 
     Raises:
         InvalidValueError: the model has lazy modules that never ran.
-        InvalidTypeError: it is no model.
+        InvalidTypeError: it is not a model.
     """
     require_module(model)
     from torch.nn.parameter import is_lazy
@@ -90,7 +95,7 @@ def require_initialized(model: nn.Module) -> None:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Put the random state back: of Python, numpy, torch on the CPU and, where it is in use, CUDA."""
+    """Restore the random state of Python, numpy, torch on the CPU and, if it is in use, CUDA."""
     import torch
 
     in_use = torch.cuda.is_initialized()
@@ -117,7 +122,7 @@ def _refill(table: dict[Any, Any], entries: dict[Any, Any]) -> None:
 
 def _keep_modes(model: nn.Module, stack: ExitStack) -> None:
     for module in model.modules():
-        # Not train(), which a module may override (frozen batch norms).
+        # Not train(), because a module may override it (frozen batch norms).
         stack.callback(setattr, module, "training", module.training)
 
 
@@ -129,12 +134,12 @@ def _keep_gradients(model: nn.Module, stack: ExitStack) -> None:
 
 
 def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
-    if getattr(parameter, name) is not value:  # torch refuses some values that are there already
+    if getattr(parameter, name) is not value:  # torch rejects some values even if they are already set
         setattr(parameter, name, value)
 
 
 def _replace_inference_tensors(model: nn.Module, stack: ExitStack) -> None:
-    """Give a model that was made in inference mode copies of its parameters, which autograd may save."""
+    """Replace the parameters of a model made in inference mode by copies, which autograd can save."""
     copies: dict[int, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
@@ -142,12 +147,14 @@ def _replace_inference_tensors(model: nn.Module, stack: ExitStack) -> None:
                 stack.callback(setattr, module, name, parameter)
                 kind = type(parameter)
                 copy = copies.setdefault(id(parameter), kind(_copy(parameter), parameter.requires_grad))
-                setattr(module, name, copy)  # not in its table: recurrent layers keep a list beside it
+                setattr(
+                    module, name, copy
+                )  # not in the table of parameters: recurrent layers keep a second list
 
 
 def _keep_buffers(model: nn.Module, stack: ExitStack) -> None:
-    # Copies take the places of the buffers, so that the originals are never written to: a graph that
-    # waits for its backward pass finds them unchanged, version counters included.
+    # Copies replace the buffers, so that nothing writes to the originals. A graph that
+    # waits for its backward pass finds them unchanged, with their version counters.
     copies: dict[int, Any] = {}
     for module in model.modules():
         table = module._buffers  # noqa: SLF001  (no public setter)
@@ -161,7 +168,7 @@ def _put_buffers_back(table: dict[str, Any], entries: dict[str, Any]) -> None:
     if list(table.keys()) != list(entries):
         table.clear()
         table.update(entries)
-    for name, buffer in entries.items():  # one by one, which TorchScript's tables allow too
+    for name, buffer in entries.items():  # one by one, because TorchScript's tables allow nothing else
         table[name] = buffer  # noqa: PERF403  (update() is what they refuse)
 
 

@@ -1,8 +1,8 @@
-"""Heat maps on the pictures that they explain, drawn as one captioned grid.
+"""Heat maps on the images that they explain, drawn as one captioned grid.
 
-Lives here: `OverlayGrid`, the deferred image of class activation and saliency maps, and `PictureGrid`, that of
-pictures alone. Must not: touch a model, or import torch or matplotlib.
-Everything runs on the worker thread but the check of `OverlayGrid`'s arguments.
+Lives here: `OverlayGrid`, the deferred image of class activation and saliency maps, and `PictureGrid`, a deferred
+grid of images alone. Must not: touch a model, or import torch or matplotlib.
+Everything runs on the worker thread, except the check of `OverlayGrid`'s arguments.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _EMPTY: Final = "empty: nothing positive"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OverlayGrid:
-    """Maps over or beside their inputs, an HWC uint8 image, when the worker asks for it.
+    """Maps over or beside their inputs: an HWC uint8 image, made when the worker asks for it.
 
     Attributes:
-        maps: (n, H, W) numbers from 0 up; each map is scaled on its own.
-        inputs: (n, C, H, W) as the model saw them, drawn by `as_pictures`.
+        maps: (n, H, W) numbers of 0 and more. Each map has its own scale.
+        inputs: (n, C, H, W), the inputs of the model, drawn by `as_pictures`.
         mean: see `as_pictures`.
         std: see `as_pictures`.
-        labels: a line above each cell, or none at all. A map without a value above 0 is called empty there.
-        caption: what is written above the grid.
+        labels: a line above each cell, or none at all. A map without a value above 0 is marked as empty.
+        caption: the text above the grid.
         style: "overlay" blends the coloured map into the input, "heat" shows it alone, and "grey"
             shows it alone without colours.
         colormap: a name that `colormap_table` knows.
-        weight: of the map in the blend, 0 to 1.
-        percentile: which value of a map has the last colour; what is above has it too.
-        beside_input: whether the input stands at the left of each cell.
+        weight: the share of the map in the blend, 0 to 1.
+        percentile: the percentile of a map from which on values have the last colour.
+        beside_input: whether to draw the input to the left of each map.
     """
 
     maps: Array
@@ -61,9 +61,9 @@ class OverlayGrid:
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
         if self.style not in _STYLES:
-            raise InvalidValueError(f"Maps were asked for with style={self.style!r}; give one of {_STYLES}")
+            raise InvalidValueError(f"style was {self.style!r}; give one of {_STYLES}")
         if not 0 <= self.weight <= 1:
-            raise InvalidValueError(f"The weight of the maps was {self.weight!r}; give a number from 0 to 1")
+            raise InvalidValueError(f"weight was {self.weight!r}; give a number from 0 to 1")
 
     @property
     def nbytes(self) -> int:
@@ -88,12 +88,12 @@ class OverlayGrid:
 
     @property
     def legend(self) -> Legend:
-        """Return what the colours stand for."""
+        """Return the legend of the colours."""
         of_each = "greatest" if self.percentile == 100 else f"{self.percentile:g}th percentile"
         return Legend(self._colors(), "0", f"{of_each} of each map")
 
     def labels_of(self, maps: NDArray[Any]) -> Sequence[str]:
-        """Return the labels, with those of maps that show nothing saying so."""
+        """Return the labels. Those of empty maps say so."""
         empty = [not (one > 0).any() and bool(np.isfinite(one).all()) for one in maps]
         labels = self.labels or [""] * len(maps)
         words = [f"{label} · {_EMPTY}" if label else _EMPTY for label in labels]
@@ -105,11 +105,11 @@ class OverlayGrid:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PictureGrid:
-    """Pictures in a labelled grid, an HWC uint8 image, when the worker asks for it.
+    """Images in a labelled grid: an HWC uint8 image, made when the worker asks for it.
 
     Attributes:
-        inputs: (n, C, H, W), drawn as the `inputs` of an `OverlayGrid`; with `mean`, `std`, `labels` and
-            `caption` as there.
+        inputs: (n, C, H, W), drawn like the `inputs` of an `OverlayGrid`. `mean`, `std`, `labels` and
+            `caption` are also as there.
     """
 
     inputs: Array
@@ -120,7 +120,7 @@ class PictureGrid:
 
     @property
     def nbytes(self) -> int:
-        """Return the size of the pictures in bytes."""
+        """Return the size of the images in bytes."""
         return self.inputs.nbytes
 
     def numpy(self) -> NDArray[np.uint8]:
@@ -130,10 +130,10 @@ class PictureGrid:
 
 
 def intensities(maps: NDArray[Any], percentile: float) -> NDArray[Any]:
-    """Scale each of (n, H, W) maps so that 0 stays and the percentile becomes 1; a map of zeros stays."""
+    """Scale each of (n, H, W) maps so that 0 stays and the percentile becomes 1. A map of zeros stays."""
     finite = np.where(np.isfinite(maps), maps, 0.0)
     highest = np.percentile(finite, percentile, axis=(1, 2), keepdims=True)
-    # A map of few points has a percentile of 0: then its greatest value counts.
+    # A map of few points can have a percentile of 0. Then use its greatest value.
     highest = np.where(highest > 0, highest, finite.max(axis=(1, 2), keepdims=True))
     scaled: NDArray[Any] = maps / np.where(highest > 0, highest, 1.0)
     return scaled

@@ -1,6 +1,6 @@
-"""Inputs of a model as pictures: normalization undone, one channel grey, three in colour.
+"""Inputs of a model as images: without normalization, one channel in grey, three in colour.
 
-Runs on the worker thread, but for the check of `mean` and `std`. Imports neither torch nor matplotlib.
+Runs on the worker thread, except for the check of `mean` and `std`. Imports neither torch nor matplotlib.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ ChannelValues: TypeAlias = "float | Sequence[float] | None"
 
 
 def as_pictures(inputs: NDArray[Any], mean: ChannelValues, std: ChannelValues) -> NDArray[np.uint8]:
-    """Turn (n, C, H, W) inputs of a model into (n, H, W, 3) uint8 pictures.
+    """Turn (n, C, H, W) inputs of a model into (n, H, W, 3) uint8 images.
 
     Args:
-        inputs: of one channel are drawn grey, of three in colour, of any other number as their mean.
-        mean: with `std`, undoes a normalization: inputs * std + mean is in [0, 1]; one number for
-            each channel, or one for all. Without them inputs outside [0, 1] are scaled to it, each on its own.
+        inputs: one channel is drawn in grey, three in colour, and of any other number their mean.
+        mean: with `std`, undoes a normalization: inputs * std + mean is in [0, 1]. One number for
+            each channel, or one for all. Without them, each input outside [0, 1] is scaled to that range.
         std: see `mean`.
     """
     pictures = inputs.astype(np.float32)
@@ -42,23 +42,23 @@ def as_pictures(inputs: NDArray[Any], mean: ChannelValues, std: ChannelValues) -
 
 
 def require_channel_values(channels: int | None, mean: ChannelValues, std: ChannelValues) -> None:
-    """Raise if `mean` and `std` are not both given or both left out, or have a wrong number of values.
+    """Raise if only one of `mean` and `std` is given, or if they have a wrong number of values.
 
     Args:
-        channels: of the inputs; None where that is not known yet.
+        channels: the number of channels of the inputs, or None if it is not known yet.
         mean: one number, one for each channel, or None.
         std: as `mean`.
 
     Raises:
-        InvalidValueError: one of them is given alone, or has neither one value nor one for each channel.
+        InvalidValueError: only one is given, or one has neither one value nor one for each channel.
     """
     for name, values in (("mean", mean), ("std", std)):
         if channels is not None and values is not None and np.size(values) not in {1, channels}:
             raise InvalidValueError(
-                f"{name} was {values!r} and the inputs have {channels} channels; give one number for each"
+                f"{name} was {values!r}, but the inputs have {channels} channels; give one number for each"
             )
     if (mean is None) != (std is None):
         given, missing = ("mean", "std") if std is None else ("std", "mean")
         raise InvalidValueError(
-            f"{given} was given without {missing}; give both, with which inputs * std + mean is in [0, 1]"
+            f"got {given} without {missing}; give both, so that inputs * std + mean is in [0, 1]"
         )

@@ -1,6 +1,6 @@
-"""What is shown of a tensor: some channels, one sample, and no more rows and columns than fit.
+"""The part of a tensor to show: some channels, one sample, and as many rows and columns as fit.
 
-Runs on the training thread; makes views, or copies of what is shown, and waits for no device.
+Runs on the training thread. Makes views, or copies of what is shown, and never waits for a device.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def take(tensor: Tensor, which: int | Sequence[int], dim: int, what: str) -> Tensor:
-    """Return the first so many slices of a tensor along an axis, as a view, or those of given indices.
+    """Return the first slices of a tensor along an axis, as a view, or the slices with given indices.
 
     Args:
-        tensor: any shape.
-        which: how many, 1 or more, or the indices.
+        tensor: a tensor of any shape.
+        which: the number of slices, 1 or more, or their indices.
         dim: the axis.
-        what: names the slices in an error, such as "conv1 channels".
+        what: the name of the slices in an error, such as "conv1 channels".
 
     Raises:
-        InvalidValueError: an index is outside, or there are none.
+        InvalidValueError: an index is out of range, or there are no slices.
     """
     import torch
 
@@ -37,10 +37,10 @@ def take(tensor: Tensor, which: int | Sequence[int], dim: int, what: str) -> Ten
     outside = [index for index in indices if not -size <= index < size]
     if outside or not len(indices):
         raise InvalidValueError(
-            f"The {what} {outside or which!r} were asked for, of {size}; "
+            f"The {what} were {outside or which!r}, but there are {size}; "
             f"give how many, or indices from 0 to {size - 1}"
         )
-    # Not an index tensor, for which a GPU would be waited.
+    # Not an index tensor, which would make the call wait for a GPU.
     return torch.stack([tensor.select(dim, index) for index in indices], dim=dim)
 
 
@@ -55,10 +55,10 @@ class Selection:
     """Choose what is shown of an activation.
 
     Attributes:
-        channels: how many, or their indices.
-        sample: index in the batch.
+        channels: the number of channels, or their indices.
+        sample: the index in the batch.
         batch_dim: the axis of the batch.
-        max_side: rows or columns of a map; longer ones are thinned.
+        max_side: the maximum number of rows or columns of a map. Larger maps are subsampled.
     """
 
     channels: int | Sequence[int]
@@ -67,20 +67,20 @@ class Selection:
     max_side: int
 
     def picture(self, inputs: Tensor) -> Tensor | None:
-        """Return the sample of (N, C, H, W) inputs as (1, C, h, w), thinned as its maps; None if there is none."""
+        """Return the sample of (N, C, H, W) inputs as (1, C, h, w), subsampled like its maps, or None."""
         if not -len(inputs) <= self.sample < len(inputs):
             return None
         return self._thinned(inputs[self.sample])[0][None]
 
     def maps(self, tensor: Tensor, name: str, axis: str) -> tuple[Tensor, str, list[str]]:
-        """Return the maps to show, (n, H, W) or (n, P, H, W), the words that describe them, and the name of each.
+        """Return the maps to show, (n, H, W) or (n, P, H, W), a description, and the name of each map.
 
-        What is one picture has no names of its own.
+        A single map has no name.
 
         Args:
-            tensor: an activation of 2 to 5 axes, detached.
-            name: of the layer, for errors.
-            axis: what a channel is called.
+            tensor: a detached activation of 2 to 5 axes.
+            name: the name of the layer, for errors.
+            axis: the noun for a channel.
 
         Raises:
             InvalidValueError: the shape does not fit, or there is no such sample or channel.
@@ -88,8 +88,8 @@ class Selection:
         shape = "x".join(map(str, tensor.shape))
         if not 2 <= tensor.dim() <= 5 or not tensor.numel():
             raise InvalidValueError(
-                f"The layer {name} gave a tensor of shape ({shape}); wanted are 2 to 5 axes, such as "
-                "(N, C, H, W) or (N, L, C), and some elements: choose another layer or give a transform"
+                f"The layer {name} returned a tensor of shape ({shape}), which is empty or does not have 2 to 5 axes, such as "
+                "(N, C, H, W) or (N, L, C); choose another layer or give a transform"
             )
         tensor = tensor.abs() if tensor.is_complex() else tensor
         if tensor.dim() == 2:
@@ -122,7 +122,7 @@ class Selection:
         size = tensor.shape[self.batch_dim]
         if not -size <= self.sample < size:
             raise InvalidValueError(
-                f"Sample {self.sample} was asked for, and {name} gave a batch of {size}, shape ({shape}); "
+                f"sample was {self.sample}, but {name} returned a batch of {size}, shape ({shape}); "
                 f"give a sample from 0 to {size - 1}, or the right batch_dim"
             )
         return tensor.select(self.batch_dim, self.sample)

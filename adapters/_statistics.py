@@ -1,4 +1,4 @@
-"""What is told of a tensor without looking at it: all results stay tensors on its device.
+"""Statistics of a tensor that stay tensors on its device.
 
 Must not: call anything that waits for the device (`item`, `tolist`, `float`, `nonzero`, indexing by masks).
 Runs on the training thread, inside hooks.
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's values, detached: of a sparse one those that are stored, of complex numbers both parts.
+    """Return a tensor's values, detached: the stored ones of a sparse tensor, both parts of complex numbers.
 
-    Of a DTensor, which is spread over processes, they are those of this process: reducing needs all
-    processes, and one that watches alone would wait for the others for ever.
+    Of a DTensor, which is distributed over processes, return those of this process. A reduction needs all
+    processes, and a process that watches alone would wait for the others forever.
     """
     import torch
 
@@ -29,7 +29,7 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def norm(values: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean norm, added up in float32 at least."""
+    """Return the Euclidean norm, summed in float32 or a wider dtype."""
     import torch
 
     size: torch.Tensor = torch.linalg.vector_norm(
@@ -39,13 +39,13 @@ def norm(values: torch.Tensor) -> torch.Tensor:
 
 
 def nonfinite_share(values: torch.Tensor) -> torch.Tensor:
-    """Return which share of the values is NaN or infinite."""
-    # Times 0 is 0 for what is finite and NaN for the rest, in fewer passes than isfinite() takes.
+    """Return the share of values that are NaN or infinite."""
+    # Times 0 gives 0 for finite values and NaN for others, in fewer passes than isfinite().
     return values.mul(0).count_nonzero() / values.numel()
 
 
 def dead_share(values: torch.Tensor, axis: int) -> torch.Tensor:
-    """Return which share of the units, the slices along an axis, is zero everywhere else."""
+    """Return the share of units, the slices along an axis, that are all zero."""
     import torch
 
     others = [other for other in range(values.dim()) if other != axis % values.dim()]
@@ -54,10 +54,10 @@ def dead_share(values: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def sample(values: torch.Tensor, most: int | None) -> torch.Tensor:
-    """Return a flat copy of the values, or of so many at most, evenly spaced."""
+    """Return a flat copy of the values, or of at most `most` evenly spaced ones."""
     flat = values.reshape(-1)
     if most is None or len(flat) <= most:
         return flat.clone()
-    # An odd stride does not fall into step with rows whose length is a power of two.
+    # With an odd stride, rows whose length is a power of two do not always give the same columns.
     stride = -(-len(flat) // most) | 1
     return flat[::stride].clone()

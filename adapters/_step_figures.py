@@ -1,4 +1,4 @@
-"""What a step showed, and how its numbers get from their devices to the worker. Runs on the training thread."""
+"""The figures of a step, and their transfer from the devices to the worker. Runs on the training thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class StepFigures:
     """Numbers of the whole model, numbers of layers by quantity, and values for histograms.
 
-    A number is a tensor on its device, and after `read_together` what becomes a number by `float()`.
+    A number is a tensor on its device. After `read_together`, it is an object with `__float__`.
     """
 
     totals: Mapping[str, Any]
@@ -26,11 +26,11 @@ class StepFigures:
 
 
 def read_together(figures: StepFigures, tag: str) -> StepFigures:
-    """Return the figures with numbers that the worker can read: those of a device travel in one copy.
+    """Return the figures with numbers that the worker can read. There is one copy for each device.
 
     Args:
-        figures: with tensors for numbers.
-        tag: named in errors.
+        figures: figures whose numbers are tensors.
+        tag: the tag to name in errors.
     """
     import torch
 

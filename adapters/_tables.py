@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-# TensorBoard drops the alignment of Markdown's columns, so that spaces as wide as a digit and as a
-# comma stand for what a shorter number lacks.
+# TensorBoard ignores the alignment of Markdown columns. So shorter numbers are padded with spaces
+# as wide as a digit and as a comma.
 _WIDTHS: Final = str.maketrans({**dict.fromkeys("0123456789%()", "\u2007"), **dict.fromkeys(",.", "\u2008")})
-INDENT: Final = "\u2003"  # an em space, which stays at the start of a cell
+INDENT: Final = "\u2003"  # an em space, which is kept at the start of a cell
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> str:
@@ -17,7 +17,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collect
     Args:
         titles: the header, one title for each column.
         rows: the cells.
-        numbers: the indices of the columns to align at the right.
+        numbers: the indices of the right-aligned columns.
     """
     columns = [
         _right_aligned(column) if index in numbers else column

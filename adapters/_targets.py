@@ -1,7 +1,7 @@
-"""What an explanation explains: the inputs, and for each of them a class or a function of the output.
+"""The target of an explanation: for each input, a class or a function of the output.
 
-Lives here: the surroundings that explanations are computed in, checking inputs, running the model on
-them, and choosing targets. `_classes` names them.
+Lives here: the context in which explanations are computed, the checks of inputs, the run of the model,
+and the choice of targets. `_classes` names them.
 Runs on the caller's thread.
 """
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# A class by its index, or a function of one input's output that gives one number.
+# The index of a class, or a function that maps the output for one input to one number.
 Target: TypeAlias = "int | Callable[[Any], torch.Tensor]"
 Targets: TypeAlias = "Target | Sequence[Target] | torch.Tensor | None"
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Run a block in evaluation mode, with gradients to the input alone; leave the model as it was.
+    """Run a block in evaluation mode, with gradients only for the input, and leave the model as it was.
 
-    Inference mode, `no_grad` and autocast around the call do not reach into the block.
+    Inference mode, `no_grad` and autocast around the call have no effect in the block.
     """
     import torch
 
@@ -46,16 +46,16 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def own_inputs(model: nn.Module, inputs: torch.Tensor, *, dimensions: Sequence[int]) -> torch.Tensor:
-    """Return a copy of the inputs on the model's device, which can be differentiated by.
+    """Return a copy of the inputs on the model's device that requires gradients.
 
     Args:
-        model: the model that they are for.
+        model: the model that takes them.
         inputs: (N, ...) floating point.
-        dimensions: the numbers of dimensions that are wanted.
+        dimensions: the allowed numbers of dimensions.
 
     Raises:
-        InvalidTypeError: the inputs are no floating point tensor.
-        InvalidValueError: they have another number of dimensions, or there are none.
+        InvalidTypeError: the inputs are not a floating point tensor.
+        InvalidValueError: they have another number of dimensions, or are empty.
     """
     import torch
 
@@ -76,33 +76,33 @@ def own_inputs(model: nn.Module, inputs: torch.Tensor, *, dimensions: Sequence[i
 
 
 def run(model: nn.Module, inputs: torch.Tensor) -> Any:
-    """Return the model's output; say what was given where the model does not take it.
+    """Return the model's output. If the model fails, describe its input in the error.
 
     Raises:
-        InvalidValueError: the model raised an error about the input.
+        InvalidValueError: the model raised an error for this input.
     """
     try:
-        return model(inputs.clone())  # some models write to their input
+        return model(inputs.clone())  # a copy: some models write to their input
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise InvalidValueError(
             f"{type(model).__name__} does not run on inputs of shape {tuple(inputs.shape)} and {inputs.dtype}: "
-            f"{error}; give inputs as the model's forward() takes them"
+            f"{error}; give inputs that the model's forward() accepts"
         ) from error
 
 
 def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
-    """Return one target for each input: as given, or the predicted class.
+    """Return one target for each input: the given one, or the predicted class.
 
     Args:
         targets: one class index or function for all inputs, one for each of them, or None for the
             predicted classes.
-        outputs: what the model returned.
-        number: of inputs.
+        outputs: the output of the model.
+        number: the number of inputs.
 
     Raises:
         InvalidValueError: a class is out of range, or the number of targets is not that of the inputs.
-        InvalidTypeError: a target is neither an integer nor a function, or the output has no classes, or no
-            entry for each input.
+        InvalidTypeError: a target is neither an integer nor a function, or the output does not have classes,
+            or an entry for each input.
     """
     if targets is None:
         return list(class_scores(outputs, number).argmax(dim=1).tolist())
@@ -118,25 +118,25 @@ def chosen_targets(targets: Targets, outputs: Any, number: int) -> list[Target]:
         each = list(targets)
     if len(each) != number:
         raise InvalidValueError(
-            f"{len(each)} targets were given for {number} inputs; give one for all, or one for each"
+            f"There were {len(each)} targets for {number} inputs; give one for all, or one for each"
         )
     _require_one_for_each(outputs, number)
     return [target if callable(target) else _class_index(target, outputs, number) for target in each]
 
 
 def class_scores(outputs: Any, number: int) -> torch.Tensor:
-    """Return the model's output if it is (N, classes).
+    """Return the model's output if its shape is (N, classes).
 
     Raises:
-        InvalidTypeError: it is anything else.
+        InvalidTypeError: it is not.
     """
     import torch
 
     if isinstance(outputs, torch.Tensor) and outputs.dim() == 2 and len(outputs) == number:
         return outputs
     raise InvalidTypeError(
-        f"The model returned {_shown(outputs)}, and classes need ({number}, classes); give functions of the output of one "
-        "input as targets, or a module whose forward() returns the scores alone"
+        f"The model returned {_shown(outputs)}, but classes need ({number}, classes); give functions of the output of one "
+        "input as targets, or a module whose forward() returns only the scores"
     )
 
 
@@ -160,11 +160,11 @@ def _require_one_for_each(outputs: Any, number: int) -> None:
     try:
         entries = None if isinstance(outputs, Mapping) else len(outputs)
     except TypeError:
-        entries = None  # a single number, or an object
+        entries = None  # a number, or another object without a length
     if entries != number:
         raise InvalidTypeError(
-            f"The model returned {_shown(outputs)}, which has no entry for each of {number} inputs; give a module "
-            "whose forward() returns the scores alone, such as the logits of what the model returns"
+            f"The model returned {_shown(outputs)}, which does not have an entry for each of {number} inputs; give a module "
+            "whose forward() returns only the scores, such as the logits of the model's output"
         )
 
 
@@ -183,13 +183,13 @@ def _class_index(target: Any, outputs: Any, number: int) -> int:
     classes = class_scores(outputs, number).shape[1]
     if not 0 <= index < classes:
         raise InvalidValueError(
-            f"Class {index} was asked for and the model has {classes}; give 0 to {classes - 1}"
+            f"The target was class {index}, but the model has {classes} classes; give 0 to {classes - 1}"
         )
     return index
 
 
 def _is_number(targets: Any) -> bool:
-    return getattr(targets, "ndim", 1) == 0  # a tensor or array of no dimension, which is iterable by type
+    return getattr(targets, "ndim", 1) == 0  # a 0-d tensor or array, whose type is iterable
 
 
 def _either(numbers: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
-"""The records of a watched step: an overview of the model under one tag, and figures of each layer beside it.
+"""The records of a watched step: an overview of the model under one tag, and the figures of each layer.
 
-Lives here: what is logged under which tag. TensorBoard groups tags by their first part and opens the first groups:
-the overview is a group of its own, which comes before the details.
+Lives here: the tags. TensorBoard groups tags by their first part and opens the first groups. The overview is a group
+of its own before the details.
 Runs on the training thread.
 """
 
@@ -19,17 +19,17 @@ from tblog.records import HistogramRecord, ImageRecord, Record, ScalarRecord, Te
 
 
 def overview(tag: str, what: str) -> str:
-    """Return the tag of something about the whole model: "watch/table"."""
+    """Return a tag for the whole model, such as "watch/table"."""
     return f"{tag}/{what}" if tag else what
 
 
 def detail(tag: str, quantity: str) -> str:
-    """Return the first part of the tags of a quantity: "watch_gradient_norm"."""
+    """Return the first part of the tags of a quantity, such as "watch_gradient_norm"."""
     return f"{tag}_{quantity}" if tag else quantity
 
 
 def step_records(tag: str, figures: StepFigures, report: LayerReport) -> Iterator[Record]:
-    """Return the picture, the table, and a scalar or histogram for each figure."""
+    """Return the image, the table, and a scalar or histogram for each figure."""
     if any(report.tells):
         yield ImageRecord(tag=overview(tag, "layers"), image=LayerChart(report=report), dataformats="HWC")
     yield TextRecord(tag=overview(tag, "table"), text=LayerTable(report))

@@ -1,4 +1,4 @@
-"""What of a model is watched: its parameters, the layers that own them, and the modules whose outputs count.
+"""The watched parts of a model: parameters, the layers that own them, and modules with outputs.
 
 Runs on the caller's thread, once for each watch.
 """
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class WatchedParts(NamedTuple):
-    """What is watched of a model.
+    """The watched parts of a model.
 
     Attributes:
-        parameters: by name.
-        owners: the name of the layer that each parameter belongs to, by the parameter's name.
-        outputs: modules, by name.
-        layers: all that have parameters or outputs, in the model's order.
+        parameters: the parameters by name.
+        owners: the name of the layer that owns a parameter, by the parameter's name.
+        outputs: the modules whose outputs are watched, by name.
+        layers: all layers with parameters or outputs, in the model's order.
     """
 
     parameters: Mapping[str, nn.Parameter]
@@ -33,17 +33,17 @@ class WatchedParts(NamedTuple):
 
 
 def watched_parts(model: nn.Module, layers: Layers | None) -> WatchedParts:
-    """Find what is watched where these layers are asked for, None for all.
+    """Find the parts to watch for these layers. None means all layers.
 
     Raises:
-        InvalidTypeError: the model is none, or one whose parameters are others during a step.
-        InvalidValueError: a layer is not found, or no parameter of them requires a gradient.
+        InvalidTypeError: `model` is not a module, or it replaces its parameters during a step.
+        InvalidValueError: a layer is not found, or no parameter of the layers requires a gradient.
     """
     require_module(model)
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
         raise InvalidTypeError(
-            "ParameterWatch: the model holds a FullyShardedDataParallel, which exchanges the parameters for others "
-            "during a step, so that none can be followed; shard it by torch.distributed.fsdp.fully_shard"
+            "ParameterWatch: the model contains a FullyShardedDataParallel, which replaces the parameters "
+            "during a step, so they cannot be watched; shard it by torch.distributed.fsdp.fully_shard"
         )
     if layers is None:
         outputs = {path: module for path, module in model.named_modules() if not any(module.children())}
@@ -55,7 +55,7 @@ def watched_parts(model: nn.Module, layers: Layers | None) -> WatchedParts:
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise InvalidValueError(
             "ParameterWatch: none of the watched parameters requires a gradient; choose other layers, "
-            "or call requires_grad_() on what is trained first"
+            "or call requires_grad_() on the trained ones first"
         )
     owners = {name: name.rpartition(".")[0] for name in parameters}
     trained = {owners[name] for name, parameter in parameters.items() if parameter.requires_grad}

@@ -1,4 +1,4 @@
-"""What one training step shows of its parameters, gradients and activations.
+"""The figures of one training step: its parameters, gradients and activations.
 
 Lives here: the hooks of one watched step, and what they compute. Must not:
 decide which step is watched (`parameters.py` does), or wait for the device.
@@ -33,7 +33,7 @@ Kind = str  # "parameter", "gradient" or "activation"
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What is watched, and what is told of it; see `ParameterWatch`."""
+    """The watched parts and the options; see `ParameterWatch`."""
 
     parameters: Mapping[str, torch.Tensor]
     owners: Mapping[str, str]  # the layer of each parameter
@@ -45,7 +45,7 @@ class Watched:
 
 
 class WatchedStep:
-    """Gather figures from hooks; what a later pass of the same step shows takes the place of the earlier."""
+    """Collects figures from hooks. A later pass of the same step replaces the figures of an earlier one."""
 
     def __init__(self, watched: Watched, *, histograms: bool) -> None:
         self._watched = watched
@@ -68,15 +68,15 @@ class WatchedStep:
             self._hooks.forward(layer, partial(self._on_output, name))
 
     def gradients_were_cleared(self) -> bool:
-        """Return whether there were gradients, and they were set to None since."""
+        """Return whether there were gradients that have been set to None."""
         return self._reached is not None and self._reached.grad is None
 
     def end(self) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         self._hooks.remove()
 
     def finish(self) -> StepFigures:
-        """Look at the parameters as they are after the step, and return what was gathered."""
+        """Measure the parameters after the step, and return all figures."""
         import torch
 
         self.end()
@@ -120,7 +120,7 @@ class WatchedStep:
         import torch
 
         if parameter.grad is None:
-            return  # a hook before this one made its step and let the gradient go
+            return  # an earlier hook made an optimizer step and freed the gradient
         self._reached = parameter
         with torch.no_grad():
             if self._watched.tells_parameters and name not in self._before:
@@ -165,7 +165,7 @@ class WatchedStep:
             self._histograms[f"{kind}s/{name}"] = drawn if scale is None else drawn / scale
 
     def _gradients_scale(self, parameter: torch.Tensor) -> torch.Tensor | None:
-        """Return what a GradScaler multiplied the loss by; `get_scale()` would wait for the device."""
+        """Return the factor by which a GradScaler multiplied the loss. `get_scale()` would wait for the device."""
         import torch
 
         if self._watched.scaler is not None and self._scale is None:

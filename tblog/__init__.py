@@ -1,7 +1,7 @@
-"""Write TensorBoard event files from Python training code, at next to no cost to the loop.
+"""Write TensorBoard event files from PyTorch training code.
 
-`SummaryWriter` takes the place of torch's and of tensorboardX's. Names are loaded when they are
-first used: importing tblog imports neither torch nor tensorboardX.
+`SummaryWriter` replaces torch's and tensorboardX's. A name is loaded when it is first used:
+importing tblog imports neither torch nor tensorboardX.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Not late as the others: the function takes the name of its module, and must do so once and for all.
+# Imported now, unlike the others: the function must replace the module of the same name for good.
 from tblog.patch import patch, unpatch
 
 if TYPE_CHECKING:

@@ -254,7 +254,7 @@ def test_the_progress_bar_is_shown_if_wanted_alone(capsys, monkeypatch):
     ("wrong", "error", "told"),
     [
         ({"layer": "6"}, InvalidValueError, "no layer '6'"),
-        ({"layer": nn.Conv2d}, InvalidValueError, "One layer is wanted"),
+        ({"layer": nn.Conv2d}, InvalidValueError, "which matches 2 layers"),
         ({"channels": [0, 5]}, InvalidValueError, r"\[5\]; give 0 to 4"),
         ({"channels": -1}, InvalidValueError, "0 to 4"),
         ({"channels": [0.5]}, InvalidTypeError, "sequence of them"),

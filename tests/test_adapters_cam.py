@@ -125,7 +125,7 @@ def test_shapley_cam_takes_a_last_layer_and_no_reshape_transform():
     twin = make()
     own = _own_masks("ShapleyCAM", twin, [twin[1]], inputs, [ClassifierOutputTarget(2)] * 2)
     np.testing.assert_array_equal(record.image.maps, own)
-    with untouched(model), pytest.raises(InvalidValueError, match="take another method"):
+    with untouched(model), pytest.raises(InvalidValueError, match="choose another method"):
         class_activation_maps(model, inputs, "1", "ShapleyCAM", 2, reshape_transform=nn.Identity())
 
 
@@ -300,7 +300,7 @@ def test_what_has_no_gradients_in_numpys_terms_is_refused():
     model = _network().bfloat16()
     with untouched(model), pytest.raises(InvalidTypeError, match="bfloat16"):
         class_activation_maps(model, _pictures().bfloat16(), LAST_CONVOLUTION)
-    with pytest.raises(InvalidTypeError, match="takes no hooks"):
+    with pytest.raises(InvalidTypeError, match="accepts no hooks"):
         class_activation_maps(torch.jit.script(_network()), _pictures(), LAST_CONVOLUTION)
 
 
@@ -347,7 +347,7 @@ def test_labels_tell_the_class_its_score_and_the_prediction():
 @pytest.mark.parametrize(
     ("labels", "error", "told"),
     [
-        ([1], InvalidValueError, "1 labels were given for 2"),
+        ([1], InvalidValueError, "There were 1 labels for 2"),
         (["a", "b"], InvalidTypeError, "true class of each"),
     ],
 )

@@ -197,12 +197,12 @@ class TestErrors:
             ({"layers": "1"}, "'1' is of type ReLU; give layers of type ConvNd"),
             (
                 {"layers": "2", "channels": [6]},
-                r"2 input channels \[6\] were asked for, of 6; give how many, or indices from 0 to 5",
+                r"2 input channels were \[6\], but there are 6; give how many, or indices from 0 to 5",
             ),
-            ({"layers": "2", "channels": 0}, "2 input channels 0 were asked for"),
+            ({"layers": "2", "channels": 0}, "2 input channels were 0, but there are 6"),
             ({"filters": 0}, "filters was 0"),
             ({"layers": "2", "colormap": "nope"}, "no colour map named 'nope'"),
-            ({"layers": "2", "scale": "none"}, "scale='none'"),
+            ({"layers": "2", "scale": "none"}, "scale was 'none'"),
         ],
     )
     def test_what_does_not_fit(self, model, arguments, said):

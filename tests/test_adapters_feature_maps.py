@@ -265,7 +265,7 @@ class TestTheModelIsLeftAlone:
     def test_what_torchscript_compiled_takes_no_hooks(self, model):
         """The error says what to give instead."""
         with (
-            pytest.raises(InvalidTypeError, match="takes no hooks"),
+            pytest.raises(InvalidTypeError, match="accepts no hooks"),
             FeatureMaps(torch.jit.script(model), "0"),
         ):
             pass
@@ -381,9 +381,7 @@ class TestErrors:
     def test_maps_that_were_never_captured(self, model):
         """Without the block there are none, and the error says where the model is to be run."""
         maps = FeatureMaps(model, "0")
-        with pytest.raises(
-            InvalidValueError, match=r"before its `with` block began.*run the model in the block"
-        ):
+        with pytest.raises(InvalidValueError, match=r"before its `with` block.*run the model in the block"):
             maps.records()
 
     def test_a_layer_that_did_not_run(self, model):
@@ -397,12 +395,15 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ({"sample": 4}, r"Sample 4 was asked for, and 0 gave a batch of 4, shape \(4x6x8x8\)"),
+            ({"sample": 4}, r"sample was 4, but 0 returned a batch of 4, shape \(4x6x8x8\)"),
             (
                 {"channels": [6]},
-                r"The 0 channels \[6\] were asked for, of 6; give how many, or indices from 0 to 5",
+                r"The 0 channels were \[6\], but there are 6; give how many, or indices from 0 to 5",
             ),
-            ({"transform": torch.sum}, r"layer 0 gave a tensor of shape \(\); wanted are 2 to 5 axes"),
+            (
+                {"transform": torch.sum},
+                r"layer 0 returned a tensor of shape \(\), which is empty or does not have 2 to 5 axes",
+            ),
         ],
     )
     def test_what_does_not_fit_is_said_in_the_forward_pass(self, model, images, arguments, said):
@@ -430,7 +431,7 @@ class TestErrors:
             ({"channels": 0}, "channels was 0; give 1 or more"),
             ({"channels": []}, "channels was .*; give 1 or more"),
             ({"colormap": "nope"}, "no colour map named 'nope'"),
-            ({"scale": "channel"}, "scale='channel'"),
+            ({"scale": "channel"}, "scale was 'channel'"),
         ],
     )
     def test_wrong_arguments_are_refused_at_once(self, model, arguments, said):

@@ -239,7 +239,7 @@ class TestErrors:
             ({"input_size": (1, 3), "input_data": torch.zeros(1)}, "both input_size and input_data"),
             ({"input_size": ()}, r"input_size was \(\)"),
             ({"input_size": [(1, 2), (3,)], "dtypes": [torch.long]}, "with 1 dtypes"),
-            ({"columns": ["params"]}, "no column 'params'; give of input_size, "),
+            ({"columns": ["params"]}, "no column 'params'; give some of input_size, "),
             ({"columns": ["num_params", "mult_adds"]}, "'mult_adds' needs a forward pass"),
             ({"depth": -1}, "depth was -1"),
             ({"mode": "test"}, "mode was 'test'"),

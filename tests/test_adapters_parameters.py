@@ -469,7 +469,9 @@ def test_a_watch_that_never_began_says_so():
     """Its records would be empty for ever; after start() they are not, and after stop() what is left is given."""
     model = _network()
     watch = ParameterWatch(model, every=1)
-    with pytest.raises(InvalidValueError, match=r"before the watch began.*`with` block.*start\(\).*writer"):
+    with pytest.raises(
+        InvalidValueError, match=r"before the watch was started.*`with` block.*start\(\).*writer"
+    ):
         watch.records()
     assert watch.start() is watch
     (records,) = _train(model, watch, _sgd(model))

@@ -176,9 +176,12 @@ def test_a_function_of_the_output_can_be_explained():
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (lambda scores: {"logits": scores, "loss": scores.sum()}, "dict, which has no entry for each of 2"),
-        (lambda scores: scores.sum(), r"a tensor of shape \(\), which has no entry"),
-        (lambda scores: SimpleNamespace(logits=scores), "SimpleNamespace, which has no entry"),
+        (
+            lambda scores: {"logits": scores, "loss": scores.sum()},
+            "dict, which does not have an entry for each of 2",
+        ),
+        (lambda scores: scores.sum(), r"a tensor of shape \(\), which does not have an entry"),
+        (lambda scores: SimpleNamespace(logits=scores), "SimpleNamespace, which does not have an entry"),
     ],
 )
 def test_an_output_without_an_entry_for_each_input_is_refused(returned, said):

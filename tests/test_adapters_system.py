@@ -117,7 +117,7 @@ def test_each_sample_has_a_time_of_its_own(sampled):
 def test_a_sampler_that_was_never_entered_says_so(ask):
     """It would have nothing to give for ever; after a block it may."""
     sampler = SystemSampler(period_secs=100)
-    with pytest.raises(InvalidValueError, match="before its `with` block began"):
+    with pytest.raises(InvalidValueError, match="before its `with` block"):
         ask(sampler)
     with sampler:
         pass

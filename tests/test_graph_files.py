@@ -157,5 +157,5 @@ def test_add_openvino_graph_writes_it(tmp_path):
 def test_what_is_no_openvino_model_is_refused(tmp_path, content):
     """The error names the file and says what to give."""
     (tmp_path / "bad.xml").write_text(content)
-    with pytest.raises(InvalidValueError, match=r"bad\.xml is no OpenVINO model: .*; give the XML file"):
+    with pytest.raises(InvalidValueError, match=r"bad\.xml is not an OpenVINO model: .*; give the XML file"):
         read_openvino_graph(tmp_path / "bad.xml")

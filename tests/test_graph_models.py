@@ -398,7 +398,7 @@ def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
 
         def forward(self, x):
             with pytest.raises(
-                GraphError, match=r"asked for while a graph is read.*outside of forward"
+                GraphError, match=r"cannot be read from within a model.*outside of forward"
             ) as raised:
                 read_graph(self, x)
             refused.append(raised)
