@@ -75,8 +75,8 @@ def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
 def report_white(array: NDArray[Any], tag: str, what: str, context: EncodeContext) -> None:
     """Report values above 1, unless rounding explains them. Most likely the caller's range ends at 255."""
     if array.dtype != np.uint8 and np.fmax.reduce(array, axis=None) >= _NO_ROUNDING:
-        told = f"{what}: {array.dtype} values above 1 are white; if they range to 255, divide by 255 or give uint8"
-        context.report(tag, told, int(np.count_nonzero(array > 1)))
+        message = f"{what}: {array.dtype} values above 1 are white; if they range to 255, divide by 255 or give uint8"
+        context.report(tag, message, int(np.count_nonzero(array > 1)))
 
 
 def tile(images: NDArray[Any], columns: int, rows: int | None = None) -> NDArray[np.uint8]:

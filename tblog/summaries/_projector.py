@@ -78,7 +78,9 @@ class Entry:
             _enter_stored(path, entry)
             return
         for name in self._written:
-            os.stat(os.path.join(logdir, self._folder, name))  # the configuration must not name a missing file
+            os.stat(
+                os.path.join(logdir, self._folder, name)
+            )  # the configuration must not name a missing file
         _enter(path, entry)
 
     def _text(self) -> str:
