@@ -53,13 +53,13 @@ class LayerReport:
         step: the number of the step since the start of the watch, for messages.
         layers: the layers in the order of the model.
         figures: numbers, or objects with `__float__`, by quantity and layer.
-        told: the warnings of the watch. They get all reports, in the order of their steps.
+        warnings: the warnings of the watch. They get all reports, in the order of their steps.
     """
 
     def __init__(
-        self, step: int, layers: Sequence[Layer], figures: Mapping[str, Mapping[str, Any]], told: Warnings
+        self, step: int, layers: Sequence[Layer], figures: Mapping[str, Mapping[str, Any]], warnings: Warnings
     ) -> None:
-        self._step, self._layers, self._figures, self._told = step, layers, figures, told
+        self._step, self._layers, self._figures, self._warnings = step, layers, figures, warnings
         self._rows: list[Row] | None = None
 
     @property
@@ -81,7 +81,7 @@ class LayerReport:
             }
             rows = [_row(layer, figures) for layer in self._layers]
             self._rows = [row for row in rows if row.layer.has_parameters or row.findings]
-            self._told.look(self._step, self._rows)
+            self._warnings.look(self._step, self._rows)
         return self._rows
 
     def summary(self) -> list[tuple[str, str]]:
@@ -121,7 +121,7 @@ class Warnings:
     def __init__(self, table: str, *, scales: bool) -> None:
         self._table, self._scales = table, scales
         self._last: dict[str, set[str]] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def look(self, step: int, rows: Sequence[Row]) -> None:
         """Record a report, and warn of findings that are new and persist."""
@@ -129,10 +129,10 @@ class Warnings:
         for finding, names in found.items():
             at_once = finding.startswith("NaN") and not self._scales
             staying = [name for name in names if at_once or name in self._last.get(finding, ())]
-            if staying and finding not in self._told:
-                self._told.add(finding)
+            if staying and finding not in self._warned:
+                self._warned.add(finding)
                 logger.warning(
-                    "tblog: %s of the watched model: %s (at step %d of the watch; told once, the text %r has all)",
+                    "tblog: %s of the watched model: %s (at step %d of the watch; this warning comes once, the text %r has all findings)",
                     _with_noun(staying),
                     finding,
                     step,

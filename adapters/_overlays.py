@@ -97,10 +97,10 @@ class OverlayGrid:
         empty = [not (one > 0).any() and bool(np.isfinite(one).all()) for one in maps]
         labels = self.labels or [""] * len(maps)
         words = [f"{label} · {_EMPTY}" if label else _EMPTY for label in labels]
-        told = [
+        labels = [
             word if is_empty else label for label, word, is_empty in zip(labels, words, empty, strict=True)
         ]
-        return told if any(told) else ()
+        return labels if any(labels) else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -18,6 +18,8 @@ html_title = f"tblog {release}"
 html_theme_options = {"sidebar_hide_name": False}
 exclude_patterns = ["_build"]
 
+default_role = "code"  # `name` in a docstring is code
+
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # pages that are read in a checkout, too, may begin below a title

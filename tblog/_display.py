@@ -1,6 +1,6 @@
-"""How a writer shows itself: one line for a terminal, a small table in a notebook.
+"""The display of a writer: one line for a terminal, a small table in a notebook.
 
-Lives here: texts made of a directory and counts; no code of the caller's is run for them.
+Lives here: texts made from a directory and counts. They run none of the caller's code.
 Must not: open files, wait for anything, raise.
 """
 
@@ -17,12 +17,12 @@ _WORTH_TELLING = ("dropped", "failed", "values_left_out")
 
 
 def line(kind: str, logdir: str, state: str, stats: Stats) -> str:
-    """Return what `repr()` shows of a writer.
+    """Return the `repr()` of a writer.
 
     Args:
-        kind: name of its class.
+        kind: the name of its class.
         logdir: its directory.
-        state: "open", for example.
+        state: for example "open".
         stats: its counts.
     """
     counts = ", ".join(f"{count:,} {name}" for name, count in _counts(stats).items())
@@ -30,12 +30,12 @@ def line(kind: str, logdir: str, state: str, stats: Stats) -> str:
 
 
 def page(kind: str, logdir: str, state: str, stats: Stats) -> str:
-    """Return what a notebook shows of a writer, in HTML: its counts, and the lines that open TensorBoard below.
+    """Return the HTML of a writer for a notebook: its counts, and the lines that open TensorBoard.
 
     Args:
-        kind: name of its class.
+        kind: the name of its class.
         logdir: its directory.
-        state: "open", for example.
+        state: for example "open".
         stats: its counts.
     """
     counts = _counts(stats) | {"bytes on disk": stats.bytes}
@@ -53,19 +53,19 @@ def page(kind: str, logdir: str, state: str, stats: Stats) -> str:
 def magic(logdir: str) -> str:
     """Return the line that opens TensorBoard in a notebook.
 
-    It is split as a shell does. Before that, IPython puts variables in the place of {name} and of $name.
+    IPython first replaces {name} and $name by variables, and then splits the line like a shell.
     """
     quoted = shlex.quote(logdir).replace("{", "{{").replace("}", "}}")
-    return f"%tensorboard --logdir {quoted}".replace("$", "$''")  # the quotes end, and begin anew
+    return f"%tensorboard --logdir {quoted}".replace("$", "$''")  # closes the quotes, and opens new ones
 
 
 def _counts(stats: Stats) -> dict[str, int]:
-    """Return what is always told, and what has gone wrong if something has."""
+    """Return the counts that are always shown, and those of failures if there are any."""
     told = {"logged": stats.queued, "written": stats.written}
     lost = {name.replace("_", " "): getattr(stats, name) for name in _WORTH_TELLING}
     return told | {name: count for name, count in lost.items() if count}
 
 
 def _text(text: str) -> str:
-    """Return a text as HTML can hold it: a file's name may have bytes that are no UTF-8."""
+    """Return a text escaped for HTML. The name of a file may contain bytes that are not UTF-8."""
     return escape(text.encode(errors="backslashreplace").decode())

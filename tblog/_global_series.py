@@ -1,9 +1,9 @@
-"""The process of the global writer: it alone has the event file, and counts the steps.
+"""The process of the global writer. Only this process has the event file and counts the steps.
 
-Lives here: how this process is started, what it does, when it ends.
-Must not: be a process of multiprocessing's. Those run the main program once more, unless they are forked,
-so a program would need a guard of its main part; a fork copies the locks that other threads hold. Since
-Python 3.14 multiprocessing forks by itself no more.
+Lives here: the start, the work and the end of this process.
+Must not: be a process of multiprocessing. Unless it forks, multiprocessing runs the main program once more,
+which then needs an `if __name__ == "__main__"`. A fork copies the locks that other threads hold, and since
+Python 3.14 multiprocessing no longer forks by default.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[2:]; from tblog._global_series import run; run(int(sys.argv[1]))"
 )
 _GRACE_SECS = 5.0
-"""The end of an interpreter after its open writers are closed."""
+"""Seconds for the end of an interpreter after its open writers are closed."""
 
 
 class SeriesProcess:
-    """A running process of the global writer, as the process that made it sees it.
+    """A running process of the global writer, as seen from the process that started it.
 
     Args:
-        arguments: of its `SummaryWriter`.
-        logdir: its log directory as it was given.
+        arguments: the arguments of its `SummaryWriter`.
+        logdir: its log directory, as given by the user.
 
     Raises:
-        OSError: the directory or the file cannot be created, or the process ended at its start.
+        OSError: the directory or the file cannot be created, or the process ended while it started.
     """
 
     def __init__(self, arguments: Mapping[str, Any], logdir: str) -> None:
-        # Closed when the maker and all that were forked from it are gone: so the process hears of it.
+        # Closed when the maker and all its forks are gone. This tells the process to end.
         self._connection, theirs = Pipe()
         with theirs:
             handle = theirs.fileno()
@@ -67,7 +67,7 @@ class SeriesProcess:
         except (EOFError, OSError):
             status = self._process.wait(_GRACE_SECS)
             raise OSError(
-                f"the global writer's process ended at its start with exit status {status}; standard error says why"
+                f"the global writer's process ended while it started, with exit status {status}; standard error says why"
             ) from None
         if isinstance(answer, Exception):
             raise answer
@@ -83,11 +83,11 @@ class SeriesProcess:
 
 
 class SeriesManager(BaseManager):
-    """Connects processes to the one that has the series."""
+    """Connects processes to the process that owns the series."""
 
 
 class _Series:
-    """The writer and its counts of steps, in the process that owns both."""
+    """The writer and its step counts, in the process that owns both."""
 
     def __init__(self, arguments: Mapping[str, Any], logdir: str) -> None:
         from tblog.writer import SummaryWriter
@@ -95,7 +95,7 @@ class _Series:
         self._logdir = logdir
         self._writer = SummaryWriter(**arguments)
         self._steps: Counter[tuple[str, str]] = Counter()
-        self._lock = threading.Lock()  # the manager has a thread for each process that is connected
+        self._lock = threading.Lock()  # the manager has a thread for each connected process
 
     def add(self, method: str, tag: str, value: Any, more: Mapping[str, Any]) -> None:
         with self._lock:
@@ -114,10 +114,10 @@ class _Series:
 
 
 def run(handle: int) -> None:
-    """Serve the series until this process is told to end, or nobody is left who was its maker.
+    """Serve the series until the maker asks this process to end, or the maker and its forks are gone.
 
     Args:
-        handle: file descriptor of the connection to the maker.
+        handle: the file descriptor of the connection to the maker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the maker, which ends this process
     signal.signal(signal.SIGTERM, _exit)
@@ -138,7 +138,7 @@ def run(handle: int) -> None:
 
 
 def _exit(*_: object) -> None:
-    """End in an orderly way: the writer is closed, and no socket is left behind."""
+    """End in an orderly way: close the writer and leave no socket behind."""
     sys.exit(0)
 
 

@@ -1,6 +1,6 @@
-"""Locks that a fork cannot leave held, and who may not wait.
+"""Locks that a fork cannot leave locked, and the threads that must not wait.
 
-In a forked child each of these locks is free, whichever thread of the parent had it. Used from any thread.
+In a forked child, each of these locks is free, even if a thread of the parent held it. Used from any thread.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ class ForkSafeLock:
         _locks.add(self)
 
     def renew(self) -> None:
-        """Be free, whoever held it."""
+        """Free the lock, even if another thread held it."""
         self._lock = threading.RLock()
 
     def acquire(self, *, timeout: float) -> bool:
-        """Take the lock within `timeout` seconds, 0 for at once; return False if that failed."""
+        """Take the lock within `timeout` seconds, with 0 immediately. Return False if that failed."""
         return self._lock.acquire(timeout=timeout)
 
     def is_mine(self) -> bool:
         """Return whether the current thread has the lock."""
-        mine: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - threading.Condition asks it, too
+        mine: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - threading.Condition uses it, too
         return mine
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -46,10 +46,10 @@ _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
 class Answer:
-    """What a `threading.Event` is, and safe in signal handlers.
+    """A `threading.Event` that is safe in signal handlers.
 
-    An Event has a lock inside. A handler that interrupts `wait` in the thread that holds it, and itself
-    waits for the thread that is to call `set`, waits for ever; an exception from a handler breaks it.
+    An Event has a lock inside. If a signal handler interrupts `wait` while its thread holds that lock, and then waits
+    for the thread that calls `set`, it waits forever. An exception from a handler breaks the Event.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Answer:
         self._lock.acquire()
 
     def set(self) -> None:
-        """Let those who wait go on."""
+        """Wake all waiting threads."""
         if not self._is_set:
             self._is_set = True
             self._lock.release()
@@ -66,13 +66,13 @@ class Answer:
     def wait(self, timeout: float) -> bool:
         """Return True once `set` was called, or False after `timeout` seconds."""
         if not self._is_set and self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX)):
-            self._lock.release()  # the next one waits, too
+            self._lock.release()  # wakes the next waiting thread
         return self._is_set
 
 
 import_lock = ForkSafeLock()
-"""Held by an encoder while it imports modules, and at no other time: a child that is forked in the middle
-of an import waits for ever when it imports the same module."""
+"""An encoder holds this lock only while it imports modules. A child that is forked during an import would wait
+forever when it imports the same module."""
 
 _here = threading.local()
 
@@ -85,7 +85,7 @@ def renew_in_child() -> None:
 
 
 def mark_worker(*, works: bool) -> None:
-    """Say whether the current thread does a worker's work, and so must never wait for one."""
+    """Record whether the current thread does a worker's work, and so must never wait for a worker."""
     _here.works = works
 
 

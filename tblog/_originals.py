@@ -1,4 +1,4 @@
-"""Where the originals live, and the classes whose place tblog's have taken; any thread may ask."""
+"""The packages of the originals, and the classes that tblog has replaced. Any thread may read them."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ replaced: dict[str, dict[str, type]] = {}
 
 
 def original(package: str, name: str) -> type | None:
-    """Return the class whose place tblog's has taken, or None where nothing is replaced."""
+    """Return the original class that tblog has replaced, or None if it has not replaced it."""
     return replaced.get(package, {}).get(name)

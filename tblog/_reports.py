@@ -1,7 +1,7 @@
-"""What went wrong later: told once for each cause, counted always, raised only where options say so.
+"""Failures after the call: always counted, reported once per cause, and raised only if the options say so.
 
-Runs on the threads that encode and write, but for `dropping` and `unread_graph`; the counters are read from
-any.
+Runs on the threads that encode and write, except for `dropping` and `unread_graph`. Any thread may read the
+counters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Reports:
         self.first_error: BaseException | None = None
 
     def failure(self, error: BaseException, *, tag: str, step: int, kind: str, records: int = 1) -> None:
-        """Count records that could not be encoded, and warn when the cause is new."""
+        """Count records that could not be encoded, and warn if the cause is new."""
         self._count(error, records)
         self.once(
             (type(error), kind),
@@ -35,7 +35,7 @@ class Reports:
         )
 
     def refused(self, error: OSError, run: str, records: int) -> None:
-        """Count records that no wait will bring into a file, and warn when the run is new."""
+        """Count records that can never be written, and warn if the run is new."""
         self._count(error, records)
         self.once(
             ("refused", run),
@@ -44,7 +44,7 @@ class Reports:
         )
 
     def unread_graph(self, error: Exception) -> None:
-        """Count a model whose graph could not be read, and warn when the cause is new. Runs on the caller's thread."""
+        """Count a model whose graph could not be read, and warn if the cause is new. Runs on the caller's thread."""
         self._count(error, 1)
         self.once(
             ("graph", str(error)),
@@ -52,7 +52,7 @@ class Reports:
         )
 
     def storage(self, error: OSError, waiting: int) -> None:
-        """Warn that the storage refuses, once until `storage_is_back`."""
+        """Warn that the storage refuses to write, once until `storage_is_back`."""
         self._keep(error)
         self.once(
             "storage",
@@ -61,7 +61,7 @@ class Reports:
         )
 
     def storage_is_back(self, dropped: int) -> None:
-        """Say that the storage takes records again, and let the next failure be told."""
+        """Report that the storage takes records again, and allow the next warning."""
         self._told.discard("storage")
         logger.warning("tblog writes to %s again; %d records were dropped", self._logdir, dropped)
 
@@ -75,12 +75,12 @@ class Reports:
         )
 
     def embeddings_are_back(self) -> None:
-        """Say that no embedding waits any more, and let the next failure be told."""
+        """Report that no embedding is waiting any more, and allow the next warning."""
         self._told.discard("embeddings")
         logger.warning("tblog has written the embeddings of %s that waited", self._logdir)
 
     def silence(self, secs: float, waiting: int, names: list[str]) -> None:
-        """Say that a caller no longer waits, since nothing moved."""
+        """Report that a caller has stopped waiting, because there was no progress."""
         logger.error(
             "tblog: %s has not reacted for %d s; training goes on, and %d records wait%s",
             self._logdir,
@@ -90,7 +90,7 @@ class Reports:
         )
 
     def cut_off(self, secs: float, records: int, names: list[str]) -> None:
-        """Say what the end of the process cut off."""
+        """Report the records that the end of the process cut off."""
         logger.error(
             "tblog: %s did not take its last %d records within the %g s that the exit waits%s. They are lost; call "
             "close(), which waits as long as it takes, or raise WriterOptions.exit_timeout_secs",
@@ -114,7 +114,7 @@ class Reports:
         )
 
     def gave_up(self, error: OSError | None, records: int) -> None:
-        """Say that records were lost at the close of the files, since the storage took none."""
+        """Report the records lost when the files were closed, because the storage took none."""
         if records or error is not None:
             if error is not None:
                 self._keep(error)
@@ -129,16 +129,18 @@ class Reports:
         """Count values that a summary left out (NaN in a histogram), and warn once for each tag."""
         with self._counting:
             self.left_out += count
-        self.once((tag, what), f"tblog: {shortened(tag)}: {what} ({count}); told once for each tag")
+        self.once(
+            (tag, what), f"tblog: {shortened(tag)}: {what} ({count}); this is reported once for each tag"
+        )
 
     def once(self, cause: object, message: str) -> None:
-        """Warn, unless this cause was told before."""
+        """Warn, unless there was a warning of this cause before."""
         if cause not in self._told:
             self._told.add(cause)
             logger.warning("%s", without_user(message))
 
     def raise_first(self) -> None:
-        """Raise what failed first since the last call, as a `WriteError`."""
+        """Raise the first failure since the last call, as a `WriteError`."""
         error, self.first_error = self.first_error, None
         if error is not None:
             raise WriteError(f"a record could not be written to {self._logdir}: {error}") from error
@@ -149,7 +151,7 @@ class Reports:
         self._keep(error)
 
     def _keep(self, error: BaseException) -> None:
-        """Keep the first error for `raise_first`, without the frames that hold what was logged."""
+        """Keep the first error for `raise_first`, without frames, which would keep logged objects alive."""
         if self.first_error is None:
             self.first_error = _without_frames(error)
 
@@ -157,7 +159,7 @@ class Reports:
 def _without_frames(error: BaseException) -> BaseException:
     chain: list[BaseException] = []
     each: BaseException | None = error
-    while each is not None and each not in chain:  # one that is raised again and again can be its own context
+    while each is not None and each not in chain:  # an error that is raised repeatedly can be its own context
         each.__traceback__ = None
         chain.append(each)
         each = each.__cause__ or each.__context__

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
-        parser.error(f"{given.path} is no directory; give one that holds event files, or an event file")
+        parser.error(f"{given.path} is not a directory; give one with event files, or an event file")
     for name, command in kept_command.COMMANDS.items():
         if getattr(given, name):
             try:
@@ -168,17 +168,17 @@ def _check_and_print(path: str, *, repairs: bool) -> int:
         fixed = repairs and report.needs_repair and _repair_and_print(report, root, when)
         repaired += fixed
         left += sum(not (fixed and finding.is_repairable) for finding in report.findings)
-    told = [many(files, "file"), many(records, "record")]
+    summary = [many(files, "file"), many(records, "record")]
     if repaired:
-        told.append(f"{repaired:,} repaired")
+        summary.append(f"{repaired:,} repaired")
     if left:
-        told.append(many(left, "finding") + (f" {'is' if left == 1 else 'are'} left" if repairs else ""))
+        summary.append(many(left, "finding") + (f" {'is' if left == 1 else 'are'} left" if repairs else ""))
     elif not repaired:
-        told.append("nothing wrong")
+        summary.append("nothing wrong")
     kept = sum(map(len, kept_command.found_of(path, refused=lambda _: None).values()))
     if kept:
         sys.stdout.write(f"{many(kept, 'file')} kept beside event files: --list-kept shows what and why\n")
-    sys.stdout.write(f"{', '.join(told)}\n")
+    sys.stdout.write(f"{', '.join(summary)}\n")
     return 1 if left else 0
 
 
@@ -197,12 +197,12 @@ def _repair_and_print(report: FileReport, root: str, when: str) -> bool:
         sys.stdout.write(f"{'':30}repair failed: {error}\n")
         return False
     lost = f"; lost: {report.lost}" if report.lost else ""
-    told = (
+    outcome = (
         f"repaired{lost}; the old file is {os.path.relpath(aside, root or '.')}"
         if aside
         else "not repaired: a writer has it open"
     )
-    sys.stdout.write(f"{'':30}{told}\n")
+    sys.stdout.write(f"{'':30}{outcome}\n")
     return bool(aside)
 
 

@@ -149,7 +149,7 @@ def test_a_directory_that_is_none_is_an_error_of_use(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([str(tmp_path / "none")])
     assert ended.value.code == 2
-    assert "is no directory; give one" in capsys.readouterr().err
+    assert "is not a directory; give one" in capsys.readouterr().err
 
 
 def test_the_command_runs_without_tensorboard(tmp_path):

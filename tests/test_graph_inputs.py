@@ -291,7 +291,7 @@ def test_a_language_model_takes_keywords_and_returns_a_dataclass():
 def test_a_missing_input_is_named():
     """The error says which arguments are wanted."""
     with pytest.raises(
-        InvalidValueError, match=r"its forward needs the arguments input, and input_to_model was None"
+        InvalidValueError, match=r"its forward needs the arguments input, but input_to_model was None"
     ):
         read_graph(nn.Linear(4, 4))
 

@@ -84,7 +84,7 @@ def test_the_graph_of_a_sharded_model_has_the_models_own_operations_alone(sharde
 def test_placeholders_are_not_given_to_a_sharded_model_whoever_asks_for_it(source):
     """The error says why, and the model trains on."""
     model = of_second_version()
-    with pytest.raises(GraphError, match="FSDP gathers the parameters in a real run alone"):
+    with pytest.raises(GraphError, match="FSDP gathers the parameters only in a real run"):
         read_graph(model, X, source=source)
     assert losses(model, range(2)) == losses(of_second_version(), range(2))
 

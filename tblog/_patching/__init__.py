@@ -1,1 +1,1 @@
-"""tblog in the place of the originals: their modules, names and imports."""
+"""Replacing the originals by tblog: their modules, names and imports."""

@@ -1,7 +1,7 @@
-"""An import hook: something is done to a package when its import ends, or fails.
+"""An import hook that runs an action on a package when its import ends or fails.
 
-Lives here: the finder and the loader. Must not: know what is done. Runs on whatever thread imports.
-The package is found and loaded by whoever would have done so; its `__spec__` and `__loader__` are theirs.
+Lives here: the finder and the loader. Must not: know the actions. Runs on any thread that imports.
+The other finders and loaders still find and load the package. Its `__spec__` and `__loader__` are theirs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class ImportHook(MetaPathFinder):
     """A finder for `sys.meta_path`.
 
     Args:
-        after: by the name of a package, what is done to it when its import has ended.
-        instead: by name, what fills a package whose own code cannot be run. Others raise.
+        after: by the name of a package, the action to run when its import has ended.
+        instead: by the name of a package, the action to run if its own code fails. Other packages raise.
     """
 
     def __init__(self, after: Mapping[str, Action], instead: Mapping[str, Action]) -> None:
@@ -33,7 +33,7 @@ class ImportHook(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return what the other finders find, with a loader that does something in the end."""
+        """Return the spec of the other finders, with a loader that runs the action afterwards."""
         if fullname not in self._after:
             return None
         for finder in tuple(sys.meta_path):

@@ -1,6 +1,6 @@
-"""What `patch` puts in the place of the originals: a class of its own for each name of each package.
+"""The replacements that `patch` installs: one class for each name of each package.
 
-Two names are never one class, so that `isinstance` tells them apart and each name can be restored.
+Two names never share a class, so that `isinstance` tells them apart and each name can be restored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LIKE_TENSORBOARDX = WriterOptions(flavor="tensorboardX")
 
 
 class _PatchedWriter(SummaryWriter):
-    """What the two have in common: a pickle of a derived class says whose subclass that must be."""
+    """The common base of both writers. The pickle of a derived class records which base that class must have."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), _PatchedWriter, self.__getstate__())
@@ -39,8 +39,8 @@ class _PatchedWriter(SummaryWriter):
 def _unpickled(kind: type, base: type, state: Any) -> Any:
     if not issubclass(kind, base):
         raise InvalidTypeError(
-            f"a {kind.__module__}.{kind.__qualname__} was pickled in a process that had called tblog.patch(), and "
-            "derives from another class in this one; call tblog.patch() here before it is unpickled"
+            f"a {kind.__module__}.{kind.__qualname__} was pickled in a process that had called tblog.patch(), but "
+            "has another base class in this process; call tblog.patch() here before you unpickle it"
         )
     writer: Any = kind.__new__(kind)
     writer.__setstate__(state)
@@ -95,13 +95,13 @@ class TensorboardXSummaryWriter(_PatchedWriter):
 
 
 class _HookableFileWriter(FileWriter):
-    """A `FileWriter` whose summaries pass through `add_event`, where tools put their hooks.
+    """A `FileWriter` whose summaries pass through `add_event`, which tools hook.
 
-    They see its events there, so that no mirror is needed.
+    The tools see its events there, so it needs no mirror.
     """
 
     def add_summary(self, summary: Any, global_step: Any = None, walltime: Any = None) -> None:
-        """Queue a Summary message of any package."""
+        """Log a Summary message of any package."""
         from tensorboardX.proto.event_pb2 import Event
 
         event = Event()
@@ -129,7 +129,7 @@ class TensorboardXRecordWriter(RecordWriter):
 
 
 class TensorboardXGlobalSummaryWriter(GlobalSummaryWriter):
-    """`tblog.GlobalSummaryWriter` under tensorboardX's name, and with its flavor."""
+    """`tblog.GlobalSummaryWriter` under tensorboardX's name and with its flavor."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         more.setdefault("options", _LIKE_TENSORBOARDX)
@@ -156,16 +156,16 @@ def hparams(
     metric_dict: Mapping[str, Any] | None = None,
     hparam_domain_discrete: Mapping[str, Sequence[Any]] | None = None,
 ) -> tuple[Any, ...]:
-    """Return the three Summary messages that tell a run's hyperparameters: experiment, start, end.
+    """Return the three Summary messages with a run's hyperparameters: experiment, start and end.
 
     Args:
-        hparam_dict: a bool, number, string or None by name.
-        metric_dict: the metrics by tag; their values are logged elsewhere.
+        hparam_dict: bools, numbers, strings or None, by name.
+        metric_dict: the metrics by tag. Their values are logged elsewhere.
         hparam_domain_discrete: all values that a hyperparameter can have, by name.
 
     Raises:
-        TypeError: one of them is no dict.
-        ValueError: a hyperparameter is of another type.
+        TypeError: an argument is not a dict.
+        ValueError: a hyperparameter has another type.
     """
     from tblog import summaries
     from tblog._values.arguments import plain_hparam
@@ -186,10 +186,10 @@ def hparams(
 
 
 def fill_torch_package(package: ModuleType) -> None:
-    """Make `torch.utils.tensorboard` of a module whose own code could not be run.
+    """Fill the module `torch.utils.tensorboard` if its own code could not run.
 
-    Its modules `writer` and `summary` are made too. Messages and the functions that make them are
-    tensorboardX's. What only the `tensorboard` package could bring stays missing.
+    This also makes its modules `writer` and `summary`. Messages and the functions that make them come from
+    tensorboardX. What only the `tensorboard` package provides stays missing.
     """
     classes = CLASSES[TORCH]
     vars(package).update(classes, __all__=sorted(classes))
@@ -209,7 +209,7 @@ def _add_module(
         found = import_module(module)
         return getattr(found, inside) if inside else found
 
-    module = ModuleType(full_name, f"What tblog puts in the place of {full_name}.")
+    module = ModuleType(full_name, f"tblog's replacement of {full_name}.")
     module.__spec__ = spec_from_file_location(full_name, __file__)
     module.__file__ = __file__
     module.__package__ = package.__name__
@@ -219,7 +219,7 @@ def _add_module(
 
 
 def forget_torch_package() -> None:
-    """Undo `fill_torch_package`: remove the modules, or do nothing where torch's own are loaded."""
+    """Undo `fill_torch_package`: remove the modules. Do nothing if torch's own are loaded."""
     writer = sys.modules.get(f"{TORCH}.writer")
     if writer is None or vars(writer).get("__file__") != __file__:
         return

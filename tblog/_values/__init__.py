@@ -1,1 +1,1 @@
-"""What a caller gives: arrays, tensors and figures become snapshots, and arguments are checked."""
+"""The caller's side: snapshots of arrays, tensors and figures, and checks of arguments."""

@@ -1,4 +1,4 @@
-"""Checks of what every `add_*` is given beside its value: tag, step and wall time. Caller's side."""
+"""Checks of the arguments of every `add_*` other than its value: tag, step and wall time. Caller's side."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _NOT_IN_TENSORBOARDX_TAGS = re.compile(r"[^-/\w\.]")
 _STEP_LIMIT = 1 << 63
-_EXACT_LIMIT = 1 << 53  # float64 holds each integer below
-# Bytes: NAME_MAX and, less room for the log directory, PATH_MAX of Linux.
+_EXACT_LIMIT = 1 << 53  # float64 represents each integer below
+# Bytes: NAME_MAX of Linux, and its PATH_MAX minus room for the log directory.
 _LONGEST_NAME = 255
 _LONGEST_RUN = 3000
 
 
 def refuse_unknown(given: Mapping[str, Any], constructor: Callable[..., Any]) -> None:
-    """Raise if a writer's constructor was given arguments that it does not have.
+    """Raise if a writer's constructor got unknown arguments.
 
     Raises:
-        InvalidTypeError: it was; the message names the nearest that it has.
+        InvalidTypeError: it did. The message names the nearest known argument.
     """
     if not given:
         return
@@ -49,10 +49,10 @@ def refuse_unknown(given: Mapping[str, Any], constructor: Callable[..., Any]) ->
 
 
 def clean_tag(tag: Any, flavor: Flavor) -> str:
-    """Return a tag as the flavor writes it: torch as given, tensorboardX without odd characters.
+    """Return the tag of a flavor: unchanged for torch, without special characters for tensorboardX.
 
     Raises:
-        InvalidTypeError: the tag is no string.
+        InvalidTypeError: the tag is not a string.
         InvalidValueError: it cannot be encoded as UTF-8.
     """
     check_text(tag, "the tag")
@@ -61,15 +61,15 @@ def clean_tag(tag: Any, flavor: Flavor) -> str:
 
 
 def to_step(step: Any, what: str = "global_step", wanted: str = "an int") -> int:
-    """Return a step as an int of 64 bits; whatever `int()` takes is taken.
+    """Return a step as an int of 64 bits. It accepts everything that `int()` accepts.
 
     Args:
         step: a number.
-        what: begins the message.
-        wanted: ends it.
+        what: the beginning of the message.
+        wanted: the end of the message.
 
     Raises:
-        InvalidTypeError: it is no number.
+        InvalidTypeError: the step is not a number.
         InvalidValueError: it is NaN, infinite or beyond 64 bits.
     """
     number = to_int(step, what, wanted)
@@ -83,11 +83,11 @@ def is_cut(step: Any, whole: int) -> bool:
 
 
 def to_int(value: Any, what: str, wanted: str = "an int") -> int:
-    """Return a number as an int; whatever `int()` takes is taken.
+    """Return a number as an int. It accepts everything that `int()` accepts.
 
     Raises:
-        InvalidTypeError: it is no number.
-        InvalidValueError: it is NaN, infinite, or a text that is no number.
+        InvalidTypeError: the value is not a number.
+        InvalidValueError: it is NaN, infinite, or a string that is not a number.
     """
     try:
         return int(value)
@@ -99,10 +99,10 @@ def to_int(value: Any, what: str, wanted: str = "an int") -> int:
 
 
 def to_flag(value: Any, what: str) -> bool:
-    """Return whether something is wanted.
+    """Return a flag as a bool.
 
     Raises:
-        InvalidTypeError: it is nothing that is true or false.
+        InvalidTypeError: the value is neither true nor false.
     """
     try:
         return bool(value)
@@ -114,8 +114,8 @@ def to_wall_time(wall_time: Any, what: str = "walltime") -> float:
     """Return seconds since the epoch as a float. A NaN would make TensorBoard drop the whole file.
 
     Raises:
-        InvalidTypeError: it is no number.
-        InvalidValueError: it is not finite, or no float64.
+        InvalidTypeError: the value is not a number.
+        InvalidValueError: it is not finite, or not a float64.
     """
     secs = to_float(wall_time, what, "seconds since the epoch")
     require(math.isfinite(secs), what, secs, "finite seconds since the epoch")
@@ -132,10 +132,10 @@ def time_or_now(wall_time: Any, what: str = "walltime") -> float:
 
 
 def to_float(value: Any, what: str, wanted: str) -> float:
-    """Return a number as a float; whatever `float()` takes is taken.
+    """Return a number as a float. It accepts everything that `float()` accepts.
 
     Raises:
-        InvalidTypeError: it is no number.
+        InvalidTypeError: the value is not a number.
         InvalidValueError: it is an integer beyond float64.
     """
     try:
@@ -147,7 +147,7 @@ def to_float(value: Any, what: str, wanted: str) -> float:
 
 
 def frozen(value: Any) -> Any:
-    """Return a copy of dicts and lists, whatever lies in them, with plain strings; other values as they are."""
+    """Return a deep copy of dicts and lists, with plain strings. Other values are returned unchanged."""
     if isinstance(value, str):
         return plain_text(value)
     if isinstance(value, Mapping):
@@ -158,10 +158,10 @@ def frozen(value: Any) -> Any:
 
 
 def check_run(run: str) -> str:
-    """Return the name of a run below the log directory, checked to stay there.
+    """Check that the name of a run stays below the log directory, and return it.
 
     Raises:
-        InvalidValueError: it is empty, absolute, climbs out by "..", holds a NUL, or is too long for a path.
+        InvalidValueError: it is empty, absolute, leaves by "..", contains a NUL, or is too long for a path.
     """
     name = os.path.normpath(clean_tag(run, "torch")) if run else ""
     parts = name.split(os.sep)
@@ -174,10 +174,10 @@ def check_run(run: str) -> str:
 
 
 def plain_hparam(name: str, value: Any) -> bool | int | float | str | None:
-    """Return a hyperparameter as a plain value; arrays of one element are read.
+    """Return a hyperparameter as a plain value. An array of one element becomes its value.
 
     Raises:
-        InvalidValueError: it is of another type.
+        InvalidValueError: it has another type.
     """
     if isinstance(value, str):
         return plain_text(value)
@@ -197,7 +197,7 @@ def plain_hparam(name: str, value: Any) -> bool | int | float | str | None:
 
 
 def plain_domains(domains: Any) -> Any:
-    """Return the domains of hyperparameters with plain values; what is no dict of lists as it is."""
+    """Return the domains of hyperparameters with plain values. Anything but a dict of lists is returned unchanged."""
     if domains is None:
         return {}
     if not isinstance(domains, Mapping):
@@ -211,6 +211,6 @@ def plain_domains(domains: Any) -> Any:
 
 
 def default_logdir(comment: object) -> str:
-    """Return `runs/<month><day>_<time>_<host><comment>`, as both originals name it."""
+    """Return `runs/<month><day>_<time>_<host><comment>`, the name that both originals use."""
     now = datetime.now().strftime("%b%d_%H-%M-%S")  # noqa: DTZ005 - local time is what people look for
     return os.path.join("runs", f"{now}_{socket.gethostname()}{plain_text(comment)}")

@@ -1,14 +1,14 @@
-"""Anything array-like becomes a snapshot that the worker can read.
+"""Makes snapshots of anything array-like, which the worker can read.
 
-Lives here: which types are taken (torch, numpy, jax, Python numbers, anything with `__array__` or
-DLPack), the one copy that a snapshot costs, what becomes of masked elements.
-Must not: build messages, touch files, import torch (a tensor's module is loaded already).
-Runs on the caller's thread, but for `to_numpy`, which the worker calls.
+Lives here: the accepted types (torch, numpy, jax, Python numbers, anything with `__array__` or
+DLPack), the single copy of a snapshot, the treatment of masked elements.
+Must not: build messages, touch files, import torch (if there is a tensor, torch is loaded).
+Runs on the caller's thread, except for `to_numpy`, which the worker calls.
 
 The contract, tested in tests/test_contract.py:
 
-Snapshot: what is logged is the value at the time of the call, whatever happens to the array later. A
-tensor on a GPU is not waited for: `tblog._values.devices` copies it on its stream.
+Snapshot: a record has the value at the time of the call, whatever happens to the array later. A call does not wait
+for a tensor on a GPU: `tblog._values.devices` copies it on its stream.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with 
 
 
 def _quick_tensor(tensor: Any) -> float:
-    """Read a CPU tensor's one element, which `item` checks; KeyError where it lies elsewhere."""
+    """Read the only element of a CPU tensor, which `item` checks. A tensor elsewhere raises KeyError."""
     if tensor.is_cpu:
         value = tensor.item()
         if type(value) is not complex:
@@ -57,14 +57,14 @@ def _quick_tensor(tensor: Any) -> float:
 QUICK_NUMBERS: dict[type, Callable[[Any], float]] = dict.fromkeys(
     (int, bool, np.float64, np.float32, np.float16, np.int64, np.int32), float
 )
-"""Types of which one number is read at once; torch's are added when the first of its tensors comes by.
+"""Types whose number is read at once. torch's types are added at its first tensor.
 
-Its functions raise KeyError, OverflowError or RuntimeError where `scalar` has to look closer.
+The functions raise KeyError, OverflowError or RuntimeError if `scalar` has to examine the value further.
 """
 
 
 def to_numpy(array: Array | Any) -> NDArray[Any]:
-    """Return what a record holds as a numpy array; runs what was deferred."""
+    """Return an array of a record as a numpy array. A deferred array is made now."""
     return array if isinstance(array, np.ndarray) else array.numpy()
 
 
@@ -72,7 +72,7 @@ def scalar(value: Any, tag: str) -> Any:
     """Return one number as a float, or as a `Deferred` with `__float__` while it is on a GPU.
 
     Raises:
-        UnsupportedTypeError: the value is no real number.
+        UnsupportedTypeError: the value is not a real number.
         NotAScalarError: it has no elements, or more than one.
     """
     if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
@@ -80,7 +80,7 @@ def scalar(value: Any, tag: str) -> Any:
     if isinstance(value, MaskedArray) or is_masked_tensor(value):
         return _masked_scalar(value, tag)
     if isinstance(value, devices.DeferredTensor):
-        return value  # an adapter's number, which is on its way already
+        return value  # an adapter's number, whose copy has already started
     if isinstance(value, (str, bytes, list, tuple, dict, set)) or value is None:
         raise _unsupported(value, tag, "give one number")
     if is_torch_tensor(value):
@@ -96,7 +96,7 @@ def scalar(value: Any, tag: str) -> Any:
 
 
 def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
-    """Return numbers as `scalar` does; those of one GPU and dtype share one copy.
+    """Return numbers as `scalar` does. Those of one GPU and dtype share one copy.
 
     Raises:
         The errors of `scalar`.
@@ -114,22 +114,22 @@ def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
 
 
 def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan") -> Array:
-    """Return an array that nothing changes any more, copied once at most.
+    """Return an array that nothing changes any more, with at most one copy.
 
     Args:
         value: anything array-like, of any shape.
-        tag: named in errors.
-        copy: False hands the caller's memory over where that is possible.
-        masked: what becomes of the masked elements of a masked array: "nan" in their place, "zero", or
-            "left out", which makes the rest an array of one dimension.
+        tag: the tag to name in errors.
+        copy: False uses the caller's memory if possible.
+        masked: the treatment of masked elements: "nan" and "zero" replace them, "left out" returns the
+            others as a 1-d array.
 
     Raises:
-        UnsupportedTypeError: the value is nothing that holds numbers, or its dtype has no NaN for a masked element.
+        UnsupportedTypeError: the value has no numbers, or its dtype has no NaN for a masked element.
     """
     if isinstance(value, MaskedArray) or is_masked_tensor(value):
         return _masked_snapshot(value, tag, masked, copy=copy)
     if isinstance(value, np.ndarray):
-        # A plain array, where the value is of a subclass.
+        # A plain array, even if the value is of a subclass.
         return _checked(np.array(value, order="C") if copy else np.asarray(value), tag, value)
     if is_torch_tensor(value):
         return torch_snapshot(value, tag, copy=copy)
@@ -145,7 +145,7 @@ def _to_float(value: Any, tag: str) -> float:
         return float(value)
     except OverflowError as error:
         raise UnsupportedTypeError(
-            f"scalar {tag!r}: an integer of {value.bit_length()} bits is beyond float64; log its logarithm"
+            f"scalar {tag!r}: got an integer of {value.bit_length()} bits, which is beyond float64; log its logarithm"
         ) from error
     except (TypeError, ValueError) as error:
         raise _unsupported(value, tag, "give one number") from error
@@ -177,7 +177,7 @@ def _masked_snapshot(value: Any, tag: str, masked: Masked, *, copy: bool) -> NDA
         return np.asarray(array.filled(0))
     if data.dtype.kind not in "fc":
         raise UnsupportedTypeError(
-            f"{tag!r}: got a masked array of dtype {data.dtype}, which has no NaN to stand for what is masked; "
+            f"{tag!r}: got a masked array of dtype {data.dtype}, which has no NaN for masked elements; "
             "give array.astype(float), or array.filled(...)"
         )
     return np.asarray(array.filled(np.nan))

@@ -1,4 +1,4 @@
-"""What a caller can be told at once: an array's shape and kind of numbers, whether a text is one. Caller's side."""
+"""Checks that are possible in the call: the shape and dtype of arrays, and texts. Caller's side."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ REAL = "fiub"
 
 
 def shape_of(array: Any) -> tuple[int, ...] | None:
-    """Return an array's shape, or None where only the worker will know it."""
+    """Return an array's shape, or None if only the worker will know it."""
     shape = getattr(array, "shape", None)
     return None if shape is None else tuple(shape)
 
 
 def check_real(array: Any, what: str) -> None:
-    """Check that an array holds real numbers, as far as its dtype is known.
+    """Check that an array holds real numbers, if its dtype is known.
 
     Raises:
         UnsupportedTypeError: it holds complex numbers, strings or objects.
@@ -40,10 +40,10 @@ def require(holds: bool, what: str, given: object, wanted: str) -> None:
 
 
 def check_text(text: Any, what: str) -> None:
-    """Check that a text is a string that a message can hold.
+    """Check that a text is a string that a message can contain.
 
     Raises:
-        InvalidTypeError: it is no string.
+        InvalidTypeError: it is not a string.
         InvalidValueError: it cannot be encoded as UTF-8.
     """
     if not isinstance(text, str):
@@ -57,5 +57,5 @@ def check_text(text: Any, what: str) -> None:
 
 
 def plain_text(value: object) -> str:
-    """Return what a string holds, whatever its class shows for it (an Enum's member its name); else `str()`."""
+    """Return the content of a string, even if its class overrides `str()` (like an Enum), or else `str()`."""
     return str.__str__(value) if isinstance(value, str) else str(value)

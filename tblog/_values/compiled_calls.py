@@ -1,9 +1,9 @@
-"""Keeps torch.compile out of the writer's calls: each is one break of the graph, and is run as it is.
+"""Keeps torch.compile out of the writer's calls. Each call is one graph break, and runs uncompiled.
 
-The compiler would trace into each call, break the graph at every clock and lock in it, and compile
-the pieces anew for other types: right in the end, but seconds of work. `torch.compiler.disable` has
-the same effect, by a wrapper that every call would pay for, with more than the call itself takes;
-this tells the compiler once.
+The compiler would trace into each call, break the graph at every clock and lock in it, and recompile
+the pieces for other types. The result would be right, but take seconds. `torch.compiler.disable` has
+the same effect, but its wrapper would cost every call more than the call itself. This module
+configures the compiler once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sys
 from types import FunctionType
 from typing import Any
 
-_REASON = "a call of tblog's writer is run between compiled graphs"
+_REASON = "a call of tblog's writer runs between compiled graphs"
 _told: set[type] = set()
 
 
 def keep_out(writer: type) -> None:
-    """Let torch's compiler, if torch is loaded, run the public methods that tblog gives a class as they are.
+    """Make torch's compiler, if torch is loaded, run tblog's public methods of a class uncompiled.
 
-    Methods of a user's own class, and of others that it inherits, stay the compiler's business.
+    The compiler still compiles methods of a user's own class and of its other base classes.
     """
     if writer in _told or "torch" not in sys.modules:
         return
@@ -35,14 +35,14 @@ def _is_ours(method: FunctionType) -> bool:
 
 
 def _skip(function: Any) -> None:
-    """Set what `torch.compiler.disable` sets, and let the interpreter run the function's frames and their callees.
+    """Set the marks of `torch.compiler.disable`, and let the interpreter run the function's frames and their callees.
 
     https://github.com/pytorch/pytorch/blob/d0f2af8b66b20da4baa50644c0cd3f887a2eae2e/torch/_C/_dynamo/eval_frame.pyi#L15
     """
     function._torchdynamo_disable = True  # noqa: SLF001 - the compiler looks for these names
     function._torchdynamo_disable_msg = _REASON  # noqa: SLF001
     function._torchdynamo_disable_recursive = True  # noqa: SLF001
-    try:  # an older torch, or one without a compiler, may trace into calls
+    try:  # an older torch, or one without the compiler, may trace into calls
         from torch._C._dynamo import eval_frame as compiler
 
         skip = compiler._FrameAction.SKIP  # noqa: SLF001

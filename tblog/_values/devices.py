@@ -1,10 +1,9 @@
-"""Copies of tensors that live on a GPU, made without waiting for it.
+"""Copies tensors from a GPU without waiting for it.
 
-Lives here: the copy to pinned memory on the tensor's own stream, the event that says it has arrived,
+Lives here: the copy to pinned memory on the tensor's own stream, the event that signals its arrival,
 exact widening of dtypes that numpy lacks. `defer_copy` runs on the caller's thread and returns at
-once; `DeferredTensor` is read on the worker, which is the one to wait.
-
-Where torch has no such copy (Apple's MPS, a backend without pinned memory), the caller waits for a plain one.
+once. The worker reads the `DeferredTensor` and may wait.
+If torch has no such copy (Apple's MPS, a backend without pinned memory), the caller waits for a plain one.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Devices that copy to pinned memory by themselves, and how the worker shall wait: without spinning.
+# Devices that can copy to pinned memory asynchronously, and how the worker waits without spinning.
 _EVENT_OPTIONS = {"cuda": {"blocking": True}, "xpu": {}}
 
 
 def is_deferrable(tensor: Any) -> bool:
-    """Return whether a tensor's copy to the host need not be waited for."""
+    """Return whether a tensor can be copied to the host without waiting."""
     return tensor.device.type in _EVENT_OPTIONS
 
 
 @cache
 def is_widened(dtype: Any) -> bool:
-    """Return whether a torch dtype is one that numpy lacks and float32 holds exactly."""
+    """Return whether numpy lacks a torch dtype, and float32 represents it exactly."""
     name = str(dtype)
     return name == "torch.bfloat16" or "float8" in name
 
 
 def widen(tensor: Any) -> Any:
-    """Return bfloat16 and float8 tensors as float32, which holds each of their values exactly."""
+    """Return bfloat16 and float8 tensors as float32, which represents each of their values exactly."""
     return tensor.float() if is_widened(tensor.dtype) else tensor
 
 
 class DeferredTensor:
-    """A copy on its way to host memory."""
+    """A pending copy to host memory."""
 
     def __init__(self, host: Any, arrived: Any) -> None:
         self._host = host
@@ -58,7 +57,7 @@ class DeferredTensor:
         return array
 
     def element(self, index: int) -> DeferredTensor:
-        """Return one element of the first dimension; one copy serves many numbers."""
+        """Return one element of the first dimension. One copy serves many numbers."""
         return DeferredTensor(self._host[index], self._arrived)
 
     def __float__(self) -> float:
@@ -68,19 +67,19 @@ class DeferredTensor:
 
 
 def defer_copy(tensor: Any) -> DeferredTensor:
-    """Start the copy of a detached, dense tensor that is deferrable to the host.
+    """Start the copy of a detached, dense, deferrable tensor to the host.
 
     Args:
-        tensor: any shape and dtype.
+        tensor: a tensor of any shape and dtype.
 
     Raises:
-        InvalidValueError: while a CUDA graph is captured, when a copy would become part of the graph.
+        InvalidValueError: a CUDA graph is being captured, and the copy would become part of it.
     """
     return _defer(sys.modules["torch"], tensor)
 
 
 def defer_together(tensors: Sequence[Any]) -> list[DeferredTensor]:
-    """Start one copy for deferrable tensors of one element each, of one device and dtype."""
+    """Start one copy of deferrable tensors with one element each, on one device and of one dtype."""
     torch = sys.modules["torch"]
     together = torch.stack([tensor.detach().reshape(()) for tensor in tensors])
     copy = _defer(torch, together)
@@ -88,14 +87,14 @@ def defer_together(tensors: Sequence[Any]) -> list[DeferredTensor]:
 
 
 def refuse_capture(torch: Any) -> None:
-    """Raise where the stream is recorded and not run: a copy would become a part of the graph.
+    """Raise if the stream is being captured: a copy would become part of the graph.
 
     Raises:
-        InvalidValueError: a CUDA graph is captured.
+        InvalidValueError: a CUDA graph is being captured.
     """
     if torch.cuda.is_current_stream_capturing():
         raise InvalidValueError(
-            "a CUDA tensor was logged while a CUDA graph is captured; log it after the capture, "
+            "a CUDA tensor was logged while a CUDA graph was being captured; log it after the capture, "
             "or log the static output after each replay"
         )
 

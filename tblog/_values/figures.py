@@ -1,4 +1,4 @@
-"""matplotlib figures become pixels, in the call: a figure is not safe to draw on another thread."""
+"""Draws matplotlib figures in the call, because it is not safe to draw a figure on another thread."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
 
     Args:
         figure: a `matplotlib.figure.Figure`, or a list of them.
-        close: close each in pyplot afterwards.
+        close: whether to close each figure in pyplot afterwards.
 
     Returns:
         RGB pixels, (H, W, 3), or (N, H, W, 3) for a list.
 
     Raises:
-        InvalidTypeError: it is no figure, or an empty list.
+        InvalidTypeError: it is not a figure, or an empty list.
         MissingDependencyError: matplotlib is not installed.
     """
     if isinstance(figure, (list, tuple)) and figure:

@@ -1,7 +1,7 @@
-"""torch tensors become numbers and numpy arrays, whatever their layout, dtype and device.
+"""Converts torch tensors of any layout, dtype and device to numbers and numpy arrays.
 
-Lives here: the one copy of a tensor on the CPU, into memory that is numpy's own, and what is refused.
-Must not: import torch, whose module is loaded where a tensor is; wait for a GPU that can copy by itself.
+Lives here: the single copy of a CPU tensor into memory owned by numpy, and the rejected tensors.
+Must not: import torch (if there is a tensor, torch is loaded), wait for a GPU that can copy asynchronously.
 Runs on the caller's thread.
 """
 
@@ -39,7 +39,7 @@ def is_torch_tensor(value: Any) -> bool:
 
 
 def is_shareable(tensor: Any) -> bool:
-    """Return whether a tensor holds one real number on a GPU, whose copy others of its dtype may share."""
+    """Return whether a tensor is one real number on a GPU that can share its copy with others of its dtype."""
     return bool(
         devices.is_deferrable(tensor)
         and is_ordinary(tensor)
@@ -50,14 +50,14 @@ def is_shareable(tensor: Any) -> bool:
 
 
 def is_ordinary(tensor: Any) -> bool:
-    """Return whether a tensor is one array, and not a view of several or of a part (DTensor, nested, masked)."""
+    """Return whether a tensor is a single plain array, not a DTensor, nested or masked tensor."""
     dispatch = sys.modules["torch"].Tensor.__torch_dispatch__
     return type(tensor).__torch_dispatch__ is dispatch and not tensor.is_nested
 
 
 def together(values: Sequence[Any]) -> Any:
-    """Return plain tensors of one shape and dtype as one, which is copied once; None where they are others."""
-    if not values or not is_torch_tensor(values[0]):  # another thread may be importing torch just now
+    """Return plain tensors of one shape and dtype as one tensor, to copy them at once, or None for others."""
+    if not values or not is_torch_tensor(values[0]):  # another thread may be importing torch
         return None
     torch = sys.modules["torch"]
     if not {type(value) for value in values} <= {torch.Tensor, torch.nn.Parameter}:
@@ -67,17 +67,17 @@ def together(values: Sequence[Any]) -> Any:
     try:
         with torch.no_grad():
             return torch.stack(tuple(values))
-    except RuntimeError:  # they differ in shape, layout or device
+    except RuntimeError:  # their shapes, layouts or devices differ
         return None
 
 
 def is_masked_tensor(value: Any) -> bool:
-    """Return whether a value is a tensor of `torch.masked`'s."""
+    """Return whether a value is a tensor of `torch.masked`."""
     return type(value).__name__ == "MaskedTensor" and is_torch_tensor(value)
 
 
 def masked_array(tensor: Any) -> np.ma.MaskedArray[Any, Any]:
-    """Return numpy's form of a `torch.masked.MaskedTensor`, whose mask says what counts."""
+    """Return a `torch.masked.MaskedTensor`, whose mask marks valid elements, as a numpy masked array."""
     data, counts = (part.detach().cpu().numpy() for part in (tensor.get_data(), tensor.get_mask()))
     return np.ma.masked_array(data, ~counts)
 
@@ -91,10 +91,10 @@ def torch_dtype_name(value: Any) -> str | None:
 
 
 def torch_scalar(tensor: Any, tag: str) -> Any:
-    """Return a tensor's one element as a float, or as a `Deferred` while it is on a GPU.
+    """Return the only element of a tensor as a float, or as a `Deferred` while it is on a GPU.
 
     Raises:
-        UnsupportedTypeError: it holds no real number.
+        UnsupportedTypeError: it is not a real number.
         NotAScalarError: it has no elements, or more than one.
     """
     whole = _whole(tensor, tag)
@@ -115,15 +115,15 @@ def torch_scalar(tensor: Any, tag: str) -> Any:
 
 
 def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
-    """Return a tensor's values in memory of their own; those on a GPU are on their way there.
+    """Return a copy of a tensor's values. For a tensor on a GPU, the copy may be pending.
 
     Args:
-        tensor: of any shape.
-        tag: named in errors.
-        copy: False hands the caller's memory over where that is possible.
+        tensor: a tensor of any shape.
+        tag: the tag to name in errors.
+        copy: False uses the caller's memory if possible.
 
     Raises:
-        UnsupportedTypeError: they cannot be read.
+        UnsupportedTypeError: the values cannot be read.
     """
     whole = _whole(tensor, tag)
     _refuse_unreadable(whole, tag)
@@ -140,16 +140,16 @@ def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
 
 
 def not_a_scalar(shape: tuple[int, ...], tag: str) -> NotAScalarError:
-    """Return the error that an array of several elements is where one number is wanted."""
+    """Return the error for an array that is not a single number."""
     return NotAScalarError(
         f"scalar {tag!r}: got an array of shape {tuple(shape)}; give one element, for example its mean()"
     )
 
 
 def _to_numpy(plain: Any, *, copy: bool) -> NDArray[Any]:
-    """Return a dense tensor's values; a copy lies in memory that is numpy's own.
+    """Return a dense tensor's values. A copy is in memory owned by numpy.
 
-    The worker would let go of torch's, and where the interpreter ends meanwhile, that aborts the process.
+    The worker would free torch's memory. If the interpreter ends at that moment, the process aborts.
     """
     if devices.is_widened(plain.dtype):
         wide = np.empty(tuple(plain.shape), np.float32)
@@ -160,7 +160,7 @@ def _to_numpy(plain: Any, *, copy: bool) -> NDArray[Any]:
 
 
 def _whole(tensor: Any, tag: str) -> Any:
-    """Return a tensor of which this process has all; a DTensor may be one."""
+    """Return a tensor that this process holds completely. A DTensor may be one."""
     if tensor.is_nested:
         raise UnsupportedTypeError(
             f"{tag!r}: got a nested tensor, whose rows differ in length; log them one by one, or all their "
@@ -172,8 +172,8 @@ def _whole(tensor: Any, tag: str) -> Any:
     if all(placement.is_replicate() for placement in placements):
         return tensor.to_local()
     raise UnsupportedTypeError(
-        f"{tag!r}: got a DTensor with the placements {placements}, of which this process has a part; give "
-        "tensor.to_local(), that part, or tensor.full_tensor(), for which all processes are needed"
+        f"{tag!r}: got a DTensor with the placements {placements}, of which this process has only a part; give "
+        "that part, tensor.to_local(), or call tensor.full_tensor() in all processes"
     )
 
 
@@ -207,7 +207,7 @@ def _is_dense(tensor: Any) -> bool:
 
 
 def _plain(tensor: Any) -> Any:
-    """Return the tensor detached and dense, its lazy conjugation and negation carried out."""
+    """Return the tensor detached and dense, with lazy conjugation and negation resolved."""
     plain = tensor.detach()
     if plain.is_quantized:
         plain = plain.dequantize()

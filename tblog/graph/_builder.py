@@ -1,6 +1,6 @@
-"""One graph in the making: every reader adds its operations here, so that all draw alike.
+"""Builds a graph. Every reader adds its operations here, so that all graphs look alike.
 
-Lives here: names, scopes, edges, and what a node says of its module and of the parameters that it
+Lives here: names, scopes, edges, and the description of a node's module and of the parameters that it
 reads. Must not: know where the operations come from. Runs on the caller's thread.
 """
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 def tensor_type(value: torch.Tensor) -> TensorType:
     """Return the dtype, shape and device of a tensor, real or fake. A symbolic size is -1."""
     shape = None
-    with suppress(RuntimeError):  # a nested tensor has none
+    with suppress(RuntimeError):  # a nested tensor has no shape
         shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
     return TensorType(str(value.dtype).removeprefix("torch."), shape, str(value.device))
 
 
 def readable(value: Any) -> Attribute:
-    """Return an option of an operation as the viewer should show it."""
+    """Return an option of an operation in a form for the viewer."""
     if isinstance(value, (bool, int, float)):
         return value
-    name = getattr(value, "__qualname__", None)  # of a function, whose text would say where in memory it is
+    name = getattr(value, "__qualname__", None)  # a function: its repr would contain its address
     return str(value if name is None else name).replace("torch.", "")
 
 
@@ -54,11 +54,11 @@ class Builder:
         self._said: set[Scope] = set()
 
     def input(self, name: str, output: TensorType) -> Node:
-        """Add an input of the model, called as the argument of its forward."""
+        """Add an input of the model, named after the argument of its forward."""
         return self._boundary("input", name, [], [output])
 
     def output(self, name: str, edges: Iterable[str], output: TensorType) -> Node:
-        """Add an output of the model: `name` says where it is in what forward returns."""
+        """Add an output of the model. `name` is its place in the result of forward."""
         return self._boundary("output", name, list(edges), [output])
 
     def operation(
@@ -71,9 +71,9 @@ class Builder:
         attributes: Mapping[str, Attribute] | None = None,
         parameters: Iterable[str] = (),
     ) -> Node:
-        """Add an operation, called by the last word of `op`.
+        """Add an operation, named after the last word of `op`.
 
-        `parameters` are dotted paths of what it reads of the model's state.
+        `parameters` are the dotted paths of the parameters and buffers that it reads.
         """
         short = safe_name(op.rpartition("::")[2].rpartition(".")[2])
         node = Node(
@@ -94,7 +94,7 @@ class Builder:
         return Graph(nodes=self._nodes, source=self._source, scopes=self._about())
 
     def _about(self) -> dict[str, dict[str, Attribute]]:
-        """Describe the modules whose scopes hold others; any other is described by its first operation."""
+        """Describe the modules whose scopes contain others. Other modules are described in their first operation."""
         scopes = [node.name.rpartition("/")[0] for node in self._nodes]
         holders = dict.fromkeys(outer for scope in scopes for outer in _above(scope))
         modules = {
@@ -135,7 +135,7 @@ class Builder:
         return node
 
     def _of_module(self, scope: Scope) -> dict[str, Attribute]:
-        """Say whose operation it is: the path always, the module's own description once a call."""
+        """Return the path of an operation's module, and once per call the module's own description."""
         attributes: dict[str, Attribute] = {"path": scope.path} if scope.path else {}
         module = self.scopes.module(scope.path)
         if module is not None and scope not in self._said:
@@ -163,7 +163,7 @@ class Builder:
             node.attributes["parameters"] = count
 
     def _local_name(self, tensor: torch.Tensor, scope: Scope) -> str:
-        """Return what a scope's module calls a tensor that it may share with others."""
+        """Return the name of a tensor in a scope's module, which may share it with others."""
         paths = self._paths[id(tensor)]
         prefix = f"{scope.path}." if scope.path else ""
         return next((path[len(prefix) :] for path in paths if path.startswith(prefix)), paths[0])
@@ -174,15 +174,15 @@ def _distinct(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _above(scope: str) -> Iterator[str]:
-    """Yield the scopes that a scope lies in."""
+    """Yield the scopes that contain a scope."""
     while scope := scope.rpartition("/")[0]:
         yield scope
 
 
 def _in_words(module: Any) -> str:
-    """Return a module's class and what it says of itself."""
+    """Return a module's class and its own description."""
     words = ""
     if not is_compiled(module):
-        with suppress(Exception):  # a description is not worth a graph
+        with suppress(Exception):  # a failing description must not cost the graph
             words = " ".join(str(module.extra_repr()).split())
     return f"{class_name(module)}({words})"

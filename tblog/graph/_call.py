@@ -1,8 +1,8 @@
-"""The call to read: which arguments the model gets, and how it looks with flat inputs and outputs.
+"""The call to read: the arguments of the model, and a form of it with flat inputs and outputs.
 
 Lives here: the meaning of `input_to_model`, and a module around the model that takes the tensors
-of its arguments and returns the tensors of its result, so that each reader sees plain tuples,
-whatever forward takes and returns. Must not: change the model.
+of its arguments and returns the tensors of its result. So each reader sees plain tuples,
+with any arguments and results of forward. Must not: change the model.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Call:
 
     @property
     def inputs(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors of the arguments, each named after the argument it is, or is in."""
+        """The tensors of the arguments, each named after its argument."""
         names = _positional_names(self.model, len(self.args))
         found: list[tuple[str, torch.Tensor]] = []
         for name, value in [*zip(names, self.args, strict=True), *self.kwargs.items()]:
@@ -46,11 +46,11 @@ class Call:
         return found
 
     def fresh_tensors(self) -> list[torch.Tensor]:
-        """Return copies of the tensors of `inputs`, each one of its own, for a run to change."""
+        """Return a separate copy of each tensor of `inputs`, which a run may change."""
         return [tensor.detach().clone().requires_grad_(tensor.requires_grad) for _, tensor in self.inputs]
 
     def arguments(self, tensors: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments with `tensors` in the place of `inputs`."""
+        """Return the arguments with `tensors` instead of `inputs`."""
         new = iter(tensors)
 
         def take(_: torch.Tensor) -> Any:
@@ -61,18 +61,18 @@ class Call:
 
 
 def bind(model: nn.Module, input_to_model: Any) -> Call:
-    """Return the call that `input_to_model` asks for.
+    """Return the call that `input_to_model` describes.
 
-    A tuple holds the positional arguments, and so does a list, unless forward's first parameter
-    is said to be a list or takes it alone. A mapping holds keyword arguments if forward has
-    parameters of these names, and is one argument otherwise. None is no argument. All else is
+    A tuple holds the positional arguments. So does a list, unless forward's first parameter
+    is annotated as a list, or accepts only the list as a whole. A mapping holds keyword arguments if forward
+    has parameters of these names, and is one argument otherwise. None means no argument. Anything else is
     one argument.
     """
     if input_to_model is None:
         if scripted(model) is None and not _binds(model, (), {}):
             raise InvalidValueError(
                 f"the graph of {type(model).__name__} cannot be read: its forward needs the arguments "
-                f"{', '.join(_required(model))}, and input_to_model was None; give them as input_to_model"
+                f"{', '.join(_required(model))}, but input_to_model was None; give them as input_to_model"
             )
         return Call(model, (), {})
     one = (repeatable(input_to_model),)
@@ -87,7 +87,7 @@ def bind(model: nn.Module, input_to_model: Any) -> Call:
 
 
 def settled(call: Call) -> Call:
-    """Return a call whose model knows all its shapes: of a lazy one, a copy that ran once."""
+    """Return a call whose model knows all its shapes. For a lazy model, this is a copy that ran once."""
     from torch.nn.parameter import is_lazy
 
     lazy: list[Any] = [
@@ -97,7 +97,7 @@ def settled(call: Call) -> Call:
         return call
     from tblog.graph._preserve import random_states_kept
 
-    # Uninitialised buffers cannot be copied, but made anew.
+    # Uninitialised buffers cannot be copied, but can be created again.
     made = {id(tensor): type(tensor)(device=tensor.device, dtype=tensor.dtype) for tensor in lazy}
     model = copy.deepcopy(call.model, made).eval()
     with random_states_kept():
@@ -107,9 +107,9 @@ def settled(call: Call) -> Call:
 
 
 def flattened(call: Call, names: list[str]) -> nn.Module:
-    """Return a module around the model, whose inputs and outputs are tuples of tensors.
+    """Return a module around the model whose inputs and outputs are tuples of tensors.
 
-    Each run of it leaves in `names` the places of the outputs in what the model returned.
+    Each run stores in `names` the places of the outputs in the model's result.
     """
     from torch import nn
 
@@ -117,7 +117,7 @@ def flattened(call: Call, names: list[str]) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.model = call.model
-            self.training = False  # itself alone: the model's own flags are somebody else's business
+            self.training = False  # only its own flag: the flags of the model are handled elsewhere
 
         def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             args, kwargs = call.arguments(tensors)
@@ -129,12 +129,12 @@ def flattened(call: Call, names: list[str]) -> nn.Module:
 
 
 def drained(result: Any) -> Any:
-    """Return what a forward gives, a generator's first items included: nothing has run before they are asked for."""
+    """Return the result of a forward, or the first items of a generator, which has not run until then."""
     return items_of(result) if isinstance(result, GeneratorType) else result
 
 
 def script_arguments(model: nn.Module) -> list[Any]:
-    """Return the arguments of what TorchScript compiled, as it says them, `self` left out."""
+    """Return the arguments of a TorchScript function or method from its schema, without `self`."""
     compiled: Any = scripted(model)
     if compiled is None:
         return []
@@ -143,7 +143,7 @@ def script_arguments(model: nn.Module) -> list[Any]:
 
 
 def _parameters(model: nn.Module) -> list[inspect.Parameter] | None:
-    """Return forward's parameters, or None where Python cannot say."""
+    """Return forward's parameters, or None if Python does not know them."""
     if scripted(model) is not None:
         return [
             inspect.Parameter(
@@ -180,7 +180,7 @@ def _required(model: nn.Module) -> list[str]:
 
 
 def _wants_list(model: nn.Module, values: Sequence[Any]) -> bool:
-    """Say whether forward's first parameter is annotated as a list, and `values` is one of tensors."""
+    """Return whether forward's first parameter is annotated as a list, and `values` is a list of tensors."""
     import torch
 
     if not isinstance(values, list) or not all(isinstance(value, torch.Tensor) for value in values):
@@ -191,18 +191,18 @@ def _wants_list(model: nn.Module, values: Sequence[Any]) -> bool:
     try:
         hints = typing.get_type_hints(forward)
     except Exception:
-        return False  # annotations may name what is not there at run time
+        return False  # annotations may name something that does not exist at run time
     first = next(iter(_parameters(model) or []), None)
     wanted = typing.get_origin(hints.get(first.name)) if first is not None else None
     return isinstance(wanted, type) and issubclass(list, wanted)
 
 
 def _says_list_in_comment(forward: Callable[..., Any]) -> bool:
-    """Say whether a type comment, as TorchScript reads them, begins with a list (torchvision's RetinaNet has one)."""
+    """Return whether a type comment for TorchScript begins with a list, as in torchvision's RetinaNet."""
     try:
         comment = _SIGNATURE_COMMENT.search(inspect.getsource(forward))
     except (OSError, TypeError):
-        return False  # without a file, or written in C
+        return False  # it has no file, or is written in C
     return comment is not None and comment[1].lower() == "list"
 
 

@@ -1,4 +1,4 @@
-"""A graph becomes the bytes of a GraphDef, in the terms that TensorBoard's viewer reads.
+"""Encodes a graph as the bytes of a GraphDef that TensorBoard's viewer can read.
 
 Runs on the worker thread.
 """
@@ -13,17 +13,17 @@ from tblog.graph._groups import grouped
 if TYPE_CHECKING:
     from tblog.graph._node import Attribute, Node, TensorType
 
-# The viewer drops an attribute over 1,024 bytes (LIMIT_ATTR_SIZE of its graph.ts); what surrounds
-# a string or a list in the message takes a few of them.
+# The viewer drops an attribute over 1,024 bytes (LIMIT_ATTR_SIZE of its graph.ts). The message around
+# a string or a list takes a few of these bytes.
 # https://github.com/tensorflow/tensorboard/blob/1025aa33334858823c488c8a938d6c0a7373b8f2/tensorboard/plugins/graph/tf_graph_common/graph.ts
 _MAX_TEXT_BYTES = 1000
 _MAX_ATTRIBUTE_BYTES = 1024
 
-# The producer that torch writes; the viewer does not look at it.
+# The producer that torch writes. The viewer ignores it.
 _PRODUCER = 22
 
-# The viewer draws a node with this operation beside the others of its scope, out of their way (outExtractTypes of
-# its render.ts). A scope itself has no attributes there, whatever is written.
+# The viewer draws a node with this operation apart from the others of its scope (outExtractTypes of
+# its render.ts). It cannot show attributes of a scope itself.
 _SET_ASIDE = "NoOp"
 
 _DTYPES = {
@@ -48,7 +48,7 @@ _DTYPES = {
 
 
 def encode(nodes: Sequence[Node], scopes: Mapping[str, Mapping[str, Attribute]]) -> bytes:
-    """Return the serialised GraphDef of a graph's nodes and of what there is to say of its scopes."""
+    """Return the serialised GraphDef of a graph's nodes and of the descriptions of its scopes."""
     from tensorboardX.proto.graph_pb2 import GraphDef
 
     message = GraphDef()
@@ -93,10 +93,10 @@ def _edge(edge: str, shown: Mapping[str, str]) -> str:
 
 
 def _drawn_whole(op: str) -> str:
-    """Keep the viewer from drawing an operation as a dot at its reader's side, as it does constants.
+    """Keep the viewer from drawing an operation like a constant, as a dot beside its reader.
 
-    Every `op` that contains "Const" is drawn so (inEmbeddingTypes in its graph.ts); of ours only
-    "Const" itself is meant, and a module may be called `ConstantPad2d`.
+    It draws every `op` that contains "Const" so (inEmbeddingTypes in its graph.ts). Here only
+    "Const" itself is a constant, but a module may be called `ConstantPad2d`.
     """
     return op if op == "Const" else op.replace("Const", "const")
 
@@ -113,7 +113,7 @@ def _set(message: Any, value: Attribute) -> None:
 
 
 def _clipped(text: str) -> bytes:
-    """Return a text in UTF-8, within the limit, without the quotes that the viewer shows escaped."""
+    """Return a text in UTF-8, within the limit, and without quotes, which the viewer would escape."""
     encoded = text.replace("'", "").replace('"', "").encode(errors="replace")
     if len(encoded) <= _MAX_TEXT_BYTES:
         return encoded

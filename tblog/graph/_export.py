@@ -1,7 +1,7 @@
-"""The first way: `torch.export` runs the model on placeholders and writes down each operation.
+"""The first way: `torch.export` runs the model on placeholders and records each operation.
 
-Nothing is computed, so that a large model costs little more than a small one, and each operation
-comes with its module's path, shapes and dtypes. What depends on data cannot be exported.
+It computes nothing, so a large model costs little more than a small one. Each operation
+has its module's path, shapes and dtypes. A model that depends on its data cannot be exported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_by_export(call: Call) -> Graph:
 
 
 class _RefusedError(Exception):
-    """The model cannot run on placeholders. The exporter prints whole programs for other errors."""
+    """The model cannot run on placeholders. For other errors, the exporter would print the whole program."""
 
     def __init__(self, why: Exception) -> None:
         super().__init__(str(why))
@@ -60,7 +60,7 @@ def _refusing(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter from warning of what is told in one line, and from noting stacks that nobody reads."""
+    """Keep the exporter from warning, because one line says the same, and from recording unused stack traces."""
     thread = threading.get_ident()
 
     def of_others(record: logging.LogRecord) -> bool:
@@ -71,7 +71,7 @@ def _quiet() -> Iterator[None]:
         for name in ("fx.experimental.symbolic_shapes", "_subclasses.fake_tensor")
     ]
     config: Any = torch.fx.config
-    noted = getattr(config, "do_not_emit_stack_traces", None)  # which is half of the time
+    noted = getattr(config, "do_not_emit_stack_traces", None)  # recording them takes half of the time
     for logger in loggers:
         logger.addFilter(of_others)
     if noted is not None:
@@ -87,15 +87,15 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _pass_through_seen(model: nn.Module) -> Iterator[None]:
-    """Let a module that returns its input leave an operation, which would run without a trace."""
+    """Make a module that returns its input leave an operation, which the program would not show otherwise."""
     thread = threading.get_ident()
-    # The exporter may call a stand-in for a module, which shares the module's attributes.
+    # The exporter may call a replacement of a module, which shares the module's attributes.
     modules = {id(vars(module)) for module in model.modules()}
 
     def leave_alias(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if (
             torch.compiler.is_dynamo_compiling()
-        ):  # the body of an operator of graphs, which allows no side effects
+        ):  # the body of a higher-order operator, which allows no side effects
             return None
         mine = id(vars(module)) in modules and threading.get_ident() == thread
         if mine and isinstance(output, torch.Tensor) and any(output is arg for arg in args):

@@ -1,7 +1,7 @@
-"""Long lists become short ones: a scope of a thousand layers is drawn as twenty of fifty.
+"""Groups long lists: a scope of a thousand layers is drawn as twenty groups of fifty.
 
-The viewer lays out all children of an open scope at once, one above the other where they form a
-chain: at a thousand nothing can be read, and each click takes seconds. Runs on the worker thread.
+The viewer lays out all children of an open scope at once, and a chain of them in one column. With a thousand,
+nothing is readable, and each click takes seconds. Runs on the worker thread.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _GROUP = 50
 
 
 def grouped(names: Sequence[str]) -> dict[str, str]:
-    """Return the name to show for each name: with one more scope where too many share one.
+    """Return the displayed name for each name, with an additional scope if too many share one.
 
-    Children are grouped in the order in which they run, so that the groups of a chain are a chain.
+    Children are grouped in execution order, so that the groups of a chain form a chain.
     `Net/7 (Linear)` becomes `Net/0..49/7 (Linear)`.
     """
     children: dict[str, dict[str, None]] = {}

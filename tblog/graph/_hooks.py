@@ -1,7 +1,7 @@
-"""The third way: the model runs as it always does, and hooks and a function mode watch it.
+"""The third way: the model runs normally, and hooks and a function mode record it.
 
-Nothing about the model has to be understood for that, so that it works wherever the model runs:
-whatever Python decides on the way is followed, and shown as it went this time.
+This needs no analysis of the model, so it works for every model that runs. The graph shows what Python
+decided in this run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_by_hooks(call: Call, *, chosen: bool) -> Graph:
     """Return the graph of a call, recorded while it runs.
 
     Raises:
-        GraphError: not `chosen`, and the model would wait for other processes.
+        GraphError: the model would wait for other processes, and this way was not `chosen`.
     """
     if not chosen:
         refuse_lone_run(call.model)
@@ -80,7 +80,7 @@ class Recorder(TorchFunctionMode):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Record all that this thread runs meanwhile."""
+        """Record everything that this thread runs inside the block."""
         enter = module_hooks.register_module_forward_pre_hook(self._enter)
         leave = module_hooks.register_module_forward_hook(self._leave, with_kwargs=True, always_call=True)
         try:
@@ -88,7 +88,7 @@ class Recorder(TorchFunctionMode):
                 yield
         finally:
             leave.remove()
-            # The handle forgets this table, which makes compiled modules warn of hooks ever after.
+            # Removing the handle leaves this table behind, and compiled modules would warn of hooks from then on.
             module_hooks._global_forward_hooks_with_kwargs.pop(leave.id, None)  # noqa: SLF001
             enter.remove()
 
@@ -99,7 +99,7 @@ class Recorder(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Run a function of torch, and add it if it made or changed a tensor."""
+        """Run a torch function, and add it if it made or changed a tensor."""
         if self._is_gathered and gathers(sys._getframe(1)):  # noqa: SLF001 - nothing else tells whose hook calls
             return func(*args, **(kwargs or {}))
         given = _arguments(func, args, kwargs or {})
@@ -139,7 +139,7 @@ class Recorder(TorchFunctionMode):
             self._origins.made(tensor, f"{node.name}:{index}" if index else node.name)
 
     def _path_of_state(self, tensor: torch.Tensor) -> str:
-        """Return the path of a parameter or buffer, also where its module has put another in its place."""
+        """Return the path of a parameter or buffer, even if its module has replaced it."""
         if id(tensor) in self._state:
             return self._state[id(tensor)]
         path = self._stack[-1].path
@@ -156,9 +156,9 @@ class Recorder(TorchFunctionMode):
         self._entered_at.append(self._origins.count)
 
     def _leave(self, module: nn.Module, args: Any, *rest: Any) -> Any:
-        """Add a module that made its output unseen, in compiled code, or that returned its input.
+        """Add a module that made its output in compiled code, or that returned its input.
 
-        After an error, the keyword arguments are not among `rest`.
+        After an error, `rest` lacks the keyword arguments.
         """
         if threading.get_ident() != self._thread:
             return None
@@ -169,8 +169,8 @@ class Recorder(TorchFunctionMode):
             unseen = [tensor for tensor in returned if not self._origins.edges([tensor])]
             passed_on = not unseen and self._origins.count == entered_at
             if passed_on and isinstance(output, torch.Tensor):
-                # What reads the input of an identity and what reads its output are told apart by this.
-                with contextlib.suppress(RuntimeError):  # not every kind of tensor has views
+                # A view distinguishes readers of an identity's output from readers of its input.
+                with contextlib.suppress(RuntimeError):  # some kinds of tensors have no views
                     output = torch.ops.aten.alias(output)
                 returned = [output]
             if made := returned if passed_on else unseen:
@@ -182,7 +182,7 @@ class Recorder(TorchFunctionMode):
 
 
 def _arguments(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return what a function is called with, by name where it has names."""
+    """Return the arguments of a call, by name if they have names."""
     names = _parameter_names(func)
     if names is None:
         fitting = [some for some in _schemas(_name(func)) if _fits(some, args)]
@@ -203,13 +203,13 @@ def _parameter_names(func: Callable[..., Any]) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=1024)
 def _schemas(name: str) -> list[list[Any]]:
-    """Return the positional arguments of each overload of the operator of a name."""
+    """Return the positional arguments of each overload of an operator."""
     overloads = torch._C._jit_get_schemas_for_operator(f"aten::{name}")  # noqa: SLF001 - signatures are nowhere else
     return [[one for one in schema.arguments if not one.kwarg_only] for schema in overloads]
 
 
 def _fits(arguments: list[Any], values: tuple[Any, ...]) -> bool:
-    """Say whether values may be the arguments: as many, and tensors where tensors belong."""
+    """Return whether values fit the arguments: the same number, and tensors where tensors are expected."""
     return len(values) <= len(arguments) and all(
         isinstance(value, torch.Tensor) == str(argument.type).endswith(("Tensor", "Optional[Tensor]"))
         for argument, value in zip(arguments, values, strict=False)

@@ -1,7 +1,7 @@
-"""What a model computes from masks and positions alone gets one scope, beside the layers that read it.
+"""Moves operations that depend only on masks and positions into a scope, beside the layers that read them.
 
-A transformer opens on a dozen `arange`, `unsqueeze` and `__and__`, none of which says anything of the model.
-Lives here: which nodes these are, by what flows into them and out of them. Runs on the caller's thread.
+A transformer begins with a dozen operations like `arange`, `unsqueeze` and `__and__`, which say nothing about
+the model. Lives here: finding these nodes by their inputs and outputs. Runs on the caller's thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 4
 
-# They take no more than shape, dtype and device from what they are given.
+# They use only the shape, dtype and device of their input.
 _MAKERS = {
     *(f"{kind}_like" for kind in ("empty", "full", "ones", "zeros")),
     *(f"new_{kind}" for kind in ("empty", "full", "ones", "zeros")),
@@ -23,12 +23,12 @@ _MAKERS = {
 
 
 def gather_masks(nodes: Sequence[Node], weighed: Collection[str], unique: Callable[[str], str]) -> None:
-    """Rename the nodes that make masks or positions, so that each bunch of them lies in a scope of its own.
+    """Rename the nodes that make masks or positions, so that each group of them has a scope of its own.
 
     Args:
-        nodes: in the order in which they ran.
-        weighed: names of the nodes that read parameters.
-        unique: returns a name like the given one that nothing else has.
+        nodes: the nodes in execution order.
+        weighed: the names of the nodes that read parameters.
+        unique: a function that returns a similar name that is not in use.
     """
     new: dict[str, str] = {}
     for kind, names in _Bunches(nodes, weighed).found():
@@ -44,7 +44,7 @@ def gather_masks(nodes: Sequence[Node], weighed: Collection[str], unique: Callab
 
 
 class _Bunches:
-    """Looks for connected nodes of one scope into which neither parameters nor data flow."""
+    """Finds connected nodes of one scope that depend neither on parameters nor on data."""
 
     def __init__(self, nodes: Sequence[Node], weighed: Collection[str]) -> None:
         self._nodes = nodes
@@ -61,7 +61,7 @@ class _Bunches:
                 name = _scope(name)
 
     def found(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield "mask" or "indices", and the names of the nodes that make it, as they ran."""
+        """Yield "mask" or "indices", and the names of the nodes that make it, in execution order."""
         apart: set[str] = set()
         candidates: dict[str, list[str]] = defaultdict(list)
         for node in self._nodes:
@@ -74,7 +74,7 @@ class _Bunches:
                 yield from self._in_scope(scope, self._connected(names))
 
     def _in_scope(self, scope: str, bunches: list[set[str]]) -> Iterator[tuple[str, list[str]]]:
-        """Yield those bunches of a scope that are worth one of their own."""
+        """Yield the groups of a scope that deserve a scope of their own."""
         unread = set().union(*[bunch for bunch in bunches if not self._read(bunch)])
         for bunch in bunches:
             kind = self._kind(bunch)
@@ -84,7 +84,7 @@ class _Bunches:
                     yield kind, sorted(together, key=self._at.__getitem__)
 
     def _is_apart(self, node: Node, apart: set[str]) -> bool:
-        """Say whether all that flows into a node are masks and whole numbers, if anything."""
+        """Return whether a node has only masks and whole numbers as inputs, or none."""
         if node.op == "input":
             return "mask" in node.name or all(_is_whole(type_.dtype) for type_ in node.outputs)
         if node.op == "output" or node.name in self._weighed:
@@ -93,7 +93,7 @@ class _Bunches:
         return makes or all(_source(edge) in apart for edge in node.inputs)
 
     def _connected(self, names: list[str]) -> list[set[str]]:
-        """Return the connected parts of `names`, without what other nodes lead back to: no scope is in a loop."""
+        """Return the connected parts of `names`, without nodes that would put a scope into a loop."""
         candidates = set(names)
         behind: set[str] = set()
         part: dict[str, set[str]] = {}
@@ -110,7 +110,7 @@ class _Bunches:
         return list({id(one): one for one in part.values()}.values())
 
     def _read(self, bunch: set[str]) -> list[Node]:
-        """Return those nodes of a bunch that others read."""
+        """Return the nodes of a group that other nodes read."""
         return [
             self._nodes[self._at[name]]
             for name in bunch
@@ -118,7 +118,7 @@ class _Bunches:
         ]
 
     def _kind(self, bunch: set[str]) -> str:
-        """Say what a bunch of nodes makes, or nothing where that cannot be told."""
+        """Return what a group of nodes makes, or "" if that is unknown."""
         dtypes = {type_.dtype for node in self._read(bunch) for type_ in node.outputs}
         if not dtypes:
             return ""

@@ -1,6 +1,6 @@
-"""Which operation made a tensor, while the model runs: known as long as the tensor lives.
+"""The operation that made each tensor of a running model, known as long as the tensor lives.
 
-Lives here: the edge that each live tensor stands for, and who wrote last into its memory. Must
+Lives here: the edge of each live tensor, and the last operation that wrote into its memory. Must
 not: keep a tensor alive.
 """
 
@@ -14,7 +14,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 
 class Origins:
-    """The origins of the tensors of one run, in the order in which they were made."""
+    """The origins of the tensors of one run, in execution order."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -22,19 +22,19 @@ class Origins:
         self._writes: Any = WeakIdKeyDictionary()
 
     def made(self, tensor: torch.Tensor, edge: str) -> None:
-        """Note where a tensor comes from."""
+        """Record the origin of a tensor."""
         self.count += 1
         self._edges[tensor] = (edge, self.count)
 
     def written(self, tensor: torch.Tensor) -> None:
-        """Note that the operation that just made `tensor` did so in memory that others see."""
+        """Record that the operation that just made `tensor` wrote into memory shared with others."""
         self._writes[_memory(tensor)] = self._edges[tensor]
 
     def edges(self, tensors: Sequence[torch.Tensor]) -> list[str]:
-        """Return the edges that tensors stand for, and after them those that only say what ran before.
+        """Return the edges of tensors, followed by their control edges.
 
-        What was written into a tensor's memory after the tensor was made, through another view of
-        it, comes before whatever reads the tensor now: a control edge ("^writer"), drawn dotted.
+        If another view wrote into a tensor's memory after the tensor was made, a reader of the tensor depends on
+        that write. A control edge ("^writer"), drawn dotted, says so.
         """
         edges, earlier = [], []
         for tensor in tensors:
@@ -48,7 +48,7 @@ class Origins:
 
 
 def version_of(tensor: torch.Tensor) -> int:
-    """Return how often a tensor's memory was written to; it is not counted in inference mode."""
+    """Return how often a tensor's memory was written to. Inference mode does not count."""
     return -1 if tensor.is_inference() else tensor._version  # noqa: SLF001 - the counter has no other name
 
 

@@ -1,8 +1,8 @@
-"""The model is lent: while a graph is read it may be dressed up, and afterwards it is as it was.
+"""Restores the model after its graph was read, which may change it temporarily.
 
-Lives here: what is put aside and put back (modes, attributes, buffers, hooks, gradients, random
-states), also when reading fails. Each thing is put back on its own: where one cannot be, the others are
-all the same. Runs on the caller's thread.
+Lives here: saving and restoring modes, attributes, buffers, hooks, gradients and random states, also if reading
+fails. Each part is restored separately. If one part cannot be, the others still are. Runs on the caller's
+thread.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _CONTAINERS = (dict, list, set, deque, OrderedDict, defaultdict)
 
 @contextmanager
 def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
-    """Put the model into eval mode and take wrappers off, and leave it exactly as it was.
+    """Put the model into eval mode and remove wrappers, and afterwards restore it exactly.
 
     Args:
         model: any module.
-        runs: whether its operations will be carried out on its own tensors. What they change in
-            place is then put back too, which takes a copy of the buffers.
-        watched: whether forward hooks run. Tracers would hand them placeholders to keep. Those of tblog's own
-            adapters never do: a training step that they watch has no part in this.
+        runs: whether its operations run on its own tensors. Their in-place changes are then
+            undone, too, which needs a copy of the buffers.
+        watched: whether forward hooks run. A tracer would give them placeholders. The hooks of tblog's own
+            adapters never run, because they watch only training steps.
     """
     with ExitStack() as stack:
         stack.enter_context(random_states_kept())
@@ -42,10 +42,12 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         warnings.simplefilter("ignore")
         stack.enter_context(_unfused_attention())
         if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
-            stack.enter_context(torch.inference_mode())  # what was made so can be changed nowhere else
+            stack.enter_context(
+                torch.inference_mode()
+            )  # inference tensors can be changed only in inference mode
         for module in model.modules():
             _remember(module, stack)
-        # The exporter stands in for parameters and buffers, and writes into all else.
+        # The exporter replaces parameters and buffers, but writes into everything else.
         _remember_values(_written(model, buffers=runs), stack)
         if runs:
             stack.enter_context(_eager())
@@ -53,8 +55,8 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         for module in model.modules():
             _undress(module, watched=watched)
         for module in model.modules():
-            # The flag itself: `train(False)` is overridden in the wild, by methods that merge weights, and so is
-            # the setting of attributes, by modules that let nobody change them.
+            # The flag itself: some modules override `train(False)` to merge weights, and some reject
+            # the setting of attributes.
             if isinstance(module, torch.jit.ScriptModule):
                 module.training = False
             else:
@@ -63,7 +65,7 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
 
 
 def _undress(module: nn.Module, *, watched: bool) -> None:
-    """Take off what keeps a tracer from seeing the operations; `_remember` has it put it back on."""
+    """Remove what hides operations from a tracer. `_remember` restores it later."""
     if isinstance(module, torch.jit.ScriptModule):
         return
     attributes = vars(module)
@@ -84,7 +86,7 @@ def _is_adapters(hook: Any) -> bool:
 
 
 def _remember(module: nn.Module, stack: ExitStack) -> None:
-    """Have the attributes of a module put back, and what containers hold."""
+    """Restore the attributes of a module and the contents of containers later."""
     if isinstance(module, torch.jit.ScriptModule):
         stack.callback(setattr, module, "training", module.training)
         return
@@ -111,7 +113,7 @@ def _put_attributes_back(module: nn.Module, attributes: dict[str, Any]) -> None:
 
 
 def _collect(value: Any, contents: list[tuple[Any, Any]], seen: set[int]) -> None:
-    """List the plain containers in `value`, each with a copy of itself."""
+    """Collect the plain containers in `value`, each with a copy."""
     if type(value) not in _CONTAINERS or id(value) in seen:
         return
     seen.add(id(value))
@@ -121,7 +123,7 @@ def _collect(value: Any, contents: list[tuple[Any, Any]], seen: set[int]) -> Non
 
 
 def _same(container: Any, content: Any) -> bool:
-    """Say whether a container holds the very same objects in the same order."""
+    """Return whether a container holds the identical objects in the same order."""
     if len(container) != len(content):
         return False
     if isinstance(container, set):
@@ -132,7 +134,7 @@ def _same(container: Any, content: Any) -> bool:
 
 
 def _refill(container: Any, content: Any) -> None:
-    """Let a container hold the very same objects again."""
+    """Restore the identical objects in a container."""
     if _same(container, content):
         return
     container.clear()
@@ -143,7 +145,7 @@ def _refill(container: Any, content: Any) -> None:
 
 
 def _remember_values(tensors: list[torch.Tensor], stack: ExitStack) -> None:
-    """Have put back what a run writes into tensors, and then their counts of writes."""
+    """Restore the values of tensors after a run, and then their version counters."""
     counted = [tensor for tensor in tensors if not tensor.is_inference()]
     versions = [tensor._version for tensor in counted]  # noqa: SLF001 - the counter has no other name
     stack.callback(_put_versions_back, counted, versions)
@@ -154,19 +156,19 @@ def _remember_values(tensors: list[torch.Tensor], stack: ExitStack) -> None:
 
 def _put_value_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
     with torch.inference_mode(tensor.is_inference()), torch.no_grad():
-        if not torch.equal(tensor, value):  # not every kernel counts its writes
+        if not torch.equal(tensor, value):  # some kernels do not count their writes
             if tensor.shape != value.shape:
                 tensor.resize_(value.shape)
             tensor.copy_(value)
 
 
 def _put_versions_back(tensors: list[torch.Tensor], versions: list[int]) -> None:
-    with suppress(TypeError):  # an older torch, which takes one tensor: its counts go on
+    with suppress(TypeError):  # an older torch accepts only one tensor: its counters stay changed
         torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
 
 
 def _remember_gradients(model: nn.Module, stack: ExitStack) -> None:
-    """Take the gradients off the parameters, and have them and their flags put back."""
+    """Remove the gradients of the parameters, and restore them and their flags later."""
     for parameter in model.parameters():
         for name in ("grad", "requires_grad"):
             stack.callback(_put_back, parameter, name, getattr(parameter, name))
@@ -175,12 +177,12 @@ def _remember_gradients(model: nn.Module, stack: ExitStack) -> None:
 
 
 def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
-    if getattr(parameter, name) is not value:  # torch refuses some values that are there already
+    if getattr(parameter, name) is not value:  # torch rejects some values even if they are already set
         setattr(parameter, name, value)
 
 
 def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
-    """Return the tensors that a forward may write to: buffers, and what modules hold beside them."""
+    """Return the tensors that a forward may write to: buffers, and tensors in other attributes."""
     found: dict[int, torch.Tensor] = {}
     for module in model.modules():
         held = [*vars(module).values(), *(module.buffers(recurse=False) if buffers else ())]
@@ -194,7 +196,7 @@ def _has_values(tensor: torch.Tensor) -> bool:
 
 @contextmanager
 def _unfused_attention() -> Iterator[None]:
-    """Let attention run as its modules say, not as one operation that stands for all of them."""
+    """Run attention module by module, instead of as one fused operation."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -204,14 +206,14 @@ def _unfused_attention() -> Iterator[None]:
 
 
 def _eager() -> AbstractContextManager[Any]:
-    """Let compiled functions run as they were written. The exporter does that on its own."""
+    """Run compiled functions uncompiled. The exporter does this itself."""
     compiler_loaded = "torch._dynamo" in sys.modules  # loading it takes a second
     return torch.compiler.set_stance("force_eager") if compiler_loaded else nullcontext()
 
 
 @contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Put back the random states of Python, numpy and torch."""
+    """Restore the random states of Python, numpy and torch."""
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())
         stack.callback(torch.set_rng_state, torch.get_rng_state())

@@ -1,7 +1,7 @@
-"""The operations of an exported program become nodes.
+"""Turns the operations of an exported program into nodes.
 
-Lives here: what the nodes of a `torch.fx` graph mean for the picture: which are operations, which
-only pass a value on, which module call each belongs to. Must not: run anything.
+Lives here: the meaning of the nodes of a `torch.fx` graph: which are operations, which
+only pass on a value, and to which module call each belongs. Must not: run anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "model"  # the attribute of the flat module that holds the model
 
-# What exporting adds to a program to guard it, and mode switches: nobody would look for these.
+# Guards that the exporter adds to a program, and mode switches. They are not part of the model.
 _UNSEEN = (
     "_assert",
     "sym_constrain",
@@ -39,15 +39,15 @@ _UNSEEN = (
     "_exit_autocast",
 )
 
-# Copies of a constant that a tracer makes before it lets the program see it.
+# Copies of a constant that a tracer makes before the program uses it.
 _CONSTANT_COPIES = {"aten::lift_fresh_copy", "aten::detach", "aten::detach_", "aten::lift_fresh"}
 
 
 @dataclass
 class _Value:
-    """What a node of the program stands for: edges to draw, or state of the model, or a constant.
+    """The meaning of a node of the program: edges to draw, state of the model, or a constant.
 
-    Of several results, one that has no edge has an empty one, which keeps the others in their places.
+    Among several results, one without an edge has an empty edge, to keep the positions of the others.
     """
 
     edges: list[str] = field(default_factory=list)
@@ -66,10 +66,10 @@ class Program:
         self._scopes: dict[str, Scope] = {}
         self._busy: set[Scope] = set()
         self._writes = Writes()
-        self._body = ""  # where in the operators of graphs the walk is
+        self._body = ""  # the position of the walk in higher-order operators
 
     def read(self, inputs: Sequence[str], outputs: Sequence[str]) -> Graph:
-        """Return the graph; `inputs` and `outputs` name the tensors that go in and come out."""
+        """Return the graph. `inputs` and `outputs` are the names of its input and output tensors."""
         signature = self._program.graph_signature
         state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         names = dict(zip(signature.user_inputs, inputs, strict=True))
@@ -90,7 +90,7 @@ class Program:
         return self._builder.finish()
 
     def _walk(self, module: fx.GraphModule) -> list[_Value]:
-        """Draw the operations of a graph whose placeholders have values; return what it returns."""
+        """Draw the operations of a graph whose placeholders have values, and return its results."""
         for node in module.graph.nodes:
             if node.op == "get_attr":
                 held = getattr(module, node.target, None)
@@ -114,7 +114,7 @@ class Program:
             return self._overload(node, target._schema.name)  # noqa: SLF001 - nor has the schema
         if isinstance(node.meta.get("val"), torch.Tensor):
             return self._operation(node, f"python::{getattr(target, '__name__', target)}", self._stack(node))
-        return _Value(self._edges(node))  # arithmetic on sizes: whoever reads it depends on its sources
+        return _Value(self._edges(node))  # arithmetic on sizes: a reader depends on its sources
 
     def _overload(self, node: fx.Node, name: str) -> _Value:
         if name.rpartition("::")[2].startswith(_UNSEEN):
@@ -132,7 +132,7 @@ class Program:
     def _operation(
         self, node: fx.Node, name: str, scopes: list[Scope], results: Iterable[_Value] = ()
     ) -> _Value:
-        """Draw an operation; `results` are those of the bodies that it runs."""
+        """Draw an operation. `results` are those of the bodies that it runs."""
         attributes, arguments = _arguments(node)
         state = []
         for key, arg in arguments:
@@ -156,7 +156,7 @@ class Program:
         return _Value([made.name, *several], made.outputs)
 
     def _higher_order(self, module: fx.GraphModule, node: fx.Node, name: str) -> _Value:
-        """Draw the bodies that an operator of graphs runs, and the operator unless it is a mere wrapper."""
+        """Draw the bodies that a higher-order operator runs, and the operator unless it is only a wrapper."""
         operands: list[fx.Node] = []
         bodies: dict[str, fx.GraphModule] = {}
         for _, arg in _arguments(node)[1]:
@@ -184,7 +184,7 @@ class Program:
         return [edge for arg in node.all_input_nodes for edge in self._values[arg].edges if edge]
 
     def _stack(self, node: fx.Node) -> list[Scope]:
-        """Return the scopes of the module calls that were running, the innermost last."""
+        """Return the scopes of the active module calls, the innermost last."""
         stack = [self._builder.scopes.root]
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
             if path.startswith(f"{_PREFIX}."):
@@ -207,7 +207,7 @@ def _type(node: fx.Node) -> TensorType:
 
 
 def _types(node: fx.Node) -> list[TensorType]:
-    """Return what an operation returns: tensors, or a number that it read out of one."""
+    """Return the result types of an operation: tensors, or a number that it read from one."""
     value = node.meta.get("val")
     if isinstance(value, (tuple, list)):
         return [tensor_type(one) if isinstance(one, torch.Tensor) else TensorType() for one in value]
@@ -217,7 +217,7 @@ def _types(node: fx.Node) -> list[TensorType]:
 
 
 def _arguments(node: fx.Node) -> tuple[dict[str, Attribute], list[tuple[str, fx.Node]]]:
-    """Sort what an operation was called with: options by name, and nodes by the name of their argument."""
+    """Split the arguments of an operation into options and nodes, each with the name of its argument."""
     schema = getattr(node.target, "_schema", None)
     names = [f"argument_{index}" for index in range(len(node.args))]
     if schema is not None:

@@ -1,8 +1,8 @@
-"""The names of scopes: the module hierarchy, each module by its name in the model and then by its class.
+"""The names of scopes: the module hierarchy, with the name and then the class of each module.
 
 `ResNet/layer1 (Sequential)/0 (BasicBlock)/conv1 (Conv2d)` is the scope of the module `layer1.0.conv1`.
-The viewer cuts a label at some fifteen characters, so that what tells siblings apart has to stand first.
-Lives here: which scope a call of a module gets, and that no two calls or nodes share a name.
+The viewer cuts a label at about fifteen characters, so a label begins with what distinguishes siblings.
+Lives here: the scope of each call of a module, and unique names for calls and nodes.
 Must not: run the model or change it.
 """
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 _RESERVED = re.compile(r"[/:^'\"\s\ud800-\udfff]")
 
-# What is left of a label in the smallest type (maxMetanodeLabelLength of the viewer's tf-graph-scene.ts,
+# The length of a cut label in the smallest font (maxMetanodeLabelLength of the viewer's tf-graph-scene.ts,
 # and maxLabelWidth of its layout.ts, which is 52 pixels).
 # https://github.com/tensorflow/tensorboard/blob/1025aa33334858823c488c8a938d6c0a7373b8f2/tensorboard/plugins/graph/tf_graph/tf-graph-scene.ts
 _SHOWN = 14
 
 
 def safe_name(text: str) -> str:
-    """Replace what means something else in the name of a node ("/" divides scopes), and what UTF-8 has not."""
+    """Replace characters that have a meaning in a node's name ("/" separates scopes) or that UTF-8 cannot encode."""
     return _RESERVED.sub("_", text) or "_"
 
 
 def class_name(module: object) -> str:
-    """Return the name of a module's class, as it was before TorchScript or FSDP made another of it."""
+    """Return the name of a module's original class, before TorchScript or FSDP replaced it."""
     kind = type(module)
-    if kind.__bases__[0].__name__ == "FSDPModule":  # which makes a class of its own and the module's
+    if kind.__bases__[0].__name__ == "FSDPModule":  # FSDP derives a class from its own and the module's
         kind = kind.__bases__[-1]
     name = kind.__name__
     return safe_name(str(getattr(module, "original_name", name)) if is_compiled(module) else name)
 
 
 def is_compiled(module: object) -> bool:
-    """Say whether TorchScript made a module, by its class: asking so needs no torch."""
+    """Return whether TorchScript made a module. It checks the class by name, which needs no torch."""
     return type(module).__name__ in {"RecursiveScriptModule", "TopLevelTracedModule", "TracedModule"}
 
 
@@ -50,7 +50,7 @@ class Names:
         self._taken: Counter[str] = Counter()
 
     def unique(self, name: str) -> str:
-        """Return a name that no other scope or node has: `name`, or `name_1`, `name_2`, ..."""
+        """Return an unused name for a scope or node: `name`, or `name_1`, `name_2`, ..."""
         count = self._taken[name]
         self._taken[name] += 1
         return self.unique(f"{name}_{count}") if count else name
@@ -58,7 +58,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """One call of one module: its dotted `path` in the model ("" is the model), and its name."""
+    """One call of one module: the module's dotted `path` in the model ("" is the model), and the scope's name."""
 
     path: str
     name: str
@@ -73,14 +73,14 @@ class Scopes(Names):
         self._calls: Counter[str] = Counter()
         self._names: dict[str, str] = {}
         self.paths: dict[str, str] = {}
-        """The path of the module that each scope stands for, by the scope's name."""
+        """The path of each scope's module, by the name of the scope."""
         self.root = self._scope("", class_name(model))
 
     def enter(self, stack: list[Scope], path: str) -> Scope:
-        """Return the scope of a new call of the module at `path`, made while `stack` is running.
+        """Return the scope of a new call of the module at `path`, made inside the calls in `stack`.
 
-        It lies in the scope of the innermost caller that holds the module. A caller that only
-        refers to it does not count: a scope says where a module is, and edges say who calls it.
+        It is inside the scope of the innermost caller that contains the module. A caller that only
+        refers to the module does not count: a scope shows where a module is, and edges show who calls it.
         """
         if not path:
             return self.root
@@ -100,7 +100,7 @@ class Scopes(Names):
         return self._scope(path, f"{name}/{self._label(path, self._calls[key])}")
 
     def module(self, path: str) -> nn.Module | None:
-        """Return the module at `path`, or None if the model holds none there."""
+        """Return the module at `path`, or None if the model has none there."""
         module: Any = self._model
         for step in filter(None, path.split(".")):
             children = module._modules  # noqa: SLF001 - a scripted module has no other mapping of them
@@ -115,7 +115,7 @@ class Scopes(Names):
         return scope
 
     def _label(self, path: str, call: int = 1) -> str:
-        """Return what the viewer calls a module: its name, which of its calls this is, and its class."""
+        """Return the label of a module in the viewer: its name, the number of the call, and its class."""
         if path not in self._names:
             outer, _, step = path.rpartition(".")
             words = filter(None, (self._apart(outer, step), step))
@@ -127,7 +127,7 @@ class Scopes(Names):
         return name if module is None else f"{name} ({class_name(module)})"
 
     def _apart(self, outer: str, step: str) -> str:
-        """Return the end of a name that is like a sibling's to where the viewer cuts it: "10" of encoder_layer_10."""
+        """Return the end of a name that the viewer would cut to the same text as a sibling's: "10" of encoder_layer_10."""
         holder = self.module(outer) if len(step) > _SHOWN else None
         siblings = holder._modules if holder is not None else ()  # noqa: SLF001 - as in `module`
         alike = [sibling for sibling in siblings if sibling[:_SHOWN] == step[:_SHOWN]]

@@ -1,6 +1,6 @@
-"""The operations of a TorchScript graph become nodes.
+"""Turns the operations of a TorchScript graph into nodes.
 
-Lives here: what the nodes of such a graph mean for the picture. Methods are walked call by call, so
+Lives here: the meaning of the nodes of such a graph. It follows methods call by call, so
 that each call of a module has its own scope. Must not: run anything.
 """
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _PREFIX = "model"  # the attribute of the flat module that holds the model
 
-# They make no value that anybody looks for.
+# They make no value of interest.
 _UNSEEN = {"prim::SetAttr", "prim::Print", "prim::RaiseException"}
 
-# They hand on what they are given, in another guise.
+# They pass on their input in another form.
 _PASSED_ON = {
     "aten::detach",
     "aten::alias",
@@ -51,7 +51,7 @@ class Script:
         self._builder = Builder(model, "trace")
 
     def read(self, graph: Any, owner: Value, inputs: Sequence[tuple[str, TensorType]]) -> list[Value]:
-        """Draw a graph that takes `owner` (unless that is no module) and then the inputs; return its results."""
+        """Draw a graph whose arguments are `owner`, if it is a module, and the inputs. Return its results."""
         values = [owner] if owner.module is not None else []
         for name, type_ in inputs:
             node = self._builder.input(name, type_)
@@ -59,7 +59,7 @@ class Script:
         return self._call(graph, values, [self._builder.scopes.root])
 
     def finish(self, results: Iterable[Value], names: Sequence[str]) -> Graph:
-        """Add the outputs; where no name is known, an output is called by its place."""
+        """Add the outputs. An output without a known name is named after its place."""
         flat = [value for result in results for value in result.flat() if value.edges]
         for index, value in enumerate(flat):
             fallback = "output" if len(flat) == 1 else str(index)
@@ -75,7 +75,7 @@ class Script:
 
 
 class _Frame:
-    """The walk through one call of one method, or through a block of it."""
+    """The walk through one call of a method, or through one of its blocks."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Frame:
         self._stack = stack
 
     def walk(self, block: Any) -> list[Value]:
-        """Draw the operations of a graph or a block, and return what it returns."""
+        """Draw the operations of a graph or a block, and return its results."""
         for node in block.nodes():
             results = self._results(node, node.kind(), [self._get(one) for one in node.inputs()])
             for slot, value in zip(node.outputs(), results, strict=False):
@@ -138,7 +138,7 @@ class _Frame:
         of_sizes = kind == "aten::size" or (
             any(one.of_sizes for one in flat)
             and not any(one.edges or one.state for one in flat)
-            and not any(script_type(slot).shape for slot in node.outputs())  # as a range of positions has
+            and not any(script_type(slot).shape for slot in node.outputs())  # a range of positions has one
         )
         if kind in _UNSEEN or of_sizes:
             return [Value(of_sizes=True) for _ in node.outputs()]
@@ -146,7 +146,7 @@ class _Frame:
             return inputs[:1]
         if node.outputsSize() and not any(makes_tensor(slot) for slot in node.outputs()):
             edges = [edge for one in flat for edge in one.edges]
-            return [Value(edges[:1]) for _ in node.outputs()]  # a number that was read out of a tensor
+            return [Value(edges[:1]) for _ in node.outputs()]  # a number that was read from a tensor
         return self._operation(node, kind, inputs)
 
     def _operation(self, node: Any, kind: str, inputs: list[Value]) -> list[Value]:
@@ -171,7 +171,7 @@ class _Frame:
         ]
 
     def _unpacked(self, node: Any, inputs: list[Value]) -> list[Value]:
-        """Return the items; those of an operation that made a list become its outputs."""
+        """Return the items. If an operation made the list, the items become its outputs."""
         value = inputs[0]
         if value.items is not None:
             return value.items
@@ -193,17 +193,17 @@ class _Frame:
         return [Value(known=held)]
 
     def _method(self, node: Any, inputs: list[Value]) -> list[Value]:
-        """Draw the operations of a method where it is called, in a scope of the call's own."""
+        """Draw the operations of a method at its call, in a scope of that call."""
         owner = inputs[0]
         graph = owner.module._c._get_method(node.s("name")).graph  # noqa: SLF001 - the only way to a method's graph
         path = owner.path.removeprefix(_PREFIX).removeprefix(".")
-        own = path == self._stack[-1].path  # a method that another method of the same module calls
+        own = path == self._stack[-1].path  # a call between methods of the same module
         stack = self._stack if own else [*self._stack, self._builder.scopes.enter(self._stack, path)]
         results = self._call(graph, inputs, stack)
         return results if len(results) == node.outputsSize() else [Value(items=results)]
 
     def _branch(self, node: Any, inputs: list[Value]) -> list[Value]:
-        """Draw both branches, or the one that will be taken where that is known."""
+        """Draw both branches, or only the branch taken if that is known."""
         blocks = list(node.blocks())
         if inputs[0].known is not UNKNOWN:
             return self.walk(blocks[0 if inputs[0].known else 1])
@@ -211,7 +211,7 @@ class _Frame:
         return self._joined(node, [inputs[0], *[one for branch in results for one in branch]])
 
     def _loop(self, node: Any, inputs: list[Value]) -> list[Value]:
-        """Draw the body once, fed by what enters the loop."""
+        """Draw the body once, with the inputs of the loop."""
         block = next(iter(node.blocks()))
         for slot, value in zip(list(block.inputs())[1:], inputs[2:], strict=True):
             self._values[slot.debugName()] = value

@@ -1,4 +1,4 @@
-"""What a value of a TorchScript graph stands for in the picture."""
+"""The meaning of a value of a TorchScript graph."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ UNKNOWN: Any = object()
 
 @dataclass
 class Value:
-    """A value; of these fields, those that hold are set.
+    """A value. Only the fields that apply are set.
 
     Attributes:
-        edges: where it comes from.
-        type: what it is, as a tensor.
-        module, path: the module that it is, and where that is.
-        state: the path of the parameter or buffer that it is.
-        is_constant: whether it is a tensor that the program holds.
-        known: the Python value that it is.
-        items, keys: what it is made of: a list or tuple, or the values of a dict.
-        node: the operation that made it, alone.
+        edges: its sources.
+        type: its type, if it is a tensor.
+        module, path: the module and its path, if it is a module.
+        state: the path of the parameter or buffer, if it is one.
+        is_constant: whether it is a constant tensor of the program.
+        known: its Python value, if known.
+        items, keys: the items of a list or tuple, or the values and keys of a dict.
+        node: the operation that made it, if it made nothing else.
         of_sizes: whether it is a number computed from shapes.
     """
 
@@ -42,18 +42,18 @@ class Value:
     of_sizes: bool = False
 
     def flat(self) -> list[Value]:
-        """Return the values that it is made of, or itself."""
+        """Return its items, nested ones included, or itself."""
         return [self] if self.items is None else [one for item in self.items for one in item.flat()]
 
     def python(self) -> Any:
-        """Return the Python value that it is, if that is known."""
+        """Return its Python value, if known."""
         if self.items is None:
             return self.known
         items = [item.python() for item in self.items]
         return UNKNOWN if UNKNOWN in items or self.keys is not None else items
 
     def item(self, key: Any) -> Value | None:
-        """Return one of `items`, if it is known which."""
+        """Return one of `items`, if the key is known."""
         if self.items is None or key is UNKNOWN:
             return None
         if self.keys is not None:
@@ -62,7 +62,7 @@ class Value:
 
 
 def script_type(slot: Any) -> TensorType:
-    """Return what TorchScript knows of a value: the shape where it was traced."""
+    """Return the type of a value in TorchScript, with the shape if it was traced."""
     type_ = slot.type()
     if type_.kind() != "TensorType":
         return TensorType()
@@ -75,7 +75,7 @@ def script_type(slot: Any) -> TensorType:
 
 
 def makes_tensor(slot: Any) -> bool:
-    """Say whether a value is a tensor or holds tensors."""
+    """Return whether a value is a tensor or contains tensors."""
     return "Tensor" in str(slot.type())
 
 

@@ -1,7 +1,7 @@
-"""Models whose parameters lie in pieces on several processes, and are gathered while they run.
+"""Models whose parameters are sharded over several processes and gathered while they run.
 
-Lives here: which way of reading they stand, and what they need around a run. FSDP and DTensor are known by
-the names of their classes, since loading them takes a second.
+Lives here: which ways of reading work for them, and what they need around a run. FSDP and DTensor are recognised
+by the names of their classes, because importing them takes a second.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from tblog.graph._errors import GraphError
 
 
 def is_fsdp(module: nn.Module) -> bool:
-    """Say whether FSDP, of either version, gathers the parameters of a module before its forward."""
+    """Return whether FSDP, version 1 or 2, gathers the parameters of a module before its forward."""
     names = {kind.__name__ for kind in type(module).__mro__}
     return not names.isdisjoint({"FSDPModule", "FullyShardedDataParallel"})
 
 
 def refuse_placeholders(model: nn.Module) -> None:
-    """Keep FSDP from gathering placeholders: it would hold them ever after.
+    """Keep FSDP from gathering placeholders, which it would keep.
 
     Raises:
         GraphError: the model is sharded by FSDP.
     """
     if any(map(is_fsdp, model.modules())):
-        raise GraphError("FSDP gathers the parameters in a real run alone")
+        raise GraphError("FSDP gathers the parameters only in a real run")
 
 
 def refuse_lone_run(model: nn.Module) -> None:
-    """Keep one process from waiting for the pieces of others, which may not run the model now.
+    """Keep one process from waiting for the shards of others, which may not be running the model.
 
     Raises:
         GraphError: the parameters are on several processes.
@@ -48,13 +48,13 @@ def refuse_lone_run(model: nn.Module) -> None:
     ):
         raise GraphError(
             "the parameters are on several processes, which would have to run the model together; give the model "
-            'before it is sharded, or source="hooks" in all of them'
+            'before it is sharded, or source="hooks" in all processes'
         )
 
 
 @contextmanager
 def gathering(model: nn.Module) -> Iterator[None]:
-    """Let FSDP gather for a run that no backward pass follows, and hold pieces again afterwards."""
+    """Let FSDP gather for a run without a backward pass, and reshard afterwards."""
     gatherers: list[Any] = [module for module in model.modules() if is_fsdp(module)]
     if not gatherers:
         yield
@@ -64,12 +64,12 @@ def gathering(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         for module in gatherers:
-            if hasattr(module, "reshard"):  # of the second version; the first does so by itself
+            if hasattr(module, "reshard"):  # version 2; version 1 reshards by itself
                 module.reshard()
 
 
 def gathers(frame: FrameType | None) -> bool:
-    """Say whether the code that calls is FSDP's own, at work around a module's forward."""
+    """Return whether the caller is FSDP's own code around a module's forward."""
     while frame is not None and frame.f_code.co_name != "_call_impl":
         if str(frame.f_globals.get("__name__")).startswith("torch.distributed."):
             return True

@@ -1,7 +1,7 @@
-"""Nested inputs and outputs: where the tensors are in them, and the same structure with others.
+"""Nested inputs and outputs: finding the tensors in them, and replacing these.
 
-Lives here: tuples, lists, named tuples, mappings, dataclasses and objects that hold tensors in
-their attributes, nested. Must not: import torch when loaded, keep what it walked.
+Lives here: tuples, lists, named tuples, mappings, dataclasses and objects with tensors as
+attributes, nested. Must not: import torch when loaded, keep a structure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import torch
 
-# Structures are opened so deep; plain objects, which may refer to anything, less deep.
+# The maximum depth of structures. It is smaller for plain objects, which may refer to anything.
 _MAX_DEPTH = 16
 _MAX_OBJECT_DEPTH = 6
 _MAX_ITEMS = 100
@@ -25,9 +25,9 @@ _OPAQUE = (str, bytes, int, float, complex, type(None), type, FunctionType, Modu
 
 
 def tensors_in(value: Any, name: str = "", within: _Within = ()) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield each tensor in `value`, with its place: names of keys and fields, divided by dots.
+    """Yield each tensor in `value` with its place: the names of keys and fields, separated by dots.
 
-    `within` are the ids of what `value` lies in: a structure that holds itself is opened once.
+    `within` has the ids of the structures around `value`. A structure that contains itself is opened once.
     """
     import torch
 
@@ -41,8 +41,8 @@ def tensors_in(value: Any, name: str = "", within: _Within = ()) -> Iterator[tup
 def replaced(value: Any, replace: Callable[[torch.Tensor], Any], within: _Within = ()) -> Any:
     """Return `value` with `replace(tensor)` for each tensor, in the order of `tensors_in`.
 
-    Lists and mappings are copied, since a model may write into them, and so is what holds tensors.
-    All keep their types, and what `repeatable` made is an iterator again. Other objects are returned themselves.
+    Lists, mappings and structures with tensors are copied, because a model may write into them. They keep their
+    types, and a result of `repeatable` becomes an iterator again. Other objects are returned unchanged.
     """
     import torch
 
@@ -61,13 +61,13 @@ class _Iterated(list[Any]):
 
 
 def repeatable(value: Any) -> Any:
-    """Return the items of an iterator of Python's own, of which each `replaced` makes an iterator; all else itself."""
+    """Return the items of a built-in iterator, which each `replaced` turns into an iterator, or other values unchanged."""
     is_own = isinstance(value, Iterator) and type(value).__module__ in {"builtins", "itertools"}
     return _Iterated(items_of(value)) if is_own else value
 
 
 def items_of(iterator: Iterator[Any]) -> list[Any]:
-    """Return the first items of an iterator, which may have no end."""
+    """Return the first items of an iterator, which may be infinite."""
     return list(itertools.islice(iterator, _MAX_ITEMS))
 
 
@@ -124,5 +124,5 @@ def _remade_mapping(value: Mapping[Any, Any], children: dict[Any, Any]) -> Any:
         for key, child in children.items():
             remade[key] = child
     except TypeError:
-        return children  # a mapping that cannot be copied or written to
+        return children  # the mapping can neither be copied nor written to
     return remade

@@ -1,7 +1,7 @@
-"""The second way: `torch.jit.trace` runs the model and writes down each operation.
+"""The second way: `torch.jit.trace` runs the model and records each operation.
 
-It takes what exporting does not (some data-dependent shapes, quantized and sparse modules) and
-shows the branch that this input took. What TorchScript compiled already is read as it is, unrun.
+It accepts some models that cannot be exported (data-dependent shapes, quantized and sparse modules), and
+shows the branch that this input took. Compiled TorchScript is read without a run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tblog.graph._graph import Graph
 
 
-# What the tracer says where Python looks at a value, and the graph would show what holds for this input alone.
+# The tracer's warning if Python uses a value. The graph would then be true only for this input.
 _LOOKED = "Converting a tensor to a Python"
 
 
@@ -36,7 +36,7 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
     """Return the graph of a call, read by `torch.jit.trace`.
 
     Raises:
-        GraphError: `faithful`, and the model's operations depend on the values of the input.
+        GraphError: the model's operations depend on the values of the input, and `faithful` forbids that.
     """
     if (compiled := scripted(call.model)) is not None:
         with lent(call.model, runs=False, watched=False):
@@ -56,14 +56,14 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
         looks = [warning for warning in said if str(warning.message).startswith(_LOOKED)]
         if faithful and looks:
             place = f"{Path(looks[0].filename).name}:{looks[0].lineno}"
-            raise GraphError(f"what the model does depends on the values in its input, at {place}")
+            raise GraphError(f"the model's operations depend on the values of its input, at {place}")
         reader = Script(call.model)
         types = [(name, tensor_type(tensor)) for name, tensor in inputs]
         return reader.finish(reader.read(traced.graph, Value(module=traced), types), names)
 
 
 def _read_scripted(model: nn.Module, compiled: Any, inputs: list[tuple[str, torch.Tensor]]) -> Graph:
-    """Return the graph of what TorchScript compiled, which needs no input."""
+    """Return the graph of compiled TorchScript, which needs no input."""
     types = {name: tensor_type(tensor) for name, tensor in inputs}
     named = [(one.name, types.get(one.name, TensorType())) for one in script_arguments(model)]
     reader = Script(model)

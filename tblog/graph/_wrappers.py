@@ -1,6 +1,6 @@
-"""What people put around a model is taken off: the graph shows the model itself.
+"""Removes the wrappers of a model, so that the graph shows the model itself.
 
-Lives here: data-parallel and compiled wrappers, and functions in the place of modules.
+Lives here: data-parallel and compiled wrappers, and functions instead of modules.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def as_module(model: Any) -> nn.Module:
-    """Return the module to read: `model` without wrappers, or a module that calls a function."""
+    """Return the module to read: `model` without its wrappers, or a module that calls a function."""
     if isinstance(model, nn.Module):
         return unwrapped(model)
-    if type(model).__name__ == "ExportedProgram":  # its class is in a module that takes a second to load
+    if type(model).__name__ == "ExportedProgram":  # importing the class takes a second
         module: nn.Module = model.module()
         return module
     if callable(model):
@@ -42,7 +42,7 @@ def as_module(model: Any) -> nn.Module:
 
 
 class _Function(nn.Module):
-    """A function, or a method of a module, in the place of a module."""
+    """A module that calls a function or a method of a module."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -59,6 +59,6 @@ def _module_of(function: Callable[..., Any]) -> nn.Module:
 
 
 def scripted(model: nn.Module) -> Any:
-    """Return the scripted module or function that `model` is, or None."""
+    """Return the scripted module or function behind `model`, or None."""
     inside = vars(model).get("forward") if isinstance(model, _Function) else model
     return inside if isinstance(inside, (torch.jit.ScriptModule, torch.jit.ScriptFunction)) else None

@@ -1,6 +1,6 @@
-"""Who wrote last into memory that others read later: an order that no value carries.
+"""The last in-place write into memory that others read later.
 
-`x[:, 0] = 1` returns nothing that is read again, yet what reads `x` later comes after it. Such a
+`x[:, 0] = 1` returns nothing, but later readers of `x` depend on it. Such a
 reader gets a control edge ("^writer"), which the viewer draws dotted.
 """
 
@@ -11,7 +11,7 @@ from torch import fx
 
 
 class Writes:
-    """The writes in place of one program, in the order in which it runs."""
+    """The in-place writes of one program, in execution order."""
 
     def __init__(self) -> None:
         self._order: dict[fx.Node, int] = {}
@@ -19,7 +19,7 @@ class Writes:
         self._last: dict[fx.Node, tuple[int, str]] = {}
 
     def before(self, node: fx.Node, edges: list[str]) -> list[str]:
-        """Return the control edges of an operation that has `edges` already."""
+        """Return the control edges of an operation that already has `edges`."""
         found = []
         for arg in node.all_input_nodes:
             at, writer = self._last.get(self._memory.get(arg, arg), (-1, ""))
@@ -28,7 +28,7 @@ class Writes:
         return list(dict.fromkeys(found))
 
     def note(self, node: fx.Node, name: str) -> None:
-        """Remember what an operation, drawn as the node `name`, wrote to and what it is a view of."""
+        """Record which memory an operation, drawn as the node `name`, wrote to, and what it is a view of."""
         self._order[node] = len(self._order)
         target = node.target
         if not isinstance(target, torch._ops.OpOverload):  # noqa: SLF001 - the type has no public name

@@ -1,12 +1,12 @@
 """TensorFlow's histogram bins, and an exact count over them that needs no sorting.
 
-The sign, the exponent and the upper four bits of the mantissa of a float64 name a cell; a cell of any
-octave is narrower than any bin, so that at most one edge lies within it. A table gives for each cell
-an offset that, added to a value's bit pattern, carries into the upper 16 bits exactly when the value
-lies past that edge, and makes those bits the number of the value's bin. Counting then is a shift, a
-look-up, an addition, a shift and a `bincount`, each of which numpy does without the interpreter lock
-or in a stretch of microseconds. `numpy.histogram`, which sorts, takes about twice the CPU where numpy
-sorts with AVX-512 or AVX2, and 8 times as much where it does not (a million float32, numpy 2.4).
+The sign, the exponent and the upper four bits of the mantissa of a float64 select a cell. Every cell
+is narrower than a bin, so it contains at most one edge. A table has an offset for each cell. Added to a
+value's bit pattern, the offset carries into the upper 16 bits exactly if the value is past that edge, and turns
+those bits into the number of the value's bin. Counting then is a shift, a look-up, an addition, a shift and a
+`bincount`. numpy does each of them without the interpreter lock, or within microseconds. `numpy.histogram` sorts. It
+takes about twice the CPU time if numpy sorts with AVX-512 or AVX2, and 8 times as much otherwise (a million float32,
+numpy 2.4).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SHIFT = 48  # leaves 1 bit of sign, 11 of exponent and 4 of mantissa
+_SHIFT = 48  # keeps the sign, 11 bits of exponent and 4 of mantissa
 _CELLS = 1 << 15  # of one sign
 _WITHIN = (1 << _SHIFT) - 1
 
@@ -40,7 +40,7 @@ def tensorflow_bins() -> list[float]:
 
 @cache
 def tensorflow_edges() -> NDArray[np.float64]:
-    """Return the same edges as an array, which must not be changed."""
+    """Return the same edges as an array. Do not change it."""
     return np.array(tensorflow_bins())
 
 
@@ -54,21 +54,21 @@ class BinCounter:
         self._offsets = np.empty(piece_size, np.int64)
 
     def add(self, values: NDArray[np.float64], repeats: int = 1) -> None:
-        """Count values, all finite; what lies beyond the outermost edges is in no bin.
+        """Count finite values. Values beyond the outermost edges are in no bin.
 
         Args:
-            values: shape (n,), contiguous, n at most the piece size.
-            repeats: how often each of them is there.
+            values: shape (n,), contiguous, with n at most the piece size.
+            repeats: how many times each value counts.
         """
         cells, numbers = self._cells[: values.size], self._offsets[: values.size]
         np.right_shift(values.view(np.uint64), _SHIFT, out=cells.view(np.uint64))
-        self._table.take(cells, out=numbers, mode="clip")  # no cell is out of range; "clip" needs no copy
+        self._table.take(cells, out=numbers, mode="clip")  # no cell is out of range, and "clip" needs no copy
         numbers += values.view(np.int64)
         np.right_shift(numbers.view(np.uint64), _SHIFT, out=numbers.view(np.uint64))
         self._counts += repeats * np.bincount(numbers, minlength=len(self._counts))
 
     def counts(self) -> NDArray[np.int64]:
-        """Return how many values lie in each of the 1,548 bins."""
+        """Return the number of values in each of the 1,548 bins."""
         classes = self._counts[: self._first_negative].copy()
         classes[: self._below_zero + 1] += self._counts[self._first_negative :][::-1]
         counts: NDArray[np.int64] = classes[1:-1]
@@ -87,7 +87,7 @@ def _table() -> tuple[NDArray[np.int64], int, int]:
     below_zero = int(np.count_nonzero(edges <= 0))
     first_negative = len(edges) + 1
     positive = edges[edges > 0].view(np.int64)
-    falls_below = np.abs(edges[edges <= 0][::-1]).view(np.int64) + 1  # the pattern that follows the edge
+    falls_below = np.abs(edges[edges <= 0][::-1]).view(np.int64) + 1  # the bit pattern after that of the edge
     halves = [_offsets(positive, below_zero, 0), _offsets(falls_below, first_negative, _CELLS)]
     return np.concatenate(halves), below_zero, first_negative
 

@@ -1,4 +1,4 @@
-"""Counts and moments of an array's finite values, in pieces that let go of the interpreter lock."""
+"""Counts and moments of an array's finite values, in pieces that release the interpreter lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Values worked on at a time: large enough that numpy's calls cost little, small enough that three
+# Values per piece: large enough that numpy's calls cost little, and small enough that three
 # buffers of 8 bytes each stay in a processor's second-level cache.
 _PIECE = 32_768
 _PATTERNS = 1 << 16
@@ -23,7 +23,7 @@ _PATTERNS = 1 << 16
 
 @dataclass(slots=True)
 class Moments:
-    """What a histogram tells beside its counts, of the finite values, in float64."""
+    """The moments of a histogram's finite values, in float64."""
 
     num: int = 0
     min: float = math.inf
@@ -32,7 +32,7 @@ class Moments:
     sum_squares: float = 0.0
 
     def add(self, values: NDArray[np.float64], total: float) -> None:
-        """Take in values, one or more and all finite, and their sum."""
+        """Add one or more finite values, and their sum."""
         self.num += values.size
         self.min = min(self.min, float(values.min()))
         self.max = max(self.max, float(values.max()))
@@ -45,7 +45,7 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
 
     Args:
         values: real numbers of any dtype, shape (n,).
-        bins: "tensorflow", or what `numpy.histogram` takes.
+        bins: "tensorflow", or any bins that `numpy.histogram` accepts.
     """
     moments = Moments()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -58,7 +58,7 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
         for piece in _finite_pieces(values, moments):
             if (
                 piece[0] == piece[-1] and (piece == piece[0]).all()
-            ):  # zeros, for one: `bincount` is slow there
+            ):  # such as zeros: `bincount` is slow for them
                 counter.add(piece[:1], piece.size)
             else:
                 counter.add(piece)
@@ -66,16 +66,16 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _count_by_numpy(values: NDArray[np.float64], bins: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Count finite values; in one bin, where float64 has no edges for as many as are wanted."""
+    """Count finite values, in a single bin if float64 does not have enough edges."""
     try:
         counts, edges = np.histogram(values, bins)
-    except ValueError:  # the values lie too close together, or too far apart for a difference
+    except ValueError:  # the values are too close together, or their difference overflows
         return np.array([values.size]), np.array([values.min(), values.max()])
     return counts, edges.astype(np.float64)
 
 
 def _finite_pieces(values: NDArray[Any], moments: Moments) -> Iterator[NDArray[np.float64]]:
-    """Yield the finite values as float64, piece by piece, in a buffer that the next piece overwrites."""
+    """Yield the finite values as float64, in pieces. The next piece overwrites the buffer."""
     buffer = np.empty(min(values.size, _PIECE))
     for start in range(0, values.size, _PIECE):
         part = values[start : start + _PIECE]
@@ -91,7 +91,7 @@ def _finite_pieces(values: NDArray[Any], moments: Moments) -> Iterator[NDArray[n
 
 
 def _count_patterns(values: NDArray[Any], moments: Moments) -> NDArray[np.int64]:
-    """Count values of 8 or 16 bits: first each bit pattern, then the few distinct values that there are."""
+    """Count values of 8 or 16 bits: first each bit pattern, then the few distinct values."""
     unsigned = np.dtype(f"u{values.dtype.itemsize}")
     patterns = np.zeros(_PATTERNS, np.int64)
     for start in range(0, values.size, _PATTERNS):

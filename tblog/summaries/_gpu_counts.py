@@ -1,8 +1,8 @@
-"""The histogram of a tensor that lies on a GPU, counted there: 12 KB are copied instead of the tensor.
+"""Counts the histogram of a GPU tensor on the GPU. 12 KB are copied instead of the tensor.
 
 Runs on the caller's thread and waits for nothing: the operations are queued on the tensor's stream.
-Values are sorted, and the edges looked up among them: exact, and the same however often it runs, with
-no two threads of the GPU that add to one number. Works on any device of torch's, as tests do on the CPU.
+They sort the values and look up the edges among them. The result is exact and deterministic, because
+no two threads of the GPU add to the same number. It works on every torch device, and the tests run it on the CPU.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tblog._values.torch_tensors import is_ordinary
 from tblog.records import CountedHistogramRecord
 from tblog.summaries._bins import tensorflow_edges
 
-# Values sorted at a time, in 40 bytes of the GPU's memory each.
+# Values sorted at a time. Each needs 40 bytes of GPU memory.
 _PIECE = 1 << 22
 _LEAST = 1 << 18
 
 
 def counted(tag: str, tensor: Any, max_bins: int | None) -> CountedHistogramRecord | None:
-    """Start to count a tensor where it lies, or return None where copying it is cheaper, or it cannot be counted.
+    """Start counting a tensor on its device, or return None if copying is cheaper or counting impossible.
 
     Raises:
-        InvalidValueError: while a CUDA graph is captured.
+        InvalidValueError: a CUDA graph is being captured.
     """
     torch = sys.modules["torch"]
     is_plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_complex()
@@ -44,10 +44,10 @@ def counted(tag: str, tensor: Any, max_bins: int | None) -> CountedHistogramReco
 
 
 def count(tensor: Any) -> Any:
-    """Return, on the tensor's device, what its histogram over TensorFlow's bins holds.
+    """Return the contents of a tensor's histogram over TensorFlow's bins, on the tensor's device.
 
     Args:
-        tensor: real numbers of any shape and dtype, dense.
+        tensor: dense real numbers of any shape and dtype.
 
     Returns:
         The `figures` of a `CountedHistogramRecord`.
@@ -67,7 +67,7 @@ def _count_piece(torch: Any, values: Any) -> Any:
     elif not values.is_floating_point():
         values = values.double()
     finite = values.isfinite()
-    ordered = values.where(finite, torch.inf).sort().values  # what is not finite comes last
+    ordered = values.where(finite, torch.inf).sort().values  # values that are not finite come last
     edges = _edges(values.dtype).to(values.device, non_blocking=True)
     below = torch.searchsorted(ordered, edges)
     wide = values.where(finite, 0).double()
@@ -83,7 +83,7 @@ def _count_piece(torch: Any, values: Any) -> Any:
 
 @lru_cache(maxsize=8)
 def _edges(dtype: Any) -> Any:
-    """Return the edges on the host, rounded up to a dtype: a value of that dtype is below both or neither."""
+    """Return the edges on the host, rounded up to a dtype. A value of that dtype is below both edges or neither."""
     torch = sys.modules["torch"]
     edges = tensorflow_edges().copy()
     edges[-1] = np.nextafter(edges[-1], np.inf)  # the last bin includes its upper edge

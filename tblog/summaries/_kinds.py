@@ -1,7 +1,7 @@
-"""The table of all kinds: who checks a record, who encodes it, and what the encoder imports.
+"""The table of all kinds: the check of a record, its encoder, and the modules that the encoder imports.
 
-A child that is forked in the middle of an import waits for ever when it imports the same module. So the
-encoder thread loads what a kind needs while it holds a lock that forks wait for, and imports nothing while
+A child that is forked during an import waits forever when it imports the same module. So the
+encoder thread imports the modules of a kind while it holds a lock that forks wait for, and imports nothing while
 it encodes.
 """
 
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """What there is to know of a kind of record.
+    """The functions and modules of a kind of record.
 
     Attributes:
-        check: runs on the caller's thread; looks at shapes and types alone.
-        encode: runs on the encoder's; None for a kind that is no summary.
-        needs: modules that the encoder imports.
+        check: runs on the caller's thread, and looks only at shapes and types.
+        encode: runs on the encoder thread. None for a kind that is not a summary.
+        needs: the modules that the encoder imports.
     """
 
     check: Callable[[Any], None]
@@ -61,13 +61,13 @@ class Kind(NamedTuple):
 
 
 def _pass(_record: records.Record) -> None:
-    """Check nothing: the one who made the record did."""
+    """Check nothing: the maker of the record has checked it."""
 
 
 _MESSAGES = ("tensorboardX.proto.summary_pb2",)
 _BUILDERS = ("tensorboardX.summary",)
 _PICTURES = (*_MESSAGES, "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
-# What Pillow loads at the first picture that it saves; since Python 3.15, what its modules import lazily, too.
+# The modules that Pillow imports when it saves the first image, and since Python 3.15 its lazy imports.
 _FORMATS = (
     *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
     "PIL._binary",
@@ -85,7 +85,7 @@ KINDS: dict[type[records.Record], Kind] = {
     records.HistogramRecord: Kind(check_histogram, encode_histogram, _MESSAGES),
     records.CountedHistogramRecord: Kind(check_counted_histogram, encode_counted_histogram, _MESSAGES),
     records.RawHistogramRecord: Kind(check_raw_histogram, encode_raw_histogram, _MESSAGES),
-    records.ImageRecord: Kind(check_image, encode_image, _PICTURES),  # adapters' pictures have captions
+    records.ImageRecord: Kind(check_image, encode_image, _PICTURES),  # images of adapters have captions
     records.VideoRecord: Kind(check_video, encode_video, (*_PICTURES, *_FORMATS)),
     records.AudioRecord: Kind(check_audio, encode_audio, _MESSAGES),
     records.TextRecord: Kind(check_text, encode_text, _BUILDERS),
@@ -95,7 +95,7 @@ KINDS: dict[type[records.Record], Kind] = {
     records.MeshRecord: Kind(check_mesh, encode_mesh, _MESHES),
     records.CustomScalarsRecord: Kind(check_custom_scalars, encode_custom_scalars, _BUILDERS),
     records.HparamsRecord: Kind(check_hparams, encode_hparams, _HPARAMS),
-    # These are no summaries.
+    # These are not summaries.
     records.EmbeddingRecord: Kind(check_embedding, None, ("google.protobuf.text_encoding",)),
     records.GraphRecord: Kind(_pass, None, _GRAPHS),
     records.SummaryRecord: Kind(_pass, None),
@@ -104,12 +104,12 @@ KINDS: dict[type[records.Record], Kind] = {
 
 
 def kind_of(record: records.Record) -> Kind | None:
-    """Return a record's kind, or that of the class it derives from; None where there is none."""
+    """Return the kind of a record's class or of a base class, or None if there is none."""
     return next((KINDS[base] for base in type(record).__mro__ if base in KINDS), None)
 
 
 def load(record: records.Record) -> None:
-    """Import all that encoding a record needs, which is nothing but for the first of its kind."""
+    """Import all modules that encoding a record needs. Only the first record of a kind needs an import."""
     kind = kind_of(record)
     for name in () if kind is None else kind.needs:
         import_module(name)

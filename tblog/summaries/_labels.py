@@ -1,4 +1,4 @@
-"""Labels of points and boxes become plain texts. Caller's side, and the worker's for records that were handed over."""
+"""Converts labels of points and boxes to plain strings, on the caller's side, or the worker's for ready records."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 def label_text(label: Any) -> str:
-    """Return a label's text: of a tensor the numbers ("3"), of anything else `str()`."""
+    """Return a label's text: the numbers of a tensor ("3"), and `str()` of anything else."""
     return label if type(label) is str else plain_text(_plain(label))
 
 
 def label_texts(labels: Any, what: str) -> list[str]:
-    """Return the text of each label; a tensor or an array holds one in each row.
+    """Return the text of each label. A tensor or an array has one label in each row.
 
     Raises:
-        InvalidTypeError: they cannot be told one by one.
+        InvalidTypeError: the labels are not a sequence.
     """
     return [label_text(label) for label in _each(labels, what)]
 
 
 def label_rows(labels: Any, what: str) -> list[Any]:
-    """Return the texts of each label's columns; a label without columns becomes one text.
+    """Return the texts of each label's columns. A label without columns becomes one text.
 
     Raises:
-        InvalidTypeError: they cannot be told one by one.
+        InvalidTypeError: the labels are not a sequence.
     """
     return [
         label_text(label) if isinstance(label, str) or not is_iterable(label) else label_texts(label, what)
@@ -47,10 +47,10 @@ def _each(labels: Any, what: str) -> Iterable[Any]:
 
 
 def is_iterable(value: Any) -> bool:
-    """Return whether a value has parts; an array without axes has none."""
+    """Return whether a value can be iterated. A 0-d array cannot."""
     try:
         iter(value)
-    except TypeError:  # which has `__iter__` all the same
+    except TypeError:  # a 0-d array, which has `__iter__` nevertheless
         return False
     return True
 

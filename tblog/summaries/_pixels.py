@@ -1,4 +1,4 @@
-"""Arrays become uint8 pixels: axes in order, values scaled, batches laid out as a grid."""
+"""Converts arrays to uint8 pixels: orders the axes, scales the values, and lays out batches as a grid."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
     from tblog.summaries._context import EncodeContext
 
-_NO_ROUNDING = 2  # a value that is meant for 1 does not come out as this
+_NO_ROUNDING = 2  # no rounding turns a value meant as 1 into this
 CHANNELS = (1, 2, 3, 4)  # grey, grey and alpha, RGB, RGBA
 
 
 def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) -> None:
-    """Check that an array has the axes that `dataformats` names and a number of channels that can be drawn.
+    """Check that an array has the axes in `dataformats` and a number of channels that can be drawn.
 
     Args:
-        array: anything with a shape; without one it passes.
+        array: anything with a shape. Without one, it passes.
         dataformats: one letter for each axis, in any order and case.
-        layouts: the sets of letters that may be named.
-        what: begins the message.
+        layouts: the allowed sets of letters.
+        what: the beginning of the message.
 
     Raises:
         InvalidValueError: it does not.
-        UnsupportedTypeError: the array holds no real numbers.
+        UnsupportedTypeError: the array does not hold real numbers.
     """
     letters = plain_text(dataformats).upper()
     known = sorted(letters) in [sorted(layout) for layout in layouts]
@@ -48,12 +48,12 @@ def check_axes(array: Any, dataformats: str, layouts: Sequence[str], what: str) 
         channels in CHANNELS,
         f"{what}: with dataformats {dataformats!r} and shape {shape}, the number of channels",
         channels,
-        "1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), or name the axes otherwise",
+        "1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), or another dataformats",
     )
 
 
 def ordered(array: NDArray[Any], dataformats: str, wanted: str) -> NDArray[Any]:
-    """Return a view with the axes in the wanted order; those that `dataformats` lacks have length 1."""
+    """Return a view with the axes in the wanted order. Axes that `dataformats` lacks have length 1."""
     letters = dataformats.upper()
     missing = [axis for axis in wanted if axis not in letters]
     expanded = array.reshape((1,) * len(missing) + array.shape)
@@ -62,7 +62,7 @@ def ordered(array: NDArray[Any], dataformats: str, wanted: str) -> NDArray[Any]:
 
 
 def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels: uint8 as it is, all else times 255 in float32, clipped to [0, 255]; NaN is black."""
+    """Return pixels: uint8 unchanged, other values times 255 in float32, clipped to [0, 255]. NaN is black."""
     if array.dtype == np.uint8:
         return array
     with np.errstate(over="ignore"):
@@ -73,21 +73,19 @@ def to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def report_white(array: NDArray[Any], tag: str, what: str, context: EncodeContext) -> None:
-    """Report values above 1 where no rounding explains the largest: most likely they go to 255, and 1 is white."""
+    """Report values above 1, unless rounding explains them. Most likely the caller's range ends at 255."""
     if array.dtype != np.uint8 and np.fmax.reduce(array, axis=None) >= _NO_ROUNDING:
-        told = (
-            f"{what}: {array.dtype} values above 1 are white; divide by 255 or give uint8 if they go to 255"
-        )
-        context.report(tag, told, int(np.count_nonzero(array > 1)))
+        message = f"{what}: {array.dtype} values above 1 are white; if they range to 255, divide by 255 or give uint8"
+        context.report(tag, message, int(np.count_nonzero(array > 1)))
 
 
 def tile(images: NDArray[Any], columns: int, rows: int | None = None) -> NDArray[np.uint8]:
-    """Lay images out in rows, from the top left; what is left over stays black.
+    """Lay out images in rows, from the top left. Empty cells are black.
 
     Args:
-        images: shape (n, height, width, channels), of any real dtype; grey becomes RGB.
-        columns: images in a row.
-        rows: rows of the grid, as many as the images need if None.
+        images: shape (n, height, width, channels), of any real dtype. Grey becomes RGB.
+        columns: the number of images per row.
+        rows: the number of rows. None means as many as the images need.
 
     Returns:
         uint8 of shape (rows * height, columns * width, 2, 3 or 4).

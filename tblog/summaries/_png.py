@@ -1,8 +1,8 @@
-"""Writes PNG files: one filter, zlib, three chunks. Worker thread.
+"""Writes PNG files: one filter, zlib, three chunks. Runs on the worker thread.
 
-Why not Pillow: it tries four filters on each row, in plain loops, and took 1.5 to 6 times the CPU at
-the same level (photographs, noise, charts, gradients; 2 cores, Pillow 11.3) for files between the same
-size and a tenth smaller. zlib and numpy work without the interpreter lock, as Pillow's encoder does.
+Why not Pillow: it tries four filters on each row, in plain loops. At the same level it took 1.5 to 6 times the
+CPU time (photographs, noise, charts, gradients; 2 cores, Pillow 11.3), and its files were up to a tenth smaller.
+zlib and numpy release the interpreter lock, like Pillow's encoder.
 
 Format: https://www.w3.org/TR/2003/REC-PNG-20031110/
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # grey, grey and alpha, RGB, RGBA
 _NO_FILTER, _UP = 0, 2
-_MEMORY_LEVEL = 9  # zlib's highest, 256 KiB: a tenth less work than with its default of 8
+_MEMORY_LEVEL = 9  # zlib's highest, 256 KiB: a tenth less work than with the default of 8
 
 
 def encode_png(pixels: NDArray[np.uint8], compress_level: int) -> bytes:
-    """Encode a picture.
+    """Encode an image.
 
     Args:
         pixels: uint8 of shape (height, width, channels), channels from 1 to 4.
@@ -39,7 +39,7 @@ def encode_png(pixels: NDArray[np.uint8], compress_level: int) -> bytes:
 
 
 def _filtered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the rows, but for the first as differences from the row above, each after its filter's number."""
+    """Return the rows, each after the number of its filter. All but the first are differences from the row above."""
     filtered = np.empty((rows.shape[0], 1 + rows.shape[1]), np.uint8)
     filtered[0, 0], filtered[1:, 0] = _NO_FILTER, _UP
     filtered[0, 1:] = rows[0]

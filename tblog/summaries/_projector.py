@@ -1,4 +1,4 @@
-"""Where an embedding's files lie, and the configuration in which TensorBoard's projector finds them."""
+"""The places of an embedding's files, and the configuration in which TensorBoard's projector finds them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 CONFIG_NAME = "projector_config.pbtxt"
 
 LOCK_SECS = 2.0
-"""The longest wait for another process that adds to a configuration. One that is stopped does not hold us up."""
+"""Maximum wait for another process that adds to a configuration. A stopped process does not block us longer."""
 
 LONGEST_NAME = 255
-"""Bytes of a name, on most file systems."""
+"""Maximum bytes of a file name on most file systems."""
 
 _NOT_IN_NAMES = re.compile(r"[%/\\\x00-\x1f]|^\.{1,2}$")
 
 
 def folder_of(tag: str, step: int) -> str:
-    """Return the folder of an embedding's files, relative to the log directory, as both originals name it.
+    """Return the folder of an embedding's files, relative to the log directory, with the originals' name.
 
-    A character of the tag that would lead out of the folder, or that no file name can hold, is
-    written as % and two hexadecimal digits.
+    A character of the tag that would lead out of the folder, or that a file name cannot contain, becomes
+    % and two hexadecimal digits.
     """
     return f"{str(step).zfill(5)}/{name_of(tag)}"
 
@@ -45,7 +45,7 @@ def name_of(tag: str) -> str:
 
 
 class Entry:
-    """One embedding in the making: its files first, then its entry in the configuration."""
+    """Writes one embedding: first its files, then its entry in the configuration."""
 
     def __init__(self, tag: str, step: int) -> None:
         self.image_side: int | None = None
@@ -78,7 +78,9 @@ class Entry:
             _enter_stored(path, entry)
             return
         for name in self._written:
-            os.stat(os.path.join(logdir, self._folder, name))  # the configuration names no file that is gone
+            os.stat(
+                os.path.join(logdir, self._folder, name)
+            )  # the configuration must not name a missing file
         _enter(path, entry)
 
     def _text(self) -> str:
@@ -105,11 +107,11 @@ def _make_folder(path: str) -> None:
     except FileExistsError as error:
         if os.path.lexists(error.filename) and not os.path.isdir(error.filename):
             raise
-        raise FileNotFoundError(errno.ENOENT, "removed at this moment", error.filename) from error
+        raise FileNotFoundError(errno.ENOENT, "removed in the meantime", error.filename) from error
 
 
 def _replace(path: str, parts: Iterable[bytes]) -> None:
-    """Write a file beside its place and move it there: nobody reads half of it."""
+    """Write a file beside its place and then move it there, so that nobody reads half of it."""
     beside = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
     try:
         with with_handles(lambda: open(beside, "wb")) as file:
@@ -122,10 +124,10 @@ def _replace(path: str, parts: Iterable[bytes]) -> None:
 
 
 def _enter(path: str, entry: bytes) -> None:
-    """Append an entry in one write, which interferes with no other append: tensorboardX takes no lock.
+    """Append an entry in one write, which is safe beside other appends: tensorboardX takes no lock.
 
-    The lock is the file's own. It is for file systems where appends are no single step, for cutting back what a
-    full disk took of an entry, and it ends with the process that holds it.
+    The lock is on the file itself. It is for file systems where an append is not atomic, and for removing a partial
+    entry when the disk is full. It ends with the process that holds it.
     """
     fd = _open_locked(path)
     try:
@@ -148,7 +150,7 @@ def _open_locked(path: str) -> int:
                 time.sleep(0.002)
             if os.path.samestat(os.fstat(fd), os.stat(path)):
                 return fd
-        except FileNotFoundError:  # somebody removed it since it was opened
+        except FileNotFoundError:  # it was removed after it was opened
             pass
         except BaseException:
             os.close(fd)
@@ -162,17 +164,17 @@ def _append(fd: int, content: bytes) -> None:
         while taken < len(content):
             taken += os.write(fd, content[taken:])
     except OSError:
-        if taken and os.fstat(fd).st_size == os.lseek(fd, 0, os.SEEK_CUR):  # nobody appended behind it
+        if taken and os.fstat(fd).st_size == os.lseek(fd, 0, os.SEEK_CUR):  # nobody has appended after it
             os.ftruncate(fd, os.fstat(fd).st_size - taken)
         raise
 
 
 _entering = ForkSafeLock()
-_entered: dict[str, bytes] = {}  # configurations in stores as this process wrote them last
+_entered: dict[str, bytes] = {}  # the configurations in stores, as last written by this process
 
 
 def _enter_stored(path: str, entry: bytes) -> None:
-    """Add an entry to an object, which the store can only be given anew: another process may do so, too."""
+    """Add an entry to an object. A store can only replace the whole object, and another process may do so, too."""
     with _entering:
         earlier = stored(path)
         if earlier is None:

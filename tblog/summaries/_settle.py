@@ -1,4 +1,4 @@
-"""A record whose arrays are still to be made becomes one whose arrays are numpy's."""
+"""Replaces the deferred arrays of a record by numpy arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AnyRecord = TypeVar("AnyRecord", bound=records.Record)
 
 
 def settle(record: AnyRecord) -> AnyRecord:
-    """Return a record whose arrays are numpy's, each deferred one made now."""
+    """Return a record whose arrays are numpy arrays. Deferred ones are made now."""
     made: dict[str, Any] = {}
     for field in fields(record):
         if field.metadata.get(records.IS_ARRAY):

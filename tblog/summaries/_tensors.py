@@ -1,4 +1,4 @@
-"""numpy arrays become TensorProto messages, as TensorFlow's and TensorBoard's `make_ndarray` read them.
+"""Converts numpy arrays to TensorProto messages that `make_ndarray` of TensorFlow and TensorBoard can read.
 
 Fields: https://github.com/tensorflow/tensorflow/blob/v2.15.0/tensorflow/core/framework/tensor.proto
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tensorboardX.proto.tensor_pb2 import TensorProto
 
-# By numpy dtype: DataType, the field's number, and the bytes that the field holds.
+# By numpy dtype: DataType, the number of the field, and the bytes of each value in it.
 _PACKED = {
     "float32": ("DT_FLOAT", 5, "<f4"),
     "float64": ("DT_DOUBLE", 6, "<f8"),
@@ -24,7 +24,7 @@ _PACKED = {
     "bool": ("DT_BOOL", 11, "u1"),
     "complex128": ("DT_COMPLEX128", 12, "<c16"),
 }
-# By numpy dtype: DataType and the field's name; its numbers take as many bytes as they need.
+# By numpy dtype: DataType and the name of the field. Its numbers have a variable length.
 _LISTED = {
     "int8": ("DT_INT8", "int_val"),
     "uint8": ("DT_UINT8", "int_val"),
@@ -33,17 +33,17 @@ _LISTED = {
     "int32": ("DT_INT32", "int_val"),
     "int64": ("DT_INT64", "int64_val"),
 }
-# By numpy dtype: DataType. tensorboardX's messages lack both names, and the fields for these numbers.
+# By numpy dtype: DataType. tensorboardX's messages lack both names, and the fields for such numbers.
 _RAW = {"uint32": 22, "uint64": 23}
 
-_AT_ONCE = 4096  # numbers listed before another thread may have the interpreter lock
+_AT_ONCE = 4096  # numbers listed before another thread may take the interpreter lock
 
 
 def check_dtype(array: Any, what: str) -> None:
-    """Check that a tensor's dtype can be written, as far as it is known.
+    """Check that a tensor's dtype can be written, if it is known.
 
     Raises:
-        UnsupportedTypeError: it holds dates, records or objects.
+        UnsupportedTypeError: the tensor holds dates, records or objects.
     """
     dtype = getattr(array, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind not in "fiubcUS":
@@ -54,13 +54,13 @@ def fill_tensor(proto: TensorProto, array: NDArray[Any], dtype: str | None = Non
     """Give an empty message an array's shape, dtype and values.
 
     Args:
-        proto: the message, in its place: to put it there later would copy its values.
+        proto: the message, already inside its parent. Moving it there later would copy its values.
         array: numbers, booleans or strings, of any shape.
-        dtype: "bfloat16" where float32 values stand for such; other names change nothing.
+        dtype: "bfloat16" if the float32 values represent bfloat16. Other names have no effect.
     """
     from tensorboardX.proto.types_pb2 import DataType
 
-    proto.tensor_shape.SetInParent()  # that of a number, too
+    proto.tensor_shape.SetInParent()  # a number has a shape, too
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     flat = array.reshape(-1)

@@ -1,4 +1,4 @@
-"""Sound, as a WAV file of 16 bits a sample."""
+"""Audio, as a WAV file with 16 bits per sample."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def check_audio(record: AudioRecord) -> None:
 
     Raises:
         InvalidValueError: there are no samples, more than two channels, or no sample rate.
-        UnsupportedTypeError: the samples are no real numbers.
+        UnsupportedTypeError: the samples are not real numbers.
     """
     what = f"audio {record.tag!r}"
     check_real(record.samples, f"{what}: the array")
     rate = record.sample_rate
-    require(1 <= rate < 1 << 32, f"{what}: sample_rate", rate, "samples a second, 1 or more")
+    require(1 <= rate < 1 << 32, f"{what}: sample_rate", rate, "samples per second, 1 or more")
     shape = shape_of(record.samples)
     if shape is None:
         return
@@ -42,7 +42,7 @@ def check_audio(record: AudioRecord) -> None:
 
 
 def encode_audio(record: AudioRecord, context: EncodeContext) -> list[Summary]:
-    """Encode sound. Samples outside [-1, 1] are clipped and reported."""
+    """Encode audio. Samples outside [-1, 1] are clipped and reported."""
     from tensorboardX.proto.summary_pb2 import Summary
 
     samples = _channels_last(to_numpy(record.samples))
@@ -59,7 +59,7 @@ def encode_audio(record: AudioRecord, context: EncodeContext) -> list[Summary]:
 
 
 def _channels_last(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return shape (L, C). Where both axes have length 2, the last one is taken for the channels."""
+    """Return shape (L, C). In shape (2, 2), the last axis is the channels."""
     samples = samples.squeeze()
     if samples.ndim < 2:
         return samples.reshape(-1, 1)
@@ -67,7 +67,7 @@ def _channels_last(samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _to_int16(samples: NDArray[Any], record: AudioRecord, context: EncodeContext) -> NDArray[np.int16]:
-    """Return samples as a WAV file holds them; int16 is taken for just that already."""
+    """Return samples in the format of a WAV file. int16 samples already have it."""
     if samples.dtype == np.int16:
         return samples
     wide = samples.astype(np.result_type(samples, np.float32))

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def check_custom_scalars(record: CustomScalarsRecord) -> None:
-    """Check that each chart is a pair of its type and its tags, three of them in a margin chart.
+    """Check that each chart is a pair of its type and its tags. A margin chart has three tags.
 
     Raises:
-        InvalidTypeError: the layout is no dict of dicts, or a name in it no string.
-        InvalidValueError: a chart is no such pair, or UTF-8 cannot encode a name.
+        InvalidTypeError: the layout is not a dict of dicts, or a name in it is not a string.
+        InvalidValueError: a chart is not such a pair, or UTF-8 cannot encode a name.
     """
     for category, charts in _items(record.layout, record):
         check_text(category, "custom scalars: a category")
@@ -51,7 +51,7 @@ def _is_chart(chart: Any) -> bool:
 
 
 def encode_custom_scalars(record: CustomScalarsRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode a layout under the one tag that the page looks for."""
+    """Encode a layout under the tag that the page reads."""
     from tensorboardX import summary
 
     return [summary.custom_scalars(record.layout)]

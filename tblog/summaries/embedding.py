@@ -1,7 +1,7 @@
 """Points for the projector: three files below the log directory, and an entry in its configuration.
 
-The one kind that writes files: TensorBoard's projector reads no event files. Worker thread, but for
-`check_embedding`.
+This is the only kind that writes files, because TensorBoard's projector does not read event files. It runs on the
+worker thread, except for `check_embedding`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from tblog.records import EmbeddingRecord
 
-# The projector shows no larger sprite: https://github.com/lanpa/tensorboardX/issues/516
+# The projector does not show a larger sprite: https://github.com/lanpa/tensorboardX/issues/516
 LARGEST_SPRITE = 8192
 
-_NUMBERS_AT_ONCE = 2048  # written out before another thread may have the interpreter lock
+_NUMBERS_AT_ONCE = 2048  # formatted before another thread may take the interpreter lock
 _TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
 def check_embedding(record: EmbeddingRecord) -> None:
-    """Check that matrix, labels, header and images go together, and that tag and sprite are not too large.
+    """Check that matrix, labels, header and images fit together, and that tag and sprite are not too large.
 
     Raises:
-        InvalidValueError: they do not, or are.
-        UnsupportedTypeError: the matrix or the images hold no real numbers.
+        InvalidValueError: they do not fit, or are too large.
+        UnsupportedTypeError: the matrix or the images do not hold real numbers.
     """
     length, most = len(_projector.name_of(record.tag).encode()), _projector.LONGEST_NAME
     require(
@@ -86,22 +86,22 @@ def _check_images(images: Any, rows: int | None, what: str) -> None:
 
 
 def write_embedding(record: EmbeddingRecord, logdir: str, step: int, png_compress_level: int = 1) -> None:
-    """Write the files of an embedding and enter it in the projector's configuration.
+    """Write the files of an embedding and add it to the projector's configuration.
 
-    They are `<logdir>/<step, five digits or more>/<tag>/tensors.tsv`, `metadata.tsv` if there are labels
-    and `sprite.png` if there are images. Entries that `<logdir>/projector_config.pbtxt` had stay there.
+    The files are `<logdir>/<step, five digits or more>/<tag>/tensors.tsv`, with labels also `metadata.tsv`,
+    and with images also `sprite.png`. Other entries in `<logdir>/projector_config.pbtxt` stay.
+
+    After an error, another call with the same arguments writes everything again.
 
     Args:
-        record: points, as `check_embedding` wants them.
-        logdir: the run's directory, created if need be.
+        record: the points, checked by `check_embedding`.
+        logdir: the run's directory, created if necessary.
         step: the global step.
         png_compress_level: zlib level of the sprite, 0 to 9.
 
-    What an error leaves behind is written again by another call with the same arguments.
-
     Raises:
         OSError: a file cannot be written.
-        TblogError: as `check_embedding`, of arrays whose shape was not known before.
+        TblogError: as `check_embedding`, for arrays whose shape was not known before.
     """
     record = settle(record)
     check_embedding(record)
@@ -125,7 +125,7 @@ def _tensor_lines(matrix: NDArray[Any]) -> Iterator[bytes]:
 def _label_lines(labels: Sequence[Any], header: Sequence[str] | None) -> Iterator[bytes]:
     """Yield one line for each label, after the header if it names more than one column.
 
-    The projector reads the first line as a header if it has a tab in it, and skips blank lines.
+    The projector reads the first line as a header if it contains a tab, and skips blank lines.
     """
     rows = label_rows(labels, "labels") if header else [[text] for text in label_texts(labels, "labels")]
     if header and len(header) > 1:
@@ -136,7 +136,7 @@ def _label_lines(labels: Sequence[Any], header: Sequence[str] | None) -> Iterato
 
 
 def _sprite(images: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
-    """Lay the images out on a square; return it and the side of an image, which is made square too."""
+    """Lay out the images on a square, each padded to a square. Return it and the side of an image."""
     pictures = ordered(images, "NCHW", "NHWC")
     count, height, width, _ = pictures.shape
     side = max(height, width)

@@ -1,4 +1,4 @@
-"""The distribution of an array, counted as `numpy.histogram` counts it on the same edges."""
+"""The distribution of an array, with the same counts as `numpy.histogram` on the same edges."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _MOST_BINS = 1_000_000
 
 
 def check_histogram(record: HistogramRecord) -> None:
-    """Check that the values are real numbers and the bins something `numpy.histogram` can use.
+    """Check that the values are real numbers, and that `numpy.histogram` can use the bins.
 
     Raises:
         UnsupportedTypeError: the values are complex numbers, strings or objects.
-        InvalidValueError: the bins are an unknown name, fewer than one, or edges that do not rise.
-        InvalidTypeError: the bins or `max_bins` are of another type.
+        InvalidValueError: the bins are an unknown name, fewer than one, or edges that do not increase.
+        InvalidTypeError: the bins or `max_bins` have another type.
     """
     check_real(record.values, f"histogram {record.tag!r}: the array")
     _check_bins(record.tag, record.bins)
@@ -52,10 +52,11 @@ def check_histogram(record: HistogramRecord) -> None:
 
 
 def check_counted_histogram(record: CountedHistogramRecord) -> None:
-    """Check that the limit of bins is one.
+    """Check `max_bins`.
 
     Raises:
-        InvalidTypeError, InvalidValueError: it is not.
+        InvalidTypeError: it is neither an int nor None.
+        InvalidValueError: it is below 1.
     """
     _check_max_bins(record.tag, record.max_bins)
 
@@ -68,10 +69,10 @@ def _check_max_bins(tag: str, max_bins: Any) -> None:
 
 
 def plain_bins(tag: str, bins: Any) -> str | int | NDArray[np.float64]:
-    """Return a name, a number, or edges in an array of their own.
+    """Return a name, a number, or a copy of the edges as an array.
 
     Raises:
-        InvalidTypeError: the bins are of another type.
+        InvalidTypeError: the bins have another type.
     """
     if isinstance(bins, str):
         return plain_text(bins)
@@ -97,12 +98,12 @@ def _check_bins(tag: str, bins: Any) -> None:
         return
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] >= edges[:-1]).all():
         raise InvalidValueError(
-            f"{what} were edges of shape {edges.shape}; give two or more edges in rising order"
+            f"{what} were edges of shape {edges.shape}; give two or more edges in increasing order"
         )
 
 
 def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[Summary]:
-    """Encode a distribution. What is not finite is left out and reported."""
+    """Encode a distribution. Values that are not finite are left out and reported."""
     values = to_numpy(record.values).ravel(order="K")
     return _encode(record, count(values, record.bins), values.size, context)
 
@@ -144,7 +145,7 @@ def _encode(
 def _merge(
     counts: NDArray[np.int64], edges: NDArray[np.float64], max_bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Merge neighbours by the whole number of times that the bins exceed `max_bins`, as both originals do."""
+    """Merge neighbouring bins by the integer ratio of their number and `max_bins`, as both originals do."""
     width = len(counts) // max_bins
     if width <= 1:
         return counts, edges
@@ -155,10 +156,10 @@ def _merge(
 def _support(
     counts: NDArray[np.int64], edges: NDArray[np.float64], moments: Moments
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return upper limits and counts, as many of each, from the bin before the first full one to the last.
+    """Return upper limits and counts, from the bin before the first non-empty one to the last.
 
-    That first one is empty: it is there for its limit, the lower edge of the first full bin. Where no
-    value lies in any bin, one bin holds them all.
+    The first bin is empty. Its limit is the lower edge of the first non-empty bin. If no value is in any bin,
+    a single bin has all of them.
     """
     full = np.flatnonzero(counts)
     if not full.size:
@@ -168,10 +169,10 @@ def _support(
 
 
 def check_raw_histogram(record: RawHistogramRecord) -> None:
-    """Check that there are as many limits as counts: TensorBoard refuses the file's rest otherwise.
+    """Check that there are as many limits as counts. Otherwise TensorBoard rejects the rest of the file.
 
     Raises:
-        InvalidValueError: there are not.
+        InvalidValueError: their numbers differ.
     """
     what = f"histogram {record.tag!r}"
     limits, counts = np.shape(record.bucket_limits), np.shape(record.bucket_counts)
@@ -181,7 +182,7 @@ def check_raw_histogram(record: RawHistogramRecord) -> None:
 
 
 def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode a histogram that the caller counted, as it was given."""
+    """Encode a histogram that the caller counted, unchanged."""
     return [
         _summary(
             record.tag,

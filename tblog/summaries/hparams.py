@@ -1,4 +1,4 @@
-"""The hyperparameters of a run: the experiment, the session's start and its end, one event each."""
+"""The hyperparameters of a run: one event each for the experiment, the start and the end of the session."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _DATA_TYPES = {
 
 
 def check_hparams(record: HparamsRecord) -> None:
-    """Check that each hyperparameter is a bool, a number, a string or None, and its domain of the same type.
+    """Check that each hyperparameter is a bool, a number, a string or None, and its domain has the same type.
 
     Raises:
-        InvalidValueError: a hyperparameter is of another type, or UTF-8 cannot encode a name or text.
-        InvalidTypeError: a name or a metric is no string, or a domain is no list, of another type, or of a
-            hyperparameter that is not there.
+        InvalidValueError: a hyperparameter has another type, or UTF-8 cannot encode a name or text.
+        InvalidTypeError: a name or a metric is not a string, or a domain is not a list, has another type, or
+            belongs to no hyperparameter.
     """
     for name in (*record.hparams, *record.metrics):
         check_text(name, "the name of a hyperparameter or metric")
@@ -51,7 +51,7 @@ def check_hparams(record: HparamsRecord) -> None:
 
 
 def encode_hparams(record: HparamsRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode three summaries. A hyperparameter that is None is left out."""
+    """Encode the three summaries. A hyperparameter that is None is left out."""
     from google.protobuf.struct_pb2 import ListValue
     from tensorboardX.proto.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName, Status
     from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
@@ -79,15 +79,19 @@ def _given(record: HparamsRecord) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a numpy scalar or a tensor of one element holds, and anything else as it is."""
+    """Return the value of a numpy scalar or a tensor of one element, and anything else unchanged."""
     try:
         return value.item()
-    except (AttributeError, ValueError, RuntimeError):  # the last two: numpy's and torch's for more elements
+    except (
+        AttributeError,
+        ValueError,
+        RuntimeError,
+    ):  # the last two: more than one element, in numpy and in torch
         return value
 
 
 def _field(name: str, value: Any) -> str:
-    """Return the field of google.protobuf.Value that keeps a value's type; booleans stay booleans."""
+    """Return the field of google.protobuf.Value for a value's type. Booleans stay booleans."""
     plain = _plain(value)
     if isinstance(plain, bool):
         return "bool_value"

@@ -1,4 +1,4 @@
-"""Pictures: one, or a batch as a grid, with boxes drawn on it if there are any."""
+"""Images: one, or a batch as a grid, with boxes drawn on it if there are any."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_image(record: ImageRecord) -> None:
 
     Raises:
         InvalidValueError: one of them cannot be drawn.
-        UnsupportedTypeError: the image or the boxes hold no real numbers.
+        UnsupportedTypeError: the image or the boxes do not hold real numbers.
     """
     what = f"image {record.tag!r}"
     check_axes(record.image, record.dataformats, ("HW", "CHW", "NCHW"), what)
@@ -47,7 +47,7 @@ def check_image(record: ImageRecord) -> None:
 
 
 def encode_image(record: ImageRecord, context: EncodeContext) -> list[Summary]:
-    """Encode a picture as PNG. Labels that do not fit the boxes in number are left out and reported."""
+    """Encode an image as PNG. If the number of labels is not that of the boxes, all are left out and reported."""
     from tensorboardX.proto.summary_pb2 import Summary
 
     images = ordered(to_numpy(record.image), record.dataformats, "NHWC")
@@ -93,7 +93,7 @@ def _with_boxes(pixels: NDArray[np.uint8], record: ImageRecord, context: EncodeC
 
 
 def _draw_box(image: Image.Image, box: Sequence[float], label: str) -> None:
-    """Draw a red frame, and the label in black on red in its lower left corner."""
+    """Draw a red frame, and the label in black on red in the lower left corner."""
     from PIL import ImageDraw, ImageFont
 
     left, top, right, bottom = box[:4]

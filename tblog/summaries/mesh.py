@@ -1,4 +1,4 @@
-"""Point clouds and triangle meshes: up to three tensors that the mesh dashboard puts together."""
+"""Point clouds and triangle meshes: up to three tensors that the mesh dashboard combines."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def check_mesh(record: MeshRecord) -> None:
     """Check the three shapes and the configuration.
 
     Raises:
-        InvalidValueError: a shape is not (B, N, 3), or two of them do not go together.
+        InvalidValueError: a shape is not (B, N, 3), or two shapes do not match.
         InvalidTypeError: the configuration cannot be written as JSON.
-        UnsupportedTypeError: an array holds no real numbers.
+        UnsupportedTypeError: an array does not hold real numbers.
     """
     what = f"mesh {record.tag!r}"
     wanted = {"vertices": "(B, N, 3)", "faces": "(B, M, 3)", "colors": "(B, N, 3), the shape of vertices"}
@@ -52,13 +52,13 @@ def check_mesh(record: MeshRecord) -> None:
         json.dumps(record.config, sort_keys=True)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(
-            f"{what}: config was {shortened(record.config)}, which is no JSON ({error}); give a dict of strings, "
+            f"{what}: config was {shortened(record.config)}, which JSON cannot represent ({error}); give a dict of strings, "
             "numbers, lists and dicts"
         ) from error
 
 
 def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode the tensors that are there, each with the settings of the whole mesh."""
+    """Encode the tensors of a mesh, each with the settings of the whole mesh."""
     from tensorboardX.proto.plugin_mesh_pb2 import MeshPluginData
     from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 

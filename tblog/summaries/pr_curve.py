@@ -1,4 +1,4 @@
-"""Precision-recall curves, from predictions or from what the caller counted."""
+"""Precision-recall curves, from predictions or from the caller's counts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _RAW_CURVES = (
 
 
 def check_pr_curve(record: PrCurveRecord) -> None:
-    """Check that labels, predictions and weights are of one shape, and that there are thresholds.
+    """Check that labels, predictions and weights have one shape, and that there are thresholds.
 
     Raises:
-        InvalidTypeError: the number of thresholds is no int.
+        InvalidTypeError: the number of thresholds is not an int.
         InvalidValueError: shapes differ, or there is no threshold.
-        UnsupportedTypeError: an array holds no real numbers.
+        UnsupportedTypeError: an array does not hold real numbers.
     """
     what = f"PR curve {record.tag!r}"
     check_real(record.labels, f"{what}: labels")
@@ -71,12 +71,12 @@ def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[Summa
 
 
 def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
-    """Check that the six curves are of one length.
+    """Check that the six curves have the same length.
 
     Raises:
-        InvalidTypeError: the number of thresholds is no int.
-        InvalidValueError: they are not.
-        UnsupportedTypeError: one holds no real numbers.
+        InvalidTypeError: the number of thresholds is not an int.
+        InvalidValueError: the lengths differ.
+        UnsupportedTypeError: a curve does not hold real numbers.
     """
     _check_thresholds(record.num_thresholds, f"PR curve {record.tag!r}")
     first: tuple[int, ...] | None = None
@@ -92,7 +92,7 @@ def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
 
 
 def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode a curve that the caller counted, as it was given."""
+    """Encode a curve that the caller counted, unchanged."""
     from tensorboardX import summary
 
     curves = [to_numpy(getattr(record, name)) for name in _RAW_CURVES]

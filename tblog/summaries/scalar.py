@@ -1,6 +1,6 @@
 """One number, in the three forms that the originals write.
 
-Encoded by hand, since a number must not wait for the import of tensorboardX.
+It is encoded by hand, because a number must not wait for the import of tensorboardX.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _DT_FLOAT, _DT_DOUBLE = 1, 2
 
 
 def check_scalar(_record: ScalarRecord | TensorScalarRecord) -> None:
-    """Check nothing: a value that is no number was refused when it was read."""
+    """Check nothing: a value that is not a number raised when it was read."""
 
 
 def check_described_scalar(record: DescribedScalarRecord) -> None:
     """Check that title and description are text.
 
     Raises:
-        InvalidTypeError: one is no string.
-        InvalidValueError: one cannot be encoded as UTF-8.
+        InvalidTypeError: one of them is not a string.
+        InvalidValueError: one of them cannot be encoded as UTF-8.
     """
     check_text(record.display_name, f"scalar {record.tag!r}: display_name")
     check_text(record.description, f"scalar {record.tag!r}: description")
@@ -46,7 +46,7 @@ def encode_scalar(record: ScalarRecord, _context: EncodeContext) -> list[bytes]:
 
 
 def encode_described_scalar(record: DescribedScalarRecord, _context: EncodeContext) -> list[bytes]:
-    """Encode a number with the title and the description that TensorBoard shows."""
+    """Encode a number with its title and description."""
     metadata = _text(_DISPLAY_NAME, record.display_name) + _text(_DESCRIPTION, record.description)
     return [_summary(record.tag, _simple_value(record.value) + sized(_METADATA, metadata))]
 

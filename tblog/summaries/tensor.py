@@ -1,4 +1,4 @@
-"""A tensor of any shape and dtype, for whoever reads the file; TensorBoard itself shows it nowhere."""
+"""A tensor of any shape and dtype, for programs that read the file. TensorBoard itself does not show it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def check_tensor(record: TensorRecord) -> None:
     """Check the size and the dtype.
 
     Raises:
-        InvalidValueError: the tensor is larger than a protobuf message can be.
+        InvalidValueError: the tensor is too large for a protobuf message.
         UnsupportedTypeError: it holds neither numbers, booleans nor strings.
     """
     what = f"tensor {record.tag!r}"
     check_dtype(record.tensor, what)
     fits = record.tensor.nbytes < _PROTOBUF_LIMIT
-    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, "less than 2 GiB, in parts for example")
+    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, "less than 2 GiB, for example in parts")
 
 
 def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[Summary]:

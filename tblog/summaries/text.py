@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def check_text(_record: TextRecord) -> None:
-    """Check nothing: whatever `str()` takes can be logged."""
+    """Check nothing: anything that `str()` accepts can be logged."""
 
 
 def encode_text(record: TextRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode a text under its tag with "/text_summary" appended; half surrogates become "?"."""
+    """Encode a text under its tag with "/text_summary" appended. Lone surrogates become "?"."""
     from tensorboardX import summary
 
     text = plain_text(record.text).encode(errors="replace").decode()

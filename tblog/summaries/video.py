@@ -1,4 +1,4 @@
-"""Moving pictures, as animated GIF by Pillow: byte for byte what moviepy 2 writes, by way of Pillow too."""
+"""Videos, as animated GIF by Pillow: byte for byte the file of moviepy 2, which uses Pillow, too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tblog.records import VideoRecord
     from tblog.summaries._context import EncodeContext
 
-_SHORTEST_MS = 20  # browsers show a GIF's frames of less for 100 ms
+_SHORTEST_MS = 20  # browsers show shorter GIF frames for 100 ms
 
 
 def check_video(record: VideoRecord) -> None:
@@ -28,15 +28,15 @@ def check_video(record: VideoRecord) -> None:
 
     Raises:
         InvalidValueError: one of them cannot be drawn.
-        UnsupportedTypeError: the frames hold no real numbers.
+        UnsupportedTypeError: the frames do not hold real numbers.
     """
     what = f"video {record.tag!r}"
     check_axes(record.frames, record.dataformats, ("NTCHW",), what)
-    require(0 < record.fps < math.inf, f"{what}: fps", record.fps, "frames a second, a number above 0")
+    require(0 < record.fps < math.inf, f"{what}: fps", record.fps, "frames per second, a number above 0")
 
 
 def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
-    """Encode a video, or a batch of them side by side, that starts over for ever."""
+    """Encode a video, or a batch of them side by side, as an endless loop."""
     from PIL import Image
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -62,7 +62,7 @@ def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
 
 
 def _frames(videos: NDArray[np.generic]) -> Iterator[NDArray[np.uint8]]:
-    """Yield each frame of a batch as a grid, which is padded to a power of two as both originals do it."""
+    """Yield each frame of a batch as a grid, padded to a power of two as in both originals."""
     count = len(videos)
     places = 1 << (count - 1).bit_length()
     rows = 1 << (count.bit_length() - 1) // 2
