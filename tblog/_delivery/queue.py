@@ -274,7 +274,7 @@ class RecordQueue:
         """Return the names of the first entries that wait, heavy ones first."""
         waiting: list[LightEntry | HeavyRecord] = [*tuple(self._heavy)[:most], *tuple(self._source)[:most]]
         shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
-        return ([self.encoding] if self.encoding else []) + shown[:most]
+        return [*([self.encoding] if self.encoding else []), *shown][:most]
 
     def recovered(self) -> None:
         """Let the next drop be told of anew (worker's side)."""
