@@ -143,13 +143,13 @@ def test_a_path_names_a_run_as_it_does_for_the_original(tmp_path):
 
 def test_a_figure_is_still_open_where_the_call_is_refused(tmp_path):
     """The tag is looked at before anything is drawn or closed."""
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
-    figure = pyplot.figure()
+    figure = plt.figure()
     with SummaryWriter(tmp_path) as writer, pytest.raises(InvalidTypeError, match="the tag was 5"):
         writer.add_figure(5, figure)
-    assert pyplot.fignum_exists(figure.number)
-    pyplot.close(figure)
+    assert plt.fignum_exists(figure.number)
+    plt.close(figure)
 
 
 def test_the_global_writer_names_the_tag_of_a_wrong_time(tmp_path):
