@@ -199,16 +199,6 @@ def _explained(
 ) -> _Explained:
     import torch
 
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        meant = f", did you mean {near[0]!r}?" if near else "."
-        raise InvalidValueError(
-            f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
-        )
-    if averaging.steps < 1:
-        raise InvalidValueError(
-            f"steps was {averaging.steps}; give the number of gradients to average, 1 or more"
-        )
     with undisturbed(model):
         own = own_inputs(model, inputs, dimensions=_DIMENSIONS)
         with torch.no_grad():
