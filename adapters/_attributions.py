@@ -7,9 +7,10 @@ Runs on the caller's thread, on the device of the input.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +22,39 @@ Gradient: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 class Averaging(NamedTuple):
     """The options of the methods that average gradients; see `saliency.attributions`."""
 
-    steps: int
-    noise: float
-    baseline: torch.Tensor | float
-    seed: int
+    steps: int = 50
+    noise: float = 0.15
+    baseline: torch.Tensor | float = 0.0
+    seed: int = 0
+
+
+# What each method that averages is told; the others need none of it.
+AVERAGING: Final[dict[str, tuple[str, ...]]] = {
+    "smooth_grad": ("steps", "noise", "seed"),
+    "integrated_gradients": ("steps", "baseline"),
+}
+
+
+def averaging(method: str, **given: Any) -> Averaging:
+    """Return what a method is told, with the default of what is None.
+
+    Raises:
+        InvalidValueError: the method has no use for what is given, or the steps are no number of them.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    steps = chosen.get("steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise InvalidValueError(
+            f"steps was {shortened(steps)}; give how many gradients to average, 1 or more"
+        )
+    for name, value in chosen.items():
+        if name not in AVERAGING.get(method, ()):
+            others = " or ".join(repr(other) for other, names in AVERAGING.items() if name in names)
+            raise InvalidValueError(
+                f"{name} was {shortened(value)}, for which the method {method!r} has no use; leave it out, or give "
+                f"method={others}"
+            )
+    return Averaging(**chosen)
 
 
 def _plain(gradient: Gradient, inputs: torch.Tensor, _averaging: Averaging) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from tblog.adapters._hooks import Hooks
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
     from torch.optim import Optimizer
-    from torch.utils.hooks import RemovableHandle
 
     from tblog.writer import SummaryWriter
 
@@ -142,7 +143,7 @@ class ParameterWatch:
         self._warnings = Warnings(overview(tag, "table"), scales=scaler is not None)
         self._ids = {id(parameter) for parameter in parts.parameters.values()}
         self._hooks = Hooks()
-        self._optimizers: RemovableHandle | None = None
+        self._optimizers: weakref.finalize[..., Self] | None = None
         self._step: WatchedStep | None = None
         self._ready: list[Record] = []
         self._steps = self._watched_steps = 0
@@ -161,6 +162,14 @@ class ParameterWatch:
         else:
             self._remove_hooks()
 
+    def __repr__(self) -> str:
+        """Return whose parameters are watched, whether they are now, and how many steps there were."""
+        state = "on" if self._optimizers is not None else "off"
+        return (
+            f"<ParameterWatch {self._tag!r} of {type(self._model).__name__} ({state}, every {self._every} steps): "
+            f"{self._steps:,} steps seen>"
+        )
+
     def start(self) -> Self:
         """Start watching with the next step, and return the watch itself. Do nothing if it has started already."""
         from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -169,7 +178,9 @@ class ParameterWatch:
             return self
         try:
             self._hooks.forward_pre(self._model, self._before_forward)
-            self._optimizers = register_optimizer_step_post_hook(self._after_step)
+            # All optimizers have this hook, for good where nobody calls stop(): it keeps no watch, nor its model.
+            hook = register_optimizer_step_post_hook(partial(_tell, weakref.ref(self)))
+            self._optimizers = weakref.finalize(self, hook.remove)
             self._begin_step()
         except BaseException:
             self._remove_hooks()
@@ -214,7 +225,7 @@ class ParameterWatch:
     def _remove_hooks(self) -> None:
         self._hooks.remove()
         if self._optimizers is not None:
-            self._optimizers.remove()
+            self._optimizers()
             self._optimizers = None
         if self._step is not None:
             self._step.end()
@@ -249,6 +260,14 @@ class ParameterWatch:
             histograms = self._histograms > 0 and self._watched_steps % self._histograms == 0
             self._step = WatchedStep(self._watched, histograms=histograms)
             self._watched_steps += 1
+
+
+def _tell(
+    watch: weakref.ref[ParameterWatch], optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    living = watch()
+    if living is not None:
+        living._after_step(optimizer, args, kwargs)  # noqa: SLF001 - our own
 
 
 def _require(holds: bool, name: str, given: object, wanted: str) -> None:

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tblog._values.arrays import snapshot
-from tblog.adapters._attributions import METHODS, Averaging
+from tblog.adapters._attributions import METHODS, Averaging, averaging
 from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
 from tblog.adapters._overlays import OverlayGrid, Style
 from tblog.adapters._pictures import ChannelValues, require_channel_values
@@ -38,10 +38,10 @@ def saliency_maps(
     std: ChannelValues = None,
     class_names: ClassNames = None,
     labels: TrueClasses = None,
-    steps: int = 50,
-    noise: float = 0.15,
-    baseline: torch.Tensor | float = 0.0,
-    seed: int = 0,
+    steps: int | None = None,
+    noise: float | None = None,
+    baseline: torch.Tensor | float | None = None,
+    seed: int | None = None,
     style: Style = "heat",
     weight: float = 0.5,
     colormap: str = "hot",
@@ -64,10 +64,10 @@ def saliency_maps(
         std: see `mean`.
         class_names: names by class index.
         labels: the true class of each input, shown beside the prediction.
-        steps: the number of gradients that smooth_grad and integrated_gradients average.
-        noise: standard deviation of smooth_grad's noise, as a share of each input's range.
-        baseline: the start of integrated_gradients: a number, or a tensor like the inputs.
-        seed: the seed of smooth_grad's noise.
+        steps: the number of gradients that smooth_grad and integrated_gradients average; 50, if None.
+        noise: standard deviation of smooth_grad's noise, as a share of each input's range; 0.15, if None.
+        baseline: the start of integrated_gradients: a number, or a tensor like the inputs; 0, if None.
+        seed: the seed of smooth_grad's noise; 0, if None.
         style: "heat" and "grey" show the map alone, "overlay" blends it into the input.
         weight: the share of the map in the blend, 0 to 1.
         colormap: the name of a colour map.
@@ -81,7 +81,8 @@ def saliency_maps(
         from top to bottom, and (N, features) as one line.
 
     Raises:
-        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
+        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong,
+            or is none of the method's.
         InvalidTypeError: inputs or targets have a wrong type.
 
     Example:
@@ -92,9 +93,10 @@ def saliency_maps(
         >>> records[0].tag
         'saliency/gradient'
     """
-    explained = _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed))
+    settings = _settings(method, steps, noise, baseline, seed)
+    explained = _explained(model, inputs, targets, method, settings)
     pictures, maps = explained.inputs, explained.attributions.abs()
-    title = _TITLES[method].format(steps=steps)
+    title = _TITLES[method].format(steps=settings.steps)
     if maps.dim() == 4:
         require_channel_values(maps.shape[1], mean, std)
         title += " · greatest over channels" if maps.shape[1] > 1 else ""
@@ -125,10 +127,10 @@ def attributions(
     targets: Targets = None,
     method: str = "gradient",
     *,
-    steps: int = 50,
-    noise: float = 0.15,
-    baseline: torch.Tensor | float = 0.0,
-    seed: int = 0,
+    steps: int | None = None,
+    noise: float | None = None,
+    baseline: torch.Tensor | float | None = None,
+    seed: int | None = None,
 ) -> torch.Tensor:
     """Return how each element of each input contributes to the score of its target, or changes it.
 
@@ -143,17 +145,18 @@ def attributions(
             positive gradients), "smooth_grad" (gradients averaged over noisy inputs) or
             "integrated_gradients" (gradients averaged along the path from a baseline, times the length of
             the path; they add up to the difference of the two scores).
-        steps: the number of gradients that smooth_grad and integrated_gradients average.
-        noise: standard deviation of smooth_grad's noise, as a share of each input's range.
+        steps: the number of gradients that smooth_grad and integrated_gradients average; 50, if None.
+        noise: standard deviation of smooth_grad's noise, as a share of each input's range; 0.15, if None.
         baseline: the start of integrated_gradients: a number, or a tensor like the inputs. With
             normalized inputs, 0 is the mean colour.
-        seed: the seed of smooth_grad's noise.
+        seed: the seed of smooth_grad's noise; 0, if None.
 
     Returns:
         A tensor like the inputs, on the model's device.
 
     Raises:
-        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong.
+        InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong,
+            or is none of the method's.
         InvalidTypeError: inputs or targets have a wrong type.
 
     Example:
@@ -164,7 +167,24 @@ def attributions(
         >>> attributions(model, torch.ones(1, 2), targets=0)
         tensor([[ 1., -3.]])
     """
-    return _explained(model, inputs, targets, method, Averaging(steps, noise, baseline, seed)).attributions
+    settings = _settings(method, steps, noise, baseline, seed)
+    return _explained(model, inputs, targets, method, settings).attributions
+
+
+def _settings(
+    method: str,
+    steps: int | None,
+    noise: float | None,
+    baseline: torch.Tensor | float | None,
+    seed: int | None,
+) -> Averaging:
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=1)
+        meant = f", did you mean {near[0]!r}?" if near else "."
+        raise InvalidValueError(
+            f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
+        )
+    return averaging(method, steps=steps, noise=noise, baseline=baseline, seed=seed)
 
 
 class _Explained(NamedTuple):
@@ -175,20 +195,10 @@ class _Explained(NamedTuple):
 
 
 def _explained(
-    model: nn.Module, inputs: torch.Tensor, targets: Targets, method: str, averaging: Averaging
+    model: nn.Module, inputs: torch.Tensor, targets: Targets, method: str, settings: Averaging
 ) -> _Explained:
     import torch
 
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        meant = f", did you mean {near[0]!r}?" if near else "."
-        raise InvalidValueError(
-            f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
-        )
-    if averaging.steps < 1:
-        raise InvalidValueError(
-            f"steps was {averaging.steps}; give the number of gradients to average, 1 or more"
-        )
     with undisturbed(model):
         own = own_inputs(model, inputs, dimensions=_DIMENSIONS)
         with torch.no_grad():
@@ -205,5 +215,5 @@ def _explained(
                 )
             return torch.autograd.grad(scores.sum(), at, materialize_grads=True)[0]
 
-        found = METHODS[method](gradient, own.detach(), averaging)
+        found = METHODS[method](gradient, own.detach(), settings)
     return _Explained(own.detach(), chosen, outputs, found)

@@ -86,7 +86,7 @@ class Reports:
             self._logdir,
             secs,
             waiting,
-            _listed(names),
+            _listed(names, waiting),
         )
 
     def cut_off(self, secs: float, records: int, names: list[str]) -> None:
@@ -97,7 +97,7 @@ class Reports:
             self._logdir,
             records,
             secs,
-            _listed(names),
+            _listed(names, records),
         )
 
     def dropping(self, waiting: int, waiting_bytes: int, *, by_wish: bool) -> None:
@@ -166,5 +166,5 @@ def _without_frames(error: BaseException) -> BaseException:
     return error
 
 
-def _listed(names: list[str]) -> str:
-    return f" ({', '.join(names)}, ...)" if names else ""
+def _listed(names: list[str], records: int) -> str:
+    return f" ({', '.join(names)}{', ...' * (len(names) < records)})" if names else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 __all__ = [
     "InvalidTypeError",
@@ -21,12 +22,21 @@ _USER = re.compile(r"(?<=://)[^/\s'\"]*@")
 
 def shortened(value: object) -> str:
     """Return the `repr()` of a value for an error message: one line, cut if it is long."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except Exception as error:  # an integer of thousands of digits has none, for one
+        return f"<{type(value).__name__}, whose repr() raised {type(error).__name__}>"
     if "\n" in shown:
         shown = " ".join(shown.split())
     if len(shown) <= _LONGEST_SHOWN:
         return shown
     return f"{shown[:_LONGEST_SHOWN]}... ({len(shown):,} characters)"
+
+
+def reason(error: BaseException) -> str:
+    """Return an error's type and the first line of what it says."""
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
 
 
 class TblogError(Exception):
@@ -107,6 +117,11 @@ class MissingDependencyError(TblogError, ModuleNotFoundError):
             f'Install it with: pip install "tblog[{extra}]"',
             name=package,
         )
+        self._given = package, extra, purpose
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes it anew: an error of another process arrives pickled."""
+        return type(self), self._given
 
 
 class WriteError(TblogError, OSError):

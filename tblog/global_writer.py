@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from typing import Any, Self
 
 from tblog._files.logdirs import address_of, name_of
 from tblog._global_series import SeriesManager, SeriesProcess
 from tblog._values import arrays
-from tblog._values.arguments import clean_tag, default_logdir, to_wall_time
-from tblog._values.checks import plain_text
+from tblog._values.arguments import clean_tag, default_logdir, time_or_now
+from tblog._values.checks import plain_text, to_text
+from tblog.errors import without_user
 from tblog.options import WriterOptions
 
 logger = logging.getLogger("tblog")
@@ -101,6 +101,10 @@ class GlobalSummaryWriter:
                 self._pid = os.getpid()
         return self._remote
 
+    def __repr__(self) -> str:
+        """Return the directory, and ask nothing of the writer's process."""
+        return f"<{type(self).__name__} {without_user(self.__dict__.get('logdir', ''))!r}>"
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the address of the writer's process, so that a copy logs into the same run."""
         return {"_address": self._address, "logdir": self.logdir}
@@ -124,10 +128,11 @@ class GlobalSummaryWriter:
 
     def add_text(self, tag: str, text_string: str, walltime: float | None = None) -> None:
         """Log a text at the tag's next step; see `SummaryWriter.add_text`."""
-        self._add("add_text", clean_tag(tag, "torch"), plain_text(text_string), walltime)
+        name = clean_tag(tag, "torch")
+        self._add("add_text", name, to_text(text_string, f"text {name!r}"), walltime)
 
     def _add(self, method: str, tag: str, value: Any, walltime: float | None, **more: Any) -> None:
-        wall_time = time.time() if walltime is None else to_wall_time(walltime)
+        wall_time = time_or_now(walltime, f"{tag!r}: walltime")
         self._series.add(method, tag, value, {"walltime": wall_time, **more})
 
     @classmethod

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._delivery.entries import RunScalar
 from tblog._values import arrays
-from tblog._values.arguments import check_run, frozen, plain_domains, plain_hparam, to_float, to_int
-from tblog._values.checks import plain_text
+from tblog._values.arguments import (
+    check_run,
+    frozen,
+    plain_domains,
+    plain_hparam,
+    plain_key,
+    tag_list,
+    to_float,
+    to_int,
+)
+from tblog._values.checks import plain_text, to_text
 from tblog._values.torch_tensors import is_torch_tensor, torch_dtype_name
 from tblog.errors import InvalidTypeError, shortened
 from tblog.records import (
@@ -31,7 +40,7 @@ from tblog.records import (
     VideoRecord,
 )
 from tblog.scalar_writer import ScalarWriter
-from tblog.summaries._labels import is_iterable, label_rows, label_texts
+from tblog.summaries._labels import label_rows, label_texts
 from tblog.summaries.histogram import plain_bins, tensorflow_bins
 
 if TYPE_CHECKING:
@@ -200,8 +209,8 @@ class SummaryWriter(ScalarWriter):
         Raises:
             InvalidValueError: the shape does not fit `dataformats`.
         """
-        if isinstance(img_tensor, (list, tuple)) and "N" not in dataformats.upper():
-            dataformats = "N" + dataformats
+        if isinstance(img_tensor, (list, tuple)) and "N" not in (axes := plain_text(dataformats)).upper():
+            dataformats = f"N{axes}"
         self.add_image(tag, img_tensor, global_step, walltime, dataformats)
 
     def add_image_with_boxes(
@@ -265,11 +274,10 @@ class SummaryWriter(ScalarWriter):
         """
         from tblog._values.figures import draw
 
+        name = self._name(tag)
         pixels = draw(figure, close=close)
         dataformats = "HWC" if pixels.ndim == 3 else "NHWC"
-        self._log(
-            ImageRecord(tag=self._name(tag), image=pixels, dataformats=dataformats), global_step, walltime
-        )
+        self._log(ImageRecord(tag=name, image=pixels, dataformats=dataformats), global_step, walltime)
 
     def add_video(
         self,
@@ -332,7 +340,8 @@ class SummaryWriter(ScalarWriter):
 
     def add_text(self, tag: str, text_string: str, global_step: Any = None, walltime: Any = None) -> None:
         """Log a text, which TensorBoard shows as Markdown."""
-        self._log(TextRecord(tag=self._tag(tag), text=plain_text(text_string)), global_step, walltime)
+        name = self._tag(tag)
+        self._log(TextRecord(tag=name, text=to_text(text_string, f"text {name!r}")), global_step, walltime)
 
     def add_tensor(self, tag: str, tensor: Any, global_step: Any = None, walltime: Any = None) -> None:
         """Log a tensor of any shape with its dtype; the debugger and other readers find it.
@@ -492,8 +501,13 @@ class SummaryWriter(ScalarWriter):
     def add_custom_scalars_multilinechart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
     ) -> None:
-        """Lay out one chart with a line for each tag."""
-        self.add_custom_scalars({category: {title: ["Multiline", list(tags)]}})
+        """Lay out one chart with a line for each tag.
+
+        Raises:
+            InvalidTypeError: the tags are no list of strings.
+        """
+        chart = ["Multiline", tag_list(tags, "a multiline chart: tags")]
+        self.add_custom_scalars({category: {title: chart}})
 
     def add_custom_scalars_marginchart(
         self, tags: Sequence[str], category: str = "default", title: str = "untitled"
@@ -502,12 +516,14 @@ class SummaryWriter(ScalarWriter):
 
         Raises:
             AssertionError: there are not three tags.
+            InvalidTypeError: the tags are no list of strings.
         """
-        if len(tags) != 3:
+        chosen = tag_list(tags, "a margin chart: tags")
+        if len(chosen) != 3:
             raise AssertionError(
-                f"a margin chart needs three tags, value, lower and upper; got {shortened(list(tags))}"
+                f"a margin chart needs three tags, value, lower and upper; got {shortened(chosen)}"
             )
-        self.add_custom_scalars({category: {title: ["Margin", list(tags)]}})
+        self.add_custom_scalars({category: {title: ["Margin", chosen]}})
 
     def add_hparams(
         self,
@@ -545,7 +561,7 @@ class SummaryWriter(ScalarWriter):
             run_name, global_step = None, run_name if run_name is not None else global_step
         run = check_run(run_name or name or str(time.time()))
         record = HparamsRecord(
-            hparams={frozen(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
+            hparams={plain_key(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
             metrics=frozen(list(metric_dict)),
             domains=plain_domains(hparam_domain_discrete),
         )
@@ -568,14 +584,10 @@ class SummaryWriter(ScalarWriter):
         """
         if not isinstance(hparam_dict, dict):
             raise InvalidTypeError(f"log_hparams got a {type(hparam_dict).__name__}; give a dict")
-        if isinstance(metric_tags, str) or not is_iterable(metric_tags):
-            raise InvalidTypeError(
-                f"log_hparams: metric_tags was {shortened(metric_tags)}; give a list of tags"
-            )
         self._log(
             HparamsRecord(
-                hparams={frozen(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
-                metrics=frozen(list(metric_tags)),
+                hparams={plain_key(key): plain_hparam(key, value) for key, value in hparam_dict.items()},
+                metrics=tag_list(metric_tags, "log_hparams: metric_tags"),
             ),
             None,
             None,

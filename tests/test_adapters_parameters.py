@@ -4,13 +4,16 @@ What is made of the figures is tested in test_adapters_layer_report.py.
 """
 
 import copy
+import gc
 import io
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import _global_optimizer_post_hooks as hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
@@ -581,3 +584,33 @@ def test_a_sharded_model_is_told_by_the_part_of_each_process(tmp_path):
     for _, told, wanted in figures:
         assert (told, wanted) == ("None", "None") or float(told) == pytest.approx(float(wanted), rel=1e-5)
     assert [line for line in printed if line[0] == "refused"] == [["refused", "True", "True"]] * 6
+
+
+def test_a_watch_shows_itself_in_a_line():
+    """In a debugger: of which model, whether it is on, and what it has seen."""
+    model = _network()
+    watch = ParameterWatch(model, every=2, tag="inner")
+    assert repr(watch) == "<ParameterWatch 'inner' of Sequential (off, every 2 steps): 0 steps seen>"
+    with watch:
+        _train(model, watch, torch.optim.SGD(model.parameters()), steps=3)
+        assert repr(watch) == "<ParameterWatch 'inner' of Sequential (on, every 2 steps): 3 steps seen>"
+
+
+def test_a_watch_that_nobody_stops_keeps_no_model_alive(tmp_path):
+    """The one-line form starts a watch for good, and a search trains many models in one process."""
+    before = len(hooks)
+    with tblog.SummaryWriter(tmp_path) as writer:
+        for _ in range(3):
+            model = _network()
+            watched = weakref.ref(model)
+            ParameterWatch(model, every=1, writer=writer)
+            optimizer = torch.optim.SGD(model.parameters())
+            for step in range(3):
+                _loss(model, _batch(step)).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+            del model, optimizer
+            gc.collect()
+            assert watched() is None
+            assert len(hooks) == before
+    assert len(points(tmp_path)["watch/gradient_norm"]) == 3 * 2

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tblog.adapters._attributions import AVERAGING
 from tblog.adapters.saliency import attributions, saliency_maps
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.cells import cells_of
@@ -207,7 +208,7 @@ def test_the_model_is_left_as_it_was(method):
     model[0].register_forward_hook(lambda *_: None)
     model[4].weight.requires_grad_(requires_grad=False)
     with untouched(model):
-        saliency_maps(model, inputs, method=method, steps=2)
+        saliency_maps(model, inputs, method=method, steps=2 if method in AVERAGING else None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -273,6 +274,15 @@ def test_inputs_that_are_no_pictures_are_drawn_too(shape):
         ({"inputs": torch.rand(2, 3, 4, 5)}, InvalidValueError, r"\(2, 3, 4, 5\)"),
         ({"inputs": torch.rand(40)}, InvalidValueError, r"inputs\[None\]"),
         ({"steps": 0}, InvalidValueError, "1 or more"),
+        ({"steps": 2.5, "method": "smooth_grad"}, InvalidValueError, "1 or more"),
+        (
+            {"steps": 4},
+            InvalidValueError,
+            r"steps was 4.*'gradient' has no use; .*'smooth_grad' or 'integrated",
+        ),
+        ({"noise": 0.1, "method": "integrated_gradients"}, InvalidValueError, "noise was 0.1"),
+        ({"baseline": 0.1, "method": "smooth_grad"}, InvalidValueError, "baseline was 0.1"),
+        ({"seed": 1, "method": "guided_backprop"}, InvalidValueError, "seed was 1"),
         ({"method": "integrated_gradients", "baseline": torch.rand(7)}, InvalidValueError, r"shape \(7,\)"),
         ({"mean": [1, 2, 3]}, InvalidValueError, "2 channels"),
         ({"targets": lambda scores: scores}, InvalidValueError, "one number"),

@@ -124,10 +124,84 @@ def test_an_array_of_none_or_several_elements_is_no_scalar(value):
         _arrays.scalar(value, "tag")
 
 
-def test_an_integer_beyond_float64_is_refused():
-    """Python's integers have no bound, the file's numbers do."""
+def test_a_number_beyond_float64_is_refused():
+    """Python's integers and fractions have no bound, the file's numbers do."""
     with pytest.raises(UnsupportedTypeError, match="an integer of 1329 bits"):
         _arrays.scalar(10**400, "tag")
+    with pytest.raises(UnsupportedTypeError, match=r"'tag': Fraction\(1000.* is beyond float64"):
+        _arrays.scalar(fractions.Fraction(10**400, 3), "tag")
+
+
+class Raising:
+    """An object whose every method for numpy, and whose `repr()`, raise."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Array has been deleted\nand more lines")
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+class RaisingDlpack:
+    """An array on a device that numpy cannot reach."""
+
+    def __dlpack__(self, **_options):
+        raise BufferError("on a device")
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
+class RaisingProperty(Raising):
+    """An object that raises when it is asked what it can do."""
+
+    @property
+    def __array__(self):
+        raise RuntimeError("not now")
+
+
+class RaisingFloat:
+    """A number that cannot be told now."""
+
+    def __float__(self):
+        raise RuntimeError("not now")
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Raising(),
+        RaisingDlpack(),
+        RaisingProperty(),
+        RaisingFloat(),
+        [Raising()],
+        [[RaisingFloat()]],
+        ENDLESS,
+        [1 << 20_000],
+        np.void(b"abc"),
+        np.zeros(2, "V4"),
+        np.zeros(2, [("a", int)]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_raises_when_it_is_read_is_refused_with_its_tag(value):
+    """Whatever an object's own methods raise, the error is the same type, in one line, and says what to give."""
+    for read in (_arrays.scalar, _arrays.snapshot):
+        with pytest.raises(UnsupportedTypeError, match=r"^'tag': got .*; .*give [^\n]*$"):
+            read(value, "tag")
+
+
+def test_an_array_of_objects_is_told_by_its_dtype():
+    """It is a numpy array, and the message does not ask for one."""
+    with pytest.raises(UnsupportedTypeError, match=r"it has dtype object: give array\.astype\(float\)"):
+        _arrays.snapshot(np.array([1.5, None]), "tag")
 
 
 ARRAYS = {
@@ -225,6 +299,7 @@ UNREADABLE = {  # by what the error says of them
     "dtype torch.bits8, which numpy lacks": lambda: torch.zeros(1, dtype=torch.uint8).view(torch.bits8),
     "dtype torch.complex32, which numpy lacks": lambda: torch.zeros(2, dtype=torch.complex32),
     "that torch cannot read": lambda: Wrapped(torch.ones(1)),
+    "a UninitializedParameter on device cpu has no values": torch.nn.UninitializedParameter,
 }
 
 
@@ -267,6 +342,17 @@ def test_tensors_of_one_kind_in_a_list_are_one_snapshot():
     assert _arrays.snapshot([torch.tensor(1), torch.tensor(2)], "tag").dtype == np.int64
     assert _arrays.snapshot([torch.tensor(1), torch.tensor(2.5)], "tag").tolist() == [1, 2.5]
     assert _arrays.snapshot([torch.ones(2, requires_grad=True)] * 2, "tag").tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.ones(2, requires_grad=True), torch.ones(2, dtype=torch.bfloat16), torch.eye(2).to_sparse()],
+)
+def test_tensors_in_lists_in_lists_are_read_as_in_a_list(tensor):
+    """However deep they lie, and whatever torch's own conversion refuses."""
+    wanted = _arrays.to_numpy(_arrays.snapshot(tensor, "tag"))
+    found = _arrays.snapshot([[tensor, tensor], [tensor, tensor]], "tag")
+    np.testing.assert_array_equal(found, np.broadcast_to(wanted, (2, 2, *wanted.shape)))
 
 
 def test_without_copy_the_callers_memory_is_handed_over():

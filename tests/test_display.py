@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from tblog import SummaryWriter, _display
+from tblog import GlobalSummaryWriter, SummaryWriter, _display
 from tests.reading import event_files
 
 ODD = "runs/<b>bold</b> & 'quo\"ted' $HOME {name} {1} é\udcff"
@@ -90,3 +90,11 @@ def test_the_line_to_copy_opens_that_directory(logdir):
     assert shell.run_cell(_display.magic(logdir)).success
     ((option, given),) = (shlex.split(line, comments=True) for line in opened)
     assert (option, given) == ("--logdir", logdir)
+
+
+def test_the_global_writer_shows_its_directory(tmp_path):
+    """Without a word to its process, which may be gone."""
+    writer = GlobalSummaryWriter(tmp_path)
+    writer.close()
+    assert repr(writer) == f"<GlobalSummaryWriter {str(tmp_path)!r}>"
+    assert repr(GlobalSummaryWriter.__new__(GlobalSummaryWriter)) == "<GlobalSummaryWriter ''>"

@@ -11,6 +11,7 @@ import torch
 import torch.utils.tensorboard
 
 from tblog import SummaryWriter
+from tblog._values.arrays import snapshot
 from tblog.errors import UnsupportedTypeError
 from tests.encoded import pixels, samples
 from tests.reading import points, run_events
@@ -145,3 +146,13 @@ def test_an_array_of_a_mask_without_masked_elements_is_copied(tmp_path):
         array.data[:] = 7
 
     assert list(value(tmp_path, log).tensor.double_val) == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors")
+def test_a_sparse_masked_tensor_is_read_with_its_mask():
+    """What the layout leaves out is masked, too."""
+    data = torch.tensor([1.0, 2.0, 0.0]).to_sparse()
+    masked = torch.masked.masked_tensor(
+        data.coalesce(), torch.sparse_coo_tensor([[0, 1]], [True, False], (3,)).coalesce()
+    )
+    np.testing.assert_array_equal(snapshot(masked, "tag"), [1.0, math.nan, math.nan])

@@ -23,6 +23,7 @@ from PIL import Image
 from tensorboard import program
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+from tblog import SummaryWriter
 from tblog._files.run_files import HOPELESS
 from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import EmbeddingRecord
@@ -152,6 +153,19 @@ def test_uint8_images_keep_their_values(tmp_path):
     assert (sprite[:5, :5] == images[0].transpose(1, 2, 0)).all()
     assert (sprite[5:10, :5] == images[3].transpose(1, 2, 0)).all()
     assert (sprite[10:, 5:] == 0).all()
+
+
+def test_float_images_from_0_to_255_are_reported(tmp_path, caplog):
+    """They are white on the sprite, as they are in `add_images`; and told when the files are there, once."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_embedding(MATRIX, label_img=IMAGES * 255, tag="faces")
+        writer.flush()
+        assert writer.stats.values_left_out == np.count_nonzero(IMAGES * 255 > 1)
+    assert [
+        record.message
+        for record in caplog.records
+        if "'faces'" in record.message and "divide by 255" in record.message
+    ]
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (6, 3)])

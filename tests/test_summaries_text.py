@@ -6,6 +6,8 @@ import pytest
 import tensorboardX.summary
 import torch.utils.tensorboard.summary
 
+from tblog import SummaryWriter
+from tblog.errors import InvalidTypeError
 from tblog.records import TextRecord
 from tests.encoded import one, parsed
 
@@ -29,3 +31,19 @@ def test_anything_is_logged_as_its_str(given):
 def test_half_a_surrogate_is_a_question_mark():
     """A string that is no UTF-8 is logged as far as it is, where both originals raise."""
     assert one(TextRecord(tag="t", text="a\ud800b")).tensor.string_val == [b"a?b"]
+
+
+def test_an_object_whose_str_raises_is_refused_in_the_call(tmp_path):
+    """The error names the tag and what was raised; a label's is told as well."""
+
+    class Unfinished:
+        def __str__(self):
+            raise AttributeError("no name yet\nand more lines")
+
+    with SummaryWriter(tmp_path) as writer:
+        with pytest.raises(
+            InvalidTypeError, match=r"text 'notes' was a Unfinished .*: no name yet; give a str"
+        ):
+            writer.add_text("notes", Unfinished())
+        with pytest.raises(InvalidTypeError, match=r"a label was a Unfinished .*; give a str"):
+            writer.add_embedding([[1.0]], metadata=[Unfinished()])

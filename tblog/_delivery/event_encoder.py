@@ -23,8 +23,7 @@ class EventEncoder:
 
     def __init__(self, logdir: str, options: WriterOptions, report: Callable[[str, str, int], None]) -> None:
         self.logdir = logdir
-        self._png_compress_level = options.png_compress_level
-        self._report = report
+        self._context = summaries.EncodeContext(options.png_compress_level, report)
 
     def encode(self, entry: LightRecord | HeavyRecord) -> list[bytes]:
         """Return the serialised events of a record; an embedding becomes files and no event."""
@@ -38,12 +37,11 @@ class EventEncoder:
         if isinstance(record, records.EmbeddingRecord):
             self._embedding(record, entry.step)
             return []
-        context = summaries.EncodeContext(self._png_compress_level, self._report)
         return [
             events.event(
                 *when, events.SUMMARY, summary if isinstance(summary, bytes) else summary.SerializeToString()
             )
-            for summary in summaries.encode(record, context)
+            for summary in summaries.encode(record, self._context)
         ]
 
     def _graph(self, record: records.GraphRecord, wall_time: float) -> list[bytes]:
@@ -58,4 +56,4 @@ class EventEncoder:
     def _embedding(self, record: records.EmbeddingRecord, step: int) -> None:
         from tblog.summaries.embedding import write_embedding
 
-        write_embedding(record, self.logdir, step, self._png_compress_level)
+        write_embedding(record, self.logdir, step, self._context)

@@ -324,7 +324,7 @@ class RecordQueue:
         heavy = [each.entry for each in tuple(self._heavy)[:most]]
         waiting: list[LightEntry | HeavyRecord] = [*heavy, *tuple(self._source)[:most]]
         shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
-        return ([self.encoding] if self.encoding else []) + shown[:most]
+        return [*([self.encoding] if self.encoding else []), *shown][:most]
 
     def recovered(self) -> None:
         """Let the next drop be told of anew (worker's side)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import math
@@ -151,19 +152,47 @@ def frozen(value: Any) -> Any:
     if isinstance(value, str):
         return plain_text(value)
     if isinstance(value, Mapping):
-        return {frozen(key): frozen(inner) for key, inner in value.items()}
+        return {plain_key(key): frozen(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [frozen(inner) for inner in value]
     return value
 
 
-def check_run(run: str) -> str:
+def plain_key(key: Any) -> Any:
+    """Return a dict's key: a string as plain text, and any other key as it is."""
+    return plain_text(key) if isinstance(key, str) else key
+
+
+def tag_list(tags: Any, what: str) -> list[Any]:
+    """Return tags as a list of their own.
+
+    Raises:
+        InvalidTypeError: they are one string, whose letters are no tags, or they cannot be iterated.
+    """
+    if isinstance(tags, str) or not is_iterable(tags):
+        raise InvalidTypeError(f"{what} was {shortened(tags)}; give a list of tags")
+    return [frozen(tag) for tag in tags]
+
+
+def is_iterable(value: Any) -> bool:
+    """Return whether a value can be iterated. A 0-d array cannot."""
+    try:
+        iter(value)
+    except TypeError:  # a 0-d array, which has `__iter__` nevertheless
+        return False
+    return True
+
+
+def check_run(run: str | os.PathLike[str]) -> str:
     """Check that the name of a run stays below the log directory, and return it.
 
     Raises:
+        InvalidTypeError: it is neither a string nor a path.
         InvalidValueError: it is empty, absolute, leaves by "..", contains a NUL, or is too long for a path.
     """
-    name = os.path.normpath(clean_tag(run, "torch")) if run else ""
+    given = os.fspath(run) if isinstance(run, os.PathLike) else run
+    check_text(given, "the name of a run")
+    name = os.path.normpath(plain_text(given)) if given else ""
     parts = name.split(os.sep)
     is_long = len(name.encode()) > _LONGEST_RUN or max(len(part.encode()) for part in parts) > _LONGEST_NAME
     if name in {"", "."} or os.path.isabs(name) or parts[0] == ".." or "\0" in name or is_long:
@@ -183,10 +212,10 @@ def plain_hparam(name: str, value: Any) -> bool | int | float | str | None:
         return plain_text(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    try:
-        number = to_numpy(snapshot(value, name))
-    except UnsupportedTypeError:
-        number = None
+    number = None
+    if not isinstance(value, (list, tuple)):
+        with contextlib.suppress(UnsupportedTypeError):
+            number = to_numpy(snapshot(value, name))
     if number is None or number.size != 1 or number.dtype.kind not in "biufU":
         raise InvalidValueError(
             f"the hyperparameter {name!r} was {shortened(value)} of type {type(value).__name__}; "
@@ -203,7 +232,7 @@ def plain_domains(domains: Any) -> Any:
     if not isinstance(domains, Mapping):
         return domains
     return {
-        frozen(name): [plain_hparam(name, value) for value in domain]
+        plain_key(name): [plain_hparam(name, value) for value in domain]
         if isinstance(domain, (list, tuple))
         else domain
         for name, domain in domains.items()

@@ -31,7 +31,7 @@ from tblog._values.torch_tensors import (
     torch_scalar,
     torch_snapshot,
 )
-from tblog.errors import UnsupportedTypeError, shortened
+from tblog.errors import UnsupportedTypeError, reason, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Masked: TypeAlias = Literal["nan", "zero", "left out"]
 
+_MOST_DIMENSIONS = 64  # of a numpy array
 WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with __array__ or __dlpack__"
 
 
@@ -88,11 +89,10 @@ def scalar(value: Any, tag: str) -> Any:
         if type(value) in {torch.Tensor, torch.nn.Parameter}:
             QUICK_NUMBERS[type(value)] = _quick_tensor
         return torch_scalar(value, tag)
-    if hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
-        return _numpy_scalar(snapshot(value, tag, copy=False), tag)
-    if hasattr(value, "__float__"):
-        return _to_float(value, tag)
-    raise _unsupported(value, tag, "give one number")
+    array = _foreign_array(value, tag)
+    if array is not None:
+        return _numpy_scalar(_checked(array, tag, value), tag)
+    return _to_float(value, tag)
 
 
 def scalars(values: Sequence[Any], tags: Sequence[str]) -> tuple[Any, ...]:
@@ -144,10 +144,9 @@ def _to_float(value: Any, tag: str) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise UnsupportedTypeError(
-            f"scalar {tag!r}: got an integer of {value.bit_length()} bits, which is beyond float64; log its logarithm"
-        ) from error
-    except (TypeError, ValueError) as error:
+        what = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else shortened(value)
+        raise UnsupportedTypeError(f"scalar {tag!r}: {what} is beyond float64; log its logarithm") from error
+    except Exception as error:  # the value's own __float__ raised it
         raise _unsupported(value, tag, "give one number") from error
 
 
@@ -184,42 +183,66 @@ def _masked_snapshot(value: Any, tag: str, masked: Masked, *, copy: bool) -> NDA
 
 
 def _foreign_snapshot(value: Any, tag: str, *, copy: bool) -> NDArray[Any]:
-    if hasattr(value, "__array__"):
-        array = np.asarray(value)
-    elif hasattr(value, "__dlpack__"):
-        array = np.from_dlpack(value)
-    else:
+    array = _foreign_array(value, tag)
+    if array is None:
         raise _unsupported(value, tag, WANTED)
     return _checked(array.copy() if copy else array, tag, value)
+
+
+def _foreign_array(value: Any, tag: str) -> NDArray[Any] | None:
+    """Return what another package's array hands to numpy, None where it speaks no protocol.
+
+    Raises:
+        UnsupportedTypeError: its method raised: it was deleted, for one, or lies on a device.
+    """
+    try:
+        if hasattr(value, "__array__"):
+            return np.asarray(value)
+        return np.from_dlpack(value) if hasattr(value, "__dlpack__") else None
+    except Exception as error:
+        raise UnsupportedTypeError(
+            f"{tag!r}: got a {type(value).__name__} that numpy cannot read ({reason(error)}); give its values as a "
+            "numpy array"
+        ) from error
 
 
 def _sequence_snapshot(value: Any, tag: str, masked: Masked) -> Array:
     stacked = together(value)
     if stacked is not None:
         return torch_snapshot(stacked, tag, copy=True)
-    items = [_item(item, tag) if is_torch_tensor(item) else item for item in value]
+    items = [_item(item, tag) if _holds_tensors(item) else item for item in value]
     try:
         if any(isinstance(item, MaskedArray) for item in items):
             return _masked_snapshot(np.ma.array(items), tag, masked, copy=False)
         array = np.array(items)
-    except ValueError as error:
+    except UnsupportedTypeError:
+        raise
+    except Exception as error:  # they differ in shape, or one raised it
         raise _unsupported(value, tag, "give items of one shape") from error
     return _checked(array, tag, value)
 
 
-def _item(tensor: Any, tag: str) -> NDArray[Any]:
-    return (
-        masked_array(tensor)
-        if is_masked_tensor(tensor)
-        else to_numpy(torch_snapshot(tensor, tag, copy=False))
-    )
+def _holds_tensors(item: Any) -> bool:
+    """Return whether an item is a tensor, or a list, of lists perhaps, that begins with one."""
+    for _ in range(_MOST_DIMENSIONS):
+        if not (isinstance(item, (list, tuple)) and item):
+            break
+        item = item[0]
+    return is_torch_tensor(item)
+
+
+def _item(item: Any, tag: str) -> NDArray[Any]:
+    return masked_array(item) if is_masked_tensor(item) else to_numpy(snapshot(item, tag, copy=False))
 
 
 def _checked(array: NDArray[Any], tag: str, value: Any) -> NDArray[Any]:
-    if array.dtype.kind == "V" and array.dtype.names is None:  # ml_dtypes: jax's bfloat16 and float8
+    if array.dtype.kind == "V" and array.dtype.type is not np.void:  # ml_dtypes: jax's bfloat16 and float8
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiubcUS":
-        raise _unsupported(value, tag, WANTED)
+        known = isinstance(value, np.ndarray)
+        raise _unsupported(
+            value, tag, f"it has dtype {array.dtype}: give array.astype(float)" if known else WANTED
+        )
     return array
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError, shortened
+from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError, reason, shortened
 
 REAL = "fiub"
 
@@ -53,6 +53,20 @@ def check_text(text: Any, what: str) -> None:
     except UnicodeEncodeError as error:
         raise InvalidValueError(
             f"{what} {shortened(text)} cannot be encoded as UTF-8: {error}; change it"
+        ) from error
+
+
+def to_text(value: object, what: str) -> str:
+    """Return a text as `plain_text` does.
+
+    Raises:
+        InvalidTypeError: the value's own `str()` raised.
+    """
+    try:
+        return plain_text(value)
+    except Exception as error:
+        raise InvalidTypeError(
+            f"{what} was a {type(value).__name__} whose str() raised {reason(error)}; give a string"
         ) from error
 
 

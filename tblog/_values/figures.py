@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.errors import InvalidTypeError, MissingDependencyError, shortened
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, shortened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,10 +24,18 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
 
     Raises:
         InvalidTypeError: it is not a figure, or an empty list.
+        InvalidValueError: the figures of a list differ in size.
         MissingDependencyError: matplotlib is not installed.
     """
     if isinstance(figure, (list, tuple)) and figure:
-        return np.stack([draw(one, close=close) for one in figure])
+        pictures = [draw(one, close=close) for one in figure]
+        sizes = sorted({(picture.shape[1], picture.shape[0]) for picture in pictures})
+        if len(sizes) > 1:
+            raise InvalidValueError(
+                f"add_figure got figures of {' and '.join(f'{width}x{height}' for width, height in sizes)} pixels; "
+                "give figures of one size, or log them one by one"
+            )
+        return np.stack(pictures)
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tblog._values import devices
-from tblog.errors import NotAScalarError, UnsupportedTypeError
+from tblog.errors import NotAScalarError, UnsupportedTypeError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,9 @@ _NUMPY_HAS = frozenset(
         *("float16", "float32", "float64", "complex64", "complex128"),
     ]
 )
+
+
+_VALUELESS = frozenset(["FakeTensor", "FunctionalTensor", "UninitializedParameter", "UninitializedBuffer"])
 
 
 def is_torch_tensor(value: Any) -> bool:
@@ -78,7 +81,7 @@ def is_masked_tensor(value: Any) -> bool:
 
 def masked_array(tensor: Any) -> np.ma.MaskedArray[Any, Any]:
     """Return a `torch.masked.MaskedTensor`, whose mask marks valid elements, as a numpy masked array."""
-    data, counts = (part.detach().cpu().numpy() for part in (tensor.get_data(), tensor.get_mask()))
+    data, counts = (_plain(part).cpu().numpy() for part in (tensor.get_data(), tensor.get_mask()))
     return np.ma.masked_array(data, ~counts)
 
 
@@ -98,6 +101,7 @@ def torch_scalar(tensor: Any, tag: str) -> Any:
         NotAScalarError: it has no elements, or more than one.
     """
     whole = _whole(tensor, tag)
+    _refuse_valueless(whole, tag)
     if whole.numel() != 1:
         raise not_a_scalar(tuple(whole.shape), tag)
     if whole.is_complex():
@@ -177,12 +181,17 @@ def _whole(tensor: Any, tag: str) -> Any:
     )
 
 
-def _refuse_unreadable(tensor: Any, tag: str) -> None:
+def _refuse_valueless(tensor: Any, tag: str) -> None:
     kind = type(tensor).__name__
-    if tensor.device.type == "meta" or kind in {"FakeTensor", "FunctionalTensor"}:
+    if tensor.device.type == "meta" or kind in _VALUELESS:
         raise UnsupportedTypeError(
             f"{tag!r}: a {kind} on device {tensor.device} has no values to log; log it after it is materialised"
         )
+
+
+def _refuse_unreadable(tensor: Any, tag: str) -> None:
+    _refuse_valueless(tensor, tag)
+    kind = type(tensor).__name__
     if not (_has_numbers(tensor.dtype) or tensor.is_quantized):
         raise UnsupportedTypeError(
             f"{tag!r}: got a {kind} of dtype {tensor.dtype}, which numpy lacks; give it as another dtype"
@@ -195,9 +204,8 @@ def _has_numbers(dtype: Any) -> bool:
 
 
 def _unreadable(error: Exception, tensor: Any, tag: str) -> UnsupportedTypeError:
-    reason = str(error).partition("\n")[0]
     return UnsupportedTypeError(
-        f"{tag!r}: got a {type(tensor).__name__} of dtype {tensor.dtype} that torch cannot read ({reason}); "
+        f"{tag!r}: got a {type(tensor).__name__} of dtype {tensor.dtype} that torch cannot read ({reason(error)}); "
         "give a plain tensor"
     )
 

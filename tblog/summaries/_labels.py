@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from tblog._values.arguments import is_iterable
 from tblog._values.arrays import snapshot, to_numpy
-from tblog._values.checks import plain_text
+from tblog._values.checks import to_text
 from tblog._values.torch_tensors import is_torch_tensor, together
 from tblog.errors import InvalidTypeError, shortened
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def label_text(label: Any) -> str:
     """Return a label's text: the numbers of a tensor ("3"), and `str()` of anything else."""
-    return label if type(label) is str else plain_text(_plain(label))
+    return label if type(label) is str else to_text(_plain(label), "a label")
 
 
 def label_texts(labels: Any, what: str) -> list[str]:
@@ -44,15 +45,6 @@ def _each(labels: Any, what: str) -> Iterable[Any]:
     if not is_iterable(plain):
         raise InvalidTypeError(f"{what} was {shortened(labels)} of type {type(labels).__name__}; give a list")
     return cast("Iterable[Any]", plain)
-
-
-def is_iterable(value: Any) -> bool:
-    """Return whether a value can be iterated. A 0-d array cannot."""
-    try:
-        iter(value)
-    except TypeError:  # a 0-d array, which has `__iter__` nevertheless
-        return False
-    return True
 
 
 def _plain(value: Any) -> Any:

@@ -36,6 +36,8 @@ _LISTED = {
 # By numpy dtype: DataType. tensorboardX's messages lack both names, and the fields for such numbers.
 _RAW = {"uint32": 22, "uint64": 23}
 
+# By the character of a numpy dtype that the format lacks: the one that is written.
+_NARROWED = {"g": np.dtype(np.float64), "G": np.dtype(np.complex128)}
 _AT_ONCE = 4096  # numbers listed before another thread may take the interpreter lock
 
 
@@ -64,11 +66,12 @@ def fill_tensor(proto: TensorProto, array: NDArray[Any], dtype: str | None = Non
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     flat = array.reshape(-1)
-    if flat.dtype == np.longdouble:
-        flat = flat.astype(np.float64)
+    flat = flat.astype(_NARROWED.get(flat.dtype.char, flat.dtype.newbyteorder("=")), copy=False)
     if flat.dtype.kind in "US":
         proto.dtype = DataType.Value("DT_STRING")
-        proto.string_val.extend(text.encode() if isinstance(text, str) else text for text in flat.tolist())
+        proto.string_val.extend(
+            text.encode(errors="replace") if isinstance(text, str) else text for text in flat.tolist()
+        )
     elif dtype == "bfloat16" and flat.dtype == np.float32:
         _list(proto, "DT_BFLOAT16", "half_val", flat.view(np.uint32) >> 16)
     elif flat.dtype == np.float16:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FULL_SCALE = 32767
 _STEREO = 2
+_MOST_RATE = (1 << 30) - 1  # a WAV file has 32 bits for the bytes a second
 
 
 def check_audio(record: AudioRecord) -> None:
@@ -32,7 +33,7 @@ def check_audio(record: AudioRecord) -> None:
     what = f"audio {record.tag!r}"
     check_real(record.samples, f"{what}: the array")
     rate = record.sample_rate
-    require(1 <= rate < 1 << 32, f"{what}: sample_rate", rate, "samples per second, 1 or more")
+    require(1 <= rate <= _MOST_RATE, f"{what}: sample_rate", rate, f"samples per second, 1 to {_MOST_RATE}")
     shape = shape_of(record.samples)
     if shape is None:
         return

@@ -14,8 +14,9 @@ import numpy as np
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import check_real, require, shape_of
 from tblog.summaries import _projector
+from tblog.summaries._context import EncodeContext
 from tblog.summaries._labels import label_rows, label_texts
-from tblog.summaries._pixels import check_axes, ordered, tile
+from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._png import encode_png
 from tblog.summaries._settle import settle
 
@@ -85,7 +86,9 @@ def _check_images(images: Any, rows: int | None, what: str) -> None:
     require(side <= LARGEST_SPRITE, f"{what}: the sprite's side in pixels", side, wanted)
 
 
-def write_embedding(record: EmbeddingRecord, logdir: str, step: int, png_compress_level: int = 1) -> None:
+def write_embedding(
+    record: EmbeddingRecord, logdir: str, step: int, context: EncodeContext | None = None
+) -> None:
     """Write the files of an embedding and add it to the projector's configuration.
 
     The files are `<logdir>/<step, five digits or more>/<tag>/tensors.tsv`, with labels also `metadata.tsv`,
@@ -97,12 +100,13 @@ def write_embedding(record: EmbeddingRecord, logdir: str, step: int, png_compres
         record: the points, checked by `check_embedding`.
         logdir: the run's directory, created if necessary.
         step: the global step.
-        png_compress_level: zlib level of the sprite, 0 to 9.
+        context: how to encode the sprite, and who gets a warning about pixels that are white by mistake.
 
     Raises:
         OSError: a file cannot be written.
         TblogError: as `check_embedding`, for arrays whose shape was not known before.
     """
+    context = context or EncodeContext()
     record = settle(record)
     check_embedding(record)
     entry = _projector.Entry(record.tag, step)
@@ -111,8 +115,10 @@ def write_embedding(record: EmbeddingRecord, logdir: str, step: int, png_compres
         entry.write_file(logdir, "metadata.tsv", _label_lines(record.labels, record.header))
     if record.images is not None:
         sprite, entry.image_side = _sprite(to_numpy(record.images))
-        entry.write_file(logdir, "sprite.png", [encode_png(sprite, png_compress_level)])
+        entry.write_file(logdir, "sprite.png", [encode_png(sprite, context.png_compress_level)])
     entry.enter(logdir)
+    if record.images is not None:  # told when all is written: what fails is tried again
+        report_white(to_numpy(record.images), record.tag, "embedding", context)
 
 
 def _tensor_lines(matrix: NDArray[Any]) -> Iterator[bytes]:

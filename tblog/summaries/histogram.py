@@ -173,12 +173,15 @@ def check_raw_histogram(record: RawHistogramRecord) -> None:
 
     Raises:
         InvalidValueError: their numbers differ.
+        UnsupportedTypeError: they are not real numbers.
     """
     what = f"histogram {record.tag!r}"
     limits, counts = np.shape(record.bucket_limits), np.shape(record.bucket_counts)
     require(len(counts) == 1, f"{what}: the shape of bucket_counts", counts, "(n,), one count for each bin")
     wanted = f"{counts}, that of bucket_counts: the upper edge of each bin"
     require(limits == counts, f"{what}: the shape of bucket_limits", limits, wanted)
+    check_real(np.asarray(record.bucket_limits), f"{what}: bucket_limits")
+    check_real(np.asarray(record.bucket_counts), f"{what}: bucket_counts")
 
 
 def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:

@@ -41,7 +41,7 @@ def check_image(record: ImageRecord) -> None:
         return
     check_real(record.boxes, f"{what}: boxes")
     shape = shape_of(record.boxes)
-    if shape is not None and 0 not in shape:
+    if shape is not None and shape[:1] != (0,):
         fits = len(shape) == 2 and shape[1] >= 4
         require(fits, f"{what}: the shape of boxes", shape, "(n, 4): xmin, ymin, xmax, ymax in pixels")
 

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import require
+from tblog._values.checks import require, shape_of
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tblog.records import VideoRecord
     from tblog.summaries._context import EncodeContext
 
+_LONGEST_SIDE = 65_535  # of a GIF, in pixels
+_SLOWEST_FPS = 0.00153  # a GIF has 16 bits for hundredths of a second
 _SHORTEST_MS = 20  # browsers show shorter GIF frames for 100 ms
 
 
@@ -32,7 +34,15 @@ def check_video(record: VideoRecord) -> None:
     """
     what = f"video {record.tag!r}"
     check_axes(record.frames, record.dataformats, ("NTCHW",), what)
-    require(0 < record.fps < math.inf, f"{what}: fps", record.fps, "frames per second, a number above 0")
+    wanted = f"frames per second, {_SLOWEST_FPS} or more: a GIF shows a frame for 655 seconds at most"
+    require(_SLOWEST_FPS <= record.fps < math.inf, f"{what}: fps", record.fps, wanted)
+    shape = shape_of(record.frames)
+    if shape is not None:
+        sizes = dict(zip(record.dataformats.upper(), shape, strict=True))
+        columns, rows = _grid(sizes["N"])
+        sides = columns * sizes["W"], rows * sizes["H"]
+        wanted = f"{_LONGEST_SIDE} pixels at most on each side, as a GIF has them"
+        require(max(sides) <= _LONGEST_SIDE, f"{what}: the size with all of the batch", sides, wanted)
 
 
 def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
@@ -63,8 +73,13 @@ def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
 
 def _frames(videos: NDArray[np.generic]) -> Iterator[NDArray[np.uint8]]:
     """Yield each frame of a batch as a grid, padded to a power of two as in both originals."""
-    count = len(videos)
+    columns, rows = _grid(len(videos))
+    for time in range(videos.shape[1]):
+        yield tile(videos[:, time], columns, rows)
+
+
+def _grid(count: int) -> tuple[int, int]:
+    """Return the columns and rows of the grid."""
     places = 1 << (count - 1).bit_length()
     rows = 1 << (count.bit_length() - 1) // 2
-    for time in range(videos.shape[1]):
-        yield tile(videos[:, time], places // rows, rows)
+    return places // rows, rows
