@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from tensorboard.compat.proto import event_pb2
 from tensorboard.context import RequestContext
 from tensorboard.data import provider, server_ingester
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.grpc_util import ChannelCredsType
 
 ALL = 100_000_000
@@ -126,3 +127,12 @@ def _read_scalars(data: Any) -> dict[str, dict[str, Points]]:
         run: {tag: [(point.step, point.value) for point in series] for tag, series in tags.items()}
         for run, tags in read.items()
     }
+
+
+def hparams(logdir):
+    """Return what TensorBoard's table of hyperparameters knows of a run: ({name: value}, [tag of a metric])."""
+    found = accumulator(logdir).PluginTagToContent("hparams")
+    start = HParamsPluginData.FromString(found["_hparams_/session_start_info"]).session_start_info
+    experiment = HParamsPluginData.FromString(found["_hparams_/experiment"]).experiment
+    values = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
+    return values, [info.name.tag for info in experiment.metric_infos]

@@ -59,7 +59,7 @@ REFUSED = {  # by what the error says
         InvalidTypeError,
         lambda writer: writer.add_mesh("TG", np.zeros((1, 2, 3)), config_dict={(1, 2): 3}),
     ),
-    r"video 'TG': fps was 0\.001; give frames a second, 0\.00153 or more": (
+    r"video 'TG': fps was 0\.001; give frames per second, 0\.00153 or more": (
         InvalidValueError,
         lambda writer: writer.add_video("TG", VIDEO, fps=0.001),
     ),
@@ -79,7 +79,7 @@ REFUSED = {  # by what the error says
         UnsupportedTypeError,
         lambda writer: writer.add_histogram_raw("TG", 0, 1, 2, 3, 4, [1], [1j]),
     ),
-    r"audio 'TG': sample_rate was 2147483648; give samples a second, 1 to 1073741823": (
+    r"audio 'TG': sample_rate was 2147483648; give samples per second, 1 to 1073741823": (
         InvalidValueError,
         lambda writer: writer.add_audio("TG", [0.0], sample_rate=1 << 31),
     ),

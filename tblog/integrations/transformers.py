@@ -1,0 +1,96 @@
+"""`TensorBoardCallback`: the callback of transformers' Trainer for TensorBoard, written through tblog.
+
+from tblog.integrations.transformers import TensorBoardCallback
+
+trainer = Trainer(..., callbacks=[TensorBoardCallback(log_dir="runs/one")])  # report_to="none", the default
+
+docs/frameworks.md says what differs from transformers' own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tblog._values.arguments import default_logdir
+from tblog.errors import MissingDependencyError
+from tblog.integrations._hparams import flat_hparams
+from tblog.integrations._named_values import log_values
+from tblog.options import WriterOptions
+from tblog.writer import SummaryWriter
+
+try:
+    from transformers import TrainerCallback
+    from transformers.integrations import rewrite_logs
+except ModuleNotFoundError as error:
+    raise MissingDependencyError("transformers", "transformers", __name__) from error
+
+__all__ = ["TensorBoardCallback"]
+
+
+class TensorBoardCallback(TrainerCallback):
+    """Log what a Trainer logs, its arguments and its model's configuration. Only the world's process zero writes.
+
+    A training that goes on from a checkpoint (`train(resume_from_checkpoint=...)`) goes on with the run in the same
+    `log_dir`: what that holds beyond the checkpoint's step is cut off first.
+
+    Args:
+        tb_writer: a writer to use in place of one of its own.
+        log_dir: the run's directory; the trials of a search have one each below it. By default the variable
+            TENSORBOARD_LOGGING_DIR, else a new one in the Trainer's `output_dir`, named after time and host.
+        options: of the writer.
+    """
+
+    def __init__(
+        self,
+        tb_writer: SummaryWriter | None = None,
+        *,
+        log_dir: str | os.PathLike[str] | None = None,
+        options: WriterOptions | None = None,
+    ) -> None:
+        given = os.environ.get("TENSORBOARD_LOGGING_DIR") if log_dir is None else log_dir
+        self._log_dir = None if given is None else os.path.expanduser(os.fspath(given))
+        self._options = options
+        self._given = tb_writer
+        self.tb_writer = tb_writer
+
+    def on_train_begin(self, args: Any, state: Any, _control: Any, model: Any = None, **_: Any) -> None:
+        """Open the run, and log the arguments, the model's configuration and a trial's parameters."""
+        if not state.is_world_process_zero:
+            return
+        if self._given is None:
+            if self.tb_writer is not None:  # of an earlier training of this Trainer
+                self.tb_writer.close()
+            self.tb_writer = self._open(args, state)
+        writer = self._writer(args, state)
+        writer.add_text("args", args.to_json_string())
+        config = getattr(model, "config", None)
+        if config is not None:
+            writer.add_text("model_config", config.to_json_string())
+        if state.trial_params:
+            writer.log_hparams(flat_hparams(state.trial_params))
+
+    def _writer(self, args: Any, state: Any) -> SummaryWriter:
+        if self.tb_writer is None:
+            self.tb_writer = self._open(args, state)
+        return self.tb_writer
+
+    def _open(self, args: Any, state: Any) -> SummaryWriter:
+        if self._log_dir is None:
+            self._log_dir = os.path.join(args.output_dir, default_logdir(""))
+        trial = state.trial_name if state.is_hyper_param_search else None
+        return SummaryWriter(
+            os.path.join(self._log_dir, trial) if trial else self._log_dir,
+            options=self._options,
+            resume=state.global_step + 1 if state.global_step else False,
+        )
+
+    def on_log(self, args: Any, state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """Log numbers and texts at the step of the optimizer, as `train/...`, `eval/...` and `test/...`."""
+        if state.is_world_process_zero:
+            log_values(self._writer(args, state), rewrite_logs(logs), state.global_step)
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Close the run's files; an evaluation afterwards opens new ones in the same run."""
+        if self.tb_writer is not None:
+            self.tb_writer.close()
