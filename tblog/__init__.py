@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tblog.file_writer import FileWriter
     from tblog.global_writer import GlobalSummaryWriter
     from tblog.options import WriterOptions
+    from tblog.reading import read
     from tblog.record_writer import RecordWriter
     from tblog.writer import SummaryWriter
 
@@ -30,6 +31,7 @@ __all__ = [
     "WriterOptions",
     "__version__",
     "patch",
+    "read",
     "records",
     "unpatch",
 ]
@@ -40,6 +42,7 @@ _HOMES = {
     "RecordWriter": "tblog.record_writer",
     "SummaryWriter": "tblog.writer",
     "WriterOptions": "tblog.options",
+    "read": "tblog.reading",
 }
 
 
