@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tblog.file_writer import FileWriter
     from tblog.global_writer import GlobalSummaryWriter
     from tblog.options import WriterOptions
+    from tblog.reading import read
     from tblog.record_writer import RecordWriter
     from tblog.stats import Stats
     from tblog.writer import SummaryWriter
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "errors",
     "patch",
+    "read",
     "records",
     "unpatch",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "SummaryWriter": "tblog.writer",
     "WriterOptions": "tblog.options",
     "errors": "tblog.errors",
+    "read": "tblog.reading",
     "records": "tblog.records",
 }
 

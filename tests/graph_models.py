@@ -171,7 +171,8 @@ def bert() -> nn.Module:
     config = BertConfig(
         vocab_size=99, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
     )
-    return BertModel(config)
+    model: nn.Module = BertModel(config)
+    return model
 
 
 SENTENCES = {"input_ids": torch.arange(16).view(2, 8), "attention_mask": torch.ones(2, 8, dtype=torch.int64)}

@@ -129,7 +129,7 @@ def _read_scalars(data: Any) -> dict[str, dict[str, Points]]:
     }
 
 
-def hparams(logdir):
+def hparams(logdir: str | Path) -> tuple[dict[str, Any], list[str]]:
     """Return what TensorBoard's table of hyperparameters knows of a run: ({name: value}, [tag of a metric])."""
     found = accumulator(logdir).PluginTagToContent("hparams")
     start = HParamsPluginData.FromString(found["_hparams_/session_start_info"]).session_start_info

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _AROUND = HEADER_BYTES + FOOTER_BYTES
+_FIRST_WINDOW_BYTES = 1 << 12
 _WINDOW_BYTES = 1 << 20
 _MAX_BYTES = (1 << 31) - 1  # no message of protocol buffers is larger
 
@@ -39,13 +40,14 @@ def walk(file: BinaryIO) -> Iterator[Piece]:
     size = file.seek(0, 2)
     offset = 0
     while offset < size:
-        data = _record(file, offset, size)
-        end = offset + len(data) + _AROUND if data is not None else _next_record(file, offset + 1, size)
+        data = record_at(file, offset, size)
+        end = offset + len(data) + _AROUND if data is not None else next_record(file, offset + 1, size)
         yield Piece(offset, end, data)
         offset = end
 
 
-def _record(file: BinaryIO, offset: int, size: int) -> bytes | None:
+def record_at(file: BinaryIO, offset: int, size: int) -> bytes | None:
+    """Return the data of the whole record that starts at `offset` of a file of `size` bytes, or None if there is none."""
     if offset + _AROUND > size:
         return None
     file.seek(offset)
@@ -77,15 +79,17 @@ def _is_whole(file: BinaryIO, start: int, length: int) -> bool:
     return mask(crc) == int.from_bytes(file.read(FOOTER_BYTES), "little")
 
 
-def _next_record(file: BinaryIO, offset: int, size: int) -> int:
+def next_record(file: BinaryIO, offset: int, size: int) -> int:
     """Return where the next whole record of one byte or more starts, or the file's end."""
+    length = _FIRST_WINDOW_BYTES  # it is near, as a rule
     while offset + _AROUND < size:
         file.seek(offset)
-        window = np.frombuffer(file.read(_WINDOW_BYTES + HEADER_BYTES - 1), np.uint8)
+        window = np.frombuffer(file.read(length + HEADER_BYTES - 1), np.uint8)
         for candidate in _headers(window, size - offset):
-            if _record(file, offset + int(candidate), size) is not None:
+            if record_at(file, offset + int(candidate), size) is not None:
                 return offset + int(candidate)
-        offset += _WINDOW_BYTES
+        offset += length
+        length = min(2 * length, _WINDOW_BYTES)
     return size
 
 

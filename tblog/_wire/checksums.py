@@ -44,13 +44,13 @@ class Checksums:
 
     def add(self, offset: int, columns: Iterable[NDArray[np.uint8]]) -> None:
         """Add the bytes at `offset` from the start of each record, and those after it, one a column."""
-        for column, contributions in zip(columns, _contributions_by_offset()[offset:], strict=False):
+        for column, crcs in zip(columns, _contributions_by_offset()[offset:], strict=False):
             np.add(self._rows, column, out=self._index)
-            self.crcs ^= contributions[self._index]
+            self.crcs ^= crcs[self._index]
 
     def add_last(self, columns: NDArray[np.uint8]) -> None:
         """Add the last bytes of each record, one a column."""
-        table = _contributions()
+        table = contributions()
         for i, column in enumerate(columns):
             self.crcs ^= table[len(columns) - 1 - i][column.astype(np.int64)]
 
@@ -60,7 +60,7 @@ class Checksums:
 
 
 @cache
-def _contributions() -> NDArray[np.uint32]:
+def contributions() -> NDArray[np.uint32]:
     """Return what a byte adds to the CRC-32C of a record: at [d, b], byte b followed by d bytes."""
     table = np.empty((MAX_BYTES, 256), np.uint32)
     table[0] = [crc32c()(bytes([byte])) ^ crc32c()(bytes(1)) for byte in range(256)]
@@ -73,7 +73,7 @@ def _contributions() -> NDArray[np.uint32]:
 @cache
 def _contributions_by_offset() -> list[NDArray[np.uint32]]:
     """Return the contributions by offset from the start, then at [(length - MIN_BYTES) * 256 + b]."""
-    table = _contributions()
+    table = contributions()
     return [table[MIN_BYTES - 1 - offset :].reshape(-1) for offset in range(MIN_BYTES)]
 
 

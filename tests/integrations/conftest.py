@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.frameworks.conftest import OFFLINE
@@ -10,16 +13,16 @@ from tests.processes import run_program
 
 
 @pytest.fixture(autouse=True)
-def _need_framework(request):
+def _need_framework(request: pytest.FixtureRequest) -> None:
     """Skip where the framework that a test file is named after is missing; in CI, fail."""
     need_package(request.path.stem.removeprefix("test_"), "frameworks")
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs programs, one after the other, with `tmp_path` as their directory."""
 
-    def run(*sources, **environment):
-        return run_program("\n".join(sources), tmp_path, **{**OFFLINE, **environment})
+    def run(*sources: str, **environment: str) -> str:
+        return run_program("\n".join(sources), tmp_path, environment={**OFFLINE, **environment})
 
     return run

@@ -1,0 +1,113 @@
+"""Scalars -> data frames of other packages, which are imported when they are asked for.
+
+Lives here: pandas, polars and Arrow. Must not: be imported by what does not need them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Table(Protocol):
+    """What is handed over: `tblog.reading.Scalars`."""
+
+    runs: tuple[str, ...]
+    tags: tuple[str, ...]
+    run_index: NDArray[Any]
+    tag_index: NDArray[Any]
+    step: NDArray[np.int64]
+    wall_time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    thinned: Any
+
+
+_PLAIN = ("step", "wall_time", "value")
+
+
+def pandas_long(scalars: Table) -> Any:
+    """Return a pandas data frame of the five columns, which share the arrays' memory."""
+    pandas = needed("pandas", "pandas")
+    names = {"run": (scalars.run_index, scalars.runs), "tag": (scalars.tag_index, scalars.tags)}
+    columns = {
+        name: pandas.Categorical.from_codes(index, pandas.Index(categories, dtype=object), validate=False)
+        for name, (index, categories) in names.items()
+    }
+    frame = pandas.DataFrame({**columns, **{name: getattr(scalars, name) for name in _PLAIN}}, copy=False)
+    if scalars.thinned:
+        frame.attrs["thinned"] = scalars.thinned._asdict()
+    return frame
+
+
+def pandas_wide(scalars: Table) -> Any:
+    """Return a pandas data frame with a row for each run and step, and a column for each tag."""
+    pandas = needed("pandas", "pandas")
+    runs, steps, columns = _wide(scalars)
+    names = np.array([*scalars.runs, None], object)[runs]
+    index = pandas.MultiIndex.from_arrays([names, steps], names=["run", "step"])
+    return pandas.DataFrame(columns, index=index, columns=pandas.Index(list(columns), dtype=object))
+
+
+def polars_long(scalars: Table) -> Any:
+    """Return a polars frame of the five columns."""
+    polars = needed("polars", "polars")
+    columns = {
+        "run": _polars_names(polars, scalars.runs, scalars.run_index),
+        "tag": _polars_names(polars, scalars.tags, scalars.tag_index),
+    }
+    return polars.DataFrame({**columns, **{name: getattr(scalars, name) for name in _PLAIN}})
+
+
+def polars_wide(scalars: Table) -> Any:
+    """Return a polars frame with the columns run and step, and one for each tag."""
+    polars = needed("polars", "polars")
+    runs, steps, columns = _wide(scalars)
+    names = {"run": _polars_names(polars, scalars.runs, runs), "step": steps}
+    wide = polars.DataFrame({**columns}, nan_to_null=False)
+    return polars.DataFrame(names).hstack(wide)
+
+
+def arrow(scalars: Table) -> Any:
+    """Return an Arrow table of the five columns."""
+    pyarrow = needed("pyarrow", "arrow")
+    names = {"run": (scalars.run_index, scalars.runs), "tag": (scalars.tag_index, scalars.tags)}
+    columns = {
+        name: pyarrow.DictionaryArray.from_arrays(
+            pyarrow.array(np.ascontiguousarray(index, np.int32)), pyarrow.array(categories, pyarrow.string())
+        )
+        for name, (index, categories) in names.items()
+    }
+    return pyarrow.table({**columns, **{name: pyarrow.array(getattr(scalars, name)) for name in _PLAIN}})
+
+
+def needed(package: str, extra: str) -> Any:
+    """Import a package, or say how to install it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise ImportError(f"this needs the package {package}: pip install tblog[{extra}]") from None
+
+
+def _polars_names(polars: Any, names: tuple[str, ...], index: NDArray[Any]) -> Any:
+    return polars.Series(list(names), dtype=polars.Categorical).gather(polars.Series(index.astype(np.uint32)))
+
+
+def _wide(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return the run and the step of each row, and a column for each tag, NaN where it has no value."""
+    order = np.lexsort((scalars.step, scalars.run_index))
+    runs, steps = scalars.run_index[order], scalars.step[order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (np.diff(runs) != 0) | (np.diff(steps) != 0)
+    row = np.empty(len(order), np.int64)
+    row[order] = np.cumsum(is_new) - 1
+    columns = {}
+    by_tag = np.argsort(scalars.tag_index, kind="stable")
+    bounds = np.searchsorted(scalars.tag_index[by_tag], np.arange(len(scalars.tags) + 1))
+    for number, tag in enumerate(scalars.tags):
+        rows = by_tag[bounds[number] : bounds[number + 1]]
+        columns[tag] = np.full(int(is_new.sum()), np.nan)
+        columns[tag][row[rows]] = scalars.value[rows]
+    return runs[is_new], steps[is_new], columns

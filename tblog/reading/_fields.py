@@ -1,0 +1,140 @@
+"""Messages of protobuf, taken apart by hand from bytes that may be anything.
+
+Lives here: the walk over the fields of a message, and numbers out of them. Must not: know a message, import protobuf.
+Whatever the bytes are, the only error is `MalformedError`, and the work is in proportion to their number.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+_double = struct.Struct("<d").unpack_from
+_float = struct.Struct("<f").unpack_from
+
+
+class MalformedError(ValueError):
+    """Bytes that are no message of protobuf, or no message of the wanted kind."""
+
+
+class Field(NamedTuple):
+    """One field: `number` is the value of a varint; the content of the others lies at `start` to `end`."""
+
+    key: int
+    wire: int
+    start: int
+    end: int
+    number: int
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return an unsigned number of 64 bits, and the position behind it."""
+    number = shift = 0
+    try:
+        while True:
+            byte = data[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number & 0xFFFFFFFFFFFFFFFF, at
+            shift += 7
+            if shift > 63:
+                raise MalformedError(f"a number of more than ten bytes ends at byte {at}")
+    except IndexError:
+        raise MalformedError("a number is cut off at the end of its message") from None
+
+
+def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
+    """Yield the fields of the message at `start` to `end` in their order."""
+    at, end = start, len(data) if end is None else end
+    while at < end:
+        key = data[at]
+        if key < 0x80:
+            at += 1
+        else:
+            key, at = varint(data, at)
+        wire, begin, number = key & 7, at, 0
+        if wire == BYTES:
+            number, begin = varint(data, at)
+            at = begin + number
+        elif wire == VARINT:
+            number, at = varint(data, at)
+        elif wire == FIXED64:
+            at += 8
+        elif wire == FIXED32:
+            at += 4
+        else:
+            raise MalformedError(f"a field has the wire type {wire}, which no message of an event file uses")
+        if at > end or key < 8:
+            raise MalformedError("a field reaches beyond its message")
+        yield Field(key >> 3, wire, begin, at, number)
+
+
+def message(data: bytes, wanted: int, start: int = 0, end: int | None = None) -> bytes | None:
+    """Return the content of a field of bytes, the last one as protobuf has it, or None without one."""
+    found = None
+    for field in fields(data, start, end):
+        if field.key == wanted and field.wire == BYTES:
+            found = data[field.start : field.end]
+    return found
+
+
+def messages(data: bytes, wanted: int) -> list[bytes]:
+    """Return the contents of a repeated field of bytes."""
+    return [data[f.start : f.end] for f in fields(data) if f.key == wanted and f.wire == BYTES]
+
+
+def text(data: bytes) -> str:
+    """Return a text; what is no UTF-8 in it is replaced."""
+    return data.decode(errors="replace")
+
+
+def signed(number: int) -> int:
+    """Return an int64 from the unsigned number of its varint."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def double(data: bytes, at: int) -> float:
+    """Return the float64 at a position."""
+    number: float = _double(data, at)[0]
+    return number
+
+
+def single(data: bytes, at: int) -> float:
+    """Return the float32 at a position."""
+    number: float = _float(data, at)[0]
+    return number
+
+
+def fixed_numbers(data: bytes, wanted: int, dtype: str) -> NDArray[np.generic]:
+    """Return a repeated field of float or double, packed or not, one number after the other."""
+    wire = FIXED64 if dtype == "<f8" else FIXED32
+    parts = [data[f.start : f.end] for f in fields(data) if f.key == wanted and f.wire in {wire, BYTES}]
+    joined = b"".join(parts)
+    if len(joined) % np.dtype(dtype).itemsize:
+        raise MalformedError(f"{len(joined)} bytes are no whole count of {dtype}")
+    return np.frombuffer(joined, dtype)
+
+
+def varint_numbers(data: bytes, wanted: int) -> list[int]:
+    """Return a repeated field of integers, packed or not, as int64."""
+    numbers: list[int] = []
+    for field in fields(data):
+        if field.key != wanted:
+            continue
+        if field.wire == VARINT:
+            numbers.append(signed(field.number))
+        elif field.wire == BYTES:
+            content, at = data[field.start : field.end], 0
+            while at < len(content):
+                number, at = varint(content, at)
+                numbers.append(signed(number))
+    return numbers

@@ -1,0 +1,220 @@
+"""One event file as far as it has been read: what it holds, what was damaged, and where to go on.
+
+Lives here: reading on from where the last reading ended, damage, and tails that are not whole yet.
+Must not: know other files of the run, but for what its tags mean.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from tblog._files.walk import next_record, record_at
+from tblog._wire.framing import HEADER_BYTES
+from tblog.reading import _events
+from tblog.reading._events import Event
+from tblog.reading._fields import MalformedError
+from tblog.reading._frames import AROUND, PADDING, Bytes, Frames, frames
+from tblog.reading._meaning import Entry, Meaning
+from tblog.reading._scalar_parts import ScalarParts
+from tblog.reading._sources import FileSystem
+from tblog.reading._stretch import Stretch, take_apart
+
+_STRETCH_BYTES = 4 << 20
+_AFTER_DAMAGE_BYTES = 1 << 16
+_SEAL_BYTES = 16
+
+
+class Damage(NamedTuple):
+    """A stretch of an event file that could not be read: `path`, the bytes from `start` to `end`, and why."""
+
+    path: str
+    start: int
+    end: int
+    reason: str
+
+
+class Mark(NamedTuple):
+    """An event without summary: how many scalars and other values of the file stand before it, and its step."""
+
+    scalars: int
+    entries: int
+    step: int
+    is_start: bool
+
+
+class FileLog:
+    """What has been read of one event file.
+
+    Args:
+        files: the file system that it is in.
+        path: its path there.
+        meaning: what the run's tags mean, which is the same object for all its files.
+    """
+
+    def __init__(self, files: FileSystem, path: str, meaning: Meaning) -> None:
+        self.path = path
+        self._files, self._meaning = files, meaning
+        self._forget()
+
+    def _forget(self) -> None:
+        self.scalars = ScalarParts()
+        self.entries: list[Entry] = []
+        self.marks: list[Mark] = []
+        self.damage: list[Damage] = []
+        self.tail: Damage | None = None
+        self.version = 0.0
+        self.records = self.position = 0
+        self._size, self._identity, self._seal = -1, (0, 0), b""
+
+    def read_on(self) -> bool:
+        """Read what was appended since; returns whether anything was new. A file that was replaced is read anew."""
+        try:
+            with self._files.open(self.path) as file:
+                return self._read_on(file)
+        except FileNotFoundError:  # removed meanwhile: what it held was there
+            return False
+
+    def _read_on(self, file: BinaryIO) -> bool:
+        size = file.seek(0, os.SEEK_END)
+        before = self.records, len(self.damage)
+        identity = _identity(file)
+        is_other = identity != self._identity or size < self.position or self._sealed(file) != self._seal
+        if size == self._size and not is_other:
+            return False
+        if is_other:
+            self._forget()
+        self._size, self._identity = size, identity
+        limit = _STRETCH_BYTES
+        while self.position < size:
+            wanted = min(limit, size - self.position)
+            position = self.position
+            is_clean = self._read_stretch(file, wanted, size)
+            if self.position == position:
+                break
+            limit = min(limit * 4, _STRETCH_BYTES) if is_clean else _AFTER_DAMAGE_BYTES
+        self.tail = None
+        if self.position < size:
+            self.tail = Damage(self.path, self.position, size, "the file ends inside a record")
+        self._seal = self._sealed(file)
+        return is_other or before != (self.records, len(self.damage))
+
+    def _sealed(self, file: BinaryIO) -> bytes:
+        """Return the last bytes before the position, by which a file that was written anew is known."""
+        start = max(0, self.position - _SEAL_BYTES)
+        file.seek(start)
+        return file.read(self.position - start)
+
+    def _read_stretch(self, file: BinaryIO, wanted: int, size: int) -> bool:
+        """Read records of so many bytes; returns whether all of them were whole."""
+        buffer = np.zeros(wanted + PADDING, np.uint8)
+        file.seek(self.position)
+        count = _read_into(file, buffer.data[:wanted])
+        found = frames(buffer, count)
+        if len(found.starts):
+            return self._take(buffer, found, file, size)
+        data = record_at(file, self.position, size)
+        if data is not None:  # a record that is larger than a stretch
+            buffer = np.frombuffer(bytes(HEADER_BYTES) + data + bytes(PADDING), np.uint8)
+            crc = _footer(file, self.position, len(data))
+            buffer = np.concatenate(
+                [buffer[: HEADER_BYTES + len(data)], np.frombuffer(crc + bytes(PADDING), np.uint8)]
+            )
+            zero, length = np.zeros(1, np.int64), np.array([len(data)], np.int64)
+            return self._take(buffer, Frames(zero, length, len(data) + AROUND, is_torn=False), file, size)
+        if count < wanted:
+            return True  # someone shortened the file meanwhile
+        return self._skip(file, self.position, size, "no record starts here")
+
+    def _skip(self, file: BinaryIO, start: int, size: int, reason: str) -> bool:
+        """Go on at the next whole record behind damage; without one, what follows may still become whole."""
+        end = next_record(file, start + 1, size)
+        if end < size:
+            self.damage.append(Damage(self.path, start, end, reason))
+            self.position = end
+        else:
+            self.position = start
+        return False
+
+    def _take(self, buffer: Bytes, found: Frames, file: BinaryIO, size: int) -> bool:
+        taken = take_apart(buffer, found, self._meaning.tags)
+        base = self.position
+        cut, position = len(found.starts), base + found.end
+        skipped = -1
+        for row in sorted(taken.broken):
+            start = base + int(found.starts[row])
+            if row <= skipped:
+                continue
+            end = next_record(file, start + 1, size)
+            follower = int(np.searchsorted(found.starts, end - base))
+            if end < size:
+                self.damage.append(Damage(self.path, start, end, "the record's checksum is wrong"))
+            if end >= size or (
+                base + found.end != end and (follower == cut or found.starts[follower] != end - base)
+            ):
+                cut, position = row, end if end < size else start
+                break
+            skipped = follower - 1
+            position = max(position, end)
+        self._keep(buffer, taken, found, cut)
+        self.position = position
+        return cut == len(found.starts) and not taken.broken
+
+    def _keep(self, buffer: Bytes, taken: Stretch, found: Frames, cut: int) -> None:
+        """Keep what stands in the records before `cut`."""
+        for row in taken.strange:
+            if row < cut:
+                start = self.position + int(found.starts[row])
+                end = start + int(found.lengths[row]) + AROUND
+                self.damage.append(Damage(self.path, start, end, "the record holds no event"))
+        singles = [single for single in taken.singles if single.row < cut]
+        self.records += cut
+        values = self._meaning.understand(buffer, found, taken.columns, singles, cut)
+        scalars_before, entries_before = len(self.scalars), len(self.entries)
+        for entry in values.entries:
+            position = self.position + int(found.starts[entry.row])
+            self.entries.append(entry.placed(position, scalars_before))
+        self.scalars.append(values.scalars)
+        rows = [entry.row for entry in values.entries]
+        for row, data, event in singles:
+            if event.what != _events.SUMMARY:
+                entries = entries_before + bisect.bisect_left(rows, row)
+                scalars = scalars_before + int(values.before[row])
+                self.marks.append(Mark(scalars, entries, event.step, _starts_session(data, event)))
+            if event.what == _events.FILE_VERSION:
+                self.version = _events.version(data, event) or self.version
+
+
+def _starts_session(data: bytes, event: Event) -> bool:
+    try:
+        return _events.starts_session(data, event)
+    except MalformedError:
+        return False
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    """Return what tells a local file from another one under its name."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, AttributeError):
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
+def _read_into(file: BinaryIO, room: memoryview) -> int:
+    """Fill the room from a file; returns how many bytes there were."""
+    count = 0
+    while count < len(room):
+        more = file.readinto(room[count:])  # type: ignore[attr-defined]
+        if not more:
+            break
+        count += more
+    return count
+
+
+def _footer(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start + HEADER_BYTES + length)
+    return file.read(4)

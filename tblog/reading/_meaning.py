@@ -1,0 +1,230 @@
+"""What the events of a run mean: which values are scalars, and of what kind the others are.
+
+Kinds are TensorBoard's: the first metadata of a tag decides about all of its tensors.
+https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/dataclass_compat.py
+
+Lives here: tags, their metadata, and scalars in the order of the file. Must not: know files, decode other kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tblog.reading import _events, _tensors
+from tblog.reading import _fields as wire
+from tblog.reading._columns import Column
+from tblog.reading._events import Metadata, Value
+from tblog.reading._fields import MalformedError
+from tblog.reading._frames import Bytes, Frames, Int64s
+from tblog.reading._scalar_parts import Columns
+from tblog.reading._stretch import Single, Stretch, read_single
+from tblog.reading._tags import Tags
+
+SCALARS = "scalars"
+
+_OF_FORM = {_events.HISTOGRAM: "histograms", _events.IMAGE: "images", _events.AUDIO: "audio"}
+_OF_PLUGIN = {
+    "scalars": SCALARS,
+    "histograms": "histograms",
+    "images": "images",
+    "audio": "audio",
+    "text": "texts",
+    "pr_curves": "pr_curves",
+    "mesh": "meshes",
+    "hparams": "hparams",
+    "custom_scalars": "layouts",
+    "graph_keras_model": "keras_graphs",
+}
+_OF_EVENT = {
+    _events.GRAPH: "graphs",
+    _events.META_GRAPH: "meta_graphs",
+    _events.RUN_METADATA: "run_metadata",
+}
+_WITHOUT_FILTER = {"hparams", "layouts"}
+"""Kinds of a run, not of a tag."""
+
+
+class Entry(NamedTuple):
+    """One value that is no scalar: its kind, and where it stands.
+
+    `position` is where its record starts in the file, `number` which value of the event it is (-1: the event itself),
+    `scalars` how many scalars of the file stand before it.
+    """
+
+    kind: str
+    tag: str
+    step: int
+    wall_time: float
+    number: int
+    row: int
+    position: int = 0
+    scalars: int = 0
+
+    def placed(self, position: int, scalars: int) -> Entry:
+        """Return the entry with its place in the file; `scalars` are those before its stretch."""
+        return self._replace(position=position, scalars=scalars + self.scalars)
+
+
+class Values(NamedTuple):
+    """What stands in a stretch: scalars in their order, and entries; `before` is the scalars before each record."""
+
+    scalars: Columns
+    entries: list[Entry]
+    before: Int64s
+
+
+class Meaning:
+    """The tags of a run, and what they are said to mean.
+
+    Args:
+        wanted: says whether the values of a tag are kept.
+    """
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        self.tags = Tags(wanted)
+        self.metadata: dict[str, Metadata] = {}
+
+    def kind(self, tag: str, form: int) -> str:
+        """Return the kind of a value by its form and its tag."""
+        if form == _events.SIMPLE:
+            return SCALARS
+        return _OF_FORM.get(form) or _OF_PLUGIN.get(self.metadata.get(tag, Metadata()).plugin, "tensors")
+
+    def understand(
+        self, buffer: Bytes, found: Frames, columns: list[Column], singles: list[Single], cut: int
+    ) -> Values:
+        """Return what the records before `cut` hold, in their order."""
+        columns = [column if column.rows[-1] < cut else _before(column, cut) for column in columns]
+        self._learn(columns, singles)
+        clear = []
+        for column in columns:
+            is_scalar = self._is_scalar(column)
+            if not is_scalar.all():
+                again = Stretch([], [], [], [])
+                for row in column.rows[~is_scalar].tolist():
+                    read_single(buffer, found, row, again)
+                singles = sorted([*singles, *again.singles])
+                column = _chosen(column, is_scalar)  # noqa: PLW2901 # what is left of it
+            clear.append(column)
+        numbers, entries = self._one_by_one(singles)
+        return self._in_order(clear, numbers, entries, cut)
+
+    def _learn(self, columns: list[Column], singles: list[Single]) -> None:
+        """Keep the first metadata of each tag."""
+        told: list[tuple[int, str, bytes]] = []
+        for single in singles:
+            for value in single.event.values:
+                if value.metadata is not None and value.tag not in self.metadata:
+                    told += [(single.row, value.tag, single.data[slice(*value.metadata)])]
+        for column in columns:
+            for slot, tags in zip(column.layout.slots, column.tags, strict=True):
+                if slot.metadata is None or not len(tags):
+                    continue
+                unknown = np.array([name not in self.metadata for name in self.tags.names], bool)[tags]
+                numbers, first = np.unique(tags[unknown], return_index=True)
+                rows = column.rows[unknown][first].tolist()
+                names = [self.tags.names[number] for number in numbers]
+                told += [(row, name, slot.metadata) for row, name in zip(rows, names, strict=True)]
+        for _, tag, raw in sorted(told, key=lambda one: one[0]):
+            if tag not in self.metadata:
+                try:
+                    self.metadata[tag] = _events.metadata(raw)
+                except MalformedError:
+                    self.metadata[tag] = Metadata()
+
+    def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
+        """Return which events of a column hold nothing but scalars, now that the tags are known."""
+        is_scalar = np.ones(len(column.rows), bool)
+        for slot, tags in zip(column.layout.slots, column.tags, strict=True):
+            if slot.is_tensor and len(tags):
+                known = [self.kind(name, _events.TENSOR) == SCALARS for name in self.tags.names]
+                is_scalar &= np.array(known, bool)[tags]
+        return is_scalar
+
+    def _one_by_one(
+        self, singles: list[Single]
+    ) -> tuple[list[tuple[int, int, int, float, float]], list[Entry]]:
+        """Return (row, tag's number, step, time, value) of scalars, and the entries, in order."""
+        numbers: list[tuple[int, int, int, float, float]] = []
+        entries: list[Entry] = []
+        for row, data, event in singles:
+            if event.what in _OF_EVENT:
+                kind, tag = _OF_EVENT[event.what], ""
+                entries.append(Entry(kind, tag, event.step, event.wall_time, -1, row, scalars=len(numbers)))
+            for index, value in enumerate(event.values):
+                kind = self.kind(value.tag, value.form)
+                number = _number(data, value) if kind == SCALARS else None
+                if number is not None:
+                    numbers.append((row, self.tags.number(value.tag), event.step, event.wall_time, number))
+                    continue
+                if value.form == _events.NOTHING and kind != "hparams":
+                    continue
+                if kind in _WITHOUT_FILTER or self.tags.is_wanted(value.tag):
+                    kind = "tensors" if kind == SCALARS else kind
+                    entries.append(Entry(kind, value.tag, event.step, event.wall_time, index, row))
+        return numbers, entries
+
+    def _in_order(
+        self,
+        columns: list[Column],
+        numbers: list[tuple[int, int, int, float, float]],
+        entries: list[Entry],
+        cut: int,
+    ) -> Values:
+        """Put scalars into the order of the file."""
+        counts = np.zeros(cut + 1, np.int64)
+        for column in columns:
+            counts[column.rows + 1] = len(column.layout.slots)
+        rows = np.array([one[0] for one in numbers], np.int64)
+        np.add.at(counts, rows + 1, 1)
+        places = np.cumsum(counts)
+        total = int(places[-1])
+        tags, steps = np.empty(total, np.int32), np.empty(total, np.int64)
+        walls, values = np.empty(total), np.empty(total)
+        for column in columns:
+            for slot, (ids, slot_values) in enumerate(zip(column.tags, column.values, strict=True)):
+                at = places[column.rows] + slot
+                tags[at], steps[at], walls[at], values[at] = ids, column.steps, column.wall_times, slot_values
+        if numbers:
+            _, ids_, steps_, walls_, values_ = zip(*numbers, strict=True)
+            at = places[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
+            tags[at], steps[at], walls[at], values[at] = ids_, steps_, walls_, values_
+        if not (wanted := self.tags.wanted()).all():
+            kept = wanted[tags]
+            places = np.concatenate([[0], np.cumsum(kept)])[places]
+            tags, steps, walls, values = tags[kept], steps[kept], walls[kept], values[kept]
+        entries = [entry._replace(scalars=int(places[entry.row])) for entry in entries]
+        return Values(Columns(tags, steps, walls, values), entries, places)
+
+
+def _before(column: Column, cut: int) -> Column:
+    return _chosen(column, column.rows < cut)
+
+
+def _chosen(column: Column, which: NDArray[np.bool_]) -> Column:
+    return column._replace(
+        rows=column.rows[which],
+        steps=column.steps[which],
+        wall_times=column.wall_times[which],
+        tags=[tags[which] for tags in column.tags],
+        values=[values[which] for values in column.values],
+    )
+
+
+def _number(data: bytes, value: Value) -> float | None:
+    """Return the number that a value holds, or None if it holds none, or many."""
+    if value.form == _events.SIMPLE:
+        return wire.single(data, value.start)
+    if value.form != _events.TENSOR:
+        return None
+    try:
+        array = _tensors.array(data[value.start : value.end])
+    except MalformedError:
+        return None
+    if array.size != 1 or array.dtype.kind not in "fiub":
+        return None
+    return float(array.reshape(())[()])

@@ -1,0 +1,172 @@
+"""Where event files are: directories, globs, single files, and URLs by way of fsspec.
+
+Lives here: names of runs and of their files, and how to open them. Must not: read a file.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Protocol, cast
+
+
+class FileSystem(Protocol):
+    """What reading needs of a place where files are."""
+
+    def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
+        """Yield (directory, its directories, its files' names) for a directory and all below it."""
+
+    def isdir(self, path: str) -> bool:
+        """Return whether a path is a directory."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is anything at a path."""
+
+    def glob(self, pattern: str) -> Iterable[str]:
+        """Return the paths that fit a pattern."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading bytes."""
+
+
+class LocalFiles:
+    """The files of this machine."""
+
+    def walk(self, directory: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Walk down as TensorBoard does, through symbolic links, too, but never in a circle."""
+        seen = set()
+        for here, below, files in os.walk(directory, followlinks=True):
+            place = os.stat(here)
+            if (place.st_dev, place.st_ino) in seen:
+                below.clear()
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            yield here, below, files
+
+    isdir = staticmethod(os.path.isdir)
+    exists = staticmethod(os.path.exists)
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return the paths that fit, sorted."""
+        return sorted(glob.glob(pattern, recursive=True))
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file without a buffer: it is read in large pieces."""
+        return open(path, "rb", buffering=0)
+
+
+class _Remote:
+    def __init__(self, files: Any) -> None:
+        self._files = files
+        self.isdir, self.exists = files.isdir, files.exists
+
+    def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
+        self._files.invalidate_cache()  # a listing that is kept would never show a new file
+        return cast("Iterable[tuple[str, Any, Iterable[str]]]", self._files.walk(directory))
+
+    def glob(self, pattern: str) -> list[str]:
+        return sorted(self._files.glob(pattern))
+
+    def open(self, path: str) -> BinaryIO:
+        return cast("BinaryIO", self._files.open(path, "rb"))
+
+
+class Source:
+    """One thing that was given to `tblog.read`: where it is, and below which directory runs have their names."""
+
+    def __init__(self, given: str, prefix: str = "") -> None:
+        self.given, self.prefix = given, prefix
+        self.files, self.path = _opened(given)
+        self._has_magic = glob.has_magic(self.path) and not self.files.exists(self.path)
+
+    def check(self) -> None:
+        """Raise FileNotFoundError if there is nothing."""
+        if not self._matches():
+            what = "nothing fits the pattern" if self._has_magic else "there is nothing at"
+            raise FileNotFoundError(
+                f"{what} {self.given!r}: give a log directory, an event file, or a pattern that fits one"
+            )
+
+    def runs(self) -> dict[str, list[str]]:
+        """Return the event files of each run, sorted as TensorBoard reads them."""
+        found: dict[str, list[str]] = {}
+        base = self._base()
+        for match in self._matches():
+            if not self.files.isdir(match):
+                _add(found, self._name(os.path.dirname(match), base), [match])
+                continue
+            for here, _, names in self.files.walk(match):
+                paths = [f"{here.rstrip('/')}/{name}" for name in names if is_event_file(name)]
+                if paths:
+                    _add(found, self._name(here, base), paths)
+        return {name: sorted(set(paths)) for name, paths in found.items()}
+
+    def _matches(self) -> list[str]:
+        if self._has_magic:
+            return list(self.files.glob(self.path))
+        return [self.path] if self.files.exists(self.path) else []
+
+    def _base(self) -> str:
+        if self._has_magic:
+            parts = self.path.split("/")
+            return "/".join(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]) or "/"
+        return self.path if self.files.isdir(self.path) else os.path.dirname(self.path)
+
+    def _name(self, directory: str, base: str) -> str:
+        below = os.path.relpath(directory or ".", base or ".").replace(os.sep, "/")
+        if not self.prefix:
+            return below
+        return self.prefix if below == "." else f"{self.prefix}/{below}"
+
+
+def sources(given: Any) -> list[Source]:
+    """Return the sources that a user means: one place, several, or {name: place}."""
+    if isinstance(given, Mapping):
+        return [Source(_as_path(place), str(name)) for name, place in given.items()]
+    if isinstance(given, (str, os.PathLike)):
+        return [Source(_as_path(given))]
+    places = [_as_path(place) for place in given]
+    if len(places) == 1:
+        return [Source(places[0])]
+    return [Source(place, prefix) for place, prefix in zip(places, _prefixes(places), strict=True)]
+
+
+def is_event_file(name: str) -> bool:
+    """Return whether TensorBoard reads summaries from a file of this name."""
+    return "tfevents" in name and not name.endswith(".profile-empty")
+
+
+def _prefixes(places: list[str]) -> list[str]:
+    """Name each of several places by what tells it from the others; a file belongs to its directory."""
+    homes = [os.path.dirname(p) if is_event_file(os.path.basename(p)) else p for p in places]
+    if any("://" in home for home in homes):
+        return [home.rstrip("/") for home in homes]
+    homes = [os.path.abspath(home) for home in homes]
+    common = os.path.commonpath(homes)
+    below = [os.path.relpath(home, common).replace(os.sep, "/") for home in homes]
+    return ["" if name == "." else name for name in below]
+
+
+def _add(found: dict[str, list[str]], name: str, paths: list[str]) -> None:
+    found.setdefault(name, []).extend(paths)
+
+
+def _as_path(place: Any) -> str:
+    path = os.fspath(place)
+    if not isinstance(path, str) or not path:
+        raise TypeError(
+            f"runs are read from a path, a list of paths, or a dict of names and paths: {place!r} was given"
+        )
+    return path
+
+
+def _opened(given: str) -> tuple[FileSystem, str]:
+    if "://" not in given:
+        return LocalFiles(), os.path.expanduser(given).rstrip("/") or "/"
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise ImportError(f"reading {given!r} needs the package fsspec: pip install tblog[remote]") from None
+    files, path = url_to_fs(given)
+    return _Remote(files), path

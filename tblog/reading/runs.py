@@ -1,0 +1,227 @@
+"""Runs by their names, and what they hold.
+
+    runs = tblog.read("runs")
+    runs.scalars.to_pandas()              # columns run, tag, step, wall_time, value
+    runs["seed1"].scalars.last()
+    runs.filter(run="lr*", tag="loss*").scalars.smooth(0.6)
+
+Lives here: what users call. Nothing is read before it is asked for, and everything once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tblog.reading import _sources
+from tblog.reading._file_log import Damage
+from tblog.reading._restarts import RESTARTS
+from tblog.reading._run_log import Options, RunLog
+from tblog.reading._scalar_parts import joined
+from tblog.reading._selection import Names, Steps, matcher, step_range
+from tblog.reading.scalars import Scalars
+
+Place: TypeAlias = "str | os.PathLike[str]"
+
+
+def read(
+    source: Place | Iterable[Place] | Mapping[str, Place],
+    *,
+    run: Names = None,
+    tag: Names = None,
+    steps: Steps = None,
+    restarts: str = "tensorboard",
+) -> Runs:
+    """Read TensorBoard's event files, whoever wrote them, without TensorBoard.
+
+    Args:
+        source: a log directory, with the runs in it and below; an event file; a pattern (`"runs/*/seed1"`); a URL that
+            fsspec opens (`"s3://bucket/runs"`); a list of these; or {name: one of these}.
+        run: which runs: a name, a glob, a compiled regular expression, or a list of these. Files of others are not
+            opened.
+        tag: which tags, in the same way. Values of others are not kept.
+        steps: (start, stop), in which either may be None, or a range; stop is not included.
+        restarts: what counts where a training was started again: "tensorboard" as EventAccumulator, TensorBoard's
+            Python loader; "rust" as its default loader; "keep" everything that is in the files.
+
+    Returns:
+        The runs by name. A run is named by its directory, from `source` on; "." is `source` itself.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `source`.
+        ImportError: if `source` is a URL and fsspec is not installed.
+        OSError: if a file cannot be read. Files that are damaged can: see `Runs.damage`.
+    """
+    if restarts not in RESTARTS:
+        raise ValueError(f"restarts is one of {', '.join(RESTARTS)}: {restarts!r} was given")
+    places = _sources.sources(source)
+    for place in places:
+        place.check()
+    runs = Runs(places, matcher(run), Options(matcher(tag), step_range(steps), restarts))
+    return runs.refresh()
+
+
+class Run:
+    """One run: what its event files hold. Made by `tblog.read`.
+
+    Attributes:
+        name: its name, as TensorBoard has it.
+    """
+
+    def __init__(self, name: str, log: RunLog) -> None:
+        self.name = name
+        self._log = log
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r}: {len(self.files)} event files>"
+
+    @property
+    def files(self) -> list[str]:
+        """The paths of its event files, in the order in which they are read."""
+        return list(self._log.paths)
+
+    @property
+    def tags(self) -> dict[str, list[str]]:
+        """The tags of each kind that the run has, sorted: {"scalars": ["loss"], "images": [...]}."""
+        names, columns = self._log.scalars()
+        found = {names[number] for number in np.flatnonzero(np.bincount(columns.tags))}
+        tags: dict[str, set[str]] = {"scalars": found} if found else {}
+        for _, entry in self._log.entries():
+            tags.setdefault(entry.kind, set()).add(entry.tag)
+        return {kind: sorted(names) for kind, names in sorted(tags.items())}
+
+    @property
+    def scalars(self) -> Scalars:
+        """Its scalars."""
+        return _scalars([self])
+
+    @property
+    def damage(self) -> list[Damage]:
+        """The stretches of its files that could not be read and were skipped: path, start, end, reason."""
+        return self._log.damage()
+
+    @property
+    def unfinished(self) -> list[Damage]:
+        """The ends of its files that are no whole record: torn by a crash, or still being written."""
+        return self._log.tails()
+
+    @property
+    def records(self) -> int:
+        """How many whole records its files hold."""
+        return self._log.records()
+
+
+class Runs(Mapping[str, Run]):
+    """Runs by their names, sorted. Made by `tblog.read`.
+
+    What is asked for here is asked of all runs; a run of them (`runs["seed1"]`) has the same properties.
+    """
+
+    def __init__(self, sources: list[_sources.Source], wanted: Any, options: Options) -> None:
+        self._sources, self._wanted, self._options = sources, wanted, options
+        self._runs: dict[str, Run] = {}
+
+    def __getitem__(self, name: str) -> Run:
+        try:
+            return self._runs[name]
+        except KeyError:
+            near = ", ".join(sorted(self._runs)[:5]) or "none"
+            raise KeyError(f"there is no run {name!r} among {len(self._runs)}: {near}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __repr__(self) -> str:
+        names = ", ".join(list(self._runs)[:5])
+        return f"<Runs: {len(self)} runs: {names}{', ...' if len(self) > 5 else ''}>"
+
+    def filter(self, run: Names = None, tag: Names = None, steps: Steps = None) -> Runs:
+        """Choose runs, tags and steps; see `tblog.read`. What is chosen is read by itself, and the rest is not."""
+        wants, keeps, before = matcher(run), matcher(tag), self._options
+        options = Options(
+            lambda name: before.wanted(name) and keeps(name),
+            before.steps if steps is None else _both(before.steps, step_range(steps)),
+            before.restarts,
+        )
+        return Runs(self._sources, lambda name: self._wanted(name) and wants(name), options).refresh()
+
+    def refresh(self) -> Runs:
+        """Look for new runs and files, and read what was appended to those that were read before.
+
+        A record that was torn when it was read is read once it is whole. A file that was replaced is read anew, and
+        one that is gone is forgotten. The writer is not disturbed: nothing is locked, and nothing written.
+
+        Returns:
+            These runs themselves.
+        """
+        paths: dict[str, tuple[_sources.FileSystem, list[str]]] = {}
+        for source in self._sources:
+            for name, found in source.runs().items():
+                if self._wanted(name):
+                    paths.setdefault(name, (source.files, []))[1].extend(found)
+        runs = {}
+        for name in sorted(paths):
+            files, found = paths[name]
+            runs[name] = self._runs.get(name) or Run(name, RunLog(files, self._options))
+            runs[name]._log.set_paths(sorted(set(found)))  # noqa: SLF001 # its maker
+            runs[name]._log.read_on()  # noqa: SLF001
+        self._runs = runs
+        return self
+
+    @property
+    def tags(self) -> dict[str, list[str]]:
+        """The tags of each kind that any of the runs has, sorted."""
+        found: dict[str, set[str]] = {}
+        for run in self.values():
+            for kind, tags in run.tags.items():
+                found.setdefault(kind, set()).update(tags)
+        return {kind: sorted(tags) for kind, tags in sorted(found.items())}
+
+    @property
+    def scalars(self) -> Scalars:
+        """The scalars of all runs."""
+        return _scalars(list(self.values()))
+
+    @property
+    def damage(self) -> list[Damage]:
+        """The stretches of files that could not be read and were skipped: path, start, end, reason."""
+        return [damage for run in self.values() for damage in run.damage]
+
+    @property
+    def unfinished(self) -> list[Damage]:
+        """The ends of files that are no whole record: torn by a crash, or still being written."""
+        return [end for run in self.values() for end in run.unfinished]
+
+
+def _both(first: range | None, second: range | None) -> range | None:
+    """Return the steps in two ranges, of which the first may be None."""
+    if first is None or second is None:
+        return second if first is None else first
+    if first.step != 1 or second.step != 1:
+        raise ValueError(f"a range of steps is not chosen from another one: {first} and {second} were given")
+    return range(max(first.start, second.start), min(first.stop, second.stop))
+
+
+def _scalars(runs: list[Run]) -> Scalars:
+    """Put the scalars of runs under each other."""
+    tags: dict[str, int] = {}
+    parts = []
+    for run in runs:
+        names, columns = run._log.scalars()  # noqa: SLF001 # one of the same house
+        is_used = np.bincount(columns.tags, minlength=len(names)) > 0
+        numbers = [
+            tags.setdefault(name, len(tags)) if used else -1
+            for name, used in zip(names, is_used, strict=True)
+        ]
+        if numbers != list(range(len(numbers))):
+            columns = columns._replace(tags=np.array(numbers, np.int32)[columns.tags])
+        parts.append(columns)
+    index = np.repeat(np.arange(len(runs), dtype=np.int32), [len(part.steps) for part in parts])
+    tag_index, steps, wall_times, values = joined(parts)
+    return Scalars(tuple(run.name for run in runs), tuple(tags), index, tag_index, steps, wall_times, values)
