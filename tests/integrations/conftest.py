@@ -23,6 +23,6 @@ def run(tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs programs, one after the other, with `tmp_path` as their directory."""
 
     def run(*sources: str, **environment: str) -> str:
-        return run_program("\n".join(sources), tmp_path, environment={**OFFLINE, **environment})
+        return run_program("\n".join(sources), tmp_path, timeout=280, environment={**OFFLINE, **environment})
 
     return run
