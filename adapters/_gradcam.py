@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tblog._side_effects import random_states_kept
 from tblog.adapters._hooks import Hooks
-from tblog.adapters._model_state import random_state_kept
 from tblog.errors import InvalidValueError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def find_method(name: str) -> tuple[str, type[Any]]:
         MissingDependencyError: grad-cam is not installed.
     """
     try:
-        with random_state_kept():  # importing scikit-learn's decompositions draws a random number
+        with random_states_kept():  # importing scikit-learn's decompositions draws a random number
             import pytorch_grad_cam
     except ModuleNotFoundError:
         raise MissingDependencyError("grad-cam", "adapters", "class_activation_maps") from None

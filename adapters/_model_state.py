@@ -6,13 +6,11 @@ Runs on the caller's thread. Nothing here waits for a device.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from tblog._side_effects import random_states_kept, take_gradients
 from tblog.adapters._layers import require_module
 from tblog.errors import InvalidValueError
 
@@ -60,13 +58,13 @@ def model_state_kept(
     """
     require_initialized(model)
     with ExitStack() as stack:
-        stack.enter_context(random_state_kept())
+        stack.enter_context(random_states_kept())
         _keep_hooks(model, stack)
         _keep_modes(model, stack)
         _keep_buffers(model, stack)
         if freeze:
             _replace_inference_tensors(model, stack)
-        _keep_gradients(model, stack)
+        take_gradients(model, stack)
         if training is not None:
             model.train(training)
         if freeze:
@@ -93,20 +91,6 @@ def require_initialized(model: nn.Module) -> None:
             )
 
 
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Restore the random state of Python, numpy, torch on the CPU and, if it is in use, CUDA."""
-    import torch
-
-    in_use = torch.cuda.is_initialized()
-    devices = range(torch.cuda.device_count()) if in_use else ()
-    with ExitStack() as stack:
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002  (the state that others use)
-        stack.enter_context(torch.random.fork_rng(devices, device_type="cuda"))
-        yield
-
-
 def _keep_hooks(model: nn.Module, stack: ExitStack) -> None:
     for module in model.modules():
         for name in _HOOK_TABLES:
@@ -124,18 +108,6 @@ def _keep_modes(model: nn.Module, stack: ExitStack) -> None:
     for module in model.modules():
         # Not train(), because a module may override it (frozen batch norms).
         stack.callback(setattr, module, "training", module.training)
-
-
-def _keep_gradients(model: nn.Module, stack: ExitStack) -> None:
-    for parameter in model.parameters():
-        for name in ("grad", "requires_grad"):
-            stack.callback(_put_back, parameter, name, getattr(parameter, name))
-        parameter.grad = None
-
-
-def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
-    if getattr(parameter, name) is not value:  # torch rejects some values even if they are already set
-        setattr(parameter, name, value)
 
 
 def _replace_inference_tensors(model: nn.Module, stack: ExitStack) -> None:

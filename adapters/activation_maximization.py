@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tblog._require import require
 from tblog._values.arrays import snapshot
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_ran
 from tblog.adapters._overlays import PictureGrid
 from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._targets import run, undisturbed
-from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidTypeError, MissingDependencyError
 from tblog.records import ImageRecord
 
 if TYPE_CHECKING:
@@ -88,14 +89,14 @@ def activation_maximization(
     path, module = find_layer(model, layer)
     name = display_name(model, path)
     wanted = _indices(channels)
-    _require(bool(wanted), "channels", channels, "at least one channel")
-    _require(len(input_size) == 3, "input_size", input_size, "(C, H, W)")
-    _require(steps >= 1, "steps", steps, "1 or more")
+    require(bool(wanted), "activation_maximization: channels", channels, "at least one channel")
+    require(len(input_size) == 3, "activation_maximization: input_size", input_size, "(C, H, W)")
+    require(steps >= 1, "activation_maximization: steps", steps, "1 or more")
     side = min(input_size[1:])
     jitter = round(side / 56) if jitter is None else jitter
     blur = 0.4 * min(1.0, side / 32) if blur is None else blur
-    _require(jitter >= 0, "jitter", jitter, "a number of pixels, 0 or more")
-    _require(blur >= 0, "blur", blur, "a number of pixels, 0 or more")
+    require(jitter >= 0, "activation_maximization: jitter", jitter, "a number of pixels, 0 or more")
+    require(blur >= 0, "activation_maximization: blur", blur, "a number of pixels, 0 or more")
     random = torch.Generator("cpu").manual_seed(seed)  # the same numbers on every device
     with undisturbed(model):
         pictures = _noise(model, input_size, random).expand(len(wanted), -1, -1, -1)
@@ -169,7 +170,12 @@ class _Excitement:
             )
         number = output.shape[1]
         wrong = [channel for channel in self._channels if not 0 <= channel < number]
-        _require(not wrong, "channels", wrong, f"0 to {number - 1}, which are the channels of {self._name}")
+        require(
+            not wrong,
+            "activation_maximization: channels",
+            wrong,
+            f"0 to {number - 1}, which are the channels of {self._name}",
+        )
 
 
 class _Reached(Exception):  # noqa: N818 - not an error: it ends a forward pass early
@@ -256,8 +262,3 @@ def _counted(steps: int, name: str, *, shown: bool) -> Iterable[int]:
         ) from None
     bar: Iterable[int] = tqdm(range(steps), desc=f"exciting {name}")
     return bar
-
-
-def _require(holds: bool, name: str, given: object, wanted: str) -> None:
-    if not holds:
-        raise InvalidValueError(f"activation_maximization: {name} was {given!r}; give {wanted}")

@@ -6,6 +6,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from tblog._require import require
 from tblog.adapters._hooks import Hooks
 from tblog.adapters._layer_report import LayerReport, Warnings
 from tblog.adapters._layers import Layers
@@ -119,8 +120,13 @@ class ParameterWatch:
         scaler: torch.amp.GradScaler | None = None,
         tag: str = "watch",
     ) -> None:
-        _require(every >= 1, "every", every, "a number of steps, 1 or more")
-        _require(histograms >= 0, "histograms", histograms, "True, False or a number of watched steps")
+        require(every >= 1, "ParameterWatch: every", every, "a number of steps, 1 or more")
+        require(
+            histograms >= 0,
+            "ParameterWatch: histograms",
+            histograms,
+            "True, False or a number of watched steps",
+        )
         if writer is not None and not hasattr(writer, "add_records"):
             raise InvalidTypeError(
                 f"ParameterWatch: the writer was a {type(writer).__module__}.{type(writer).__name__}, which accepts no "
@@ -268,8 +274,3 @@ def _tell(
     living = watch()
     if living is not None:
         living._after_step(optimizer, args, kwargs)  # noqa: SLF001 - our own
-
-
-def _require(holds: bool, name: str, given: object, wanted: str) -> None:
-    if not holds:
-        raise InvalidValueError(f"ParameterWatch: {name} was {given!r}; give {wanted}")

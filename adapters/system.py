@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from tblog._require import require
 from tblog.adapters._gpus import Gpus
 from tblog.adapters._machine import Machine
 from tblog.errors import InvalidValueError
@@ -95,9 +96,9 @@ class SystemSampler:
     def __init__(
         self, period_secs: float = 10.0, *, total_steps: int | None = None, tag: str = "system"
     ) -> None:
-        _require_positive("period_secs", period_secs)
+        require(period_secs > 0, "SystemSampler: period_secs", period_secs, "a number above 0")
         if total_steps is not None:
-            _require_positive("total_steps", total_steps)
+            require(total_steps > 0, "SystemSampler: total_steps", total_steps, "a number above 0")
         self._period_secs = period_secs
         self._tag = tag
         self._machine = Machine()
@@ -228,8 +229,3 @@ class _Pace:
             secs_per_step = (now - first[0]) / (steps - first[1])
             figures[_TIME_LEFT] = max(self._total_steps - steps, 0) * secs_per_step
         return figures
-
-
-def _require_positive(name: str, given: float) -> None:
-    if not given > 0:
-        raise InvalidValueError(f"SystemSampler: {name} was {given!r}; give a number above 0")

@@ -1,7 +1,6 @@
-"""A writer's life: how it is made, opened, shown, copied, flushed and closed.
+"""A writer's life: construction, opening, pickling, `repr`, flushing and closing.
 
-Lives here: the configuration, the file writers that belong to one `SummaryWriter`, and the counters of those that
-are closed.
+Lives here: the configuration, the file writers of one `SummaryWriter`, and the counters of those that are closed.
 Must not: know what is logged. Runs on callers' threads, in signal handlers and finalisers.
 """
 
@@ -35,7 +34,7 @@ class BaseWriter:
     """Opens, closes and shows itself; see `SummaryWriter` for the arguments."""
 
     _OWN_STATE: ClassVar[tuple[str, ...]] = ("file_writer", "all_writers", "_leaving", "_opening", "_past")
-    """What a copy or a pickle leaves out, and makes anew; each class names its own."""
+    """The attributes that a copy or a pickle leaves out and sets anew; each class lists its own."""
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class BaseWriter:
         self._patient = True  # training goes on when a later file cannot be opened
 
     def _resuming(self, resume: bool | int) -> Resume | None:
-        """Settle the step to go on from; `purge_step` is a way to say it."""
+        """Find the step to go on from, which `purge_step` may give."""
         step = self.purge_step
         if isinstance(resume, np.bool_):
             resume = bool(resume)
@@ -107,7 +106,7 @@ class BaseWriter:
         self.forget_channel()
 
     def forget_channel(self) -> None:
-        """Go through `_get_file_writer` at the next call; for those who keep what it returned."""
+        """Forget the open channel; for classes that keep one."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the configuration: a copy, or a writer sent to another process, opens its own file."""
@@ -125,7 +124,9 @@ class BaseWriter:
         with self._opening:
             if self.all_writers is None or self.file_writer is None:
                 made = self._new_file_writer()
-                if self.all_writers is None or self.file_writer is None:  # no signal handler was quicker
+                if (
+                    self.all_writers is None or self.file_writer is None
+                ):  # a signal handler may have opened one meanwhile
                     self.file_writer, self.all_writers = made, {self.log_dir: made}
             return self.file_writer
 
@@ -165,7 +166,7 @@ class BaseWriter:
 
     @property
     def stats(self) -> Stats:
-        """Return what this writer logged and what that cost so far."""
+        """Return the counters of this writer since it was made."""
         writers = (*self._leaving, self.file_writer)
         return sum((each.stats for each in writers if isinstance(each, FileWriter)), self._past)
 
@@ -210,7 +211,7 @@ class BaseWriter:
         except Exception:
             self._count_closed((*earlier, *writers))
             raise
-        # After an interrupt they stay: the next flush or close waits for them.
+        # An interrupt skips this: the next flush or close then waits for them.
         self._count_closed((*earlier, *writers))
 
     def _count_closed(self, writers: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What stands in for a `FileWriter` where `write_to_disk=False`. Runs on the caller's thread."""
+"""Replaces a `FileWriter` if `write_to_disk=False`. Runs on the caller's thread."""
 
 from __future__ import annotations
 

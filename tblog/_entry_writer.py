@@ -1,7 +1,7 @@
-"""What all calls of `add_*` share: a tag's name, a step, a time, a snapshot, and the way to the queue.
+"""What all calls of `add_*` share: the tag's name, the step, the time, the snapshot, and the way to the queue.
 
-Lives here: the checks of what stands beside a value, the defaults of `use_metadata`, steps that are counted.
-Must not: know kinds of records but as data. Runs on callers' threads, in signal handlers and finalisers.
+Lives here: checks of the arguments beside the value, the defaults of `use_metadata`, automatic steps.
+Must not: know the kinds of records. Runs on callers' threads, in signal handlers and finalisers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _now = time.time
 
 
 class EntryWriter(BaseWriter):
-    """Makes entries of the queue from what a caller gives."""
+    """Turns a caller's arguments into entries of the queue."""
 
     _OWN_STATE: ClassVar[tuple[str, ...]] = ("_auto_steps",)
     _metadata: tuple[Any, Any] | None = None
-    """The step and the time of calls that name none."""
+    """The step and the time of calls that give None."""
 
     def _start_unopened(self) -> None:
         super()._start_unopened()
@@ -45,7 +45,7 @@ class EntryWriter(BaseWriter):
 
     @contextlib.contextmanager
     def use_metadata(self, *, global_step: Any = None, walltime: Any = None) -> Iterator[Any]:
-        """Give the calls inside a step and a time of their own where they name none (tensorboardX).
+        """Set the default step and time of the calls in a block (tensorboardX's method).
 
         Args:
             global_step: the step of calls that give None.
@@ -69,7 +69,7 @@ class EntryWriter(BaseWriter):
         return clean_tag(tag, self.options.flavor)
 
     def _tag(self, tag: Any) -> str:
-        """Return a tag of the kinds that neither original changes."""
+        """Return the tag of a kind for which neither original changes tags."""
         return clean_tag(tag, "torch")
 
     def _number(self, value: Any, tag: str) -> Any:

@@ -1,12 +1,12 @@
 """The fast path of `add_scalar`: all that a training loop pays for one number.
 
 It builds a tuple and appends it to a deque: no lock, no wake-up, no message. It knows the tags that were
-checked before, the queue's deque, and how many entries may wait there. Whatever is unusual (a new tag, a
-closed or inherited writer, a full queue, a value that is no plain number, a default of `use_metadata`) goes
+checked before, the queue's deque, and how many entries may wait there. Everything unusual (a new tag, a
+closed or inherited writer, a full queue, a value that is not a plain number, a default of `use_metadata`) goes
 to `_add_unusual_scalar`.
 
 Lives here: the state of the fast path, and the only code that reads or changes it. Another implementation has
-the methods below, and nothing else of the writer knows how it works.
+the same methods; the rest of the writer does not know how they work.
 Must not: check tags, convert arrays, wait. Runs on callers' threads, in signal handlers and finalisers.
 """
 
@@ -35,33 +35,33 @@ class ScalarFastPath:
     """Appends plain numbers of known tags to the queue of the channel that it is attached to."""
 
     _OWN_STATE: ClassVar[tuple[str, ...]] = ("_tags", "_pending", "_room")
-    """What a copy or a pickle leaves out, and `forget_channel` makes anew."""
+    """What a copy or a pickle leaves out, and `forget_channel` sets."""
 
     def forget_channel(self) -> None:
-        """Hand the next call to `_add_unusual_scalar`: the queue takes no more, or must be asked for room again."""
+        """Detach: the next call goes to `_add_unusual_scalar`, which attaches again where it can."""
         self._pending: deque[LightEntry] = NOWHERE
         self._tags: dict[str, str] = {}
         self._room = 0
 
     def _attach(self, channel: Channel) -> None:
-        """Append to a channel's queue from now on, until the channel calls `forget_channel`."""
-        if len(self._pending) < self._room:  # attached, and there is room: an earlier channel would detach it
+        """Append to a channel's queue until the channel calls `forget_channel`."""
+        if len(self._pending) < self._room:  # attached already, and there is room
             return
         channel.attach(self)
         self._tags, self._room = channel.tags, channel.queue.quick_room()
         self._pending = channel.queue.pending  # no call in this line: a close cannot come in between
 
     def _learn(self, tag: str, name: str) -> None:
-        """Take `tag` from now on, and write it as `name`."""
+        """Accept `tag` from now on, and write it as `name`."""
         if len(self._tags) >= _MAX_KNOWN_TAGS:
             self._tags.clear()
         self._tags[tag] = name
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:
-        """Return what each of several tags is written as.
+        """Return the name that each of several tags is written as.
 
         Raises:
-            KeyError, TypeError: one is not known.
+            KeyError, TypeError: one of them is not known.
         """
         return tuple(map(self._tags.__getitem__, tags))
 

@@ -1,6 +1,6 @@
-"""What the file writers of both originals take: ready-made messages, of any package.
+"""What both originals' file writers take: ready-made messages of any package.
 
-Lives here: messages -> records, and what `event_writer` is to those who look into a file writer.
+Lives here: turning messages into records, and the `event_writer` attribute of a file writer.
 Must not: know queues or files. Runs on the caller's thread.
 """
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from tblog.records import Record
     from tblog.stats import Stats
 
-_TAG_OF_RUN_METADATA = "step1"  # both originals name the metadata of their only run so
+_TAG_OF_RUN_METADATA = "step1"  # as both originals tag the metadata of the run that they trace
 
 
 class MessageWriter:
     """Queues messages for the event file of one run.
 
     Args:
-        logdir: the run's directory, as messages and callers name it.
-        run: the run's name below the directory of the writer that has the queue, "" for that itself.
+        logdir: the run's directory, as the caller gave it.
+        run: the run's name below the directory of the writer that owns the queue, or "" for that directory.
     """
 
     def __init__(self, logdir: str, run: str = "") -> None:
@@ -38,7 +38,7 @@ class MessageWriter:
         """Return the way to the files, opened anew after a `close` or in a forked child.
 
         Raises:
-            ClosedQueueError: it would be opened anew, `reopen` is false, and the writer above has left this one.
+            ClosedQueueError: it is closed, `reopen` is false, and the `SummaryWriter` has left this one.
         """
         raise NotImplementedError
 
@@ -48,7 +48,7 @@ class MessageWriter:
 
     @property
     def stats(self) -> Stats:
-        """Return what was logged since this writer was made."""
+        """Return the counters since this writer was made."""
         raise NotImplementedError
 
     def flush(self) -> None:
@@ -112,7 +112,7 @@ class MessageWriter:
 
 
 class EventWriter:
-    """What `FileWriter.event_writer` is to those who look into it: the file's name, and the writer."""
+    """The `event_writer` of a file writer: some programs read the file's name there, or write through it."""
 
     def __init__(self, file_writer: MessageWriter) -> None:
         self._file_writer: MessageWriter = weakref.proxy(file_writer)

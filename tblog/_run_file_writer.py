@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RunFileWriter(MessageWriter):
-    """A sibling of `FileWriter` that has no queue and no thread: its parent's serve it, too.
+    """A sibling of `FileWriter` without a queue of its own: it uses its parent's.
 
     Args:
         parent: writes to the directory above.
@@ -40,7 +40,7 @@ class RunFileWriter(MessageWriter):
 
     @property
     def stats(self) -> Stats:
-        """Return the parent's, which counts this run too."""
+        """Return the parent's counters, which include this run."""
         return self._parent.stats
 
     def flush(self) -> None:

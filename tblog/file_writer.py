@@ -1,4 +1,4 @@
-"""The writer of events below `SummaryWriter`: one log directory, its queue, and runs inside it."""
+"""`FileWriter`: one log directory with its queue, and the runs below it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ fork.arm()
 class FileWriter(MessageWriter):
     """Write protocol buffers to an event file, as both originals' `FileWriter` do.
 
-    A message may be of any package (`tensorboard.compat.proto`, `tensorboardX.proto`, TensorFlow):
-    what counts is its `SerializeToString()`.
+    A message may come from any package (`tensorboard.compat.proto`, `tensorboardX.proto`, TensorFlow).
+    Only its `SerializeToString()` is called.
 
     Args:
         log_dir: directory for the event file, or a URL; created if missing. A relative one stays where it is
@@ -37,15 +37,24 @@ class FileWriter(MessageWriter):
         max_queue: kept for others to read; `WriterOptions.max_queue_records` is the bound.
         flush_secs: seconds, at most, between syncs to stable storage.
         filename_suffix: appended to the event file's name.
-        options: what else there is to choose.
+        options: further options.
         resume: what to do with earlier files of the directory.
-        patient: keep what is logged where the file cannot be created yet, and try again.
-        address: where `log_dir` is, if it became known in another current directory.
+        patient: if the file cannot be created, keep what is logged and try again.
+        address: the absolute path of `log_dir`, if that was resolved in another current directory.
 
     Raises:
         InvalidTypeError: `log_dir` is no path.
         InvalidValueError: it is a URL that nothing can write to, or `filename_suffix` has a slash in it.
         OSError: the directory or the file cannot be created.
+
+    Example:
+        >>> from tensorboardX.proto.summary_pb2 import Summary
+        >>> from tblog import FileWriter
+        >>> writer = FileWriter("runs/messages")
+        >>> writer.add_summary(Summary(value=[Summary.Value(tag="loss", simple_value=0.5)]), 1)
+        >>> writer.close()
+        >>> writer.stats.written
+        1
     """
 
     def __init__(
@@ -74,7 +83,7 @@ class FileWriter(MessageWriter):
         self._channels: list[Channel] = []  # the open one, and others that are not yet closed
         self._finalizer: Any = None
         self.left = False
-        """Whether the writer above has closed this one, and takes another."""
+        """Whether the `SummaryWriter` that made this one has closed it, and opens another."""
         self._patient = patient
         with explained(self._logdir):
             self.channel()
@@ -84,7 +93,7 @@ class FileWriter(MessageWriter):
         """Return the way to the files, opened anew after a `close` or in a forked child.
 
         Raises:
-            ClosedQueueError: it would be opened anew, `reopen` is false, and the writer above has left this one.
+            ClosedQueueError: it is closed, `reopen` is false, and the `SummaryWriter` has left this one.
         """
         channel = self._channel
         if channel is not None and channel.is_open:
@@ -103,7 +112,7 @@ class FileWriter(MessageWriter):
 
     @property
     def reports(self) -> Reports:
-        """Return where what went wrong is counted and told."""
+        """Return the counters and reports of failures."""
         return self.channel().reports
 
     def _new_channel(self, before: Channel | None) -> Channel:
@@ -130,7 +139,7 @@ class FileWriter(MessageWriter):
 
     @property
     def stats(self) -> Stats:
-        """Return what was logged since this writer was made."""
+        """Return the counters since this writer was made."""
         return sum((channel.stats for channel in tuple(self._channels)), self._past)
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "") -> None:

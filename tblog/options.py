@@ -1,4 +1,4 @@
-"""What the two originals' signatures cannot say: one frozen class, with named presets."""
+"""Options that the two originals' signatures do not have: one frozen class with named presets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from tblog.errors import InvalidTypeError, InvalidValueError, shortened
+from tblog._require import require
+from tblog.errors import InvalidTypeError, shortened
 
 Flavor = Literal["torch", "tensorboardX"]
 Overflow = Literal["wait", "drop"]
@@ -22,7 +23,8 @@ class WriterOptions:
     Attributes:
         flavor: which original to follow where the two write different things (tags, run names).
         max_queue_records: records that may wait before `overflow` decides. A waiting scalar
-            takes about 150 bytes. Small: less memory, and callers wait sooner. Large: bursts pass.
+            takes about 150 bytes. A small bound saves memory, and callers wait sooner. A large one
+            lets bursts pass.
         max_queue_bytes: the same bound for the arrays of waiting records, in bytes.
         overflow: what a call does when the queue is full: "wait" for room, or "drop" the
             record and count it in `stats.dropped`.
@@ -33,13 +35,27 @@ class WriterOptions:
         copy: take a snapshot of each array in the call. False saves the copy where the caller
             promises not to change what it logged.
         png_compress_level: zlib level of images, 0 (fast, large) to 9 (slow, small).
-        exit_timeout_secs: the longest that the interpreter's exit waits for open writers, and a second
-            more where something must be given up, counted and named.
+        exit_timeout_secs: maximum time that the interpreter's exit waits for open writers, in seconds. It
+            takes a second more to give up, count and name what is left.
         close_at_sigterm: let SIGTERM close all open writers, within `exit_timeout_secs`, before it ends
-            the process. Only where the program has no handler of its own when the writer opens its file; one
-            that is set later replaces this. Python runs handlers between two steps of the main thread: a
-            program that is inside a long call to C ends that much later. Without the option SIGTERM loses what
-            was logged in its last second, at most.
+            the process. It has no effect if the program has a handler of its own when the writer opens its
+            file; a handler that is set later replaces this one. Python runs handlers between two steps of the
+            main thread, so a long call to C delays the end. Without the option, SIGTERM loses at most what was
+            logged in the last second.
+
+    Raises:
+        InvalidTypeError: a number is wanted, and something else was given.
+        InvalidValueError: a value is out of its range.
+
+    Example:
+        >>> from tblog import SummaryWriter, WriterOptions
+        >>> options = WriterOptions(overflow="drop", auto_step=True)
+        >>> with SummaryWriter("runs/options", options=options) as writer:
+        ...     writer.add_scalar("loss", 0.5)  # at step 0
+        ...     writer.add_scalar("loss", 0.25)  # at step 1
+        >>> WriterOptions(overflow="block")
+        Traceback (most recent call last):
+        tblog.errors.InvalidValueError: WriterOptions: overflow was 'block'; give "wait" or "drop"
     """
 
     flavor: Flavor = "torch"
@@ -59,8 +75,13 @@ class WriterOptions:
     STRICT: ClassVar[WriterOptions]
 
     def __post_init__(self) -> None:
-        _require(self.flavor in ("torch", "tensorboardX"), "flavor", self.flavor, '"torch" or "tensorboardX"')
-        _require(self.overflow in ("wait", "drop"), "overflow", self.overflow, '"wait" or "drop"')
+        require(
+            self.flavor in ("torch", "tensorboardX"),
+            _named("flavor"),
+            self.flavor,
+            '"torch" or "tensorboardX"',
+        )
+        require(self.overflow in ("wait", "drop"), _named("overflow"), self.overflow, '"wait" or "drop"')
         _require_number("max_queue_records", self.max_queue_records, 1, "1 or more")
         _require_number("max_queue_bytes", self.max_queue_bytes, 1, "1 or more")
         _require_number("png_compress_level", self.png_compress_level, 0, "0 to 9", highest=9)
@@ -84,17 +105,16 @@ class WriterOptions:
         return given
 
 
-def _require(holds: bool, name: str, given: object, wanted: str) -> None:
-    if not holds:
-        raise InvalidValueError(f"WriterOptions: {name} was {shortened(given)}; give {wanted}")
+def _named(name: str) -> str:
+    return f"WriterOptions: {name}"
 
 
 def _require_number(name: str, given: Any, lowest: float, wanted: str, *, highest: float = math.inf) -> None:
     if not isinstance(given, numbers.Real):
         raise InvalidTypeError(
-            f"WriterOptions: {name} was {shortened(given)} of type {type(given).__name__}; give {wanted}"
+            f"{_named(name)} was {shortened(given)} of type {type(given).__name__}; give {wanted}"
         )
-    _require(lowest <= float(given) <= highest, name, given, wanted)
+    require(lowest <= float(given) <= highest, _named(name), given, wanted)
 
 
 WriterOptions.DEFAULT = WriterOptions()

@@ -18,7 +18,14 @@ from tblog.errors import InvalidTypeError, without_user
 
 
 class Writable(Protocol):
-    """A file that is open for writing bytes."""
+    """A file that is open for writing bytes.
+
+    Example:
+        >>> import io
+        >>> from tblog.record_writer import RecordWriter, Writable
+        >>> file: Writable = io.BytesIO()
+        >>> RecordWriter(file).write(b"data")
+    """
 
     def write(self, data: bytes, /) -> Any:
         """Take bytes."""
@@ -53,6 +60,15 @@ class RecordWriter:
         FileExistsError: the file exists and its end is no whole record, so that nothing written
             after it could be read.
         OSError: the file cannot be opened, or the store refuses it.
+
+    Example:
+        >>> from tblog import RecordWriter
+        >>> writer = RecordWriter("data.tfrecord")
+        >>> writer.write(b"first")
+        >>> writer.write(b"second")
+        >>> writer.close()
+        >>> open("data.tfrecord", "rb").read()[12:17]
+        b'first'
     """
 
     def __init__(self, path: str | os.PathLike[str] | Writable) -> None:

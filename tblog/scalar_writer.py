@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 
 class ScalarWriter(ScalarFastPath, EntryWriter):
-    """Log scalars and records to event files; see `SummaryWriter` for the arguments."""
+    """Log scalars and records to event files; see `SummaryWriter` for the arguments.
+
+    Example:
+        >>> from tblog import SummaryWriter
+        >>> from tblog.records import TextRecord
+        >>> with SummaryWriter("runs/scalars") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        ...     writer.add_scalar_dict({"accuracy": 0.75, "recall": 0.5}, 1)  # one event
+        ...     writer.add_scalars("error", {"train": 0.25, "test": 0.5}, 1)  # one chart, two runs
+        ...     writer.add_record(TextRecord(tag="remark", text="It learns."), 1)
+        >>> writer.stats.written
+        5
+    """
 
     def _add_unusual_scalar(
         self,
@@ -65,7 +77,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         display_name: str | None,
         description: str | None,
     ) -> None:
-        """Log a scalar with the arguments that only one of the originals has."""
+        """Log a scalar with arguments that only one of the originals has."""
         name = self._name(tag)
         if isinstance(new_style, str) or isinstance(double_precision, str):
             display_name, description = new_style or display_name, double_precision or description

@@ -77,6 +77,20 @@ class SummaryWriter(ScalarWriter):
         InvalidTypeError: `logdir` is no path.
         InvalidValueError: it is a URL that nothing can write to, or another argument is wrong.
         OSError: the directory or the file cannot be created, or the store refuses it.
+
+    Example:
+        >>> import numpy as np
+        >>> from tblog import SummaryWriter
+        >>> with SummaryWriter("runs/first") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        ...     writer.add_histogram("weights", np.linspace(-1, 1, 100), 3)
+        >>> writer
+        <SummaryWriter 'runs/first' (closed): 4 logged, 4 written>
+        >>> with SummaryWriter("runs/first", resume=True) as writer:
+        ...     writer.add_scalar("loss", 0.2, writer.next_step)
+        >>> writer.next_step
+        4
     """
 
     @property
@@ -93,7 +107,7 @@ class SummaryWriter(ScalarWriter):
         walltime: Any = None,
         max_bins: int | None = None,
     ) -> None:
-        """Log the distribution of an array. Values that are not finite are left out, counted and told of.
+        """Log the distribution of an array. Values that are not finite are skipped, counted and reported.
 
         Args:
             tag: names the series.
@@ -318,7 +332,7 @@ class SummaryWriter(ScalarWriter):
         sample_rate: int = 44100,
         walltime: Any = None,
     ) -> None:
-        """Log sound as WAV of 16 bits; values beyond [-1, 1] are clipped, and that is told of.
+        """Log sound as WAV of 16 bits; values beyond [-1, 1] are clipped and reported.
 
         Args:
             tag: names the series.

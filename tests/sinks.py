@@ -1,10 +1,24 @@
-"""A clock that a test turns, and sinks that keep bytes in memory and fail when a test says so."""
+"""A clock that a test turns, a disk in memory that fails when a test says so, and the least that can be written."""
 
 from __future__ import annotations
 
 import errno
 import os
 from pathlib import Path
+
+from tblog._delivery.entries import Scalar
+from tblog._wire import events, framing
+from tests import reading
+
+
+def scalar(step: int) -> Scalar:
+    """Return a number of the tag "x" as it crosses the queue."""
+    return ("x", 0.5, step, 1.0)
+
+
+def event_record(step: int) -> bytes:
+    """Return a framed event without a payload."""
+    return framing.frame(events.head(1.0, step))
 
 
 class Clock:
@@ -49,9 +63,6 @@ class MemorySink:
     def size(self) -> int:
         return len(self.disk.files[self.path])
 
-    def is_at(self, path: str) -> bool:
-        return path in self.disk.files
-
     def is_intact(self, path: str, size: int) -> bool:
         return len(self.disk.files.get(path, b"")) == size
 
@@ -95,3 +106,7 @@ class MemoryDisk:
         copy = to / Path(path).name
         copy.write_bytes(self.files[path])
         return copy
+
+    def steps(self, path: str, tmp_path: Path) -> list[int]:
+        """Return the steps in a file, as TensorBoard's reader sees them; a torn record raises."""
+        return [event.step for event in reading.events(self.save(path, tmp_path)) if not event.file_version]

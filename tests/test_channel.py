@@ -15,7 +15,8 @@ from tblog._delivery.entries import Flush, RunScalar, ScalarDict, record_entry
 from tblog._delivery.event_encoder import EventEncoder
 from tblog.records import EmbeddingRecord, TextRecord
 from tests import reading
-from tests.sinks import Clock, MemoryDisk
+from tests.sinks import Clock, MemoryDisk, scalar
+from tests.waiting import HANG_SECS, join
 
 
 @pytest.fixture
@@ -36,11 +37,6 @@ def channel(disk, clock, tmp_path):
     made = Channel(str(tmp_path), "", 120, WriterOptions(), clock=clock, open_sink=disk.open)
     made.open(patient=False)
     return made
-
-
-def scalar(step):
-    """Return a number as it crosses the queue."""
-    return ("x", 0.5, step, 1.0)
 
 
 def text(tag):
@@ -190,17 +186,17 @@ def test_a_record_that_fails_after_it_was_given_up_is_counted_as_dropped_alone(c
     class Text:
         def __str__(self):
             entered.set()
-            assert gate.wait(60)
+            assert gate.wait(HANG_SECS)
             raise ValueError("no text")
 
     channel.put(record_entry(TextRecord(tag="t", text=Text()), 0, 1.0, ""))
     thread = threading.Thread(target=channel.heavy.encode_next)
     thread.start()
-    assert entered.wait(60)
+    assert entered.wait(HANG_SECS)
     channel.start_closing()
     channel.cut_off(0)
     gate.set()
-    thread.join(60)
+    join([thread])
     channel.drain.step()
     assert (channel.stats.queued, channel.stats.written) == (1, 0)
     assert (channel.stats.dropped, channel.stats.failed) == (1, 0)

@@ -7,17 +7,9 @@ import errno
 import pytest
 
 from tblog._files.event_file import LOOK_SECS, EventFile
-from tblog._wire import events, framing
-from tests import reading
-from tests.sinks import Clock, MemoryDisk
+from tests.sinks import Clock, MemoryDisk, event_record
 
-
-def record(step):
-    """Return a framed event without a payload."""
-    return framing.frame(events.head(1.0, step))
-
-
-RECORD_BYTES = len(record(1))
+RECORD_BYTES = len(event_record(1))
 
 
 @pytest.fixture
@@ -38,18 +30,13 @@ def file(disk, clock, tmp_path):
     return EventFile(str(tmp_path), clock=clock, open_sink=disk.open)
 
 
-def steps(disk, path, tmp_path):
-    """Return the steps in a file, as TensorBoard's reader sees them; a torn record raises."""
-    return [event.step for event in reading.events(disk.save(path, tmp_path)) if not event.file_version]
-
-
 def test_records_follow_the_version_in_the_order_in_which_they_were_appended(file, disk, tmp_path):
     """The file is created by the first write."""
     assert file.path == ""
-    file.append(record(1) + record(2), 2)
-    file.append(record(3), 1)
+    file.append(event_record(1) + event_record(2), 2)
+    file.append(event_record(3), 1)
     file.write()
-    assert steps(disk, file.path, tmp_path) == [1, 2, 3]
+    assert disk.steps(file.path, tmp_path) == [1, 2, 3]
     assert (file.handed_records, file.waiting_records) == (3, 0)
     assert file.handed_bytes == file.size == len(disk.files[file.path])
 
@@ -60,7 +47,7 @@ def test_a_full_disk_tears_a_record_anywhere_and_the_next_write_finishes_it(file
     file.open()
     file.write()
     disk.room = taken
-    file.append(b"".join(map(record, (1, 2, 3))), 3)
+    file.append(b"".join(map(event_record, (1, 2, 3))), 3)
     if taken < RECORD_BYTES * 3:
         with pytest.raises(OSError, match="No space"):
             file.write()
@@ -68,9 +55,9 @@ def test_a_full_disk_tears_a_record_anywhere_and_the_next_write_finishes_it(file
         file.write()
     assert file.handed_records == taken // RECORD_BYTES
     disk.room = 1 << 20
-    file.append(record(4), 1)
+    file.append(event_record(4), 1)
     file.write()
-    assert steps(disk, file.path, tmp_path) == [1, 2, 3, 4]
+    assert disk.steps(file.path, tmp_path) == [1, 2, 3, 4]
     assert (file.handed_records, len(disk.files)) == (4, 1)
 
 
@@ -80,40 +67,39 @@ def test_a_torn_record_is_cut_off_when_it_is_given_up(file, disk, tmp_path, take
     file.open()
     file.write()
     disk.room = taken
-    file.append(record(1) + record(2), 2)
+    file.append(event_record(1) + event_record(2), 2)
     with pytest.raises(OSError, match="No space"):
         file.write()
     whole = taken // RECORD_BYTES
     assert file.give_up() == 2 - whole
-    assert steps(disk, file.path, tmp_path) == [1, 2][:whole]
+    assert disk.steps(file.path, tmp_path) == [1, 2][:whole]
 
 
 def test_a_file_that_someone_removed_is_left_for_a_new_one(file, disk, clock, tmp_path):
     """The next look, after `LOOK_SECS` on the clock that was passed in, finds that out."""
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.write()
     first = file.path
     del disk.files[first]
     clock.turn(LOOK_SECS)
-    file.append(record(2), 1)
+    file.append(event_record(2), 1)
     file.write()
     assert file.path != first
-    assert steps(disk, file.path, tmp_path) == [2]
+    assert disk.steps(file.path, tmp_path) == [2]
 
 
 def test_a_file_is_not_looked_at_before_it_is_time(file, disk, clock, monkeypatch):
     """A look costs a call of the system, and there is at most one a second."""
     looks = []
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.write()
-    for name in ("is_at", "is_intact"):
-        monkeypatch.setattr(f"tests.sinks.MemorySink.{name}", lambda *_: looks.append(1) or True)
+    monkeypatch.setattr("tests.sinks.MemorySink.is_intact", lambda *_: looks.append(1) or True)
     for _ in range(10):
-        file.append(record(2), 1)
+        file.append(event_record(2), 1)
         file.write()
     assert looks == []
     clock.turn(LOOK_SECS)
-    file.append(record(3), 1)
+    file.append(event_record(3), 1)
     file.write()
     assert looks == [1]
     assert len(disk.files) == 1
@@ -121,20 +107,20 @@ def test_a_file_is_not_looked_at_before_it_is_time(file, disk, clock, monkeypatc
 
 def test_a_file_that_may_grow_no_more_is_left_for_a_new_one(file, disk, tmp_path):
     """What it did not take goes to the next file."""
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.write()
     first, disk.error = file.path, errno.EFBIG
-    file.append(record(2), 1)
+    file.append(event_record(2), 1)
     with pytest.raises(OSError, match="File too large"):  # the new one refuses, too
         file.write()
     disk.error = 0
     file.write()
-    assert (steps(disk, first, tmp_path), steps(disk, file.path, tmp_path)) == ([1], [2])
+    assert (disk.steps(first, tmp_path), disk.steps(file.path, tmp_path)) == ([1], [2])
 
 
 def test_a_sync_waits_for_the_disk_once(file, disk):
     """A second one without anything new does nothing."""
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.sync()
     file.sync()
     assert disk.syncs == [file.path]
@@ -142,18 +128,18 @@ def test_a_sync_waits_for_the_disk_once(file, disk):
 
 def test_a_handle_that_was_given_back_is_opened_again_to_append(file, disk, tmp_path):
     """A run that is logged to now and then holds no handle in between."""
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.write()
     file.release()
     assert not file.is_open
-    file.append(record(2), 1)
+    file.append(event_record(2), 1)
     file.write()
-    assert steps(disk, file.path, tmp_path) == [1, 2]
+    assert disk.steps(file.path, tmp_path) == [1, 2]
     assert len(disk.files) == 1
 
 
 def test_a_close_syncs_and_gives_the_handle_back(file, disk):
     """Everything is on the disk then."""
-    file.append(record(1), 1)
+    file.append(event_record(1), 1)
     file.close()
     assert (disk.syncs, disk.closed, file.is_open) == ([file.path], [file.path], False)

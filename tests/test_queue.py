@@ -7,17 +7,12 @@ import pytest
 from tblog._delivery.entries import Close, Flush, HeavyRecord, LightRecord
 from tblog._delivery.queue import STALL_SECS, ClosedQueueError, RecordQueue
 from tblog.records import EventRecord, TextRecord
-from tests.sinks import Clock
+from tests.sinks import Clock, scalar
 
 
 def queue(records=4, nbytes=100, overflow="drop", clock=None):
     """Return a queue that drops what it has no room for, unless told otherwise."""
     return RecordQueue(records, nbytes, overflow, clock or Clock())
-
-
-def scalar(step):
-    """Return a number as it crosses the queue."""
-    return ("x", 0.5, step, 1.0)
 
 
 def heavy(nbytes=0, tag="t"):

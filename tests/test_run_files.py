@@ -9,14 +9,7 @@ import pytest
 
 from tblog._files.run_files import RunFiles
 from tblog._reports import Reports
-from tblog._wire import events, framing
-from tests import reading
-from tests.sinks import Clock, MemoryDisk
-
-
-def record(step):
-    """Return a framed event without a payload."""
-    return framing.frame(events.head(1.0, step))
+from tests.sinks import Clock, MemoryDisk, event_record
 
 
 @pytest.fixture
@@ -31,19 +24,14 @@ def files(disk, tmp_path):
     return RunFiles(str(tmp_path), "", None, Reports(str(tmp_path)), Clock(), disk.open)
 
 
-def steps(disk, path, tmp_path):
-    """Return the steps in a file, as TensorBoard's reader sees them; a torn record raises."""
-    return [event.step for event in reading.events(disk.save(path, tmp_path)) if not event.file_version]
-
-
 def test_each_run_has_a_file_of_its_own(files, disk, tmp_path):
     """They lie in directories below the writer's own, and are counted together."""
     for run, step in (("", 1), ("a", 2), (os.path.join("b", "c"), 3), ("a", 4)):
-        files.append(run, record(step), 1)
+        files.append(run, event_record(step), 1)
     files.write()
-    assert steps(disk, files.path(""), tmp_path) == [1]
-    assert steps(disk, files.path("a"), tmp_path) == [2, 4]
-    assert steps(disk, files.path(os.path.join("b", "c")), tmp_path) == [3]
+    assert disk.steps(files.path(""), tmp_path) == [1]
+    assert disk.steps(files.path("a"), tmp_path) == [2, 4]
+    assert disk.steps(files.path(os.path.join("b", "c")), tmp_path) == [3]
     assert files.path("never") == ""
     assert files.written == 4
     assert files.bytes_written == sum(map(len, disk.files.values()))
@@ -62,14 +50,14 @@ def test_one_run_whose_storage_refuses_does_not_hold_up_the_others(disk, tmp_pat
     files = RunFiles(str(tmp_path), "", None, Reports(str(tmp_path)), Clock(), refuse)
     broken.append(1)
     for run in ("a", "", "b"):
-        files.append(run, record(1), 1)
+        files.append(run, event_record(1), 1)
     with pytest.raises(OSError, match="Input/output"):
         files.write()
     assert (files.written, files.waiting) == (2, 1)
     broken.clear()
     files.write()
     assert (files.written, files.waiting) == (3, 0)
-    assert steps(disk, files.path("a"), tmp_path) == [1]
+    assert disk.steps(files.path("a"), tmp_path) == [1]
 
 
 def test_a_run_whose_name_no_wait_makes_better_is_counted_as_failed_and_told_once(
@@ -78,48 +66,48 @@ def test_a_run_whose_name_no_wait_makes_better_is_counted_as_failed_and_told_onc
     """The others go on."""
     name = "x" * 300
     for step in range(3):
-        files.append(name, record(step), 1)
-        files.append("", record(step), 1)
+        files.append(name, event_record(step), 1)
+        files.append("", event_record(step), 1)
         files.write()
     assert (files.written, files.waiting) == (3, 0)
     assert (
         len([each for each in caplog.records if "cannot write records of the run" in each.getMessage()]) == 1
     )
-    assert steps(disk, files.path(""), tmp_path) == [0, 1, 2]
+    assert disk.steps(files.path(""), tmp_path) == [0, 1, 2]
 
 
 def test_a_sync_reaches_every_run(files, disk):
     """Also those that were written before."""
-    files.append("a", record(1), 1)
+    files.append("a", event_record(1), 1)
     files.write()
-    files.append("b", record(1), 1)
+    files.append("b", event_record(1), 1)
     files.sync()
     assert sorted(disk.syncs) == sorted([files.path("a"), files.path("b")])
 
 
 def test_a_close_says_how_many_records_were_lost_and_why(files, disk):
     """What the disk took stays, and no file ends with a torn record."""
-    files.append("", record(1), 1)
+    files.append("", event_record(1), 1)
     files.write()
     disk.room = 5
-    files.append("", record(2), 1)
-    files.append("a", record(3), 1)
+    files.append("", event_record(2), 1)
+    files.append("a", event_record(3), 1)
     lost, error = files.close()
     assert lost == 2
     assert error.errno == errno.ENOSPC
-    assert disk.files[files.path("")].endswith(record(1))
+    assert disk.files[files.path("")].endswith(event_record(1))
 
 
 def test_a_recovery_writes_what_waited(files, disk, tmp_path):
     """In order, once."""
-    files.append("", record(1), 1)
+    files.append("", event_record(1), 1)
     files.write()
     disk.error = errno.EIO
-    files.append("", record(2), 1)
+    files.append("", event_record(2), 1)
     with pytest.raises(OSError, match="Input/output"):
         files.write()
     with pytest.raises(OSError, match="Input/output"):
         files.recover()
     disk.error = 0
     files.recover()
-    assert steps(disk, files.path(""), tmp_path) == [1, 2]
+    assert disk.steps(files.path(""), tmp_path) == [1, 2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -14,16 +13,7 @@ from tblog._delivery import worker
 from tblog._delivery.channel import Channel
 from tests.reading import points
 from tests.sinks import Clock, MemoryDisk
-
-HANG_SECS = 60
-
-
-def in_time(happened):
-    """Wait until something has happened."""
-    deadline = time.monotonic() + HANG_SECS
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.002)
+from tests.waiting import join, wait_until
 
 
 @pytest.fixture
@@ -39,7 +29,7 @@ def test_a_served_channel_is_written_without_a_flush(channel):
     """By a thread of tblog's."""
     worker.serve(channel)
     channel.put(("x", 0.5, 1, 1.0))
-    in_time(lambda: channel.stats.written == 1)
+    wait_until(lambda: channel.stats.written == 1)
 
 
 def test_a_thread_goes_on_after_an_error_that_nobody_foresaw(channel, monkeypatch, caplog):
@@ -56,9 +46,9 @@ def test_a_thread_goes_on_after_an_error_that_nobody_foresaw(channel, monkeypatc
     worker.serve(channel)
     channel.put(("x", 0.5, 1, 1.0))
     channel.queue.wake()
-    in_time(lambda: not errors)
+    wait_until(lambda: not errors)
     channel._clock.turn(10)
-    in_time(lambda: channel.stats.written == 1)
+    wait_until(lambda: channel.stats.written == 1)
     assert "unforeseen" in caplog.text
 
 
@@ -66,12 +56,11 @@ def test_a_second_thread_of_a_worker_ends_at_once(channel):
     """One thread serves, whoever starts more."""
     worker.serve(channel)
     (serving,) = {each for each in worker._live.values() if channel in each.channels and each.channels}
-    in_time(serving._running.locked)
+    wait_until(serving._running.locked)
     before = threading.active_count()
     second = threading.Thread(target=serving._run)
     second.start()
-    second.join(HANG_SECS)
-    assert not second.is_alive()
+    join([second])
     assert threading.active_count() == before
 
 
@@ -86,7 +75,7 @@ def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write
             raise RuntimeError("can't start new thread")
         start(self)
 
-    in_time(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
     monkeypatch.setattr(threading.Thread, "start", refuses)
     writer = SummaryWriter(tmp_path)
 

@@ -1,18 +1,17 @@
-"""One writer's way to its event files, as the threads that log see it.
+"""One writer's way to its event files, as seen by the threads that log.
 
-A record is put on one of two lanes. The light one takes numbers and what is ready as bytes; nothing but the
-disk ever holds it up. The heavy one takes what must be encoded, pictures and histograms for example; a thread
-of its own encodes, one record after the other. What both bring is written to the same files.
+Each record takes one of two lanes. The light lane takes numbers and what is ready as bytes; only the disk can
+delay it. The heavy lane takes what must be encoded, such as pictures and histograms; a thread of its own
+encodes one record after the other. Both lanes write to the same files.
 
-Lives here: what the lanes of one writer share, opening, closing, waiting for the worker, the counters.
+Lives here: what the two lanes share, opening, closing, waiting for the worker, the counters.
 Must not: start threads, encode, write.
 Clock: passed in, and handed to the queue, the lanes and the files.
 
 The contract, with tests in tests/test_contract.py:
 
-Flush, Shutdown: who waits for a flush or a close waits as long as a thread or the storage makes progress,
-encoding included, however long that takes. Without any progress it gives up after `SILENCE_SECS`, and says
-what was not written.
+Flush, Shutdown: a flush or close waits as long as a thread or the storage makes progress, encoding included,
+however long that takes. After `SILENCE_SECS` without any progress it gives up, and reports what was not written.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ NAMES_TOLD = 3
 
 
 class FastPath(Protocol):
-    """A writer that appends to the queue by itself."""
+    """A writer that appends to the queue without calling `put`."""
 
     def forget_channel(self) -> None:
-        """Append no more to the queue of a channel that is closed, or that is the parent process's."""
+        """Stop appending: the channel was closed, belongs to the parent process, or must be asked for room again."""
         ...
 
 
@@ -97,7 +96,7 @@ class Channel:
         channels.add(self)
 
     def start_anew_in_child(self) -> None:
-        """Begin anew in a forked child: the parent has resumed the run, and has the files."""
+        """Start over in a forked child: the parent owns the files, and has resumed the run."""
         self._resume = None
         self._files.forget_in_child()
         self._detach()
@@ -109,7 +108,7 @@ class Channel:
         self.tags: dict[str, str] = {}
         self.served = False
         self.draining = ForkSafeLock()
-        """Held by the thread that writes in its own call, where there can be no worker."""
+        """Held by a thread that writes in its own call, because no worker can be started."""
         self.must_drain = False
         self.mirror: Mirror | None = None
         self.busy_secs: Callable[[], float] = float
@@ -117,7 +116,7 @@ class Channel:
         self._fast_path: Callable[[], FastPath | None] = _no_fast_path
         self._closing: dict[
             str, Close
-        ] = {}  # one entry at most; `setdefault` is one step, whoever interrupts
+        ] = {}  # at most one; `setdefault` is atomic, so two threads get the same command
         self._files = RunFiles(
             self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink
         )
@@ -143,12 +142,12 @@ class Channel:
 
     @property
     def closed(self) -> bool:
-        """Return whether its files are closed for good."""
+        """Return whether the files are closed for good."""
         return self.drain.closed
 
     @property
     def is_open(self) -> bool:
-        """Return whether a worker takes what is put here, and nobody has closed it."""
+        """Return whether a worker serves it, and nobody has closed it."""
         return self.served and not self._closing
 
     @property
@@ -158,20 +157,20 @@ class Channel:
 
     @property
     def closing(self) -> Close:
-        """Return the command that closes it, whether or not somebody gave it."""
+        """Return the command that closes it, whether or not it was given."""
         return self._closing.setdefault("", Close())
 
     def open(self, *, patient: bool) -> None:
         """Create the event file, on the caller's thread.
 
         Args:
-            patient: go on where that fails, and leave it to the worker to try again.
+            patient: if that fails, go on and let the worker try again.
 
         Raises:
             OSError: the file cannot be created, and the caller is not patient.
         """
         self.queue.on_drop = self._tell_drop
-        if patient and is_remote(self.logdir):  # a store may take its time: the worker asks it
+        if patient and is_remote(self.logdir):  # a store may be slow: the worker asks it
             return
         try:
             self._files.open()
@@ -181,11 +180,11 @@ class Channel:
             self.drain.fail(error)
 
     def attach(self, fast_path: FastPath) -> None:
-        """Let a writer append to `queue.pending` by itself, until it is told to forget this channel."""
+        """Let a fast path append to `queue.pending`, until its `forget_channel` is called."""
         self._fast_path = weakref.ref(fast_path)
 
     def put(self, entry: Entry) -> None:
-        """Queue an entry; tools that mirror the run see it first.
+        """Queue an entry. Tools that mirror the run see it first.
 
         Raises:
             ClosedQueueError: the channel was closed.
@@ -194,7 +193,7 @@ class Channel:
             self.queue.put(each)
 
     def flush(self) -> bool:
-        """Return when everything queued before is with the operating system; False if that was given up."""
+        """Return when everything queued before is with the operating system; False if it gave up waiting."""
         flush = Flush()
         try:
             self.queue.command(flush)
@@ -203,11 +202,11 @@ class Channel:
         return self._wait_for(flush)
 
     def close(self) -> bool:
-        """Return when everything is written, synced and closed; False if waiting for that was given up."""
+        """Return when everything is written, synced and closed; False if it gave up waiting."""
         return self._wait_for(self.start_closing())
 
     def start_closing(self) -> Close:
-        """Ask for a flush, a sync and the end; the command says when that is done. A second call asks no more."""
+        """Ask the worker to flush, sync and close; return the command, which says when that is done. Idempotent."""
         closing = self.closing
         self.queue.refuse_more()
         try:
@@ -217,9 +216,9 @@ class Channel:
         return closing
 
     def cut_off(self, grace_secs: float) -> None:
-        """Give up, count and name what is not written, since the process ends now.
+        """Give up, count and name everything that is not written: the process is ending.
 
-        The worker does so itself, and knows what it has written. One that is stuck has `grace_secs`.
+        The worker does this itself, because it knows what it has written. If it is stuck, it has `grace_secs`.
         """
         names, dropped = self.queue.names(NAMES_TOLD), self.queue.dropped
         self.queue.cut_off = True
@@ -231,17 +230,17 @@ class Channel:
             return
         lost = self.drain.unwritten()
         waited = self.queue.give_up()
-        self.queue.count_dropped(lost - waited)  # a thread that is stuck has these
+        self.queue.count_dropped(lost - waited)  # these are with a thread that is stuck
         self.heavy.let_go()
         self.reports.cut_off(self.options.exit_timeout_secs, lost, names)
 
     def fail_unforeseen(self, error: BaseException) -> None:
-        """Go on after an error of tblog's own, or one that was thrown at its worker."""
+        """Go on after an error in tblog itself, or one that was raised in its worker from outside."""
         self.tell_unforeseen(error)
         self.drain.fail_unforeseen(error)
 
     def tell_unforeseen(self, error: BaseException) -> None:
-        """Tell of an error of tblog's own, or one that was thrown at one of its threads."""
+        """Report an error in tblog itself, or one that was raised in one of its threads from outside."""
         self.reports.once(
             ("unforeseen", type(error)),
             f"tblog met an unforeseen error in its worker, and goes on; please report it: {error!r}",
@@ -253,7 +252,7 @@ class Channel:
             fast_path.forget_channel()
 
     def _wait_for(self, command: Flush) -> bool:
-        """Wait as long as anything gets on; never on a thread of tblog's own, where a finaliser may log."""
+        """Wait as long as there is progress. Never wait on a thread of tblog's own, where a finaliser may log."""
         if on_worker():
             return False
         progress, deadline = self._progress(), self._clock() + SILENCE_SECS
@@ -269,7 +268,7 @@ class Channel:
         return True
 
     def _progress(self) -> tuple[float, ...]:
-        """Return what differs whenever a thread or the storage made progress."""
+        """Return a value that changes whenever a thread or the storage makes progress."""
         return (
             self.queue.taken,
             self.queue.heavy_done,
@@ -301,4 +300,4 @@ class Channel:
 
 
 def _no_fast_path() -> None:
-    """Return None: nobody appends to the queue by itself."""
+    """Return None: no fast path is attached."""

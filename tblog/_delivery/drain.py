@@ -1,17 +1,17 @@
-"""The worker's side of one writer: what both lanes bring goes to its event files.
+"""The worker's side of one writer: it takes from both lanes and writes to the event files.
 
-Lives here: taking from the lanes in short steps, writing, syncing and closing, answering commands,
-what happens when the storage refuses.
+Lives here: taking from the lanes in short steps, writing, syncing, closing, answering commands, and what happens
+when the storage refuses to write.
 Must not: encode, start threads. Runs on the worker thread.
 
 The contract, each heading with a test of its name in tests/test_contract.py:
 
-Visibility: `step` hands all that it took to the operating system before it returns, so another process
-reads a scalar one round of the worker after its call, and any other record one round after its encoding.
-`flush_secs` bounds the time to a sync.
-Flush: a flush is answered after everything before it on both lanes is with the operating system.
-Errors: storage that refuses is tried again; meanwhile the queue keeps what its bound allows.
-Whoever is answered finds nothing of its own held here: a command is answered at the end of a step.
+Visibility: `step` hands everything it took to the operating system before it returns. Another process can read
+a scalar one round of the worker after its call, and any other record one round after its encoding. `flush_secs`
+bounds the time to a sync.
+Flush: a flush is answered when everything before it on both lanes is with the operating system.
+Errors: storage that refuses is tried again. Meanwhile the queue keeps what its bound allows.
+A command is answered at the end of a step, so that nothing of the caller's is held here then.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
 ENTRIES_A_STEP = 500  # a chunk of the scalar encoder
 ENTRIES_IN_HASTE = 2_000
 HASTE_AT = 16_384
-"""So many waiting entries, or a quarter of a small queue, make the steps larger: the queue must not fill up."""
+"""From this many waiting entries on, or a quarter of a small queue, steps are larger, so that it does not fill up."""
 RETRY_SECS = 0.5
 
 
 class Drain:
-    """Takes from the lanes of one writer to its files.
+    """Moves what is on the lanes of one writer to its files.
 
     Args:
-        queue: the light lane lies in it.
-        light: encodes what is taken from there.
-        heavy: brings what is encoded by then.
-        files: take all of it.
-        reports: where storage is told of that refuses.
+        queue: holds both lanes.
+        light: encodes what is taken from the light lane.
+        heavy: has what is encoded of the heavy lane.
+        files: where all of it is written.
+        reports: receives errors of the storage.
         flush_secs: bound on the time to a sync, in seconds.
         max_records: the queue's bound.
         clock: monotonic seconds.
 
     Attributes:
         closed: whether the files are closed for good.
-        secs: CPU seconds that this took.
+        secs: CPU seconds spent here.
     """
 
     def __init__(
@@ -89,16 +89,16 @@ class Drain:
 
     @property
     def is_in_haste(self) -> bool:
-        """Return whether somebody waits for the worker, or soon would."""
+        """Return whether somebody waits for the worker, or soon will."""
         return bool(self._commands) or self._queue.is_awaited or self._queue.light_waiting > self._haste_at
 
     def unwritten(self) -> int:
-        """Return the number of records that wait, on their way to the storage or for its confirmation."""
+        """Return the number of records that wait, are on their way to the storage, or are not confirmed by it."""
         in_hand = len(self._in_hand[self._handled_count :]) - self._handed_over
         return self._queue.records_waiting() + in_hand + self._files.waiting
 
     def step(self) -> int:
-        """Take some entries to the operating system; return how many."""
+        """Hand some entries to the operating system; return how many."""
         started = time.thread_time()
         try:
             if self._queue.cut_off:
@@ -136,7 +136,7 @@ class Drain:
         self._queue.put_back(rest)
 
     def _encode(self, entries: list[LightEntry]) -> None:
-        """Encode what is in hand, until the storage fails."""
+        """Encode the entries in hand until the storage fails."""
         for kind, start, end in stretches(entries):
             if self._queue.failing:
                 return
@@ -172,22 +172,22 @@ class Drain:
     # Storage that refuses.
 
     def _try(self, storing: Callable[[], None]) -> None:
-        """Do something with the storage, and take note if it refuses."""
+        """Call a function that uses the storage, and handle its refusal."""
         try:
             storing()
         except OSError as error:
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
-        """Take note that the storage refuses."""
+        """Remember that the storage refuses, and report it."""
         self._queue.failing = True
-        self._queue.command_pending = True  # those who wait are answered soon
-        self._batch_limit = 1  # so that what goes back to a full queue is little
+        self._queue.command_pending = True  # so that waiting callers are answered soon
+        self._batch_limit = 1  # so that little goes back to a full queue
         self._retry_at = self._clock() + RETRY_SECS
         self._reports.storage(error, self.unwritten())
 
     def fail_unforeseen(self, error: BaseException) -> None:
-        """Go on after an error of tblog's own, or one that was thrown at its thread."""
+        """Go on after an error in tblog itself, or one that was raised in its thread from outside."""
         self._put_back_rest()
         self.fail(OSError(f"unforeseen: {error!r}"))
 
@@ -218,7 +218,7 @@ class Drain:
         self._heavy.is_awaited = bool(self._commands)
 
     def _answer_while_failing(self) -> None:
-        """Answer those who wait for a flush that cannot be had now; a close gives up what waits."""
+        """Answer flushes that cannot succeed now, and closes, which give up what waits."""
         if not self._queue.command_pending:
             return
         self._queue.command_pending = False
@@ -230,7 +230,7 @@ class Drain:
 
     def _close_files(self) -> None:
         try:
-            self._queue.give_up()  # what is left by now: all was given up, or embeddings that were refused
+            self._queue.give_up()  # what is left: everything if the process ends, else embeddings that were refused
             self._heavy.let_go()
             lost, error = self._files.close()
             self._queue.count_dropped(lost)

@@ -1,8 +1,8 @@
 """What crosses the queue from the caller to the worker: a closed set of entries and commands.
 
-The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one
-number for the writer's own run, is a plain tuple `(tag, value, step, wall_time)`: nothing is cheaper to
-make. The heavy lane takes records that must be encoded. No payload can be mistaken for a command.
+The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one number for
+the writer's own run, is a plain tuple `(tag, value, step, wall_time)`, because nothing is cheaper to make. The heavy
+lane takes records that must be encoded. No payload can be mistaken for a command.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class HeavyRecord(NamedTuple):
 
 
 class Flush:
-    """The command to hand everything queued so far to the operating system, and to say when.
+    """The command to hand everything queued so far to the operating system.
 
     Attributes:
         done: set when that has happened, or was given up.
-        heavy_before: how many heavy records were queued before it.
-        tries_before: how often what the storage refused must have been tried; None until a worker has it.
+        heavy_before: number of heavy records queued before it.
+        tries_before: number of refused tries before a worker took it; None until then.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ Entry: TypeAlias = "LightEntry | HeavyRecord"
 
 
 def record_entry(record: Record, step: int, wall_time: float, run: str) -> LightRecord | HeavyRecord:
-    """Return a record as the entry of the lane that it takes."""
+    """Wrap a record as an entry of the lane that it takes."""
     lane = LightRecord if isinstance(record, _LIGHT_RECORDS) else HeavyRecord
     return lane(record, step, wall_time, run, _nbytes(record))
 
@@ -105,12 +105,12 @@ def _nbytes(record: Record) -> int:
 
 
 def kind_of(record: Record) -> str:
-    """Return the name of a record's kind, as messages tell it: "histogram"."""
+    """Return the name of a record's kind for messages: "histogram"."""
     return type(record).__name__.removesuffix("Record").lower()
 
 
 def named(entry: LightEntry | HeavyRecord) -> str:
-    """Return an entry as messages tell it: kind, tag and step."""
+    """Return an entry's kind, tag and step for messages."""
     if isinstance(entry, (LightRecord, HeavyRecord)):
         return f"{kind_of(entry.record)} {entry.record.tag!r} at step {entry.step}"
     if isinstance(entry, ScalarDict):

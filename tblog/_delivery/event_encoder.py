@@ -1,4 +1,4 @@
-"""A record of any kind but the hot one becomes serialised Event messages.
+"""Turns a record of any kind except the hot one into serialised Event messages.
 
 Runs on the threads that write and encode. Loads tensorboardX at the first record that needs its messages.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class EventEncoder:
-    """Encodes the records of one writer, and keeps what some kinds need from one to the next."""
+    """Encodes the records of one writer."""
 
     def __init__(self, logdir: str, options: WriterOptions, report: Callable[[str, str, int], None]) -> None:
         self.logdir = logdir
         self._context = summaries.EncodeContext(options.png_compress_level, report)
 
     def encode(self, entry: LightRecord | HeavyRecord) -> list[bytes]:
-        """Return the serialised events of a record; an embedding becomes files and no event."""
+        """Return the serialised events of a record. An embedding is written to files, and has no event."""
         record, when = entry.record, (entry.wall_time, entry.step)
         if isinstance(record, records.EventRecord):
             return [record.event]

@@ -1,9 +1,9 @@
 """What happens to a writer in a forked child.
 
-Fork, tested in tests/test_contract.py: the child keeps nothing of the parent's queue and files. What
-waited at the fork is written by the parent, once. A writer that the child goes on using opens an
-event file of its own at its next call. No lock of the parent's survives, whoever held it. A fork
-waits for a thread of tblog's that imports a module, and for nothing else.
+Fork, tested in tests/test_contract.py: the child keeps nothing of the parent's queue and files. The parent writes
+what waited at the fork, once. If the child goes on using a writer, the writer opens a new event file at its next
+call. All locks are free in the child, whichever thread held them. A fork waits for a thread of tblog's that imports
+a module, and for nothing else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tblog._delivery import worker
 from tblog._locks import import_lock, renew_in_child
 
 IMPORT_SECS = 120.0
-"""Maximum time that a fork waits for a thread that imports: a child that is forked in the middle waits for ever when
-it imports the same, and loading torch takes a busy machine longer than ten seconds."""
+"""Maximum time that a fork waits for a thread that imports. A child forked in the middle of an import hangs when it
+imports the same module, and loading torch can take more than ten seconds on a busy machine."""
 
 _forking = threading.local()
 
@@ -52,6 +52,6 @@ def _after_in_child() -> None:
 
 
 def arm() -> None:
-    """Have forked children start anew. Called once, when the first module that opens files is loaded."""
+    """Register the hooks. Called once, when the first module that opens files is imported."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,13 +1,13 @@
 """The heavy lane of one writer: records that must be encoded, which may take long.
 
-Lives here: encoding one record after the other, what has been encoded and waits for the files, and
-embeddings whose own files the storage refuses, which are tried again.
+Lives here: encoding one record after the other, encoded records that wait for the files, and embeddings whose own
+files the storage refuses, which are tried again.
 Must not: touch event files, start threads. The encoder thread calls `encode_next`, the worker thread all else.
 
-Memory: no record is encoded while `AHEAD_BYTES` of frames wait. A record is let go of before it is told that
-it is done, so that a caller who waited for it finds nothing of its own held here.
-Importing: what an encoder imports is loaded under the lock that a fork waits for, before the
-record is encoded; the lock is not held while encoding.
+Memory: no record is encoded while `AHEAD_BYTES` of frames wait. A record is released before it counts as done, so
+that a caller who waited for it finds nothing of its own held here.
+Importing: the modules that an encoder needs are imported before the record is encoded, under the lock that a fork
+waits for. The lock is not held while encoding.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from tblog._reports import Reports
 
 AHEAD_BYTES = 16 << 20
-"""No further record is encoded while so many bytes wait for the files."""
+"""No record is encoded while more bytes than this wait for the files."""
 RETRY_SECS = 0.5
-"""How long storage that refused is left alone."""
+"""Time between two tries after the storage refused."""
 
 
 class Encoded(NamedTuple):
-    """What became of a heavy record: frames for a run's file, or no record if it failed."""
+    """The result of a heavy record: frames for a run's file, or no record if it failed."""
 
     number: int
     run: str
@@ -54,9 +54,9 @@ class HeavyLane:
     """Encodes the heavy records of one queue.
 
     Args:
-        queue: where they come from.
+        queue: holds the records.
         events: encodes them.
-        reports: where those are told of that cannot be encoded.
+        reports: receives what cannot be encoded.
         clock: monotonic seconds.
     """
 
@@ -72,24 +72,24 @@ class HeavyLane:
         self._in_hand: Numbered | None = None  # stays there if its thread is killed, for the next one
         self._refused: deque[Numbered] = deque()  # embeddings, in the order of their calls
         self.refused = 0
-        """How many embeddings wait for the storage, one that is tried just now included."""
+        """Number of embeddings that wait for the storage, including one that is being tried."""
         self._retry_at = 0.0
         self._tries = 0
         self.secs = 0.0
-        """CPU seconds that encoding took."""
+        """CPU seconds spent on encoding."""
         self.is_awaited = False
-        """Whether somebody waits for what is encoded here."""
+        """Whether a caller waits for a record of this lane."""
 
     @property
     def has_work(self) -> bool:
-        """Return whether `encode_next` would do something."""
+        """Return whether `encode_next` has something to do."""
         if self._is_ahead:
             return False
         return self._queue.has_heavy or self._in_hand is not None or self._must_retry
 
     @property
     def gets_on(self) -> bool:
-        """Return whether anything waits here but what the storage refuses: trying that again is no progress."""
+        """Return whether anything waits besides refused embeddings: trying those again is no progress."""
         return self._queue.heavy_waiting > self.refused
 
     @property
@@ -172,7 +172,7 @@ class HeavyLane:
         self._queue.wake()
 
     def _retry(self) -> None:
-        """Try the first of the refused once more; the others follow if it goes."""
+        """Try the first refused embedding again. The others follow if it succeeds."""
         others, self._refused = self._refused, deque()
         try:
             self._in_hand = others.popleft()
@@ -186,7 +186,7 @@ class HeavyLane:
     # On the worker thread.
 
     def take_encoded(self) -> list[Encoded]:
-        """Return what is encoded."""
+        """Remove and return the records that are encoded."""
         taken = []
         with contextlib.suppress(IndexError):
             while True:
@@ -195,7 +195,7 @@ class HeavyLane:
         return taken
 
     def has_settled(self, command: Flush) -> bool:
-        """Return whether the files have every record queued before a command, but for what was refused again."""
+        """Return whether every record queued before a command is in the files, or was refused again since."""
         left = self._queue.heavy_left(command.heavy_before)
         if not left:
             return True
@@ -206,7 +206,7 @@ class HeavyLane:
         return self._tries > command.tries_before and left <= refused
 
     def let_go(self) -> None:
-        """Let go of everything; the queue counts it."""
+        """Release everything; the queue has counted it."""
         self._refused.clear()
         self._encoded.clear()
 

@@ -1,7 +1,6 @@
-"""Ctrl-C, held off while a call writes for itself: an interrupt inside a write would tear the record in the file.
+"""Delays Ctrl-C while a call writes for itself: an interrupt inside a write could tear the record in the file.
 
-Lives here: for how long it is held, and what happens to it then. Runs on the thread that logs, where no worker can
-be started; Python's handlers run on the main thread alone.
+Runs on the thread that logs, if no worker can be started. Only the main thread is ever interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Handle the first SIGINT at the end of the block; a second one at once, so that a block that hangs can be left."""
+    """Handle the first SIGINT at the end of the block, and a second one at once, in case the block hangs."""
     own = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(own):
         yield

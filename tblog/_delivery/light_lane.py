@@ -1,9 +1,9 @@
-"""The light lane of one writer: numbers, and records that are ready as bytes, become framed events.
+"""The light lane of one writer: it turns numbers, and records that are ready as bytes, into framed events.
 
-Lives here: which encoder takes an entry, and which run its bytes go to. An entry that cannot be encoded
-costs itself alone.
-Must not: touch the storage, wait, import modules. Runs on the worker thread. Nothing here takes long, so
-that a number never waits for a picture.
+Lives here: which encoder takes an entry, and to which run its bytes go. If an entry cannot be encoded, only that
+entry is lost.
+Must not: touch the storage, wait, import modules. Runs on the worker thread. Nothing here takes long, so a number
+never waits for a picture.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class LightLane:
     """Encodes light entries into what the files write next.
 
     Args:
-        files: take the frames.
+        files: receive the frames.
         events: encodes single records.
-        reports: where entries are told of that cannot be encoded.
+        reports: receives what cannot be encoded.
     """
 
     def __init__(self, files: RunFiles, events: EventEncoder, reports: Reports) -> None:
@@ -61,7 +61,7 @@ class LightLane:
     def _encode_numbers(
         self, run: str, entries: list[Numbers], encode: Callable[[list[Numbers]], bytes]
     ) -> None:
-        """Encode numbers together; where one raises, each by itself, so that it costs itself alone."""
+        """Encode numbers together. If that raises, encode each by itself, so that only the bad one is lost."""
         try:
             frames = encode(entries)
         except BaseException as error:
@@ -85,7 +85,7 @@ class LightLane:
 
 
 def stretches(entries: list[LightEntry]) -> Iterator[tuple[type, int, int]]:
-    """Yield kind, start and end of what is encoded at once: numbers that follow each other, or one other entry."""
+    """Yield kind, start and end of each stretch: consecutive numbers of one form, or one other entry."""
     kinds = set(map(type, entries))
     if len(kinds) == 1 and kinds <= _TOGETHER:
         yield kinds.pop(), 0, len(entries)

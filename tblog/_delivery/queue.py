@@ -1,24 +1,24 @@
 """The bounded queue between the threads that log and those that encode and write, and its counters.
 
-It has two lanes. On the light lane lie numbers and what is ready as bytes, for the thread that writes; on
-the heavy one lie the records that must be encoded, for the thread that does so.
+It has two lanes. The light lane holds numbers and what is ready as bytes, for the thread that writes. The
+heavy lane holds records that must be encoded, for the thread that encodes.
 
 Lives here: the order of entries, the bound in records and bytes, what happens when it is reached.
 Must not: encode, touch files, start threads.
-Callers' threads put; one thread takes from each lane. No lock is shared by the two sides, so a signal
-handler, a finaliser or a forked child that logs can never wait for a lock that its own thread holds.
+Callers' threads put; one thread takes from each lane. No lock is held while anything waits, and each is
+reentrant, so a signal handler, a finaliser or a forked child that logs never waits for its own thread.
 
 The contract, each heading with a test of its name in tests/test_contract.py:
 
 Ordering: the entries that one thread puts on a lane are taken in the order of its calls.
-Overflow: the bound holds over both lanes. Full, `put` waits for room, first come first served, or drops
-and counts, as the options say. A queue whose threads and storage make no progress for `STALL_SECS`, or whose
-files cannot be written, drops and counts too: training goes on. The queue exceeds its bound by at most one
-record for each thread that logs; a record larger than the bound is taken when it is alone. Numbers do not
-count as bytes, and never wait for room in bytes.
-Closing: what was put before `close` is taken, what comes later is refused, and nothing lies between:
-`queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
-changes threads, and runs signal handlers, behind calls and backward jumps alone.
+Overflow: one bound covers both lanes. When the queue is full, `put` waits for room, first come first served,
+or drops and counts, as the options say. If the threads and the storage make no progress for `STALL_SECS`, or
+the files cannot be written, it drops and counts as well: training goes on. The queue exceeds its bound by at
+most one record per thread that logs. A record larger than the bound is accepted when it is alone. Numbers do
+not count as bytes, and never wait for room in bytes.
+Closing: everything put before `close` is taken, everything put later is refused, and there is nothing in
+between: `queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
+switches threads and runs signal handlers only after calls and at backward jumps.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from tblog.options import Overflow
 
 STALL_SECS = 10.0
+"""Maximum time without any progress before a full queue drops."""
 ENCODING_SECS = 60.0
-"""Maximum time without any progress while a record is encoded, which may wait for a device."""
+"""The same while a record is encoded, which may wait for a device."""
 
 
 class ClosedQueueError(RuntimeError):
@@ -48,7 +49,7 @@ class ClosedQueueError(RuntimeError):
 
 
 class _Nowhere(deque[LightEntry]):
-    """Stands in the place of a queue that takes no more: it is always full."""
+    """Replaces the deque of a closed queue. It is always full."""
 
     def __len__(self) -> int:
         return sys.maxsize
@@ -96,19 +97,19 @@ class RecordQueue:
         """Entries taken from the light lane so far."""
         self._bytes_taken = 0
         self.progress: Callable[[], object] = int
-        """Returns what differs whenever a thread or the storage made progress."""
+        """Returns a value that changes whenever a thread or the storage makes progress."""
         self.wake: Callable[[], None] = _nobody
         """Makes the worker look at the queue at once; safe in signal handlers."""
         self.on_drop: Callable[[], None] = _nobody
         """Called at the first record that is dropped, on the caller's thread."""
         self.on_crowd: Callable[[], None] = _nobody
-        """Called when those who append to `pending` by themselves must ask for `quick_room` again."""
+        """Called when a fast path that appends to `pending` must ask for `quick_room` again."""
         self.pending: deque[LightEntry] = NOWHERE
         self._source: deque[LightEntry] = deque()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that waits: a forked child starts anew, its parent has the rest."""
+        """Forget everything: a forked child starts with an empty queue, and the parent writes the rest."""
         self._source = self.pending = deque()
         self._heavy: deque[Numbered] = deque()
         self.heavy_put = 0
@@ -123,18 +124,18 @@ class RecordQueue:
         self._stalled_at: object = None
         self.failing = False
         self.encoding = ""
-        """What is being encoded, and may take long."""
+        """Name of the record that is being encoded, which may take long."""
         self.command_pending = False
         self.cut_off = False
-        """Whether the process ends now: the worker gives up what it has not written."""
+        """Whether the process is ending: the worker gives up everything it has not written."""
         self.inline = False
         self.dropped = 0
         self._drop_is_told = False
 
     def quick_room(self) -> int:
-        """Return how many entries may wait on the light lane if nobody but the caller looks: none, inline.
+        """Return how many entries a fast path may let wait on the light lane. None if each call writes for itself.
 
-        The rest of the bound is the share of the heavy lane, which grows and shrinks with what waits there.
+        The rest of the bound is reserved for the heavy lane, and grows and shrinks with what waits there.
         """
         if self.heavy_waiting <= self._share // 4:
             self._share = 2 * self.heavy_waiting
@@ -147,7 +148,7 @@ class RecordQueue:
 
     @property
     def heavy_done(self) -> int:
-        """Return the number of heavy records that the files have, or that nobody will ever have."""
+        """Return the number of heavy records that the files have, or that will never be written."""
         return self._heavy_prefix + len(self._heavy_beyond)
 
     @property
@@ -162,7 +163,7 @@ class RecordQueue:
 
     @property
     def is_awaited(self) -> bool:
-        """Return whether a caller waits for room, or for the command that was put last."""
+        """Return whether a caller waits for room or for the most recent command."""
         with contextlib.suppress(IndexError):
             return bool(self._line) or isinstance(self._source[-1], Flush)
         return False
@@ -173,7 +174,7 @@ class RecordQueue:
         return self.taken + self.light_waiting + self.heavy_put
 
     def records_waiting(self) -> int:
-        """Return the number of records that wait on both lanes, without commands; looks at all of them."""
+        """Return the number of records that wait on both lanes, without commands. Scans the light lane."""
         light = sum(not isinstance(entry, Flush) for entry in tuple(self._source))
         return light + self.heavy_waiting - len(self._heavy_failed)
 
@@ -215,7 +216,7 @@ class RecordQueue:
             self.on_crowd()
 
     def command(self, command: Flush) -> None:
-        """Append a command, whatever the bound, and make the worker look.
+        """Append a command regardless of the bound, and wake the worker.
 
         Raises:
             ClosedQueueError: the queue was closed.
@@ -226,7 +227,7 @@ class RecordQueue:
         self.wake()
 
     def refuse_more(self) -> None:
-        """Take no more entries, and let those who wait for room go elsewhere."""
+        """Refuse all further entries, and wake the callers who wait for room."""
         with self._callers:
             self.pending = NOWHERE
         self.on_drop = _nobody
@@ -251,7 +252,7 @@ class RecordQueue:
         return entries
 
     def put_back(self, entries: list[LightEntry]) -> None:
-        """Return taken entries to the head of the light lane (worker's side)."""
+        """Put entries back to the head of the light lane (worker's side)."""
         self._source.extendleft(reversed(entries))
         self.taken -= len(entries)
 
@@ -274,7 +275,7 @@ class RecordQueue:
         return commands
 
     def give_up(self) -> int:
-        """Drop and count everything that waits on both lanes but commands; return how many."""
+        """Drop and count all records that wait on both lanes, and keep commands; return how many."""
         entries = self.take(len(self._source))
         commands = [entry for entry in entries if isinstance(entry, Flush)]
         self.put_back(list(commands))
@@ -290,12 +291,12 @@ class RecordQueue:
         return dropped
 
     def done(self, nbytes: int) -> None:
-        """Give back the room of taken entries and let those who wait for it go on (worker's side)."""
+        """Release the room of taken entries, and wake a caller who waits for it (worker's side)."""
         self._bytes_taken += nbytes
         self._call_first()
 
     def heavy_has_failed(self, number: int) -> bool:
-        """Note that a heavy record will never be written; return False if it was given up, and so counted, before."""
+        """Mark a heavy record as failed; return False if it was given up, and so counted as dropped, before."""
         with self._callers:
             if self._given_up:
                 return False
@@ -303,7 +304,7 @@ class RecordQueue:
             return True
 
     def heavy_is_done(self, number: int, nbytes: int) -> None:
-        """Count a heavy record that the files have, or that nobody will ever have (worker's side)."""
+        """Count a heavy record that the files have, or that will never be written (worker's side)."""
         with self._callers:
             self._heavy_failed.discard(number)
             if number >= self._heavy_prefix:
@@ -327,7 +328,7 @@ class RecordQueue:
         return [*([self.encoding] if self.encoding else []), *shown][:most]
 
     def recovered(self) -> None:
-        """Let the next drop be told of anew (worker's side)."""
+        """Report the next drop again (worker's side)."""
         self._drop_is_told = False
 
     def count_dropped(self, records: int) -> None:
@@ -336,7 +337,7 @@ class RecordQueue:
             self.dropped += records
 
     def _call_first(self) -> None:
-        """Let the first in the line look for room. It calls the next."""
+        """Let the first in line look for room. It then calls the next."""
         with contextlib.suppress(IndexError):
             self._line[0].call()
 

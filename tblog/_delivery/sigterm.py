@@ -1,6 +1,6 @@
-"""An orderly end by SIGTERM, for writers whose options ask for it.
+"""Closes writers at SIGTERM, if their options ask for it.
 
-Lives here: the handler, and when it may take the signal: never from a program that has a say in it.
+Lives here: the handler, and when it may be installed: never if the program handles the signal itself.
 Must not: close anything itself. Runs on the main thread, where Python runs its handlers.
 """
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def arrange(close_all: Callable[[], None]) -> None:
-    """Let SIGTERM call `close_all` before it ends the process, unless something is arranged already.
+    """Let SIGTERM call `close_all` before it ends the process, unless a handler is installed already.
 
-    A handler of the program's own stays where it is, an ignored signal stays ignored, and a handler that
-    comes later takes the place of this one.
+    A handler of the program stays in place, an ignored signal stays ignored, and a handler that is installed later
+    replaces this one.
     """
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return

@@ -1,20 +1,20 @@
-"""The threads that write and encode: a pair for each storage device, shared by all writers that log to it.
+"""The threads that write and encode: one pair per storage device, shared by all writers that log to it.
 
 Lives here: starting and ending threads, when they look at the queues, what happens at exit.
 Must not: encode or touch files itself; a channel does that.
 
-A call of `add_*` wakes nobody. The worker looks at its queues every `ROUND_SECS` while entries
-come in and less often when none do, takes them in short stretches, and sleeps for `BREATH_SECS`
-between stretches, so that the training thread is never kept from the interpreter lock for long. Where
-somebody waits for it, or the queue fills up, stretches are longer and closer together. It rings the encoder,
-a thread that is started with the first record that must be encoded, and that sleeps in between.
+A call of `add_*` wakes no thread. The worker looks at its queues every `ROUND_SECS` while entries come in, and
+less often when there are none. It takes entries in short stretches and sleeps for `BREATH_SECS` between them, so
+that it never keeps the interpreter lock from the training thread for long. If somebody waits for it, or the queue
+fills up, stretches are longer and closer together. It wakes the encoder, a thread that starts with the first
+record that must be encoded and sleeps when there is none.
 
-Shutdown, tested in tests/test_contract.py: at exit, every open channel is closed, within the
-longest `exit_timeout_secs` of their options, and the threads are waited for: one that let go of objects
-of torch's while the interpreter ends would abort the process. The process then ends whether or not the storage
-answered. What is logged later, by functions that atexit runs after ours, is written in the call. A
-process started by multiprocessing ends without running atexit functions, so the same is registered
-with multiprocessing's own finalisers. A thread goes on after any error, whatever threw it.
+Shutdown, tested in tests/test_contract.py: at exit, every open channel is closed, within the longest
+`exit_timeout_secs` of their options. Then the threads are joined, because one that releases torch's objects while
+the interpreter ends would abort the process. The process then ends, whether or not the storage answered. Functions
+that atexit runs later may still log: each of their calls writes for itself. A process started by multiprocessing
+does not run atexit functions, so `close_all` is registered with multiprocessing's own finalisers, too. A thread goes
+on after any error.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from tblog.errors import without_user
 if TYPE_CHECKING:
     from tblog._delivery.channel import Channel
 
-# concurrent.futures.thread is imported now because it cannot be when the interpreter exits. tensorboardX
-# imports it by way of torch, and may be loaded then, for the first record of a short program.
+# concurrent.futures.thread cannot be imported while the interpreter exits, so it is imported now. tensorboardX
+# imports it through torch, and may be loaded that late, for the first record of a short program.
 
 ROUND_SECS = 0.1
 IDLE_ROUND_SECS = 0.4
@@ -52,15 +52,15 @@ BREATH_IN_HASTE_SECS = 0.0002
 
 
 STRETCH_SECS = 0.005
-"""How long the encoder works before it takes a breath: the interval at which Python changes threads."""
+"""Time that the encoder works before it sleeps: Python's interval for switching threads."""
 CUT_SECS = 1.0
-"""How long the exit waits for threads to give up what they have not written by its deadline."""
+"""Time that the exit waits, after its deadline, for threads to give up what they have not written."""
 GRACE_SECS = 5.0
-"""Maximum time that the exit waits for threads which have nothing left to do."""
+"""Maximum time that the exit waits for threads that have nothing left to do."""
 
 
 class ServingThread:
-    """A daemon thread that serves channels while there are any, and is started again when it is needed."""
+    """A daemon thread that serves channels while there are any, and starts again when needed."""
 
     def __init__(self, name: str, served: list[Channel]) -> None:
         self.channels = served
@@ -70,27 +70,27 @@ class ServingThread:
         self._clock: int | None = None
 
     def wake(self) -> None:
-        """Make the thread look at its queues at once, and see that there is one."""
+        """Make the thread look at its queues at once; start it if it is not running."""
         self.ring()
         with contextlib.suppress(RuntimeError):
             self.start()
 
     def ring(self) -> None:
-        """Make the thread look at its queues at once, if there is one."""
+        """Make the thread look at its queues at once, if it is running."""
         if self._bell.empty():
             self._bell.put(None)
 
     def start(self) -> None:
-        """See that a thread runs; a second one ends at once.
+        """Start the thread if it is not running; a second one ends at once.
 
         Raises:
-            RuntimeError: the interpreter or the system starts no more threads.
+            RuntimeError: the interpreter or the system cannot start a thread.
         """
         if self.channels and not self._running.locked():
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def busy_secs(self) -> float:
-        """Return the CPU seconds of the thread; always the same where the system does not tell."""
+        """Return the CPU seconds of the thread, or always 0 if the system cannot tell."""
         with contextlib.suppress(OSError):  # the thread ended
             if self._clock is not None:
                 return time.clock_gettime(self._clock)
@@ -111,10 +111,10 @@ class ServingThread:
             self._running.release()
 
     def _serve(self) -> bool:
-        """Serve until no channel is left; return False after an error, whatever it is."""
+        """Serve until no channel is left; return False after any error."""
         try:
             self._serve_all()
-        except BaseException:  # SystemExit thrown at this thread, say: nobody else would hear of it
+        except BaseException:  # SystemExit raised from outside, for example: nobody else would report it
             logger.exception("tblog met an unforeseen error in its worker, and goes on; please report it")
             return False
         return True
@@ -133,7 +133,7 @@ class ServingThread:
 
 
 class Worker(ServingThread):
-    """The thread that takes what the lanes bring to the files."""
+    """The thread that writes what is on the lanes to the files."""
 
     def __init__(self, device: object) -> None:
         super().__init__("tblog-worker", [])
@@ -172,7 +172,7 @@ class Worker(ServingThread):
         self.encoder.ring()
         try:
             self.encoder.start()
-        except RuntimeError:  # there can be no thread for it
+        except RuntimeError:  # no thread can be started
             self.encoder.round()
 
     def _ends(self) -> bool:
@@ -191,7 +191,7 @@ class Worker(ServingThread):
 
 
 class Encoder(ServingThread):
-    """The thread that encodes, so that nothing else waits for what takes long."""
+    """The thread that encodes, so that nothing else waits for a slow record."""
 
     def __init__(self, served: list[Channel]) -> None:
         super().__init__("tblog-encoder", served)
@@ -230,10 +230,10 @@ def serve(channel: Channel, *, patient: bool = False) -> None:
 
     Args:
         channel: a channel that was not served before, or not in this process.
-        patient: leave it to the worker to open the file where that fails now.
+        patient: if the file cannot be opened now, let the worker try again.
 
     Raises:
-        OSError: the log directory or the event file cannot be created, and nobody is patient.
+        OSError: the log directory or the event file cannot be created, and `patient` is false.
     """
     channel.open(patient=patient)
     if not threading.main_thread().is_alive():  # the interpreter exits: its threads will not be waited for
@@ -258,7 +258,7 @@ def serve(channel: Channel, *, patient: bool = False) -> None:
 
 
 def _device(logdir: str) -> object:
-    """Return what the log directories have in common that one worker serves."""
+    """Return the storage device of a log directory; one worker serves each."""
     if is_remote(logdir):
         return logdir.partition(":")[0]
     path = os.path.abspath(logdir)
@@ -268,7 +268,7 @@ def _device(logdir: str) -> object:
 
 
 def _serve_inline(channel: Channel) -> None:
-    """Let each call write what it logs: no thread can do it any more."""
+    """Let each call write what it logs, because no thread can be started."""
     channel.queue.inline = True
     channel.queue.wake = partial(_drain, channel)
     channel.served = True
@@ -278,7 +278,7 @@ def _serve_inline(channel: Channel) -> None:
 def _drain(channel: Channel) -> None:
     if on_worker():  # a finaliser logs inside a step
         return
-    # One thread at a time; another one leaves its entries to that, and never waits for it.
+    # One thread at a time. Another thread leaves its entries to that one, and does not wait.
     channel.must_drain = True
     with interrupts.held():
         while channel.must_drain and channel.draining.acquire(timeout=0):
@@ -306,7 +306,7 @@ def _arrange_exit_of_child() -> None:
 
 @atexit.register
 def close_all() -> None:
-    """Close every open channel; the storage has until the longest `exit_timeout_secs` to answer."""
+    """Close every open channel. The storage has the longest `exit_timeout_secs` to answer."""
     open_channels = [channel for channel in tuple(channels) if channel.served and not channel.closed]
     deadline = time.monotonic() + max(
         (channel.options.exit_timeout_secs for channel in open_channels), default=0.0
@@ -314,7 +314,7 @@ def close_all() -> None:
     for channel in open_channels:
         try:
             channel.start_closing()
-        except Exception:  # of a writer that was told: the others are closed all the same
+        except Exception:  # of one writer's fast path: the other writers are closed all the same
             logger.exception(
                 "tblog met an unforeseen error at the exit of %s; please report it",
                 without_user(channel.logdir),
@@ -330,7 +330,7 @@ def close_all() -> None:
 
 
 def _join_threads() -> None:
-    """Wait for the threads that have nothing left to do; others are stuck."""
+    """Join the threads that have nothing left to do. Others are stuck."""
     deadline = time.monotonic() + GRACE_SECS
     for thread, serving in tuple(_live.items()):
         if thread is not threading.current_thread() and not serving.channels:
@@ -339,7 +339,7 @@ def _join_threads() -> None:
 
 
 def start_anew_in_child() -> None:
-    """Forget all threads and channels: none of the parent's threads runs in a forked child."""
+    """Forget all threads, and reset all channels: the parent's threads do not run in a forked child."""
     _workers.clear()
     _live.clear()
     for channel in tuple(channels):

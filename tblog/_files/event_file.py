@@ -3,7 +3,7 @@
 Lives here: opening, appending whole records, finishing or cutting back one that the storage took
 in part, syncing, leaving a file that takes no more for a new one, giving the handle back.
 Must not: encode records, report errors. Owned by the worker thread once it is open; other threads
-take its handle away where there are no others left, and it opens itself again.
+close its handle if the process runs out of handles, and it reopens the file.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOOK_SECS = 1.0
-"""How often a file's name is looked at, for someone may have removed it."""
+"""Interval at which a file is checked, because someone may have removed or changed it."""
 
 MAX_OBJECT_BYTES = 8 << 20
-"""A store's file is uploaded and left for a new one at this size: each sync uploads it whole, and what is not
+"""Size at which a store's file is uploaded and a new one begins. Each sync uploads the whole file, and what is not
 uploaded is in memory."""
 
 PIECE_BYTES = 8 << 20
-"""The most that is handed over at once."""
+"""Maximum size of one write."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What a full disk answers: the same file goes on when there is room again."""
+"""Error codes of a full disk. The same file is continued when there is room again."""
 
 _FIRST_BYTES = len(events.first_event(1.0))
 
 
 class EventFile:
-    """An event file that is created when it is first needed.
+    """An event file, created at the first write.
 
     Args:
         logdir: the run's directory, or a URL.
@@ -76,7 +76,7 @@ class EventFile:
         self.handed_records = 0
         self.handed_bytes = 0
         self._resume = resume
-        self._start = b""  # what the file begins with behind its first event
+        self._start = b""  # what follows the first event at the start of the file
         self._suffix = suffix
         self._clock = clock
         self._open_sink = open_sink
@@ -84,7 +84,7 @@ class EventFile:
         self._sink: Sink | None = None
         self._identity: Identity | None = None
         self._is_at_hand = False
-        self._waiting = bytearray()  # whole records; the first `_torn` bytes are written, and not confirmed
+        self._waiting = bytearray()  # whole records; the first `_torn` bytes are written but not confirmed
         self._torn = 0
         self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
         self._unsynced = False
@@ -96,12 +96,12 @@ class EventFile:
 
     @property
     def buffers(self) -> bool:
-        """Return whether what is written can still be lost with this process, until a sync."""
+        """Return whether written bytes are still in this process, and would be lost with it, until a sync."""
         return self._sink is not None and self._sink.buffers and self._unsynced
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[None]:
-        """Have the handle, unless it was closed for want of others, and lay it down afterwards."""
+        """Take the handle from the pool, unless it was closed to free handles, and return it afterwards."""
         if self._is_at_hand:
             yield
             return
@@ -140,10 +140,10 @@ class EventFile:
             self._start, self._resume = self._resume.first_events(), None
         path, sink = self._new_sink()
         first, look_at = events.first_event(time.time()) + self._start, self._clock() + LOOK_SECS
-        if sink.buffers:  # a store: with its first event it shows whether it takes any
+        if sink.buffers:  # a store: the first event shows whether it accepts any
             sink.write(bytearray(first))
             sink.sync()
-        if self._sink is not None or self.path != before:  # a signal handler, inside this call, was quicker
+        if self._sink is not None or self.path != before:  # a signal handler opened one during this call
             sink.close()
             if not sink.buffers:
                 os.unlink(path)
@@ -167,19 +167,19 @@ class EventFile:
                 continue
 
     def _reopen(self) -> bool:
-        """Open the same file again; False where it is not what was left there."""
+        """Open the same file again; return False if it is not as it was left."""
         try:
             sink = self._open_sink(self.path, create=False)
         except FileNotFoundError:
             return False
-        if sink.size() != self.size:  # somebody else changed it: never append to that
+        if sink.size() != self.size:  # someone else changed it: never append to that
             sink.close()
             return False
         self._sink = sink
         return True
 
     def _be_at(self, identity: Identity | None) -> None:
-        """Have others know which file this writer is not done with, open or not."""
+        """Register the file as in use, whether or not it is open."""
         if self._identity is not None:
             in_use.end(self._identity)
         if identity is not None:
@@ -188,11 +188,11 @@ class EventFile:
 
     @property
     def waiting_records(self) -> int:
-        """Return the number of records that were appended, and that the storage has not confirmed."""
+        """Return the number of appended records that the storage has not confirmed."""
         return sum(records for _, records in tuple(self._appended))
 
     def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
-        """Add whole framed records to what the next `write` hands over.
+        """Append whole framed records, which the next `write` hands over.
 
         Args:
             frames: one frame for each record, or those of one record; none for one that has files of its own.
@@ -205,7 +205,7 @@ class EventFile:
             self.handed_records += records
 
     def write(self) -> None:
-        """Hand everything that waits to the operating system, or to a store's file, whose `sync` confirms it.
+        """Hand everything that waits to the operating system, or to a store's file, which confirms it at a `sync`.
 
         Raises:
             OSError: when the storage refuses. What it did not take waits for the next call, which
@@ -238,7 +238,7 @@ class EventFile:
             self._confirm()
 
     def _next_piece(self) -> bytearray:
-        """Return bytes of which the storage can show soon that it takes them, however large the record."""
+        """Return the next bytes to write, so few that progress can be seen even in a large record."""
         if not self._torn and len(self._waiting) <= PIECE_BYTES:
             return self._waiting
         return self._waiting[self._torn : self._torn + PIECE_BYTES]
@@ -269,7 +269,7 @@ class EventFile:
             self._appended.appendleft((nbytes - frame_bytes, records))
 
     def _leave_if_changed(self) -> None:
-        """Let go of a file that someone removed, replaced or changed: nobody could read what is written to it."""
+        """Leave a file that someone removed, replaced or changed: nobody could read what is written to it."""
         now = self._clock()
         if self._sink is None or not self._waiting or now < self._look_at:
             return
@@ -278,9 +278,9 @@ class EventFile:
             self._leave()
 
     def _leave_after(self, error: OSError) -> bool:
-        """Let go of a file that refused, if that can help; return whether a new one may take what waits."""
+        """Leave a file that refused, if that can help; return whether a new file may take what waits."""
         if self._sink is not None and self._sink.buffers:
-            if not self._sink.repeats:  # what it has is not known: what is not confirmed goes to a new file
+            if not self._sink.repeats:  # its content is unknown: unconfirmed records go to a new file
                 self._leave()
             return False
         if error.errno == errno.EFBIG:
@@ -314,7 +314,7 @@ class EventFile:
                 self._leave()
 
     def give_up(self) -> int:
-        """Drop what waits, cut a torn record back, and return the number of records dropped."""
+        """Drop what waits, cut off a torn record, and return the number of records dropped."""
         dropped = sum(records for _, records in self._appended)
         with self._use():
             self._cut_torn()
@@ -323,7 +323,7 @@ class EventFile:
         return dropped
 
     def give_up_first(self) -> int:
-        """Drop the oldest of the records that wait, and return how many they are: those of one frame."""
+        """Drop the oldest frame that waits, and return the number of its records."""
         end = framing.record_end(self._waiting)
         assert end is not None
         with self._use():
@@ -335,7 +335,7 @@ class EventFile:
         return dropped
 
     def sync(self) -> None:
-        """Write what waits and wait for stable storage; does nothing when nothing is new.
+        """Write what waits, and return when it is on stable storage. Does nothing if nothing is new.
 
         Raises:
             OSError: when the storage refuses.
@@ -353,7 +353,7 @@ class EventFile:
                 self._unsynced = False
 
     def _confirm(self) -> None:
-        """Let the store confirm what was written, and go on in a new file where this one is large."""
+        """Have the store confirm what was written, and begin a new file if this one is large."""
         assert self._sink is not None
         try:
             if self.size > MAX_OBJECT_BYTES:
@@ -372,7 +372,7 @@ class EventFile:
         self._forget_all()
 
     def close(self) -> None:
-        """Sync and give the handle back.
+        """Sync and close the handle.
 
         Raises:
             OSError: when the storage refuses.
@@ -385,7 +385,7 @@ class EventFile:
                 if self._sink is not None:
                     self._close_sink()
             finally:
-                self._sink = None  # one that failed is not asked again: what it did not confirm is lost
+                self._sink = None  # after a failure it is not tried again: what it did not confirm is lost
         self._be_at(None)
 
     def _close_sink(self) -> None:
@@ -397,7 +397,7 @@ class EventFile:
         self._unsynced = False
 
     def release(self) -> None:
-        """Give the handle back; a later `write` opens the file again and appends. A store's file is kept."""
+        """Close the handle. A later `write` opens the file again and appends. A store's file stays open."""
         with self._use():
             if self._sink is not None and not self._sink.buffers:
                 self._give_back()
@@ -405,17 +405,17 @@ class EventFile:
     def _give_back(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            with contextlib.suppress(OSError):  # what it took, the operating system has
+            with contextlib.suppress(OSError):  # the operating system has what was written
                 sink.close()
 
     def abandon(self) -> None:
-        """Give the handle back for good."""
+        """Close the handle for good."""
         with self._use():
             self._give_back()
         self._be_at(None)
 
     def forget_in_child(self) -> None:
-        """Give a forked child's copy of the handle back."""
+        """Close a forked child's copy of the handle."""
         handles.take_up(self)
         self._be_at(None)
         if self._sink is not None:

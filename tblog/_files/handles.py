@@ -1,4 +1,4 @@
-"""The handles of the operating system that event files hold: no more than leave the program its own.
+"""The pool of file handles that event files hold, small enough that the program has enough left.
 
 Lives here: the handles that no file uses at the moment, how many may stay open, which are closed where the
 system has none left. A process has few, 1,024 as a rule, and all its writers share them with the program.
@@ -23,20 +23,20 @@ except ModuleNotFoundError:  # Windows
     resource = None  # type: ignore[assignment]
 
 NONE_LEFT = {errno.EMFILE, errno.ENFILE}
-"""What the system answers where the process, or the machine, has no handle left."""
+"""Error codes if the process, or the machine, has no handle left."""
 
 SHARE = 4
-"""Event files keep a quarter of the process's handles."""
+"""Event files hold at most one handle in this many of the process."""
 
 MOST, FEWEST = 1024, 4
 FEW_SECS = 60.0
-"""After the handles have run out, event files keep no more than were left to them, for so long."""
+"""Time after the handles ran out during which event files hold no more than were left then."""
 
 Opened = TypeVar("Opened")
 
 
 class Holder(Protocol):
-    """A file that opens itself again where its handle was closed.
+    """A file that reopens itself if its handle was closed.
 
     Attributes:
         is_spare: it is a run's below, whose handle is closed before that of a writer's own run.
@@ -51,12 +51,12 @@ _few_until = 0.0
 
 
 def take_up(holder: Holder) -> bool:
-    """Have a handle that was laid down for oneself; return False where it was closed meanwhile."""
+    """Take one's handle from the pool; return False if it was closed meanwhile."""
     return _idle.pop(holder, None) is not None
 
 
 def lay_down(holder: Holder, sink: Sink) -> None:
-    """Keep a handle until it is used again, or others are too many or cannot be had."""
+    """Put a handle into the pool, which may close it to make room for others."""
     _idle[holder] = sink
     over = len(_idle) - _most()
     if over > 0:
@@ -64,7 +64,7 @@ def lay_down(holder: Holder, sink: Sink) -> None:
 
 
 def with_handles(opening: Callable[[], Opened]) -> Opened:
-    """Do what needs handles; where the system has none left, some are closed here, and it is done again.
+    """Call a function that needs handles. If the system has none left, close some of the pool and call it again.
 
     Raises:
         OSError: what `opening` raises; that there is no handle only where none is left here.

@@ -1,4 +1,4 @@
-"""Who may be writing to an event file: what can be known of it, so that nobody cuts a file under a writer's hands.
+"""Finds out who may be writing to an event file, so that nobody cuts a file that a writer has open.
 
 - tblog's writers hold a lock on the files that they have open. A run below a writer's own, whose file may be closed
   for want of handles, is protected by the lock on the writer's own file.
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WATCH_SECS = 1.0
-"""How long a file out of sight is watched."""
+"""Time that a file is watched whose writers cannot be seen."""
 
 RECENT_SECS = 150.0
-"""A file that was not changed for so long is no longer written: both originals flush every 120 seconds."""
+"""A file unchanged for this time has no writer: both originals flush every 120 seconds."""
 
 ENDING_SECS = 10.0
-"""How long a process that was killed may take to let go of its handles, a GPU's among them."""
+"""Time that a killed process may take to close its handles, a GPU's included."""
 
 GROWS = "it grows, so a writer is at work"
 
@@ -49,12 +49,12 @@ _seen: tuple[float, dict[Identity, list[tuple[str, str]]]] = (0.0, {})
 
 
 def begin(file: Identity) -> None:
-    """Take note that a writer of this process has a file, be it open or not."""
+    """Register a file of a writer of this process, open or not."""
     _living[file] = None
 
 
 def end(file: Identity) -> None:
-    """Take note that the writer will not write to it again."""
+    """Unregister a file that its writer will not write to again."""
     _living.pop(file, None)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong in the event files of a run, in the eyes of TensorBoard's two loaders, and records put right.
+"""Finds what TensorBoard's two loaders stumble over in the event files of a run, and repairs records.
 
 Lives here: looking at each record, and the order of each tag's points over all files of a run.
 Must not: change files, import tensorboard. The demands are those of TensorBoard's Rust loader, the default:

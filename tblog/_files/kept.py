@@ -1,4 +1,4 @@
-"""What was taken out of event files, kept beside them under names that no loader reads.
+"""What was cut out of event files, kept beside them under names that no loader reads.
 
 `events.out.tfe-<why>-<when>-at-<byte>-<checksum>.<the rest of the event file's name>` holds an event file's bytes
 from that byte on, as they were. The checksum is that of the bytes before: as long as the event file begins with
@@ -36,7 +36,7 @@ _MARK = re.compile(r"tfe-(cut|undone|repair)-(\d{8}-\d{6}-\d{6})-at-(\d+)-([0-9a
 
 
 class Kept(NamedTuple):
-    """A file with what was taken out of an event file.
+    """A file that holds what was cut out of an event file.
 
     Attributes:
         path: of this file.

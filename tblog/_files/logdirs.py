@@ -1,4 +1,4 @@
-"""What the name of a log directory stands for: a local path, made absolute once, or a URL.
+"""Resolves the name of a log directory: to a local path, made absolute once, or to a URL.
 
 Lives here: checking what a writer is given, and telling why a directory cannot be used.
 Must not: make directories, open files. Runs on the caller's thread.
@@ -53,7 +53,7 @@ def name_of(given: Any, argument: str) -> str:
 
 
 def suffix_of(given: str) -> str:
-    """Return what the names of event files end with.
+    """Return the suffix of event files' names, checked.
 
     Raises:
         InvalidValueError: no name can end so.
@@ -64,7 +64,7 @@ def suffix_of(given: str) -> str:
 
 
 def address_of(name: str, argument: str) -> str:
-    """Return what a name stands for from now on: an absolute path, whatever directory becomes current, or a URL.
+    """Return the absolute path or the URL that a name stands for now.
 
     Raises:
         InvalidValueError: it is a URL that nothing here can write to.
@@ -93,7 +93,7 @@ def address_of(name: str, argument: str) -> str:
 
 @contextlib.contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Let errors of the operating system say which log directory was given, and what to do."""
+    """Add the log directory that was given, and what to do, to errors of the operating system."""
     try:
         yield
     except OSError as error:

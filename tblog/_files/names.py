@@ -24,7 +24,7 @@ _OURS = re.compile(r"events\.out\.tfevents\.(\d{10})\.(.+)\.(\d{9})\.(\d{7,})(?:
 
 
 class Name(NamedTuple):
-    """What the name of a file of tblog's says.
+    """The parts of the name of a file that tblog made.
 
     Attributes:
         time_ns: when it was opened, in nanoseconds since the epoch.
@@ -40,7 +40,7 @@ class Name(NamedTuple):
 
 
 def parsed(name: str) -> Name | None:
-    """Read the name of a file, or return None for one that is not of tblog's making."""
+    """Parse a file's name; return None if tblog did not make it."""
     found = _OURS.match(name)
     if found is None:
         return None
@@ -49,17 +49,17 @@ def parsed(name: str) -> Name | None:
 
 
 def is_made_here(name: Name) -> bool:
-    """Return whether this process made a file; an earlier one may have had its number."""
+    """Return whether this process made a file, and not an earlier one with its number."""
     return (name.host, name.pid) == (host(), os.getpid()) and name.time_ns >= _STARTED_NS
 
 
 def is_of_this_host(name: str) -> bool:
-    """Return whether a file's name, by whichever library, has this machine's name at its place."""
+    """Return whether a file was made on this machine, by any library."""
     return re.match(rf"events\.out\.tfevents\.\d+\.{re.escape(host())}(?![A-Za-z0-9-])", name) is not None
 
 
 def torch_maker(name: str) -> tuple[int, int] | None:
-    """Return when a file of this machine was made, and by which process, if the name is of torch's form."""
+    """Return the time and the process of a file that torch made on this machine, else None."""
     found = re.match(rf"events\.out\.tfevents\.(\d{{10}})\.{re.escape(host())}\.(\d+)\.\d+(?!\d)", name)
     return None if found is None or parsed(name) is not None else (int(found[1]), int(found[2]))
 
@@ -75,5 +75,5 @@ def new_name(suffix: str, depth: int = 0) -> str:
 
 
 def host() -> str:
-    """Return this machine's name as it stands in the names of files."""
+    """Return this machine's name as file names have it."""
     return socket.gethostname().replace("/", "_")

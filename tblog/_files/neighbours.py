@@ -1,4 +1,4 @@
-"""What else is in a log directory: another writer at work, or an earlier run that is logged over.
+"""Reports what else is in a log directory: another active writer, or an earlier run that is logged over.
 
 TensorBoard shows all event files of a directory as one run: two writers make one zigzag curve of each tag that both
 log, and so does a program that is started again without `resume`. Either is told once in a process.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 FIRST_PAUSE_SECS = 1.0
-"""The pause after the first look; each is twice as long as the one before."""
+"""The pause after the first look. Each pause is twice as long as the one before."""
 
 _COMPARISONS = 6  # of the own beginning with an earlier end, until they have a tag in common
 _LATEST = (
@@ -52,7 +52,7 @@ class _Other(NamedTuple):
 
 
 class Neighbours:
-    """Looks around in the log directory of one writer.
+    """Watches the log directory of one writer.
 
     Args:
         logdir: the directory.
@@ -75,7 +75,7 @@ class Neighbours:
         return self._clock() >= self._look_at
 
     def look(self, own_path: str) -> Iterator[str]:
-        """Yield what is to be told; nothing where the directory cannot be read.
+        """Yield messages to report; none if the directory cannot be read.
 
         Args:
             own_path: the writer's file, which has a record.
@@ -129,7 +129,7 @@ class Neighbours:
         return None
 
     def _compare(self, others: list[_Other], own_path: str) -> Iterator[str]:
-        """Tell of a tag that begins before its end in an earlier run."""
+        """Report a tag that begins before its end in an earlier run."""
         self._comparisons_left -= 1
         earlier = [other for other in others if other.path < own_path and not _is_of_this_process(other)]
         earlier = earlier[-_LATEST_READ:]

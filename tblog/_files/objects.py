@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONNECT_SECS = 5.0
-"""Both clients wait for a minute; a host that answers at all does so in a second."""
+"""Maximum time to connect. Both clients wait for a minute by default; a working host answers in a second."""
 
 ANSWER_SECS = 20.0
-"""How long a store may be silent in a request, of which boto3 makes three at most: it waits for a minute in each."""
+"""Maximum silence in a request. boto3 makes up to three requests, and waits for a minute in each by default."""
 
 RETRY_SECS = 20.0
-"""google-cloud-storage tries for two minutes by itself. So does tblog, and training is told of it sooner."""
+"""Maximum time of google-cloud-storage's own retries, two minutes by default. tblog retries, too, and reports sooner."""
 
 _ADDRESS = re.compile(r"(?:s3|gs)://([^/@]+)(?:/(.*))?", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""Putting back what was taken out of event files, also after the run went on.
+"""Restores what was cut out of event files, also after the run went on.
 
 The old points come back to where they were. What was logged since, under the same tag and up to the last step
 that came back, would hide them from TensorBoard's loaders or make a zigzag with them: it is set aside in turn,

@@ -1,4 +1,4 @@
-"""Going on with a run that is on disk: where it ended, and cutting off what is to be logged anew.
+"""Resumes a run that is on disk: finds where it ended, and cuts off what is logged again.
 
 TensorBoard's Rust loader ignores a `purge_step`, and shows points of tags that are not logged again;
 only shortening the old files removes them for both loaders. A file that a living tblog writer holds is
@@ -31,7 +31,7 @@ _SESSION_START = b"\x08\x01"  # SessionLog(status=START), tensorflow/core/util/e
 
 @dataclass
 class Resume:
-    """How a writer goes on with runs that are on disk.
+    """How a writer resumes runs that are on disk.
 
     Attributes:
         step: the step to go on from; what lies at it and beyond is cut off. None keeps all.
@@ -69,7 +69,7 @@ class Resume:
         return b"".join(map(frame, (version, start, start)))
 
     def _tell(self, taken: list[TakenOut]) -> None:
-        """Say once where that is which was cut off."""
+        """Log once where the cut-off part is kept."""
         kept = [each.kept for each in taken if each.kept]
         if not kept or self._told:
             return
@@ -130,7 +130,7 @@ def cut_from(logdir: str, step: int, when: str, patience: float = WATCH_SECS) ->
 
 
 def cut_torn_tails(logdir: str, patience: float = WATCH_SECS) -> None:
-    """Cut back what a killed process left of its last record in each file of a run."""
+    """Cut off the torn last record that a killed process left in each file of a run."""
     for path in event_paths(logdir):
         with unless_in_use(path) as held:
             if held is None or not held.is_event_file():

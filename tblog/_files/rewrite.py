@@ -1,4 +1,4 @@
-"""Changing event files: in one step, and never under a writer's hands."""
+"""Changes event files: atomically, and never while a writer has them open."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 class _GrowsError(Exception):
-    """Somebody wrote to the file that was to be replaced."""
+    """Someone wrote to the file that was to be replaced."""
 
 
 class HeldFile:
-    """An event file that no writer of tblog has, locked so that none gets it.
+    """An event file that no writer of tblog has open, locked so that none can open it.
 
     Attributes:
         path: its name.

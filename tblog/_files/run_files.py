@@ -1,4 +1,4 @@
-"""The event files of one writer: that of its own run, and those of the runs below it.
+"""The event files of one writer: one for its own run, and one for each run below it.
 
 Lives here: which file a run's bytes go to, writing and syncing all of them.
 Must not: encode, wait. Runs on the worker thread, but for opening the first file.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tblog._reports import Reports
 
 _HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
-"""No wait makes these names better. Only runs below can have them: the own one was opened in a call."""
+"""Errors that waiting does not cure. Only runs below can have them: the own file is opened in a call."""
 
 
 def is_hopeless(error: OSError, logdir: str) -> bool:
-    """Return whether a name below a log directory is no good, rather than the directory gone or in trouble itself."""
+    """Return whether a name below a log directory is unusable, and not the directory itself in trouble."""
     return error.errno in _HOPELESS and os.path.isdir(logdir)
 
 
@@ -40,7 +40,7 @@ class RunFiles:
         logdir: the own run's directory.
         suffix: appended to the files' names.
         resume: what to do with earlier files of each run, before the first is created.
-        reports: where records are told of that no file takes.
+        reports: receives records that no file can take.
         clock: monotonic seconds.
         open_sink: opens what takes the bytes of a file.
     """
@@ -76,7 +76,7 @@ class RunFiles:
 
     @property
     def waiting(self) -> int:
-        """Return the number of records that are here, and that the storage has not confirmed."""
+        """Return the number of records here that the storage has not confirmed."""
         return sum(file.waiting_records for file in tuple(self._files.values()))
 
     def path(self, run: str) -> str:
@@ -85,7 +85,7 @@ class RunFiles:
         return "" if file is None else file.path
 
     def open(self) -> None:
-        """Create the own run's file; its first event is what the next `write` hands over.
+        """Create the own run's file. The next `write` begins with its first event.
 
         Raises:
             OSError: when that cannot be done.
@@ -94,7 +94,7 @@ class RunFiles:
         self.own.open()
 
     def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
-        """Add framed records of a run to what the next `write` hands over; see `EventFile.append`."""
+        """Append framed records of a run, which the next `write` hands over; see `EventFile.append`."""
         file = self._files.get(run)
         if file is None:
             depth = 1 + run.count(os.sep)
@@ -126,7 +126,7 @@ class RunFiles:
                 self._reports.once(message, message)
 
     def ignore_neighbours(self) -> None:
-        """Say nothing of other writers in the directory: a forked child goes on with its parent's."""
+        """Do not report other writers in the directory: a forked child logs beside its parent."""
         self._neighbours = None
 
     def _write(self, run: str, file: EventFile) -> None:
@@ -151,7 +151,7 @@ class RunFiles:
                     raise
 
     def recover(self) -> None:
-        """Try all that may have failed again.
+        """Try everything again that may have failed.
 
         Raises:
             OSError: when the storage still refuses.
@@ -161,7 +161,7 @@ class RunFiles:
         self.flush()
 
     def flush(self) -> None:
-        """Upload what a store's files keep in this process; `write` has handed over that of local files.
+        """Upload what the files of a store keep in this process. `write` is enough for local files.
 
         Raises:
             OSError: when the storage of a run refuses. Those of the others are uploaded.
@@ -173,7 +173,7 @@ class RunFiles:
                     file.sync()
             except OSError as error:
                 first_error = first_error or error
-                self._dirty[run] = None  # what the store did not confirm may have to go to a new file
+                self._dirty[run] = None  # unconfirmed records may have to go to a new file
         if first_error is not None:
             raise first_error
 
@@ -198,7 +198,7 @@ class RunFiles:
             raise first_error
 
     def close(self) -> tuple[int, OSError | None]:
-        """Sync and close all files; return the number of records that were given up, and why."""
+        """Sync and close all files; return the number of records given up, and the first error."""
         lost, first_error = 0, None
         with contextlib.suppress(OSError):
             self.write()
@@ -212,6 +212,6 @@ class RunFiles:
         return lost, first_error
 
     def forget_in_child(self) -> None:
-        """Give a forked child's copies of the handles back."""
+        """Close a forked child's copies of the handles."""
         for file in self._files.values():
             file.forget_in_child()

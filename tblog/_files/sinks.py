@@ -1,4 +1,4 @@
-"""Where the bytes of one event file go: a local file, or a store's.
+"""The storage of one event file: a local file, or a file of a store.
 
 Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
 Must not: know what a record or an event is. Whatever fails is an OSError. Runs on the worker thread, but
@@ -17,17 +17,17 @@ from tblog._files.objects import StoredObject
 from tblog._files.stores import as_os_errors, check_directory, is_remote, open_store
 
 try:
-    import fcntl  # now: finalisers that run when the interpreter ends cannot import
+    import fcntl  # early: finalisers that run while the interpreter exits cannot import
 except ModuleNotFoundError:
     fcntl = None  # type: ignore[assignment]
 
 
 Identity = tuple[int, int]
-"""What tells a file from all others of this machine, whatever its name."""
+"""Device and inode: identify a file of this machine, whatever its name."""
 
 
 class Sink(Protocol):
-    """Something that takes bytes in order and can make them last.
+    """Takes bytes in order, and can make them durable.
 
     Attributes:
         buffers: what is written may still be lost, until a `sync` or `close` returns.
@@ -40,7 +40,7 @@ class Sink(Protocol):
     identity: Identity | None
 
     def write(self, data: bytearray) -> int:
-        """Hand bytes to the storage and return how many of them it took."""
+        """Hand bytes to the storage; return how many it took."""
         ...
 
     def sync(self) -> None:
@@ -56,15 +56,15 @@ class Sink(Protocol):
         ...
 
     def is_intact(self, path: str, size: int) -> bool:
-        """Return whether this is still what `path` names, and has so many bytes."""
+        """Return whether `path` still names this file, and it has `size` bytes."""
         ...
 
     def close(self) -> None:
-        """Give the handle back."""
+        """Close the handle."""
         ...
 
     def forget_in_child(self) -> None:
-        """Give a forked child's copy of the handle back, and leave the parent's file alone."""
+        """Close a forked child's copy of the handle without touching the parent's file."""
         ...
 
 
@@ -91,7 +91,7 @@ def claim(fd: int, *, alone: bool = False) -> bool:
 
 
 def let_go(fd: int) -> None:
-    """Give up what `claim` took, in forked children that share the handle, too."""
+    """Release the lock of `claim`, also for forked children that share the handle."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_UN)
@@ -112,7 +112,7 @@ class LocalSink:
         claim(self._fd)
 
     def write(self, data: bytearray) -> int:
-        """Write to the operating system, which may take a part only."""
+        """Write to the operating system, which may take only a part."""
         return os.write(self._fd, data)
 
     def sync(self) -> None:
@@ -160,15 +160,15 @@ class FactorySink:
         return len(data)
 
     def sync(self) -> None:
-        """Flush the file: what it returns from is confirmed."""
+        """Flush the file, which confirms what was written."""
         with as_os_errors(self._path):
             self._file.flush()
 
     def cut(self, size: int) -> None:
-        """Leave the file: what a factory opened cannot be shortened."""
+        """Do nothing: a factory's file cannot be shortened."""
 
     def size(self) -> int:
-        """Refuse: such a file is never opened again, which is when its size is asked for."""
+        """Not supported: the size is needed only to reopen a file, which is never done here."""
         raise NotImplementedError
 
     def is_intact(self, path: str, size: int) -> bool:  # noqa: ARG002 - nobody but the factory can look there
@@ -181,24 +181,25 @@ class FactorySink:
             self._file.close()
 
     def forget_in_child(self) -> None:
-        """Never close nor finalise the file: either may write out what the parent writes, too."""
+        """Never close or finalise the file: both may write what the parent writes, too."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
 
 
 class OpenSink(Protocol):
-    """Opens what takes the bytes of an event file."""
+    """Opens the storage of an event file."""
 
     def __call__(self, path: str, *, create: bool) -> Sink:
-        """Create a file that is not there yet, or open one that is to append to it.
+        """Create a new file, or open an existing one to append.
 
         Raises:
-            OSError: that is not possible; FileExistsError and FileNotFoundError where the name is why.
+            FileExistsError, FileNotFoundError: it exists, or does not.
+            OSError: it cannot be created or opened.
         """
         ...
 
 
 def open_sink(path: str, *, create: bool) -> Sink:
-    """Open a local file or, by its URL, one of a store."""
+    """Open a local file, or a file of a store by its URL."""
     return FactorySink(path) if is_remote(path) else LocalSink(path, create=create)
 
 

@@ -1,4 +1,4 @@
-"""Files that lie in no local file system: objects of a store, and what a registered factory opens.
+"""Files that are not in a local file system: objects of a store, and what a registered factory opens.
 
 Lives here: telling such a path, opening it, the factories that users registered with tensorboardX, and all
 errors as OSErrors that say what to do.
@@ -135,7 +135,7 @@ def check_directory(path: str) -> None:
 
 @contextlib.contextmanager
 def as_os_errors(path: str) -> Iterator[None]:
-    """Raise what a store or factory raises as an OSError that says what it was at and what to do, and no secret."""
+    """Turn what a store or factory raises into an OSError that says where, what to do, and no secret."""
     try:
         yield
     except Exception as error:

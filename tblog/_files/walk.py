@@ -1,4 +1,4 @@
-"""The records of an event file that may be damaged: whole ones, and the stretches that are not.
+"""Walks an event file that may be damaged: whole records, and the damage between them.
 
 Lives here: walking a file record by record, and finding the next whole record behind damage.
 Must not: change a file, know what a record holds.
@@ -67,7 +67,7 @@ def record_at(file: BinaryIO, offset: int, size: int) -> bytes | None:
 
 
 def _is_whole(file: BinaryIO, start: int, length: int) -> bool:
-    """Return whether the checksum behind so many bytes is theirs, before they are held in memory."""
+    """Return whether the checksum of `length` bytes is right, without holding them in memory."""
     file.seek(start)
     crc, remaining = 0, length
     while remaining:
@@ -94,7 +94,7 @@ def next_record(file: BinaryIO, offset: int, size: int) -> int:
 
 
 def _headers(window: NDArray[np.uint8], remaining: int) -> NDArray[np.int64]:
-    """Return the positions in a window of a length that fits the file, with its checksum behind it."""
+    """Return the positions in a window that may start a record: a length that fits the file, and its checksum."""
     count = len(window) - HEADER_BYTES + 1
     if count <= 0:
         return np.empty(0, np.int64)

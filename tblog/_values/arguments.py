@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import snapshot, to_numpy
-from tblog._values.checks import check_text, plain_text, require
+from tblog._values.checks import check_text, plain_text
 from tblog.errors import InvalidTypeError, InvalidValueError, UnsupportedTypeError, shortened
 
 if TYPE_CHECKING:

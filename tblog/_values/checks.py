@@ -29,16 +29,6 @@ def check_real(array: Any, what: str) -> None:
         raise UnsupportedTypeError(f"{what} has dtype {dtype}; give real numbers (float, int or bool)")
 
 
-def require(holds: bool, what: str, given: object, wanted: str) -> None:
-    """Raise unless a condition holds.
-
-    Raises:
-        InvalidValueError: "<what> was <given>; give <wanted>".
-    """
-    if not holds:
-        raise InvalidValueError(f"{what} was {shortened(given)}; give {wanted}")
-
-
 def check_text(text: Any, what: str) -> None:
     """Check that a text is a string that a message can contain.
 

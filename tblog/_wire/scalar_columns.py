@@ -6,7 +6,7 @@ as protobuf writes it. A batch is encoded in columns: the records are laid out f
 numpy writes what varies over the zeros in them, time, step, value and checksum.
 
 Lives here: the columns. Must not: know queues or files, import protobuf.
-An encoder belongs to one thread, the worker. It takes the machine to be little-endian.
+An encoder belongs to one thread, the worker. Assumes a little-endian machine.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 ScalarEntry: TypeAlias = "tuple[str, SupportsFloat, int, float]"
 DictEntry: TypeAlias = "tuple[tuple[str, ...], Sequence[SupportsFloat], int, float]"
 
-# Records that are encoded at once. numpy lets go of the interpreter lock in operations on more than
-# 500 elements, and whoever lets go of it beside a busy thread waits up to 5 ms to get it back, each
-# time. No operation on a chunk is on more.
+# Records that are encoded at once. numpy releases the interpreter lock in operations on more than 500
+# elements, and beside a busy thread it then takes up to 5 ms to get the lock back, each time. No operation
+# on a chunk is on more.
 CHUNK = 500
 # Below this many records, the fixed cost of the columns is more than they save.
 MIN_COLUMNS = 56
-# The layouts of dicts that are remembered; when there are more, all are forgotten and made anew.
+# Number of dict layouts that are cached. If there are more, the cache is cleared.
 MAX_LAYOUTS = 256
 
-# What the columns take: steps of so many bits, whose field has 8 bytes at most, and such prefixes.
+# Limits of the columns: a step of this many bits has a field of at most 8 bytes. Other records are encoded one by one.
 _MAX_STEP_BITS = 49
 _MAX_PREFIX_BYTES = MAX_BYTES - TIME_BYTES - 8 - VALUE_BYTES
 
@@ -58,10 +58,10 @@ _DIGIT_SHIFTS = [np.uint64(8 + i) for i in range(7)]
 
 
 class ScalarEncoder:
-    """Turns scalar entries into framed records; remembers the tags it has seen.
+    """Turns scalar entries into framed records; caches the tags it has seen.
 
-    If the `__float__` of one value raises, so do `encode` and `encode_dicts`, and nothing is lost:
-    call them again with one entry at a time.
+    If the `__float__` of a value raises, so do `encode` and `encode_dicts`. Nothing is lost: call them again with one
+    entry at a time.
     """
 
     def __init__(self) -> None:

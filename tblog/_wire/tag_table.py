@@ -1,4 +1,4 @@
-"""What the encoder of scalars remembers of each tag: the bytes that do not vary.
+"""What the scalar encoder caches for each tag: the bytes that do not vary.
 
 The prefix of a tag is what stands between the step and the value of an event: the start of the
 summary, with the tag in it. A template is a framed record with zeros for all that varies; there is
@@ -22,7 +22,7 @@ from tblog._wire.framing import FOOTER_BYTES, crc32c, header
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Bounds of what is remembered. When one is reached, all is forgotten and learnt anew.
+# Bounds of the cache. When one is reached, the cache is cleared.
 MAX_TAGS = 32_768
 MAX_HELD_BYTES = 16 << 20
 
@@ -30,7 +30,7 @@ _MAX_STEP_WIDTH = 8
 
 
 class TagTable:
-    """What the columns need to know of each tag, by its id; forgets all when it holds too much.
+    """What the columns need to know about each tag, by its id. Clears itself when it holds too much.
 
     Attributes:
         prefix_bytes: the length of its prefix.

@@ -95,7 +95,7 @@ def settled(call: Call) -> Call:
     ]
     if not lazy:
         return call
-    from tblog.graph._preserve import random_states_kept
+    from tblog._side_effects import random_states_kept
 
     # Uninitialised buffers cannot be copied, but can be created again.
     made = {id(tensor): type(tensor)(device=tensor.device, dtype=tensor.dtype) for tensor in lazy}

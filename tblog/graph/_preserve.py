@@ -7,7 +7,6 @@ thread.
 
 from __future__ import annotations
 
-import random
 import sys
 import warnings
 from collections import OrderedDict, defaultdict, deque
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tblog._side_effects import random_states_kept, take_gradients
 from tblog.graph._wrappers import unwrapped
 
 _OBSERVERS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -51,7 +51,7 @@ def lent(model: nn.Module, *, runs: bool, watched: bool) -> Iterator[None]:
         _remember_values(_written(model, buffers=runs), stack)
         if runs:
             stack.enter_context(_eager())
-            _remember_gradients(model, stack)
+            take_gradients(model, stack)
         for module in model.modules():
             _undress(module, watched=watched)
         for module in model.modules():
@@ -167,20 +167,6 @@ def _put_versions_back(tensors: list[torch.Tensor], versions: list[int]) -> None
         torch._C._autograd._unsafe_set_version_counter(tuple(tensors), tuple(versions))  # noqa: SLF001
 
 
-def _remember_gradients(model: nn.Module, stack: ExitStack) -> None:
-    """Remove the gradients of the parameters, and restore them and their flags later."""
-    for parameter in model.parameters():
-        for name in ("grad", "requires_grad"):
-            stack.callback(_put_back, parameter, name, getattr(parameter, name))
-        if parameter.grad is not None:
-            parameter.grad = None
-
-
-def _put_back(parameter: nn.Parameter, name: str, value: Any) -> None:
-    if getattr(parameter, name) is not value:  # torch rejects some values even if they are already set
-        setattr(parameter, name, value)
-
-
 def _written(model: nn.Module, *, buffers: bool) -> list[torch.Tensor]:
     """Return the tensors that a forward may write to: buffers, and tensors in other attributes."""
     found: dict[int, torch.Tensor] = {}
@@ -209,17 +195,3 @@ def _eager() -> AbstractContextManager[Any]:
     """Run compiled functions uncompiled. The exporter does this itself."""
     compiler_loaded = "torch._dynamo" in sys.modules  # loading it takes a second
     return torch.compiler.set_stance("force_eager") if compiler_loaded else nullcontext()
-
-
-@contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Restore the random states of Python, numpy and torch."""
-    with ExitStack() as stack:
-        stack.callback(random.setstate, random.getstate())
-        stack.callback(torch.set_rng_state, torch.get_rng_state())
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            stack.callback(numpy.random.set_state, numpy.random.get_state())
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
-        yield

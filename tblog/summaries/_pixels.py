@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog._values.checks import check_real, plain_text, require, shape_of
+from tblog._require import require
+from tblog._values.checks import check_real, plain_text, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import check_real, require, shape_of
+from tblog._values.checks import check_real, shape_of
 from tblog.summaries import _projector
 from tblog.summaries._context import EncodeContext
 from tblog.summaries._labels import label_rows, label_texts

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import snapshot, to_numpy
-from tblog._values.checks import check_real, plain_text, require
+from tblog._values.checks import check_real, plain_text
 from tblog._wire.fields import sized
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._bins import tensorflow_bins, tensorflow_edges

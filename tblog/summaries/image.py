@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import check_real, require, shape_of
+from tblog._values.checks import check_real, shape_of
 from tblog.summaries._labels import label_text
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._png import encode_png

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import check_real, require, shape_of
+from tblog._values.checks import check_real, shape_of
 from tblog.errors import InvalidTypeError, shortened
 from tblog.summaries._tensors import fill_tensor
 

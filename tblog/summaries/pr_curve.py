@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import check_real, require, shape_of
+from tblog._values.checks import check_real, shape_of
 from tblog.errors import InvalidTypeError, shortened
 
 if TYPE_CHECKING:

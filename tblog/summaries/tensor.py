@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import require
 from tblog.summaries._tensors import check_dtype, fill_tensor
 
 if TYPE_CHECKING:

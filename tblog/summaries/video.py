@@ -6,8 +6,9 @@ import io
 import math
 from typing import TYPE_CHECKING
 
+from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog._values.checks import require, shape_of
+from tblog._values.checks import shape_of
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 
 if TYPE_CHECKING:
