@@ -19,7 +19,7 @@ class Reports:
 
     def __init__(self, logdir: str) -> None:
         self._logdir = without_user(logdir)
-        self._told: set[object] = set()
+        self._reported: set[object] = set()
         self._counting = ForkSafeLock()
         self.failed = 0
         self.left_out = 0
@@ -62,7 +62,7 @@ class Reports:
 
     def storage_is_back(self, dropped: int) -> None:
         """Report that the storage takes records again, and allow the next warning."""
-        self._told.discard("storage")
+        self._reported.discard("storage")
         logger.warning("tblog writes to %s again; %d records were dropped", self._logdir, dropped)
 
     def embedding_refused(self, error: OSError, tag: str, step: int) -> None:
@@ -76,7 +76,7 @@ class Reports:
 
     def embeddings_are_back(self) -> None:
         """Report that no embedding is waiting any more, and allow the next warning."""
-        self._told.discard("embeddings")
+        self._reported.discard("embeddings")
         logger.warning("tblog has written the embeddings of %s that waited", self._logdir)
 
     def silence(self, secs: float, waiting: int, names: list[str]) -> None:
@@ -135,8 +135,8 @@ class Reports:
 
     def once(self, cause: object, message: str) -> None:
         """Warn, unless there was a warning of this cause before."""
-        if cause not in self._told:
-            self._told.add(cause)
+        if cause not in self._reported:
+            self._reported.add(cause)
             logger.warning("%s", without_user(message))
 
     def raise_first(self) -> None:

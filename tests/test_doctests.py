@@ -57,13 +57,15 @@ def _modules_with_examples() -> list[str]:
 
 @pytest.mark.parametrize("name", _modules_with_examples())
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every example of a module prints what its docstring shows."""
+    """Every example of a module prints what its docstring shows, each in a directory of its own."""
     if name in NEEDS:
         need_package(NEEDS[name])
-    monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     report: list[str] = []
     for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name), globs={}):
+        folder = tmp_path / example.name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
         runner.run(example, out=report.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
 

@@ -54,6 +54,14 @@ def read(
         FileNotFoundError: if there is nothing at `source`.
         ImportError: if `source` is a URL and fsspec is not installed.
         OSError: if a file cannot be read. Files that are damaged can: see `Runs.damage`.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> tblog.read("runs").scalars
+        <Scalars: 3 rows, 1 runs, 1 tags>
     """
     if restarts not in RESTARTS:
         raise ValueError(f"restarts is one of {', '.join(RESTARTS)}: {restarts!r} was given")
@@ -69,6 +77,14 @@ class Run:
 
     Attributes:
         name: its name, as TensorBoard has it.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> tblog.read("runs")["seed1"].tags
+        {'scalars': ['loss']}
     """
 
     def __init__(self, name: str, log: RunLog) -> None:
@@ -118,6 +134,14 @@ class Runs(Mapping[str, Run]):
     """Runs by their names, sorted. Made by `tblog.read`.
 
     What is asked for here is asked of all runs; a run of them (`runs["seed1"]`) has the same properties.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> list(tblog.read("runs"))
+        ['seed1']
     """
 
     def __init__(self, sources: list[_sources.Source], wanted: Any, options: Options) -> None:

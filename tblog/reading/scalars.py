@@ -25,6 +25,14 @@ class Series(NamedTuple):
     """One curve: the scalars of a tag of a run, in the order in which they were logged.
 
     `step` is int64, `wall_time` (seconds since 1970, UTC) and `value` are float64, all (n,).
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> [(series.tag, series.step.tolist()) for series in tblog.read("runs").scalars.series()]
+        [('loss', [0, 1, 2])]
     """
 
     run: str
@@ -54,6 +62,14 @@ class Scalars:
         wall_time: float64, (n,), seconds since 1970 (UTC).
         value: float64, (n,); exactly what is in the file, which is float32 as a rule.
         thinned: how much `thin` left out, or None if all is there.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> tblog.read("runs").scalars.last().step
+        array([2])
     """
 
     runs: tuple[str, ...]
