@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,21 @@ from hypothesis import settings
 
 settings.register_profile("tblog", derandomize="TBLOG_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("tblog")
+
+
+@pytest.fixture(scope="session")
+def new_folder() -> Iterator[Callable[[], Path]]:
+    """Return a function that makes a folder, in memory where that can be: a fuzz syncs hundreds of files."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="tblog-fuzz-", dir=memory) as root:
+        numbers = itertools.count()
+
+        def make() -> Path:
+            folder = Path(root, str(next(numbers)))
+            folder.mkdir()
+            return folder
+
+        yield make
 
 
 @pytest.fixture

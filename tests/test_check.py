@@ -172,11 +172,9 @@ def test_the_command_runs_without_tensorboard(tmp_path):
     cut=st.integers(0, 200),
     tail=st.one_of(st.binary(max_size=60), st.integers(0, 60).map(bytes)),
 )
-def test_whatever_is_in_a_file_a_repair_keeps_all_that_is_readable(
-    tmp_path_factory, steps, damage, cut, tail
-):
+def test_whatever_is_in_a_file_a_repair_keeps_all_that_is_readable(new_folder, steps, damage, cut, tail):
     """No crash and no loss; afterwards nothing is left that a repair could put right."""
-    folder = tmp_path_factory.mktemp("check")
+    folder = new_folder()
     path = write(folder, *[event(step, 1.0, tag, wall_time) for step, tag, wall_time in steps])
     data = bytearray(path.read_bytes())
     for position, byte in damage:

@@ -6,6 +6,7 @@ import ast
 import configparser
 import email
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -22,20 +23,22 @@ from tests.needs import need_package
 from tests.processes import ROOT
 from tests.reading import event_files, points
 
-LEFT_BEHIND = shutil.ignore_patterns(
-    ".git",
-    ".venv",
-    "*_cache",
-    ".hypothesis",
-    "__pycache__",
-    "*.egg-info",
-    "build",
-    "dist",
-    "runs",
-    "_build",
-    "local",
-)
 TIMEOUT_SECS = 240
+
+
+def checkout_files() -> list[Path]:
+    """Return the files of the project, as git knows them; all there are where git does not know the folder."""
+    if not (ROOT / ".git").exists():
+        return [path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file() or path.is_symlink()]
+
+    def listed(*options: str) -> list[Path]:
+        command = ["git", "ls-files", "-z", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        return [Path(name) for name in done.stdout.split("\0") if name]
+
+    tracked = {path.parts[0] for path in listed()}
+    found = listed("--cached", "--others", "--exclude-standard")
+    return [path for path in found if path.parts[0] in tracked and os.path.lexists(ROOT / path)]
 
 
 def build(source: Path, out: Path, *kinds: str) -> Path:
@@ -55,8 +58,10 @@ def only(folder: Path, pattern: str) -> Path:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the checkout, so that a build leaves nothing in it."""
-    copy = tmp_path_factory.mktemp("source") / "tblog"
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_BEHIND)
+    copy = tmp_path_factory.mktemp("source")
+    for path in checkout_files():
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, copy / path, follow_symlinks=False)
     return copy
 
 

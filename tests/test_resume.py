@@ -167,9 +167,9 @@ def event_file(path, steps):
     cut=st.integers(0, 400),
     tail=st.binary(max_size=60),
 )
-def test_whatever_is_in_a_file_a_walk_ends_and_covers_it(tmp_path_factory, steps, damage, cut, tail):
+def test_whatever_is_in_a_file_a_walk_ends_and_covers_it(new_folder, steps, damage, cut, tail):
     """Pieces follow each other without gaps; each record is whole; cutting leaves a clean file, or what is none."""
-    logdir = tmp_path_factory.mktemp("walk")
+    logdir = new_folder()
     path = logdir / "events.out.tfevents.1"
     event_file(path, steps)
     data = bytearray(path.read_bytes())
@@ -208,9 +208,9 @@ def test_reading_the_head_of_arbitrary_bytes_ends_without_an_error(data):
     position=st.integers(0, 10_000),
     byte=st.integers(1, 255),
 )
-def test_one_damaged_byte_costs_one_record_at_most(tmp_path_factory, steps, position, byte):
+def test_one_damaged_byte_costs_one_record_at_most(new_folder, steps, position, byte):
     """The walk finds its way back to the next whole record."""
-    path = tmp_path_factory.mktemp("damage") / "events.out.tfevents.1"
+    path = new_folder() / "events.out.tfevents.1"
     event_file(path, steps)
     data = bytearray(path.read_bytes())
     data[position % len(data)] ^= byte

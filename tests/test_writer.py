@@ -508,9 +508,9 @@ def test_a_user_registered_file_factory_opens_the_files(tmp_path):
     value=st.floats(width=32),
     wall_time=st.floats(allow_nan=False, allow_infinity=False),
 )
-def test_any_tag_step_value_and_time_is_read_back(tmp_path_factory, tag, step, value, wall_time):
+def test_any_tag_step_value_and_time_is_read_back(new_folder, tag, step, value, wall_time):
     """Negative steps, 0 and 2^63-1, NaN and infinity, any text."""
-    logdir = tmp_path_factory.mktemp("any")
+    logdir = new_folder()
     with SummaryWriter(logdir) as writer:
         writer.add_scalar(tag, value, step, wall_time)
         writer.add_scalar(tag, value, step, wall_time)

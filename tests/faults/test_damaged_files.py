@@ -85,11 +85,9 @@ def shown(found):
 
 @fuzz
 @given(data=files())
-def test_a_repair_keeps_every_record_that_holds_an_event_and_a_second_one_does_nothing(
-    tmp_path_factory, data
-):
+def test_a_repair_keeps_every_record_that_holds_an_event_and_a_second_one_does_nothing(new_folder, data):
     """Whatever the file: no crash, the old one is kept, the new one is read to its end by TensorBoard's own loader."""
-    path = put(tmp_path_factory.mktemp("damaged"), data)
+    path = put(new_folder(), data)
     before = [told(record) for record in records(data) if is_event(record)]
     main([str(path.parent), "--repair"])
     assert not any(report.needs_repair for report in check(str(path.parent)))
@@ -108,25 +106,26 @@ def test_a_repair_keeps_every_record_that_holds_an_event_and_a_second_one_does_n
     assert {other.name for other in path.parent.iterdir()} == {path.name, *others}
 
 
-def test_what_a_repair_leaves_is_read_to_its_end_by_both_loaders(tmp_path):
+def test_what_a_repair_leaves_is_read_to_its_end_by_both_loaders(new_folder):
     """Runs of damaged files in one log directory, each with another one behind it."""
+    logdir = new_folder()
 
     @fuzz
     @given(data=files(with_no_events=False))
     def put_one(data):
-        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        folder = logdir / f"run{len(list(logdir.iterdir()))}"
         put(folder, data)
         put(folder, first_event(1.0) + frame(number(31)), "events.out.tfevents.2")
 
     put_one()
-    main([str(tmp_path), "--repair"])
+    main([str(logdir), "--repair"])
     expected = {}
-    for run in tmp_path.iterdir():
+    for run in logdir.iterdir():
         unreadable = [path for path in event_files(run) if not records(path.read_bytes())]
         for path in unreadable:  # the Python loader never leaves one
             path.unlink()
         expected[run.name] = shown(points(run))
-    assert rust_points(tmp_path, expected) == expected
+    assert rust_points(logdir, expected) == expected
 
 
 @pytest.mark.parametrize("record", [b"\xff", number(1)[:-2], number(1).replace(b"x", b"\xff")])
@@ -143,14 +142,12 @@ def test_a_record_that_holds_no_event_is_left_out_by_a_repair_since_both_loaders
 
 @fuzz
 @given(data=files(), step=st.one_of(st.just(True), st.integers(0, 20)))
-def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_step(
-    tmp_path_factory, data, step
-):
+def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_step(new_folder, data, step):
     """Without a step, files are cut at their torn ends alone; what is no event file is not touched.
 
     Whatever else is cut off is kept, and comes back byte for byte.
     """
-    path = put(tmp_path_factory.mktemp("resumed"), data)
+    path = put(new_folder(), data)
     found = records(data)
     starts_whole = bool(found) and data.startswith(frame(found[0]))
     with SummaryWriter(path.parent, resume=step) as writer:
