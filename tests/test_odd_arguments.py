@@ -55,7 +55,7 @@ REFUSED = {  # by what the error says
         InvalidTypeError,
         lambda writer: writer.add_custom_scalars_marginchart("abc"),
     ),
-    r"mesh 'TG': config was \{\(1, 2\): 3\}, which is no JSON": (
+    r"mesh 'TG': config was \{\(1, 2\): 3\}, which JSON cannot represent": (
         InvalidTypeError,
         lambda writer: writer.add_mesh("TG", np.zeros((1, 2, 3)), config_dict={(1, 2): 3}),
     ),
