@@ -73,7 +73,7 @@ class MessageWriter:
         Raises:
             InvalidTypeError: it is no message.
         """
-        _require_message(event, "an Event")
+        _require_message("add_event", event, "an Event")
         event.wall_time = time_or_now(walltime)
         if step is not None:
             event.step = to_step(step)
@@ -85,7 +85,7 @@ class MessageWriter:
         Raises:
             InvalidTypeError: it is no message.
         """
-        _require_message(summary, "a Summary")
+        _require_message("add_summary", summary, "a Summary")
         step = 0 if global_step is None else to_step(global_step)
         self.put(SummaryRecord(summary=summary.SerializeToString()), step, time_or_now(walltime))
 
@@ -105,7 +105,7 @@ class MessageWriter:
         Raises:
             InvalidTypeError: it is no message.
         """
-        _require_message(graph, "a GraphDef")
+        _require_message("add_onnx_graph", graph, "a GraphDef")
         self.put(GraphRecord(graph_def=graph.SerializeToString()), 0, time_or_now(walltime))
 
     add_openvino_graph = add_onnx_graph
@@ -136,7 +136,7 @@ class EventWriter:
         Raises:
             InvalidTypeError: it is no message.
         """
-        _require_message(event, "an Event")
+        _require_message("add_event", event, "an Event")
         self._file_writer.put(EventRecord(event=event.SerializeToString()), 0, 0.0)
 
     def flush(self) -> None:
@@ -152,8 +152,8 @@ class EventWriter:
         self._file_writer.reopen()
 
 
-def _require_message(message: Any, wanted: str) -> None:
+def _require_message(method: str, message: Any, wanted: str) -> None:
     if not callable(getattr(message, "SerializeToString", None)):
         raise InvalidTypeError(
-            f"got {shortened(message)} of type {type(message).__name__}; give {wanted} message"
+            f"{method} got {shortened(message)} of type {type(message).__name__}; give {wanted} message"
         )

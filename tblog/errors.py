@@ -74,7 +74,7 @@ class NotAScalarError(TblogError, AssertionError, ValueError):
         >>> from tblog import SummaryWriter
         >>> SummaryWriter(write_to_disk=False).add_scalar("loss", np.zeros(3), 1)
         Traceback (most recent call last):
-        tblog.errors.NotAScalarError: scalar 'loss': got an array of shape (3,); give one element, ...
+        tblog.errors.NotAScalarError: 'loss': got an array of shape (3,); give one element, ...
     """
 
 

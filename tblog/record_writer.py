@@ -14,7 +14,7 @@ from tblog._files.stores import is_remote
 from tblog._files.walk import walk
 from tblog._reports import logger
 from tblog._wire import framing
-from tblog.errors import InvalidTypeError, without_user
+from tblog.errors import InvalidTypeError, shortened, without_user
 
 
 class Writable(Protocol):
@@ -83,7 +83,7 @@ class RecordWriter:
             self.path, self._writer = "", path
         else:
             raise InvalidTypeError(
-                f"RecordWriter got {path!r} of type {type(path).__name__}; give a path, a URL or an open file"
+                f"RecordWriter got {shortened(path)} of type {type(path).__name__}; give a path, a URL or an open file"
             )
 
     def _open(self, address: str) -> Writable | FactorySink:

@@ -145,7 +145,7 @@ def _to_float(value: Any, tag: str) -> float:
         return float(value)
     except OverflowError as error:
         what = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else shortened(value)
-        raise UnsupportedTypeError(f"scalar {tag!r}: {what} is beyond float64; log its logarithm") from error
+        raise UnsupportedTypeError(f"{tag!r}: {what} is beyond float64; log its logarithm") from error
     except Exception as error:  # the value's own __float__ raised it
         raise _unsupported(value, tag, "give one number") from error
 

@@ -146,7 +146,7 @@ def torch_snapshot(tensor: Any, tag: str, *, copy: bool) -> Array:
 def not_a_scalar(shape: tuple[int, ...], tag: str) -> NotAScalarError:
     """Return the error for an array that is not a single number."""
     return NotAScalarError(
-        f"scalar {tag!r}: got an array of shape {tuple(shape)}; give one element, for example its mean()"
+        f"{tag!r}: got an array of shape {tuple(shape)}; give one element, for example its mean()"
     )
 
 
