@@ -177,7 +177,7 @@ def _whole(tensor: Any, tag: str) -> Any:
         return tensor.to_local()
     raise UnsupportedTypeError(
         f"{tag!r}: got a DTensor with the placements {placements}, of which this process has only a part; give "
-        "that part, tensor.to_local(), or call tensor.full_tensor() in all processes"
+        "tensor.to_local(), that part, or call tensor.full_tensor() in all processes"
     )
 
 
