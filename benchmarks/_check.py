@@ -1,6 +1,6 @@
 """Reads back what a trial wrote and compares it with what was logged; differences are AssertionErrors.
 
-Small files are read by tensorboard's own loader. For those of a million events `_reader` reads all
+Small files are read by tensorboard's own loader. For those of a million events `tblog.read` reads all
 of it, and its first events are compared with tensorboard's.
 """
 
@@ -15,9 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._reader import ScalarColumns, event_files, read_scalars
+import tblog
+from tblog.reading import Scalars
 
 _HEAD = 2_000
+
+
+def event_files(logdir: Path) -> list[Path]:
+    """Return the event files of one run, in the order in which TensorBoard reads them."""
+    return sorted(path for path in logdir.iterdir() if "tfevents" in path.name)
+
+
+def read_scalars(path: Path) -> Scalars:
+    """Read all scalars of an event file, every record of which must be whole."""
+    runs = tblog.read(path, restarts="keep")
+    scalars = runs.scalars
+    for end in (*runs.damage, *runs.unfinished):
+        raise AssertionError(f"{end.reason}: the bytes {end.start} to {end.end} of {end.path}")
+    return scalars
 
 
 def events(logdir: Path) -> Iterator[Any]:
@@ -38,7 +53,7 @@ def values(logdir: Path, kind: str) -> list[Any]:
     return [value for value in found if value.HasField(kind)]
 
 
-def head_agrees(path: Path, columns: ScalarColumns) -> None:
+def head_agrees(path: Path, columns: Scalars) -> None:
     """Compare the first events of a file, as tensorboard's loader reads them, with `columns`."""
     at = 0
     for event in itertools.islice(_events_of(path), _HEAD):
@@ -47,9 +62,9 @@ def head_agrees(path: Path, columns: ScalarColumns) -> None:
                 theirs = (value.tag, event.step, value.simple_value, event.wall_time)
                 ours = (
                     columns.tags[columns.tag_index[at]],
-                    columns.steps[at],
-                    columns.values[at],
-                    columns.wall_times[at],
+                    columns.step[at],
+                    columns.value[at],
+                    columns.wall_time[at],
                 )
                 assert theirs == ours, f"tensorboard reads {theirs}, the fast reader {ours}, at scalar {at}"
                 at += 1
@@ -70,18 +85,18 @@ def scalars(logdir: Path, expected: Mapping[str, NDArray[np.float64]]) -> int:
     bounds = np.searchsorted(columns.tag_index[order], np.arange(len(columns.tags) + 1))
     for tag, low, high in zip(columns.tags, bounds, bounds[1:], strict=False):
         _series(tag, columns, order[low:high], expected[tag])
-    return len(columns.values)
+    return len(columns)
 
 
-def _series(tag: str, columns: ScalarColumns, rows: NDArray[np.int64], wanted: NDArray[np.float64]) -> None:
+def _series(tag: str, columns: Scalars, rows: NDArray[np.int64], wanted: NDArray[np.float64]) -> None:
     assert len(rows) == len(wanted), (
         f"{tag}: {len(wanted):,} scalars were logged, {len(rows):,} are in the file"
     )
-    assert np.array_equal(columns.steps[rows], np.arange(len(wanted))), (
+    assert np.array_equal(columns.step[rows], np.arange(len(wanted))), (
         f"{tag}: steps are wrong or out of order"
     )
-    assert np.array_equal(columns.values[rows], wanted.astype(np.float32)), f"{tag}: values differ"
-    walls = columns.wall_times[rows]
+    assert np.array_equal(columns.value[rows], wanted.astype(np.float32)), f"{tag}: values differ"
+    walls = columns.wall_time[rows]
     assert (np.diff(walls) >= 0).all(), f"{tag}: wall times go back"
 
 

@@ -46,8 +46,28 @@ def walk(file: BinaryIO) -> Iterator[Piece]:
         offset = end
 
 
-def record_at(file: BinaryIO, offset: int, size: int) -> bytes | None:
+class Patience:
+    """How many bytes may be looked through for records that then are not whole.
+
+    A file that was made for it has a length with its checksum at every twelfth byte, each as long as the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.bytes = 4 * size + (1 << 28)
+
+
+def record_at(file: BinaryIO, offset: int, size: int, patience: Patience | None = None) -> bytes | None:
     """Return the data of the whole record that starts at `offset` of a file of `size` bytes, or None if there is none."""
+    length = _length_at(file, offset, size)
+    if length is None or (patience is not None and length > patience.bytes):
+        return None
+    data = _data_at(file, offset, length)
+    if data is None and patience is not None:
+        patience.bytes -= length
+    return data
+
+
+def _length_at(file: BinaryIO, offset: int, size: int) -> int | None:
     if offset + _AROUND > size:
         return None
     file.seek(offset)
@@ -57,6 +77,10 @@ def record_at(file: BinaryIO, offset: int, size: int) -> bytes | None:
     length, length_crc = struct.unpack("<QI", head)
     if masked_crc(head[:8]) != length_crc or length > _MAX_BYTES or offset + _AROUND + length > size:
         return None
+    return int(length)
+
+
+def _data_at(file: BinaryIO, offset: int, length: int) -> bytes | None:
     if length > _WINDOW_BYTES and not _is_whole(file, offset + HEADER_BYTES, length):
         return None
     file.seek(offset + HEADER_BYTES)
@@ -79,14 +103,14 @@ def _is_whole(file: BinaryIO, start: int, length: int) -> bool:
     return mask(crc) == int.from_bytes(file.read(FOOTER_BYTES), "little")
 
 
-def next_record(file: BinaryIO, offset: int, size: int) -> int:
+def next_record(file: BinaryIO, offset: int, size: int, patience: Patience | None = None) -> int:
     """Return where the next whole record of one byte or more starts, or the file's end."""
     length = _FIRST_WINDOW_BYTES  # it is near, as a rule
     while offset + _AROUND < size:
         file.seek(offset)
         window = np.frombuffer(file.read(length + HEADER_BYTES - 1), np.uint8)
         for candidate in _headers(window, size - offset):
-            if record_at(file, offset + int(candidate), size) is not None:
+            if record_at(file, offset + int(candidate), size, patience) is not None:
                 return offset + int(candidate)
         offset += length
         length = min(2 * length, _WINDOW_BYTES)

@@ -8,6 +8,7 @@ https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tblog.reading import _fields as wire
@@ -19,12 +20,13 @@ NOTHING, SIMPLE, IMAGE, HISTOGRAM, AUDIO, TENSOR = 0, 2, 4, 5, 6, 8
 """What a value is: the number of its field."""
 
 _WHATS = frozenset({3, 4, 5, 6, 7, 8, 9})
-_FORMS = frozenset({2, 3, 4, 5, 6, 8})
+_FORMS = frozenset({2, 4, 5, 6, 8})
 
 
 class Value(NamedTuple):
-    """One value of a summary; its content lies at `start` to `end` of the event, as its metadata does."""
+    """One value of a summary, and its number there; its content lies at `start` to `end` of the event."""
 
+    number: int
     tag: str
     form: int
     start: int
@@ -57,15 +59,21 @@ def parse(data: bytes) -> Event:
                 values = []
             what, start, end = field.key, field.start, field.end
             if what == SUMMARY:
-                values += [
-                    _value(data, f.start, f.end)
-                    for f in wire.fields(data, start, end)
-                    if f.key == 1 and f.wire == wire.BYTES
-                ]
+                values += _values(data, start, end, len(values))
     return Event(wall_time, step, what, start, end, values)
 
 
-def _value(data: bytes, start: int, end: int) -> Value:
+def _values(data: bytes, start: int, end: int, number: int) -> Iterator[Value]:
+    """Yield the values of a summary that say anything."""
+    for field in wire.fields(data, start, end):
+        if field.key == 1 and field.wire == wire.BYTES:
+            value = _value(data, field.start, field.end, number)
+            number += 1
+            if value.form != NOTHING or value.metadata is not None:
+                yield value
+
+
+def _value(data: bytes, start: int, end: int, number: int) -> Value:
     tag = node = b""
     form = at = behind = 0
     metadata = None
@@ -80,7 +88,7 @@ def _value(data: bytes, start: int, end: int) -> Value:
             form, at, behind = field.key, field.start, field.end
     if form == TENSOR and not tag:  # as EventAccumulator does for what TensorFlow wrote before tags
         tag = node
-    return Value(wire.text(tag), form, at, behind, metadata)
+    return Value(number, wire.text(tag), form, at, behind, metadata)
 
 
 def starts_session(data: bytes, event: Event) -> bool:

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from tblog._files.walk import next_record, record_at
+from tblog._files.walk import Patience, next_record, record_at
 from tblog._wire.framing import HEADER_BYTES
 from tblog.reading import _events
 from tblog.reading._events import Event
@@ -24,7 +24,6 @@ from tblog.reading._sources import FileSystem
 from tblog.reading._stretch import Stretch, take_apart
 
 _STRETCH_BYTES = 4 << 20
-_AFTER_DAMAGE_BYTES = 1 << 16
 _SEAL_BYTES = 16
 
 
@@ -69,6 +68,7 @@ class FileLog:
         self.version = 0.0
         self.records = self.position = 0
         self._size, self._identity, self._seal = -1, (0, 0), b""
+        self._patience = Patience(0)
 
     def read_on(self) -> bool:
         """Read what was appended since; returns whether anything was new. A file that was replaced is read anew."""
@@ -88,14 +88,16 @@ class FileLog:
         if is_other:
             self._forget()
         self._size, self._identity = size, identity
-        limit = _STRETCH_BYTES
+        limit, self._patience = _STRETCH_BYTES, Patience(size)
         while self.position < size:
             wanted = min(limit, size - self.position)
             position = self.position
             is_clean = self._read_stretch(file, wanted, size)
             if self.position == position:
                 break
-            limit = min(limit * 4, _STRETCH_BYTES) if is_clean else _AFTER_DAMAGE_BYTES
+            # Behind damage little is read at first: where much is damaged, nothing is read again and again.
+            advanced = self.position - position
+            limit = min(4 * limit if is_clean else max(8 * advanced, 256), _STRETCH_BYTES)
         self.tail = None
         if self.position < size:
             self.tail = Damage(self.path, self.position, size, "the file ends inside a record")
@@ -116,7 +118,7 @@ class FileLog:
         found = frames(buffer, count)
         if len(found.starts):
             return self._take(buffer, found, file, size)
-        data = record_at(file, self.position, size)
+        data = record_at(file, self.position, size, self._patience)
         if data is not None:  # a record that is larger than a stretch
             buffer = np.frombuffer(bytes(HEADER_BYTES) + data + bytes(PADDING), np.uint8)
             crc = _footer(file, self.position, len(data))
@@ -131,7 +133,7 @@ class FileLog:
 
     def _skip(self, file: BinaryIO, start: int, size: int, reason: str) -> bool:
         """Go on at the next whole record behind damage; without one, what follows may still become whole."""
-        end = next_record(file, start + 1, size)
+        end = next_record(file, start + 1, size, self._patience)
         if end < size:
             self.damage.append(Damage(self.path, start, end, reason))
             self.position = end
@@ -148,7 +150,7 @@ class FileLog:
             start = base + int(found.starts[row])
             if row <= skipped:
                 continue
-            end = next_record(file, start + 1, size)
+            end = next_record(file, start + 1, size, self._patience)
             follower = int(np.searchsorted(found.starts, end - base))
             if end < size:
                 self.damage.append(Damage(self.path, start, end, "the record's checksum is wrong"))

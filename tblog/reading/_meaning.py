@@ -37,7 +37,6 @@ _OF_PLUGIN = {
     "mesh": "meshes",
     "hparams": "hparams",
     "custom_scalars": "layouts",
-    "graph_keras_model": "keras_graphs",
 }
 _OF_EVENT = {
     _events.GRAPH: "graphs",
@@ -124,9 +123,8 @@ class Meaning:
             for slot, tags in zip(column.layout.slots, column.tags, strict=True):
                 if slot.metadata is None or not len(tags):
                     continue
-                unknown = np.array([name not in self.metadata for name in self.tags.names], bool)[tags]
-                numbers, first = np.unique(tags[unknown], return_index=True)
-                rows = column.rows[unknown][first].tolist()
+                numbers, first = np.unique(tags, return_index=True)
+                rows = column.rows[first].tolist()
                 names = [self.tags.names[number] for number in numbers]
                 told += [(row, name, slot.metadata) for row, name in zip(rows, names, strict=True)]
         for _, tag, raw in sorted(told, key=lambda one: one[0]):
@@ -141,8 +139,11 @@ class Meaning:
         is_scalar = np.ones(len(column.rows), bool)
         for slot, tags in zip(column.layout.slots, column.tags, strict=True):
             if slot.is_tensor and len(tags):
-                known = [self.kind(name, _events.TENSOR) == SCALARS for name in self.tags.names]
-                is_scalar &= np.array(known, bool)[tags]
+                others = [
+                    n for n in np.unique(tags) if self.kind(self.tags.names[n], _events.TENSOR) != SCALARS
+                ]
+                if others:
+                    is_scalar &= ~np.isin(tags, others)
         return is_scalar
 
     def _one_by_one(
@@ -155,7 +156,7 @@ class Meaning:
             if event.what in _OF_EVENT:
                 kind, tag = _OF_EVENT[event.what], ""
                 entries.append(Entry(kind, tag, event.step, event.wall_time, -1, row, scalars=len(numbers)))
-            for index, value in enumerate(event.values):
+            for value in event.values:
                 kind = self.kind(value.tag, value.form)
                 number = _number(data, value) if kind == SCALARS else None
                 if number is not None:
@@ -165,7 +166,7 @@ class Meaning:
                     continue
                 if kind in _WITHOUT_FILTER or self.tags.is_wanted(value.tag):
                     kind = "tensors" if kind == SCALARS else kind
-                    entries.append(Entry(kind, value.tag, event.step, event.wall_time, index, row))
+                    entries.append(Entry(kind, value.tag, event.step, event.wall_time, value.number, row))
         return numbers, entries
 
     def _in_order(

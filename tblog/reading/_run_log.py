@@ -41,7 +41,7 @@ class RunLog:
     """What has been read of one run. Nothing is, before it is asked for."""
 
     def __init__(self, files: FileSystem, options: Options) -> None:
-        self._files, self._options = files, options
+        self.files, self._options = files, options
         self._meaning = Meaning(options.wanted)
         self._logs: dict[str, FileLog] = {}
         self._paths: list[str] = []
@@ -74,15 +74,11 @@ class RunLog:
         is_new = False
         for path in self._paths:
             if path not in self._logs:
-                self._logs[path] = FileLog(self._files, path, self._meaning)
+                self._logs[path] = FileLog(self.files, path, self._meaning)
             is_new |= self._logs[path].read_on()
         if is_new:
             self._scalars = self._entries = None
         return is_new
-
-    def open(self, path: str) -> object:
-        """Open one of the run's files."""
-        return self._files.open(path)
 
     def metadata(self) -> dict[str, Metadata]:
         """Return the first metadata of each tag that has any."""

@@ -14,15 +14,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from tblog.reading import _sources
-from tblog.reading._file_log import Damage
 from tblog.reading._restarts import RESTARTS
 from tblog.reading._run_log import Options, RunLog
-from tblog.reading._scalar_parts import joined
 from tblog.reading._selection import Names, Steps, matcher, step_range
-from tblog.reading.scalars import Scalars
+from tblog.reading.embeddings import Embedding, embeddings
+from tblog.reading.graphs import Graph, LoggedGraph
+from tblog.reading.kinds import Kinds
 
 Place: TypeAlias = "str | os.PathLike[str]"
 
@@ -72,7 +70,7 @@ def read(
     return runs.refresh()
 
 
-class Run:
+class Run(Kinds):
     """One run: what its event files hold. Made by `tblog.read`.
 
     Attributes:
@@ -89,48 +87,33 @@ class Run:
 
     def __init__(self, name: str, log: RunLog) -> None:
         self.name = name
-        self._log = log
+        self.log = log
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r}: {len(self.files)} event files>"
 
+    def _logs(self) -> Mapping[str, RunLog]:
+        return {self.name: self.log}
+
     @property
     def files(self) -> list[str]:
         """The paths of its event files, in the order in which they are read."""
-        return list(self._log.paths)
+        return list(self.log.paths)
 
     @property
-    def tags(self) -> dict[str, list[str]]:
-        """The tags of each kind that the run has, sorted: {"scalars": ["loss"], "images": [...]}."""
-        names, columns = self._log.scalars()
-        found = {names[number] for number in np.flatnonzero(np.bincount(columns.tags))}
-        tags: dict[str, set[str]] = {"scalars": found} if found else {}
-        for _, entry in self._log.entries():
-            tags.setdefault(entry.kind, set()).add(entry.tag)
-        return {kind: sorted(names) for kind, names in sorted(tags.items())}
+    def graph(self) -> Graph | None:
+        """The model's graph that was logged last, None if there is none; raises UnreadableError."""
+        places = self._places("graphs") or self._places("meta_graphs")
+        return LoggedGraph(places[-1]).graph if places else None
 
     @property
-    def scalars(self) -> Scalars:
-        """Its scalars."""
-        return _scalars([self])
-
-    @property
-    def damage(self) -> list[Damage]:
-        """The stretches of its files that could not be read and were skipped: path, start, end, reason."""
-        return self._log.damage()
-
-    @property
-    def unfinished(self) -> list[Damage]:
-        """The ends of its files that are no whole record: torn by a crash, or still being written."""
-        return self._log.tails()
-
-    @property
-    def records(self) -> int:
-        """How many whole records its files hold."""
-        return self._log.records()
+    def embeddings(self) -> list[Embedding]:
+        """The embeddings in the run's directory."""
+        directories = dict.fromkeys(os.path.dirname(path) for path in self.log.paths)
+        return [one for directory in directories for one in embeddings(self.log.files, directory)]
 
 
-class Runs(Mapping[str, Run]):
+class Runs(Kinds, Mapping[str, Run]):
     """Runs by their names, sorted. Made by `tblog.read`.
 
     What is asked for here is asked of all runs; a run of them (`runs["seed1"]`) has the same properties.
@@ -165,6 +148,9 @@ class Runs(Mapping[str, Run]):
         names = ", ".join(list(self._runs)[:5])
         return f"<Runs: {len(self)} runs: {names}{', ...' if len(self) > 5 else ''}>"
 
+    def _logs(self) -> Mapping[str, RunLog]:
+        return {name: run.log for name, run in self._runs.items()}
+
     def filter(self, run: Names = None, tag: Names = None, steps: Steps = None) -> Runs:
         """Choose runs, tags and steps; see `tblog.read`. What is chosen is read by itself, and the rest is not."""
         wants, keeps, before = matcher(run), matcher(tag), self._options
@@ -193,34 +179,10 @@ class Runs(Mapping[str, Run]):
         for name in sorted(paths):
             files, found = paths[name]
             runs[name] = self._runs.get(name) or Run(name, RunLog(files, self._options))
-            runs[name]._log.set_paths(sorted(set(found)))  # noqa: SLF001 # its maker
-            runs[name]._log.read_on()  # noqa: SLF001
+            runs[name].log.set_paths(sorted(set(found)))
+            runs[name].log.read_on()
         self._runs = runs
         return self
-
-    @property
-    def tags(self) -> dict[str, list[str]]:
-        """The tags of each kind that any of the runs has, sorted."""
-        found: dict[str, set[str]] = {}
-        for run in self.values():
-            for kind, tags in run.tags.items():
-                found.setdefault(kind, set()).update(tags)
-        return {kind: sorted(tags) for kind, tags in sorted(found.items())}
-
-    @property
-    def scalars(self) -> Scalars:
-        """The scalars of all runs."""
-        return _scalars(list(self.values()))
-
-    @property
-    def damage(self) -> list[Damage]:
-        """The stretches of files that could not be read and were skipped: path, start, end, reason."""
-        return [damage for run in self.values() for damage in run.damage]
-
-    @property
-    def unfinished(self) -> list[Damage]:
-        """The ends of files that are no whole record: torn by a crash, or still being written."""
-        return [end for run in self.values() for end in run.unfinished]
 
 
 def _both(first: range | None, second: range | None) -> range | None:
@@ -230,22 +192,3 @@ def _both(first: range | None, second: range | None) -> range | None:
     if first.step != 1 or second.step != 1:
         raise ValueError(f"a range of steps is not chosen from another one: {first} and {second} were given")
     return range(max(first.start, second.start), min(first.stop, second.stop))
-
-
-def _scalars(runs: list[Run]) -> Scalars:
-    """Put the scalars of runs under each other."""
-    tags: dict[str, int] = {}
-    parts = []
-    for run in runs:
-        names, columns = run._log.scalars()  # noqa: SLF001 # one of the same house
-        is_used = np.bincount(columns.tags, minlength=len(names)) > 0
-        numbers = [
-            tags.setdefault(name, len(tags)) if used else -1
-            for name, used in zip(names, is_used, strict=True)
-        ]
-        if numbers != list(range(len(numbers))):
-            columns = columns._replace(tags=np.array(numbers, np.int32)[columns.tags])
-        parts.append(columns)
-    index = np.repeat(np.arange(len(runs), dtype=np.int32), [len(part.steps) for part in parts])
-    tag_index, steps, wall_times, values = joined(parts)
-    return Scalars(tuple(run.name for run in runs), tuple(tags), index, tag_index, steps, wall_times, values)

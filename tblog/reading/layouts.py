@@ -1,0 +1,68 @@
+"""Layouts of the custom scalars page: which tags it draws in which chart.
+
+https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/custom_scalar/layout.proto
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tblog.reading import _fields as wire
+from tblog.reading._items import Item
+from tblog.reading.tensors import strings_of
+
+
+@dataclass
+class Margin:
+    """Three tags: a curve, and the lower and upper end of a band around it."""
+
+    value: str
+    lower: str
+    upper: str
+
+
+@dataclass
+class Chart:
+    """One chart: curves of all tags that fit `tags` (regular expressions), or bands."""
+
+    title: str
+    tags: list[str]
+    margins: list[Margin]
+
+
+@dataclass
+class Category:
+    """Charts under one title; `closed` ones are folded at first."""
+
+    title: str
+    charts: list[Chart]
+    closed: bool
+
+
+class Layout(Item):
+    """The layout that a run gives for the custom scalars page."""
+
+    @property
+    def categories(self) -> list[Category]:
+        """The page's categories, from top to bottom."""
+        return self._decoded(_categories)
+
+
+def _categories(form: int, content: bytes) -> list[Category]:
+    texts = strings_of(form, content)
+    return [_category(raw) for raw in wire.messages(texts[0] if texts else b"", 2)]
+
+
+def _category(raw: bytes) -> Category:
+    closed = any(f.key == 3 and f.wire == wire.VARINT and f.number for f in wire.fields(raw))
+    return Category(_text(raw, 1), [_chart(one) for one in wire.messages(raw, 2)], closed)
+
+
+def _chart(raw: bytes) -> Chart:
+    tags = [wire.text(tag) for lines in wire.messages(raw, 2) for tag in wire.messages(lines, 1)]
+    series = [one for margin in wire.messages(raw, 3) for one in wire.messages(margin, 1)]
+    return Chart(_text(raw, 1), tags, [Margin(_text(one, 1), _text(one, 2), _text(one, 3)) for one in series])
+
+
+def _text(raw: bytes, number: int) -> str:
+    return wire.text(wire.message(raw, number) or b"")

@@ -1,0 +1,84 @@
+"""Meshes and point clouds: vertices, colours and faces that were logged as one.
+
+https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/mesh/plugin_data.proto
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tblog.reading import _fields as wire
+from tblog.reading._fields import MalformedError
+from tblog.reading._items import Item, Place, UnreadableError
+from tblog.reading.tensors import array_of
+
+_VERTICES, _FACES, _COLORS = 1, 2, 3
+
+
+class Mesh(Item):
+    """A mesh or a point cloud, or a batch of them. `tag` is the name under which it was logged."""
+
+    def __init__(self, parts: dict[int, Place], name: str) -> None:
+        super().__init__(next(iter(parts.values())))
+        self._parts = parts
+        self.tag = name
+
+    @property
+    def vertices(self) -> NDArray[Any] | None:
+        """Positions, float32 (batch, vertices, 3)."""
+        return self._part(_VERTICES)
+
+    @property
+    def colors(self) -> NDArray[Any] | None:
+        """Red, green and blue, (batch, vertices, 3), 0 to 255; None without."""
+        return self._part(_COLORS)
+
+    @property
+    def faces(self) -> NDArray[Any] | None:
+        """Numbers of three vertices for each triangle, (batch, faces, 3); None without."""
+        return self._part(_FACES)
+
+    @property
+    def config(self) -> Any:
+        """The settings of the scene that were logged with it (for three.js), decoded JSON; None without."""
+        try:
+            raw = wire.message(self._place.plugin_content(), 5)
+            return json.loads(raw) if raw else None
+        except (ValueError, RecursionError) as error:  # those of JSON, of UTF-8 and of protobuf
+            raise UnreadableError(f"the settings of {self!r} cannot be decoded: {error}") from error
+
+    def _part(self, number: int) -> NDArray[Any] | None:
+        if number not in self._parts:
+            return None
+        return Item(self._parts[number])._decoded(array_of)  # noqa: SLF001 # its own kin
+
+
+def meshes(places: Iterable[Place]) -> list[Mesh]:
+    """Put the parts of each mesh together: those of one run, name and step, in the order of the file."""
+    found: list[tuple[str, dict[int, Place]]] = []
+    open_ones: dict[tuple[str, str, int], dict[int, Place]] = {}
+    for place in places:
+        name, part = _name_and_part(place)
+        key = (place.run, name, place.entry.step)
+        if key not in open_ones or part in open_ones[key]:
+            open_ones[key] = {}
+            found.append((name, open_ones[key]))
+        open_ones[key][part] = place
+    return [Mesh(parts, name) for name, parts in found]
+
+
+def _name_and_part(place: Place) -> tuple[str, int]:
+    name, part = "", 0
+    try:
+        for field in wire.fields(content := place.plugin_content()):
+            if field.key == 2 and field.wire == wire.BYTES:
+                name = wire.text(content[field.start : field.end])
+            elif field.key == 3 and field.wire == wire.VARINT:
+                part = field.number
+    except MalformedError:
+        return place.entry.tag, 0
+    return name or place.entry.tag, part
