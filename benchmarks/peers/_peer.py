@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -19,6 +19,7 @@ class Peer:
         swift: a call takes about a microsecond, so that it is asked for the full million.
         quick: takes part in the quick mode.
         import_line: how a program imports it, for the question about imports.
+        environment: variables of the process that it is measured in.
         on_slow_storage: makes the writer on a storage whose every write takes so many seconds.
     """
 
@@ -29,4 +30,5 @@ class Peer:
     swift: bool = False
     quick: bool = False
     import_line: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
     on_slow_storage: Callable[[str, float], Any] | None = None

@@ -52,10 +52,10 @@ def _rows(results: Results) -> list[Row]:
         rows.append(
             Row(
                 f"CPU of an event, against {label}",
-                "at most 1/100" if judged else "-",
+                "at most 1/130" if judged else "-",
                 results.ratio("tblog", "cpu", name),
-                1 / 100 if judged else None,
-                1 / 5,
+                1 / 130 if judged else None,
+                2.0 if name == "tblog-pure" else 1 / 5,
                 "fraction",
                 f"{results.value('tblog', 'cpu', 1e6, 'us')}; {label} {results.value(name, 'cpu', 1e6, 'us')}",
             )

@@ -26,19 +26,19 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
 
 
 def _rows(results: Results) -> list[Row]:
-    mean = (
-        f"{results.value('tblog', 'mean', 1e3, 'ms')}, no logging {results.value(_BASE, 'mean', 1e3, 'ms')}"
-    )
+    base = results.value(_BASE, "mean", 1e3, "ms")
     return [
         Row(
-            "training loop with one call for 50 values, mean step, against no logging",
-            "at most x1.02",
-            results.ratio("tblog", "mean", _BASE),
-            1.02,
+            f"training loop with one call for 50 values, {peer(name).label}, mean step, against no logging",
+            "at most x1.02" if name == "tblog" else "-",
+            results.ratio(name, "mean", _BASE),
+            1.02 if name == "tblog" else None,
             2.5,
             "factor",
-            mean,
+            f"{results.value(name, 'mean', 1e3, 'ms')}, no logging {base}",
         )
+        for name in ("tblog", "tblog-pure")
+        if name in results.rounds
     ]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DIFFERENT = 3  # pictures, logged in turn
 _PICTURES = {"photograph": _data.photograph, "drawing": _data.drawing}
-_SHARES = (("call", "the call", 10, 1.0), ("cpu", "CPU in all", 2, 2.0))
+_SHARES = (("call", "the call", 20, 1.0), ("cpu", "CPU in all", 3, 2.0))
 
 
 def _trials(plan: Plan) -> list[Trial]:
