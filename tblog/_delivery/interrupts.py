@@ -28,7 +28,11 @@ def held() -> Iterator[None]:
             own(*given)
         came.append(given)
 
-    signal.signal(signal.SIGINT, hold)
+    try:
+        signal.signal(signal.SIGINT, hold)
+    except ValueError:  # a sub-interpreter, which no signal interrupts
+        yield
+        return
     try:
         yield
     finally:
