@@ -7,6 +7,10 @@ PY := $(VENV)/bin/python
 # `frameworks` beside it brings those that tests/frameworks tries; CI does that.
 TEST_EXTRAS ?= test
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# What the compiled module does is tried again in Python alone.
+PURE_PYTEST_ARGS ?= -n 2 --dist loadfile tests/test_contract.py tests/test_native.py tests/test_scalars.py \
+  tests/test_writer.py tests/test_framing.py tests/test_checksums.py tests/test_summaries_histogram.py \
+  tests/test_compiler.py tests/faults
 LOGDIR ?= runs
 PORT ?= 6006
 
@@ -33,6 +37,7 @@ test: $(VENV)/.has-$(TEST_EXTRAS)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest $(PYTEST_ARGS)
+	TBLOG_PURE=1 $(PY) -m pytest $(PURE_PYTEST_ARGS)
 
 docs: $(VENV)/.has-docs
 	$(PY) -m sphinx -b html -W --keep-going -q docs docs/_build

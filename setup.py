@@ -1,4 +1,4 @@
-"""The page of the package index; everything else about the package stands in setup.cfg.
+"""The page of the package index and the compiled module; everything else about the package stands in setup.cfg.
 
 The page is README.md. An index resolves no relative link, so pictures are left out there, and a link becomes
 its words and the path of the file, which the source distribution holds.
@@ -6,10 +6,13 @@ its words and the path of the file, which the source distribution holds.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
+
+NATIVE_FILES = ("counts.c", "crc32c.c", "fast_method.c", "lane.c", "module.c", "numbers.c", "prefix.c")
 
 
 def index_page(readme: str) -> str:
@@ -23,5 +26,21 @@ def _in_words(link: re.Match[str]) -> str:
     return words if words == path else f"{words} (`{path}`)"
 
 
+def native() -> dict[str, object]:
+    """Return what builds the compiled module: nothing where TBLOG_PURE=1 refuses it."""
+    if os.environ.get("TBLOG_PURE", "") not in {"", "0"}:
+        return {}
+    module = Extension(
+        "tblog._native._compiled",
+        [f"tblog/_native/{name}" for name in NATIVE_FILES],
+        depends=["tblog/_native/native.h"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],  # of Python 3.11: one build for all later ones
+        py_limited_api=True,
+        optional=True,  # without a compiler, tblog is installed without it
+    )
+    return {"ext_modules": [module], "options": {"bdist_wheel": {"py_limited_api": "cp311"}}}
+
+
 if __name__ == "__main__":
-    setup(long_description=index_page(Path(__file__).with_name("README.md").read_text(encoding="utf-8")))
+    page = index_page(Path(__file__).with_name("README.md").read_text(encoding="utf-8"))
+    setup(long_description=page, **native())

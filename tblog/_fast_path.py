@@ -1,6 +1,7 @@
 """The fast path of `add_scalar`: all that a training loop pays for one number.
 
-It builds a tuple and appends it to a deque: no lock, no wake-up, no message. It knows the tags that were
+In Python, it builds a tuple and appends it to a deque; in the compiled module, it writes four numbers into a
+ring that takes the deque's place: no lock, no wake-up, no message. It knows the tags that were
 checked before, the queue's deque, and how many entries may wait there. Everything unusual (a new tag, a
 closed or inherited writer, a full queue, a value that is not a plain number, a default of `use_metadata`) goes
 to `_add_unusual_scalar`.
@@ -12,14 +13,19 @@ Must not: check tags, convert arrays, wait. Runs on callers' threads, in signal 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from tblog._delivery.queue import NOWHERE
+from tblog._native import compiled
 from tblog._values import arrays
+from tblog._wire import events
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
 
     from tblog._delivery.channel import Channel
     from tblog._delivery.entries import LightEntry
@@ -29,12 +35,40 @@ FIRST_STEP, LAST_STEP = -(1 << 63), (1 << 63) - 1
 _now = time.time
 _QUICK = arrays.QUICK_NUMBERS
 _MAX_KNOWN_TAGS = 100_000
+_MAX_NAME = 1_000
+
+_OF_A_FUNCTION = (
+    *functools.WRAPPER_ASSIGNMENTS,
+    *("__code__", "__globals__", "__defaults__", "__kwdefaults__", "__closure__"),
+)
+"""What torch's compiler looks at to know a method as one that it is told to leave alone."""
+
+Method = TypeVar("Method", bound="Callable[..., None]")
+
+
+def _compiled(method: Method) -> Method:
+    """Return what tries the same as `add_scalar` in C, and calls that where it does not come to an end."""
+    if compiled is None:
+        return method
+    fast: Any = functools.update_wrapper(compiled.FastMethod(method, _QUICK), method, _OF_A_FUNCTION)
+    return cast("Method", fast)
+
+
+def _learn_prefix(tags: dict[str, Any], tag: str, name: str) -> None:
+    """Let the compiled fast path take a tag; not a text of the caller's own class, which may compare as it likes."""
+    if compiled is None or type(tag) is not str or tag in tags or len(name) > _MAX_NAME:
+        return
+    if len(tags) >= _MAX_KNOWN_TAGS:
+        tags.clear()
+    with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
+        summary = events.summary([events.value(name)])
+        tags[tag] = compiled.Prefix(name, summary[: -events.VALUE_BYTES])
 
 
 class ScalarFastPath:
     """Appends plain numbers of known tags to the queue of the channel that it is attached to."""
 
-    _OWN_STATE: ClassVar[tuple[str, ...]] = ("_tags", "_pending", "_room")
+    _OWN_STATE: ClassVar[tuple[str, ...]] = ("_tags", "_pending", "_room", "_lane")
     """What a copy or a pickle leaves out, and `forget_channel` sets."""
 
     def forget_channel(self) -> None:
@@ -42,20 +76,28 @@ class ScalarFastPath:
         self._pending: deque[LightEntry] = NOWHERE
         self._tags: dict[str, str] = {}
         self._room = 0
+        self._lane: Any = None
 
     def _attach(self, channel: Channel) -> None:
         """Append to a channel's queue until the channel calls `forget_channel`."""
         if len(self._pending) < self._room:  # attached already, and there is room
             return
         channel.attach(self)
-        self._tags, self._room = channel.tags, channel.queue.quick_room()
-        self._pending = channel.queue.pending  # no call in this line: a close cannot come in between
+        self._tags, room = channel.tags, channel.queue.quick_room()
+        # No call in the lines that take `pending`: a close cannot come in between.
+        if compiled is not None:
+            self._lane = channel.queue.pending
+        else:
+            self._room = room
+            self._pending = channel.queue.pending  # type: ignore[assignment] # a deque without the compiled module
 
     def _learn(self, tag: str, name: str) -> None:
         """Accept `tag` from now on, and write it as `name`."""
         if len(self._tags) >= _MAX_KNOWN_TAGS:
             self._tags.clear()
         self._tags[tag] = name
+        if compiled is not None and type(self._lane) is compiled.Lane:
+            _learn_prefix(self._lane.tags, tag, name)
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:
         """Return the name that each of several tags is written as.
@@ -65,6 +107,7 @@ class ScalarFastPath:
         """
         return tuple(map(self._tags.__getitem__, tags))
 
+    @_compiled
     def add_scalar(
         self,
         tag: str,

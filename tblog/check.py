@@ -13,6 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from tblog import _native
 from tblog._files import kept_command
 from tblog._files.folders import folders_below
 from tblog._files.inspection import FileReport, Finding, RunInspection, many, repaired_records
@@ -127,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tblog.check",
         description="Check event files, repair them, and restore what resumed runs cut off.",
     )
+    version = sys.modules["tblog"].__version__
+    parser.add_argument("--version", action="version", version=f"tblog {version}, {_native.kind()}")
     parser.add_argument("path", help="an event file, a run, or a directory of runs")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--repair", action="store_true", help="rewrite damaged files, and keep the old ones")

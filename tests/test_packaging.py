@@ -141,8 +141,12 @@ def run_outside(installed: Path, cwd: Path, code: str) -> str:
 
 
 def python_files(folder: Path) -> set[str]:
-    """Return the paths of a folder's Python files, below that folder."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+    """Return the paths of a folder's Python files and stubs, below that folder."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py*")
+        if path.suffix in {".py", ".pyi"}
+    }
 
 
 def test_wheel_holds_every_module_once_and_nothing_beside(wheel: Path) -> None:
@@ -151,7 +155,23 @@ def test_wheel_holds_every_module_once_and_nothing_beside(wheel: Path) -> None:
 
     core = {f"tblog/{name}" for name in python_files(ROOT / "tblog") if not name.startswith("adapters/")}
     adapters = {f"tblog/adapters/{name}" for name in python_files(ROOT / "adapters")}
-    assert names == core | adapters | {"tblog/py.typed"}
+    compiled = {name for name in names if name.endswith(".so")}
+    assert names - compiled == core | adapters | {"tblog/py.typed"}
+    assert {Path(name).name.partition(".")[0] for name in compiled} <= {"_compiled"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TBLOG_PURE", "1"), ("CC", "/nonexistent/cc")], ids=["pure", "no compiler"]
+)
+def test_without_a_compiler_or_where_it_is_not_wanted_the_compiled_module_is_left_out(
+    name, value, source, tmp_path, monkeypatch
+):
+    """The build goes through, and the wheel has all that Python alone needs."""
+    monkeypatch.setenv(name, value)
+    copy = shutil.copytree(source, tmp_path / "source", symlinks=True)
+    names = zipfile.ZipFile(only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")).namelist()
+    assert [name for name in names if name.endswith((".so", ".c", ".h"))] == []
+    assert "tblog/_native/__init__.py" in names
 
 
 def test_wheel_installs_no_top_level_adapters(installed: Path, tmp_path: Path) -> None:

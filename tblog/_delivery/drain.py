@@ -19,13 +19,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tblog._delivery.entries import Close, Flush, LightRecord
+from tblog._delivery.entries import Close, Flush, LightRecord, records_in
 from tblog._delivery.light_lane import stretches
+from tblog._delivery.queue import NUMBERS_AN_ENTRY
+from tblog._native import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tblog._delivery.entries import LightEntry
+    from tblog._delivery.entries import TakenEntry
     from tblog._delivery.heavy_lane import HeavyLane
     from tblog._delivery.light_lane import LightLane
     from tblog._delivery.queue import RecordQueue
@@ -79,7 +81,7 @@ class Drain:
         self._flush_secs = flush_secs
         self._clock = clock
         self._haste_at = min(HASTE_AT, max_records // 4)
-        self._in_hand: list[LightEntry] = []
+        self._in_hand: list[TakenEntry] = []
         self._handled_count = 0  # how many of those in hand are encoded or counted
         self._handed_over = 0  # heavy records that the files have, and the queue counts still
         self._batch_limit = ENTRIES_IN_HASTE
@@ -94,7 +96,7 @@ class Drain:
 
     def unwritten(self) -> int:
         """Return the number of records that wait, are on their way to the storage, or are not confirmed by it."""
-        in_hand = len(self._in_hand[self._handled_count :]) - self._handed_over
+        in_hand = records_in(self._in_hand[self._handled_count :]) - self._handed_over
         return self._queue.records_waiting() + in_hand + self._files.waiting
 
     def step(self) -> int:
@@ -124,18 +126,19 @@ class Drain:
         if self._in_hand:
             self._encode(self._in_hand)
         self._try(self._files.write)
+        handled = _weight(self._in_hand[: self._handled_count])
         if self._in_hand:
             self._put_back_rest()
             self._queue.done(0)
             if not self._queue.failing:
                 self._batch_limit = min(2 * self._batch_limit, ENTRIES_IN_HASTE)
-        return self._handled_count
+        return handled
 
     def _put_back_rest(self) -> None:
         rest, self._in_hand = self._in_hand[self._handled_count :], []
         self._queue.put_back(rest)
 
-    def _encode(self, entries: list[LightEntry]) -> None:
+    def _encode(self, entries: list[TakenEntry]) -> None:
         """Encode the entries in hand until the storage fails."""
         for kind, start, end in stretches(entries):
             if self._queue.failing:
@@ -148,7 +151,7 @@ class Drain:
                 else:
                     self._light.encode(kind, stretch)
             except BaseException as error:
-                self._reports.failure(error, tag="?", step=0, kind=kind.__name__, records=len(stretch))
+                self._reports.failure(error, tag="?", step=0, kind=kind.__name__, records=records_in(stretch))
             self._handled_count = end
             if kind is LightRecord:
                 self._try(self._files.write)  # it may be large
@@ -237,3 +240,10 @@ class Drain:
             self._reports.gave_up(error, self._queue.dropped)
         finally:
             self.closed = True
+
+
+def _weight(entries: list[TakenEntry]) -> int:
+    """Return how many entries these count as where a step is measured: numbers in the compiled lane count less."""
+    if compiled is None:
+        return len(entries)
+    return len(entries) + (records_in(entries) - len(entries)) // NUMBERS_AN_ENTRY

@@ -1,16 +1,18 @@
 """What crosses the queue from the caller to the worker: a closed set of entries and commands.
 
 The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one number for
-the writer's own run, is a plain tuple `(tag, value, step, wall_time)`, because nothing is cheaper to make. The heavy
+the writer's own run, is a plain tuple `(tag, value, step, wall_time)`, because nothing is cheaper to make;
+in the compiled lane it is no object until somebody looks at it. The heavy
 lane takes records that must be encoded. No payload can be mistaken for a command.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tblog._locks import Answer
+from tblog._native import compiled
 from tblog.records import (
     DescribedScalarRecord,
     EventRecord,
@@ -19,6 +21,11 @@ from tblog.records import (
     SummaryRecord,
     TensorScalarRecord,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tblog._native._compiled import Numbers
 
 Scalar: TypeAlias = "tuple[str, Any, int, float]"
 
@@ -87,6 +94,15 @@ class Close(Flush):
 
 LightEntry: TypeAlias = "Scalar | ScalarDict | RunScalar | LightRecord | Flush"
 Entry: TypeAlias = "LightEntry | HeavyRecord"
+TakenEntry: TypeAlias = "LightEntry | Numbers"
+"""What is taken from the light lane: the compiled one gives numbers that follow each other as one."""
+
+
+def records_in(entries: Sequence[Any]) -> int:
+    """Return how many entries were put on the light lane for these."""
+    if compiled is None:
+        return len(entries)
+    return sum(len(entry) if type(entry) is compiled.Numbers else 1 for entry in entries)
 
 
 def record_entry(record: Record, step: int, wall_time: float, run: str) -> LightRecord | HeavyRecord:

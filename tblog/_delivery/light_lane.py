@@ -12,15 +12,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of
+from tblog._native import compiled
 from tblog._wire import framing
 from tblog._wire.scalar_columns import ScalarEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tblog._delivery.entries import LightEntry, Scalar
+    from tblog._delivery.entries import Scalar, TakenEntry
     from tblog._delivery.event_encoder import EventEncoder
     from tblog._files.run_files import RunFiles
+    from tblog._native._compiled import Numbers as TakenNumbers
     from tblog._reports import Reports
 
 Numbers = TypeVar("Numbers", "Scalar", ScalarDict)
@@ -55,6 +57,8 @@ class LightLane:
                 by_run.setdefault(run, []).append(scalar)
             for run, scalars in by_run.items():
                 self._encode_numbers(run, scalars, self._scalars.encode)
+        elif compiled is not None and kind is compiled.Numbers:
+            self._encode_taken(*entries)
         else:
             self._encode_record(*entries)
 
@@ -75,6 +79,16 @@ class LightLane:
             return
         self._files.append(run, frames, len(entries))
 
+    def _encode_taken(self, numbers: TakenNumbers) -> None:
+        """Encode what comes from the compiled lane; the interpreter lock is let go."""
+        records = len(numbers)
+        try:
+            frames = numbers.encode()
+        except MemoryError as error:
+            self._reports.failure(error, tag="?", step=0, kind="scalar", records=records)
+            return
+        self._files.append("", frames, records)
+
     def _encode_record(self, entry: LightRecord) -> None:
         try:
             frames = b"".join(map(framing.frame, self._events.encode(entry)))
@@ -84,7 +98,7 @@ class LightLane:
         self._files.append(entry.run, frames, 1)
 
 
-def stretches(entries: list[LightEntry]) -> Iterator[tuple[type, int, int]]:
+def stretches(entries: list[TakenEntry]) -> Iterator[tuple[type, int, int]]:
     """Yield kind, start and end of each stretch: consecutive numbers of one form, or one other entry."""
     kinds = set(map(type, entries))
     if len(kinds) == 1 and kinds <= _TOGETHER:

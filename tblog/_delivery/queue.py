@@ -28,16 +28,34 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, cast
 
-from tblog._delivery.entries import Close, Entry, Flush, HeavyRecord, LightEntry, LightRecord, named
+from tblog._delivery.entries import (
+    Close,
+    Entry,
+    Flush,
+    HeavyRecord,
+    LightEntry,
+    LightRecord,
+    TakenEntry,
+    named,
+    records_in,
+)
 from tblog._locks import on_worker
+from tblog._native import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tblog._native._compiled import Lane
     from tblog.options import Overflow
 
+NUMBERS_AN_ENTRY = 16
+"""So many numbers are taken for each entry that is, where they are in the compiled lane: they are encoded without the
+interpreter lock, and getting it back costs more than the numbers."""
+ALARM_AT = 16_384
+"""So many numbers in the compiled lane, or a quarter of a small queue, wake the worker: a burst fills the queue before
+the worker looks by itself."""
 STALL_SECS = 10.0
 """Maximum time without any progress before a full queue drops."""
 ENCODING_SECS = 60.0
@@ -104,13 +122,14 @@ class RecordQueue:
         """Called at the first record that is dropped, on the caller's thread."""
         self.on_crowd: Callable[[], None] = _nobody
         """Called when a fast path that appends to `pending` must ask for `quick_room` again."""
-        self.pending: deque[LightEntry] = NOWHERE
-        self._source: deque[LightEntry] = deque()
+        self.pending: deque[LightEntry] | Lane = NOWHERE
+        self._source: deque[LightEntry] | Lane = NOWHERE
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: a forked child starts with an empty queue, and the parent writes the rest."""
-        self._source = self.pending = deque()
+        self._source = self.pending = deque() if compiled is None else compiled.Lane()
+        self._arm_alarm()
         self._heavy: deque[Numbered] = deque()
         self.heavy_put = 0
         self._heavy_prefix = 0  # all heavy records before this number are done
@@ -139,7 +158,12 @@ class RecordQueue:
         """
         if self.heavy_waiting <= self._share // 4:
             self._share = 2 * self.heavy_waiting
-        return 0 if self.inline else self._max_records - self._share
+        room = 0 if self.inline else self._max_records - self._share
+        if not isinstance(self._source, deque):
+            self._source.room = (
+                0 if self._line else room
+            )  # it is quick enough to leave those in line no chance
+        return room
 
     @property
     def light_waiting(self) -> int:
@@ -200,8 +224,20 @@ class RecordQueue:
                 with self._callers:
                     self._bytes_put += nbytes
             self.pending.append(entry)
-        if self.inline or self.pending_bytes > self._max_bytes // 4:
+        if self.inline or self.pending_bytes > self._max_bytes // 4 or self._is_alarmed():
             self.wake()
+        return True
+
+    def _arm_alarm(self) -> None:
+        if not isinstance(self._source, deque):
+            self._source.alarm = min(ALARM_AT, self._max_records // 4)
+
+    def _is_alarmed(self) -> bool:
+        """Return, once until the worker comes, whether so many numbers wait that it must not be late."""
+        source = self._source
+        if isinstance(source, deque) or len(source) < source.alarm:
+            return False
+        source.alarm = sys.maxsize
         return True
 
     def _put_heavy(self, entry: HeavyRecord) -> None:
@@ -230,6 +266,8 @@ class RecordQueue:
         """Refuse all further entries, and wake the callers who wait for room."""
         with self._callers:
             self.pending = NOWHERE
+            if not isinstance(self._source, deque):
+                self._source.room = 0
         self.on_drop = _nobody
         self._call_first()
 
@@ -242,19 +280,30 @@ class RecordQueue:
         self.command_pending = True
         self.wake()
 
-    def take(self, limit: int) -> list[LightEntry]:
-        """Remove and return up to `limit` of the light lane's oldest entries (worker's side)."""
-        pop = self._source.popleft
-        entries: list[LightEntry] = []
-        with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
-            entries.extend(pop() for _ in range(min(limit, len(self._source))))
-        self.taken += len(entries)
+    def take(self, limit: int) -> list[TakenEntry]:
+        """Remove and return up to `limit` of the light lane's oldest entries (worker's side).
+
+        Of numbers in the compiled lane, `NUMBERS_AN_ENTRY` count as one.
+        """
+        entries: list[TakenEntry] = []
+        source = self._source
+        if isinstance(source, deque):
+            pop = source.popleft
+            with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
+                entries.extend(pop() for _ in range(min(limit, len(source))))
+        else:
+            entries = source.take(limit, NUMBERS_AN_ENTRY * limit)
+            self._arm_alarm()
+        self.taken += records_in(entries)
         return entries
 
-    def put_back(self, entries: list[LightEntry]) -> None:
+    def put_back(self, entries: list[TakenEntry]) -> None:
         """Put entries back to the head of the light lane (worker's side)."""
-        self._source.extendleft(reversed(entries))
-        self.taken -= len(entries)
+        self.taken -= records_in(entries)
+        if isinstance(self._source, deque):
+            self._source.extendleft(reversed(cast("list[LightEntry]", entries)))
+        else:
+            self._source.put_back(entries)
 
     def take_heavy(self) -> Numbered | None:
         """Remove and return the oldest heavy record (encoder's side)."""
@@ -278,7 +327,7 @@ class RecordQueue:
         """Drop and count all records that wait on both lanes, and keep commands; return how many."""
         entries = self.take(len(self._source))
         commands = [entry for entry in entries if isinstance(entry, Flush)]
-        self.put_back(list(commands))
+        self.put_back([*commands])
         with self._callers:
             heavy = self.heavy_waiting - len(self._heavy_failed)
             self._given_up = True
@@ -286,7 +335,7 @@ class RecordQueue:
             self._heavy_failed.clear()
             self._heavy_beyond.clear()
             self._heavy_prefix = self.heavy_put
-        dropped = len(entries) - len(commands) + heavy
+        dropped = records_in(entries) - len(commands) + heavy
         self.count_dropped(dropped)
         return dropped
 
@@ -365,6 +414,8 @@ class RecordQueue:
         # A signal handler's record goes before that of the call which it interrupted.
         interrupts = any(other.thread == turn.thread for other in tuple(self._line))
         (self._line.appendleft if interrupts else self._line.append)(turn)
+        if not isinstance(self._source, deque):
+            self._source.room = 0
         try:
             return self._gets_room(nbytes, turn)
         finally:

@@ -46,7 +46,7 @@ _MOST_DIMENSIONS = 64  # of a numpy array
 WANTED = "give a number, a numpy array, a torch or jax tensor, or anything with __array__ or __dlpack__"
 
 
-def _quick_tensor(tensor: Any) -> float:
+def quick_tensor(tensor: Any) -> float:
     """Read the only element of a CPU tensor, which `item` checks. A tensor elsewhere raises KeyError."""
     if tensor.is_cpu:
         value = tensor.item()
@@ -87,7 +87,7 @@ def scalar(value: Any, tag: str) -> Any:
     if is_torch_tensor(value):
         torch = sys.modules["torch"]
         if type(value) in {torch.Tensor, torch.nn.Parameter}:
-            QUICK_NUMBERS[type(value)] = _quick_tensor
+            QUICK_NUMBERS[type(value)] = quick_tensor
         return torch_scalar(value, tag)
     array = _foreign_array(value, tag)
     if array is not None:

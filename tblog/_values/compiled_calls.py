@@ -12,6 +12,8 @@ import sys
 from types import FunctionType
 from typing import Any
 
+from tblog._values.arrays import quick_tensor
+
 _REASON = "a call of tblog's writer runs between compiled graphs"
 _told: set[type] = set()
 
@@ -24,24 +26,27 @@ def keep_out(writer: type) -> None:
     if writer in _told or "torch" not in sys.modules:
         return
     _told.add(writer)
+    _skip(quick_tensor, quick_tensor)  # which the compiled fast path calls by itself
     for base in writer.__mro__:
         for name, method in vars(base).items():
-            if isinstance(method, FunctionType) and not name.startswith("_") and _is_ours(method):
-                _skip(method)
+            function = getattr(method, "__wrapped__", method)  # of the compiled fast path
+            if isinstance(function, FunctionType) and not name.startswith("_") and _is_ours(function):
+                _skip(method, function)
 
 
 def _is_ours(method: FunctionType) -> bool:
     return method.__module__.partition(".")[0] == "tblog"
 
 
-def _skip(function: Any) -> None:
+def _skip(method: Any, function: Any) -> None:
     """Set the marks of `torch.compiler.disable`, and let the interpreter run the function's frames and their callees.
 
     https://github.com/pytorch/pytorch/blob/d0f2af8b66b20da4baa50644c0cd3f887a2eae2e/torch/_C/_dynamo/eval_frame.pyi#L15
     """
-    function._torchdynamo_disable = True  # noqa: SLF001 - the compiler looks for these names
-    function._torchdynamo_disable_msg = _REASON  # noqa: SLF001
-    function._torchdynamo_disable_recursive = True  # noqa: SLF001
+    for each in (method, function):
+        each._torchdynamo_disable = True  # noqa: SLF001 - the compiler looks for these names
+        each._torchdynamo_disable_msg = _REASON  # noqa: SLF001
+        each._torchdynamo_disable_recursive = True  # noqa: SLF001
     try:  # an older torch, or one without the compiler, may trace into calls
         from torch._C._dynamo import eval_frame as compiler
 

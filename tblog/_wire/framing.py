@@ -6,7 +6,8 @@ https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc23
 
 Lives here: bytes to framed bytes, and the walk over records that are already in a file.
 Must not: know what a record holds, open files, import protobuf.
-Pure functions, for any thread. The package crc32c, which takes 40 ms to import, waits for the first call.
+Pure functions, for any thread. Without the compiled module, the package crc32c does the checksums; it takes 40 ms
+to import, and waits for the first call.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import struct
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeVar
+
+from tblog._native import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +37,12 @@ MASK_DELTA = 0xA282EAD8
 @cache
 def crc32c() -> Callable[..., int]:
     """Return the native function of bytes, and of the checksum before them, that gives a CRC-32C (RFC 3720, section B.4)."""
-    from crc32c import crc32c as native
+    if compiled is not None:
+        function: Callable[..., int] = compiled.crc32c
+        return function
+    from crc32c import crc32c as packaged
 
-    return native
+    return packaged
 
 
 def masked_crc(data: ReadableBuffer) -> int:

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tblog._native import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHIFT = 48  # keeps the sign, 11 bits of exponent and 4 of mantissa
 _CELLS = 1 << 15  # of one sign
 _WITHIN = (1 << _SHIFT) - 1
+_COMPILED_TYPES = frozenset(("b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))
 
 
 def tensorflow_bins() -> list[float]:
@@ -66,6 +69,23 @@ class BinCounter:
         numbers += values.view(np.int64)
         np.right_shift(numbers.view(np.uint64), _SHIFT, out=numbers.view(np.uint64))
         self._counts += repeats * np.bincount(numbers, minlength=len(self._counts))
+
+    def add_compiled(self, values: NDArray[Any]) -> tuple[int, float, float, float, float] | None:
+        """Count the finite values of an array in one pass, without the interpreter lock.
+
+        Args:
+            values: shape (n,), contiguous.
+
+        Returns:
+            Their number, minimum, maximum, sum and sum of squares, in float64. None where the compiled module is
+            missing, or does not know the type; nothing is counted then.
+        """
+        if compiled is None or values.dtype.str[1:] not in _COMPILED_TYPES or not values.dtype.isnative:
+            return None
+        moments: tuple[int, float, float, float, float] = compiled.count(
+            values, values.dtype.str[1:], self._table, self._counts
+        )
+        return moments
 
     def counts(self) -> NDArray[np.int64]:
         """Return the number of values in each of the 1,548 bins."""

@@ -52,9 +52,12 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
         if not (isinstance(bins, str) and bins == "tensorflow"):
             finite = [piece.copy() for piece in _finite_pieces(values, moments)]
             return *_count_by_numpy(np.concatenate(finite) if finite else np.empty(0), bins), moments
+        counter = BinCounter(min(values.size, _PIECE))
+        found = counter.add_compiled(values)
+        if found is not None:
+            return counter.counts(), tensorflow_edges(), Moments(*found)
         if values.dtype.itemsize <= 2 and values.size > _PATTERNS:
             return _count_patterns(values, moments), tensorflow_edges(), moments
-        counter = BinCounter(min(values.size, _PIECE))
         for piece in _finite_pieces(values, moments):
             if (
                 piece[0] == piece[-1] and (piece == piece[0]).all()

@@ -1,0 +1,36 @@
+"""The compiled module, where there is one: what holds the interpreter lock for long in Python, in C.
+
+Lives here: whether there is one. It is optional: without a compiler the installation goes through without it,
+and `TBLOG_PURE=1`, when tblog is installed or when it is imported, does without it, too. All that it does is
+also there in Python, in the modules that ask for it; those are the specification, and tests compare the two.
+
+Free threading: nothing here is safe without the interpreter lock, nor is the pure path. The lane is changed by plain
+statements in C, one call at a time under that lock, so the module does not declare the slot `Py_mod_gil`, and an
+interpreter without the lock takes it back when it loads the module. (3.13 and 3.14 without the lock load no module of the
+stable ABI, and take the pure path.) There, `deque.append` and `popleft` are whole by themselves, but three things are not:
+`len(pending) < room` and the append behind it, so that the bound is exceeded by one record for each thread, as it is
+promised; `self._pending = channel.queue.pending`, between whose halves a close may come, so that what is appended then is
+lost; and the counters (`taken`, `_bytes_taken`), which one thread alone changes. So an interpreter without the lock keeps all
+promises but this one: what is logged in the very moment in which another thread closes the writer may be lost.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+compiled: ModuleType | None = None
+"""The module `tblog._native._compiled`, or None."""
+
+if os.environ.get("TBLOG_PURE", "") in {"", "0"}:
+    try:
+        from tblog._native import _compiled
+
+        compiled = _compiled
+    except ImportError:  # it was not built, or for another machine
+        pass
+
+
+def kind() -> str:
+    """Return what is used: "native", or "pure" for Python alone."""
+    return "pure" if compiled is None else "native"

@@ -1,0 +1,101 @@
+/* CRC-32C (RFC 3720, section B.4): by the processor's instruction where it has one, or by a table. */
+#include "native.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define TBLOG_BY_SSE42
+#include <nmmintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#include <arm_acle.h>
+#endif
+
+/* Below this many bytes, letting go of the lock costs more than the checksum. */
+#define UNLOCK_AT 16384
+
+#define POLYNOMIAL 0x82F63B78u
+
+static uint32_t table[256];
+
+/* Unlocked. */
+static uint32_t by_table(uint32_t crc, const uint8_t *data, size_t size)
+{
+    while (size--)
+        crc = crc >> 8 ^ table[(crc ^ *data++) & 0xFF];
+    return crc;
+}
+
+#if defined(TBLOG_BY_SSE42)
+/* Unlocked. */
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *data, size_t size)
+{
+    uint64_t wide = crc;
+    for (; size >= 8; data += 8, size -= 8) {
+        uint64_t word;
+        memcpy(&word, data, 8);
+        wide = _mm_crc32_u64(wide, word);
+    }
+    crc = (uint32_t)wide;
+    while (size--)
+        crc = _mm_crc32_u8(crc, *data++);
+    return crc;
+}
+#elif defined(__ARM_FEATURE_CRC32)
+/* Unlocked. */
+static uint32_t by_instruction(uint32_t crc, const uint8_t *data, size_t size)
+{
+    for (; size >= 8; data += 8, size -= 8) {
+        uint64_t word;
+        memcpy(&word, data, 8);
+        crc = __crc32cd(crc, word);
+    }
+    while (size--)
+        crc = __crc32cb(crc, *data++);
+    return crc;
+}
+#else
+#define by_instruction by_table
+#endif
+
+static uint32_t (*chosen)(uint32_t, const uint8_t *, size_t) = by_table;
+
+/* Locked: once, when the module is loaded. */
+void tblog_crc32c_prepare(void)
+{
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
+        table[byte] = crc;
+    }
+#if defined(TBLOG_BY_SSE42)
+    if (__builtin_cpu_supports("sse4.2"))
+        chosen = by_instruction;
+#else
+    chosen = by_instruction;
+#endif
+}
+
+/* Either: the checksum of data, given that of what stands before it, or 0. */
+uint32_t tblog_crc32c(uint32_t crc, const uint8_t *data, size_t size)
+{
+    return ~chosen(~crc, data, size);
+}
+
+/* Locked: crc32c(data, before=0). Lets go of the lock for large data, whose buffer it keeps. */
+PyObject *tblog_crc32c_of(PyObject *module, PyObject *args)
+{
+    Py_buffer data;
+    unsigned int before = 0;
+    uint32_t crc;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*|I", &data, &before))
+        return NULL;
+    if (data.len < UNLOCK_AT) {
+        crc = tblog_crc32c(before, data.buf, (size_t)data.len);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        crc = tblog_crc32c(before, data.buf, (size_t)data.len);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&data);
+    return PyLong_FromUnsignedLong(crc);
+}
