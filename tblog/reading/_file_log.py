@@ -23,7 +23,7 @@ from tblog.reading._scalar_parts import ScalarParts
 from tblog.reading._sources import FileSystem
 from tblog.reading._stretch import Stretch, take_apart
 
-_STRETCH_BYTES = 4 << 20
+_STRETCH_BYTES = 1 << 20
 _SEAL_BYTES = 16
 
 
