@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 
 import pytest
 
 from tblog import SummaryWriter
 from tblog._files import neighbours
+from tblog.records import TextRecord
+from tblog.summaries._kinds import KINDS
 from tests.processes import read_line, run_program, running_python, say
 from tests.reading import event_files
-from tests.waiting import HANG_SECS
+from tests.waiting import HANG_SECS, join, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +220,33 @@ def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothin
     writer.close()
     assert told(caplog) == []
     assert os.path.exists(path)
+
+
+def test_a_writer_that_goes_on_while_its_close_encodes_is_told_nothing(tmp_path, caplog, monkeypatch):
+    """The file of the close is its own, however long an encoder keeps it open."""
+    gate = threading.Event()
+    known = KINDS[TextRecord]
+
+    def wait_and_encode(record, context):
+        assert gate.wait(HANG_SECS)
+        return known.encode(record, context)
+
+    monkeypatch.setitem(KINDS, TextRecord, known._replace(encode=wait_and_encode))
+    writer = SummaryWriter(tmp_path)
+    log(writer, [0])
+    writer.add_text("slow", "word")
+    closing = threading.Thread(target=writer.close)
+    first = writer.file_writer.channel()
+    closing.start()
+    wait_until(lambda: first.is_closing)
+    for step in range(1, 20):
+        writer.add_scalar("again", 1.0, step)  # a flush would wait for the close
+        wait_until(lambda step=step: writer.file_writer.stats.written == step)
+    assert not first.closed
+    gate.set()
+    join([closing])
+    writer.close()
+    assert told(caplog) == []
 
 
 def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp_path, caplog):

@@ -211,6 +211,7 @@ class Channel:
         self.queue.refuse_more()
         try:
             self._detach()
+            self._files.leave()
         finally:
             self.queue.end_with(closing)
         return closing

@@ -178,6 +178,11 @@ class EventFile:
         self._sink = sink
         return True
 
+    def leave(self) -> None:
+        """Note that no more records follow those that wait: a writer that goes on has another file."""
+        if self._identity is not None:
+            in_use.leave(self._identity)
+
     def _be_at(self, identity: Identity | None) -> None:
         """Register the file as in use, whether or not it is open."""
         if self._identity is not None:

@@ -45,22 +45,35 @@ _PROC = "/proc"
 _EXITING, _SIGKILL = 0x4, 1 << 8  # of a process's flags, and of its pending signals: man 5 proc
 
 _living: dict[Identity, None] = {}
+_leaving: set[Identity] = set()
 _seen: tuple[float, dict[Identity, list[tuple[str, str]]]] = (0.0, {})
 
 
 def begin(file: Identity) -> None:
     """Register a file of a writer of this process, open or not."""
+    _leaving.discard(file)
     _living[file] = None
+
+
+def leave(file: Identity) -> None:
+    """Note that the writer of a file takes no more records for it, and still writes those that it has."""
+    _leaving.add(file)
 
 
 def end(file: Identity) -> None:
     """Unregister a file that its writer will not write to again."""
     _living.pop(file, None)
+    _leaving.discard(file)
 
 
 def is_of_a_writer_here(file: Identity) -> bool:
     """Return whether a writer of this process is not done with a file."""
     return file in _living
+
+
+def grows_here(file: Identity) -> bool:
+    """Return whether a writer of this process still takes records for a file."""
+    return file in _living and file not in _leaving
 
 
 def by_tblog(path: str, file: BinaryIO) -> str:

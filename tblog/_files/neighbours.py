@@ -119,7 +119,7 @@ class Neighbours:
                 continue
             if other.name is not None and is_made_here(other.name):
                 # At the second look: a name that is bound to a new writer lets go of the old one just now.
-                if other.path in before and in_use.is_of_a_writer_here(other.identity):
+                if other.path in before and in_use.grows_here(other.identity):
                     return other
             elif other.name is None or own is None or other.name.time_ns < own.time_ns:
                 if before.get(other.path, other.size) < other.size:

@@ -125,6 +125,10 @@ class RunFiles:
             for message in self._neighbours.look(self.own.path):
                 self._reports.once(message, message)
 
+    def leave(self) -> None:
+        """Note that the writer is closing, so that its next file does not take this one for another writer's."""
+        self.own.leave()
+
     def ignore_neighbours(self) -> None:
         """Do not report other writers in the directory: a forked child logs beside its parent."""
         self._neighbours = None
