@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tblog
 from tblog._wire.framing import frame, header
 from tblog.reading import UnreadableError
-from tests.test_reading_kinds import log_every_kind
+from tests.every_kind import log_every_kind
 
 FUZZ = settings(
     max_examples=int(os.environ.get("TBLOG_FUZZ", "25")),

@@ -11,49 +11,11 @@ import pytest
 
 import tblog
 from tblog.reading import UnreadableError
+from tests.every_kind import log_every_kind
+from tests.foreign import write_events
 from tests.reading import accumulator, event_files
 
 tensor_util = pytest.importorskip("tensorboard.util.tensor_util")
-
-
-def log_every_kind(log, flavor):
-    """Log each kind that a writer has, at steps 0 to 2."""
-    rng = np.random.default_rng(0)
-    for step in range(3):
-        log.add_scalar("loss", 1 / (step + 1), step)
-        log.add_histogram("weights", rng.normal(size=1000), step)
-        log.add_image("noise", rng.integers(0, 255, (3, 5, 7), np.uint8), step)
-        sound = rng.uniform(-1, 1, 400).astype(np.float32)
-        log.add_audio(
-            "beep", sound[:, None] if flavor == "tensorboardX" else sound[None], step, sample_rate=8000
-        )
-        log.add_text("note", f"*step* {step} ü", step)
-        log.add_pr_curve("pr", rng.integers(0, 2, 100), rng.random(100), step, num_thresholds=20)
-        vertices = rng.random((1, 6, 3)).astype(np.float32)
-        log.add_mesh(
-            "ball",
-            as_tensor(vertices),
-            as_tensor(np.full((1, 6, 3), 9)),
-            as_tensor(np.full((1, 2, 3), 1)),
-            None,
-            step,
-        )
-    log.add_embedding(
-        as_tensor(rng.random((4, 3)).astype(np.float32)), ["a", "b", "c", "d"], global_step=7, tag="words"
-    )
-    log.add_custom_scalars(
-        {"first": {"pair": ["Multiline", ["loss", "acc"]], "band": ["Margin", ["m", "lo", "hi"]]}}
-    )
-    if flavor != "tensorboardX":
-        log.add_tensor("raw", as_tensor(np.arange(6.0).reshape(2, 3)), 4)
-    log.add_hparams({"lr": 0.1, "name": "x", "flag": True}, {"best": 0.5})
-
-
-def as_tensor(array):
-    """Return an array as a tensor of torch."""
-    import torch
-
-    return torch.from_numpy(np.asarray(array))
 
 
 @pytest.fixture(scope="module", params=["tblog", "torch", "tensorboardX"])
@@ -240,8 +202,6 @@ def test_nothing_is_decoded_before_it_is_looked_at(tmp_path):
     """What is no image says so when its pixels are asked for, and its bytes are there all the same."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-
-    from tests.test_reading_scalars import write_events
 
     value = Summary.Value(tag="x", image=Summary.Image(encoded_image_string=b"no image", width=1, height=1))
     write_events(tmp_path, [Event(step=3, summary=Summary(value=[value]))])

@@ -13,21 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tblog
-from tblog._wire.framing import frame
+from tests.foreign import write_events
 from tests.reading import accumulator
 
 pandas = pytest.importorskip("pandas")
-
-
-def write_events(logdir, events, name="events.out.tfevents.1.host", version="brain.Event:2"):
-    """Write Event messages, after the one that states the version."""
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    logdir.mkdir(parents=True, exist_ok=True)
-    head = [Event(wall_time=1e9, file_version=version)] if version else []
-    path = logdir / name
-    path.write_bytes(b"".join(frame(event.SerializeToString()) for event in [*head, *events]))
-    return path
 
 
 def scalar_event(step, wall_time=0.0, **scalars):
