@@ -22,7 +22,7 @@ from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def check(path: str) -> Iterator[FileReport]:
@@ -130,6 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     version = sys.modules["tblog"].__version__
     parser.add_argument("--version", action="version", version=f"tblog {version}, {_native.kind()}")
+    add_arguments(parser)
+    return work(parser.parse_args(arguments), parser.error)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the check's command takes to a parser."""
     parser.add_argument("path", help="an event file, a run, or a directory of runs")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--repair", action="store_true", help="rewrite damaged files, and keep the old ones")
@@ -147,17 +153,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TIME",
         help="the time, as --list-kept shows it, of the kept files to restore or remove",
     )
-    given = parser.parse_args(arguments)
+
+
+def work(given: argparse.Namespace, refuse: Callable[[str], object]) -> int:
+    """Do what parsed arguments ask for; return the exit status.
+
+    Args:
+        given: the arguments.
+        refuse: is called with what is wrong with them, and does not return.
+    """
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
-        parser.error(f"{given.path} is not a directory; give one with event files, or an event file")
+        refuse(f"{given.path} is not a directory; give one with event files, or an event file")
     for name, command in kept_command.COMMANDS.items():
         if getattr(given, name):
             try:
-                return command(given.path, given.cut, parser.error)
+                return command(given.path, given.cut, refuse)
             except OSError as error:
-                parser.error(f"that cannot be done: {error}")
+                refuse(f"that cannot be done: {error}")
     if given.cut is not None:
-        parser.error("--cut goes with --list-kept, --restore or --remove-kept")
+        refuse("--cut goes with --list-kept, --restore or --remove-kept")
     return _check_and_print(given.path, repairs=given.repair)
 
 

@@ -28,11 +28,11 @@ from tblog._wire.framing import crc32c
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Why = Literal["cut", "undone", "repair"]
-"""Cut off by a run that resumed; set aside for what a restore put back; a whole file, before its repair."""
+Why = Literal["cut", "undone", "repair", "edit"]
+"""Cut off by a run that resumed; set aside for what a restore put back; a whole file, before its repair or an edit."""
 
 _TIME = "%Y%m%d-%H%M%S-%f"
-_MARK = re.compile(r"tfe-(cut|undone|repair)-(\d{8}-\d{6}-\d{6})-at-(\d+)-([0-9a-f]{8})")
+_MARK = re.compile(r"tfe-(cut|undone|repair|edit)-(\d{8}-\d{6}-\d{6})-at-(\d+)-([0-9a-f]{8})")
 
 
 class Kept(NamedTuple):
@@ -203,6 +203,17 @@ def keep_whole(path: str, why: Why, when: str) -> str:
         raise
     except OSError:  # a file system without links
         shutil.copy2(path, kept)
+    return kept
+
+
+def move_aside(path: str, why: Why, when: str) -> str:
+    """Give a whole event file a name that no loader reads, and return it.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    kept = beside(path, f"{why}-{when}-at-0-{0:08x}")
+    os.rename(path, kept)
     return kept
 
 

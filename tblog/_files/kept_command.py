@@ -16,6 +16,7 @@ _WHY: dict[Why, str] = {
     "cut": "cut off when the run was resumed",
     "undone": "set aside by a restore",
     "repair": "before a repair",
+    "edit": "before an edit in place",
 }
 
 

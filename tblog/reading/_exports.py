@@ -45,7 +45,7 @@ def pandas_long(scalars: Table) -> Any:
 def pandas_wide(scalars: Table) -> Any:
     """Return a pandas data frame with a row for each run and step, and a column for each tag."""
     pandas = needed("pandas", "pandas")
-    runs, steps, columns = _wide(scalars)
+    runs, steps, columns = wide_columns(scalars)
     names = np.array([*scalars.runs, None], object)[runs]
     index = pandas.MultiIndex.from_arrays([names, steps], names=["run", "step"])
     return pandas.DataFrame(columns, index=index, columns=pandas.Index(list(columns), dtype=object))
@@ -64,7 +64,7 @@ def polars_long(scalars: Table) -> Any:
 def polars_wide(scalars: Table) -> Any:
     """Return a polars frame with the columns run and step, and one for each tag."""
     polars = needed("polars", "polars")
-    runs, steps, columns = _wide(scalars)
+    runs, steps, columns = wide_columns(scalars)
     names = {"run": _polars_names(polars, scalars.runs, runs), "step": steps}
     wide = polars.DataFrame({**columns}, nan_to_null=False)
     return polars.DataFrame(names).hstack(wide)
@@ -95,7 +95,7 @@ def _polars_names(polars: Any, names: tuple[str, ...], index: NDArray[Any]) -> A
     return polars.Series(list(names), dtype=polars.Categorical).gather(polars.Series(index.astype(np.uint32)))
 
 
-def _wide(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+def wide_columns(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """Return the run and the step of each row, and a column for each tag, NaN where it has no value."""
     order = np.lexsort((scalars.step, scalars.run_index))
     runs, steps = scalars.run_index[order], scalars.step[order]

@@ -4,79 +4,22 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import sys
 import time
 
 import pytest
 
 from tblog import SummaryWriter
-from tblog._files.kept import kept_in
 from tblog._files.walk import walk
 from tblog._wire.framing import frame
 from tblog.check import main
 from tests.browser.serving import serve
+from tests.faults.killing import all_records, kept_records, killed_at, log_steps, readable, tear
 from tests.processes import running_python
 from tests.reading import accumulator, event_files, points, rust_points
 from tests.waiting import HANG_SECS, wait_until
 
 ROUNDS = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", "4"))
 FROM = 6
-OPERATIONS = {
-    "open",
-    "os.link",
-    "os.rename",
-    "os.remove",
-    "os.truncate",
-    "os.chmod",
-    "os.mkdir",
-    "fcntl.flock",
-}
-
-
-def log_steps(logdir, steps, value=1.0, **options):
-    """Log the same value at each step, in a run and one below."""
-    with SummaryWriter(logdir, **options) as writer:
-        for step in steps:
-            writer.add_scalar("loss", value, step)
-            writer.add_scalars("pair", {"a": value}, step)
-
-
-def tear(path):
-    """Leave a part of a record at the end of a file."""
-    with open(path, "ab") as file:
-        file.write(frame(b"x" * 50)[:30])
-
-
-def readable(path):
-    """Return what the whole records of a file hold."""
-    with open(path, "rb") as file:
-        return [piece.data for piece in walk(file) if piece.data is not None]
-
-
-def kept_records(logdir):
-    """Return the records that the kept files of a run hold; one that is listed is whole."""
-    return [record for kept in kept_in(str(logdir)) for record in readable(kept.path)]
-
-
-def killed_at(operation, work):
-    """Do something in a child that is killed before its n-th operation on a file; return whether it came so far."""
-    child = os.fork()
-    if not child:
-        left = [operation]
-
-        def count(event, _arguments):
-            if event in OPERATIONS:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            sys.addaudithook(count)
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def check_nothing_is_lost(logdir, old, before):
@@ -149,11 +92,6 @@ def test_a_restore_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
         assert {record for folder in folders for record in all_records(folder)} >= before
         operation += 1
     assert operation > 8
-
-
-def all_records(logdir):
-    """Return the records of a run's event files and kept files."""
-    return [record for path in event_files(logdir) for record in readable(path)] + kept_records(logdir)
 
 
 def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):

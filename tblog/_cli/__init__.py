@@ -1,0 +1,1 @@
+"""The command `tblog`: one file for each subcommand, and what they share. `main` is the door."""

@@ -1,0 +1,85 @@
+"""Arguments that several subcommands take, and how a subcommand refuses one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+import tblog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog.reading import Runs
+
+DONE, NOTHING = 0, 1
+
+
+class CommandError(Exception):
+    """What was asked for cannot be done; the message says why, and what to do."""
+
+
+def command(
+    subcommands: Any, name: str, work: Callable[[argparse.Namespace], int], text: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add a subcommand that does some work; return its parser."""
+    made: argparse.ArgumentParser = subcommands.add_parser(
+        name,
+        help=text[0].lower() + text[1:].partition(".")[0],
+        description=text,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(work=work)
+    return made
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the place to read from."""
+    parser.add_argument("dir", metavar="DIR", help="a log directory, a run, an event file, or a quoted glob")
+
+
+def add_filters(parser: argparse.ArgumentParser, *, steps: bool = True) -> None:
+    """Add the choice of runs, tags and steps."""
+    text = "only {}s of this name; a glob, or re: and a regular expression; may be given several times"
+    for what in ("run", "tag"):
+        parser.add_argument(
+            f"--{what}", action="append", type=name, metavar=what.upper(), help=text.format(what)
+        )
+    if steps:
+        parser.add_argument(
+            "--steps", type=step_range, metavar="FROM:TO", help="only these steps, TO not included"
+        )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the output for scripts."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def name(text: str) -> str | re.Pattern[str]:
+    """Return a name, a glob, or the pattern behind re:."""
+    if not text.startswith("re:"):
+        return text
+    try:
+        return re.compile(text.removeprefix("re:"))
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
+def step_range(text: str) -> tuple[int | None, int | None]:
+    """Return the ends of FROM:TO, of which either may be left out."""
+    found = re.fullmatch(r"(-?\d+)?:(-?\d+)?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"steps are given as FROM:TO, 100: or :200; {text!r} was")
+    first, last = found.groups()
+    return int(first) if first else None, int(last) if last else None
+
+
+def chosen_runs(given: argparse.Namespace, restarts: str = "tensorboard") -> Runs:
+    """Return the runs, tags and steps that are asked for."""
+    wanted = vars(given)
+    return tblog.read(
+        given.dir, run=wanted.get("run"), tag=wanted.get("tag"), steps=wanted.get("steps"), restarts=restarts
+    )

@@ -1,0 +1,140 @@
+"""One serialised Event with some of its values renamed or left out; all else stays byte for byte.
+
+Only what is changed is encoded anew: a value's tag, the lengths around it. Fields that nobody knows stay.
+
+Lives here: bytes -> bytes. Must not: know files, or why a value goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tblog._wire.fields import sized
+from tblog.reading import _events
+from tblog.reading import _fields as wire
+from tblog.reading._fields import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_VALUE, _TAG, _METADATA = 1, 1, 9
+"""A summary's field of values; a value's fields of its tag and its metadata."""
+
+_RUN_METADATA_TAG = 1
+
+
+class Found(NamedTuple):
+    """A value of an event: `form` is the number of its field, `metadata` its SummaryMetadata, b"" without one."""
+
+    tag: str
+    step: int
+    form: int
+    metadata: bytes
+
+
+class Kept(NamedTuple):
+    """What becomes of a value that stays: its tag, and metadata that it is given if it has none."""
+
+    tag: str
+    metadata: bytes = b""
+
+
+def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
+    """Return an event's bytes with its values as they are decided to be.
+
+    Args:
+        data: a serialised Event. What is none stays as it is.
+        decide: is asked about each value of a summary, in their order, and about the tag of a run's metadata;
+            None leaves it out.
+
+    Returns:
+        The bytes; `data` itself where nothing changed, None where no value is left.
+    """
+    try:
+        event = _events.parse(data)
+        if event.what == _events.SUMMARY:
+            return _with_values(data, event, decide)
+        if event.what == _events.RUN_METADATA:
+            return _with_run_metadata(data, event, decide)
+    except MalformedError:
+        pass
+    return data
+
+
+def _with_values(data: bytes, event: _events.Event, decide: Callable[[Found], Kept | None]) -> bytes | None:
+    values = iter(event.values)
+    parts: list[bytes] = []
+    left, is_changed = 0, False
+    for begin, field in _with_starts(data, 0, len(data)):
+        if field.key != _events.SUMMARY or field.wire != wire.BYTES:
+            parts.append(data[begin : field.end])
+            continue
+        inner = []
+        for start, one in _with_starts(data, field.start, field.end):
+            raw = data[start : one.end]
+            if one.key == _VALUE and one.wire == wire.BYTES:
+                new = _decided(data, raw, one, next(values), event.step, decide)
+                left += new is not None
+                raw, is_changed = new or b"", is_changed or new != raw
+            inner.append(raw)
+        content = b"".join(inner)
+        is_same = content == data[field.start : field.end]
+        parts.append(data[begin : field.end] if is_same else sized(field.key, content))
+    if not is_changed:
+        return data
+    return b"".join(parts) if left else None
+
+
+def _decided(
+    data: bytes,
+    raw: bytes,
+    field: wire.Field,
+    value: _events.Value,
+    step: int,
+    decide: Callable[[Found], Kept | None],
+) -> bytes | None:
+    metadata = data[slice(*value.metadata)] if value.metadata else b""
+    kept = decide(Found(value.tag, step, value.form, metadata))
+    if kept is None:
+        return None
+    content = data[field.start : field.end]
+    changed = content if kept.tag == value.tag else _with_tag(content, _TAG, kept.tag)
+    if kept.metadata and value.metadata is None:
+        changed += sized(_METADATA, kept.metadata)
+    return raw if changed == content else sized(_VALUE, changed)
+
+
+def _with_run_metadata(
+    data: bytes, event: _events.Event, decide: Callable[[Found], Kept | None]
+) -> bytes | None:
+    content = data[event.start : event.end]
+    tag = wire.text(wire.message(content, _RUN_METADATA_TAG) or b"")
+    kept = decide(Found(tag, event.step, _events.NOTHING, b""))
+    if kept is None:
+        return None
+    if kept.tag == tag:
+        return data
+    return b"".join(
+        sized(field.key, _with_tag(content, _RUN_METADATA_TAG, kept.tag))
+        if field.end == event.end and field.key == _events.RUN_METADATA
+        else data[begin : field.end]
+        for begin, field in _with_starts(data, 0, len(data))
+    )
+
+
+def _with_tag(content: bytes, key: int, tag: str) -> bytes:
+    """Return a message with another tag in the place of the last one, which counts; in front where it has none."""
+    spans = list(_with_starts(content, 0, len(content)))
+    new = sized(key, tag.encode(errors="surrogatepass"))
+    at = [number for number, (_, field) in enumerate(spans) if (field.key, field.wire) == (key, wire.BYTES)]
+    if not at:
+        return new + content
+    begin, field = spans[at[-1]]
+    return content[:begin] + new + content[field.end :]
+
+
+def _with_starts(data: bytes, start: int, end: int) -> Iterator[tuple[int, wire.Field]]:
+    """Yield where each field of a message begins, its key included, and the field."""
+    for field in wire.fields(data, start, end):
+        yield start, field
+        start = field.end

@@ -1,0 +1,65 @@
+"""The command `tblog`: its arguments, its subcommands and its exit status.
+
+Lives here: the way from the command line to a subcommand, and from an error to a line and a number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tblog import __version__
+from tblog._cli import check, drop, export, import_, kept, ls, mean, merge, rename, show, tail, thin
+from tblog._cli.arguments import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
+_SUBCOMMANDS = (ls, show, tail, export, rename, drop, merge, thin, mean, import_, check, kept)
+
+_STATUS = """exit status:
+  0    done
+  1    nothing fits what was asked for, something is wrong with a file, or a file was left alone: the output says which
+  2    wrong arguments, or a file that cannot be read or written
+  130  interrupted by Ctrl-C
+  141  whoever read the output stopped reading
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
+    made = argparse.ArgumentParser(
+        prog="tblog",
+        description="Look at TensorBoard's runs, tidy them and hand them on, without TensorBoard.",
+        epilog=f"tblog COMMAND --help has examples.\n\n{_STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"tblog {__version__}")
+    subcommands = made.add_subparsers(metavar="COMMAND", required=True)
+    for each in _SUBCOMMANDS:
+        each.add(subcommands)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows a ? for a curve's dots
+    given = parser().parse_args(arguments)
+    try:
+        status: int = given.work(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at its end
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (CommandError, OSError, ImportError) as error:
+        sys.stderr.write(f"tblog: {error}\n")
+        return FAILED
+    return status

@@ -1,0 +1,38 @@
+"""`tblog merge`: the runs of several log directories in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tblog
+from tblog._cli.arguments import DONE, CommandError, command
+from tblog._cli.rewriting import write_new
+
+if TYPE_CHECKING:
+    import argparse
+
+_EXAMPLES = """
+  tblog merge monday tuesday -o week            runs of one name become one run, in the order of their files' names
+  tblog merge run run-resumed -o whole          two directories of event files are one run
+"""
+
+
+def add(subcommands: Any) -> None:
+    """Add the subcommand."""
+    text = "Copy the runs of several log directories into a new one. Event files are copied byte for byte."
+    parser = command(subcommands, "merge", _merge, text, _EXAMPLES)
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="a log directory, a run, or an event file")
+    parser.add_argument("-o", "--output", metavar="NEWDIR", required=True, help="a new log directory")
+
+
+def _merge(given: argparse.Namespace) -> int:
+    runs: dict[str, list[str]] = {}
+    for place in given.dirs:
+        if "://" in place:
+            raise CommandError(f"{place} is read, never merged; copy it to this machine first")
+        for name, run in tblog.read(place).items():
+            runs.setdefault(name, []).extend(run.files)
+    if not runs:
+        raise CommandError(f"there are no event files in {', '.join(given.dirs)}")
+    write_new(runs, given.output, lambda _: None)
+    return DONE

@@ -1,0 +1,128 @@
+"""What is printed: tables, numbers, texts that a terminal takes, and how far a long work has come."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
+_QUIET_SECS = 1.0
+_PAUSE_SECS = 0.2
+_BAR = 24
+
+
+def say(text: str = "") -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def tell(text: str) -> None:
+    """Print a line beside the output: what was done, and what was not."""
+    sys.stderr.write(f"tblog: {text}\n")
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print columns; those whose title begins with > stand on the right."""
+    lines = [[plain(cell) for cell in row] for row in rows]
+    heads = [title.removeprefix(">") for title in titles]
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    for line in [heads, *lines]:
+        cells = [
+            cell.rjust(width) if title.startswith(">") else cell.ljust(width)
+            for cell, width, title in zip(line, widths, titles, strict=True)
+        ]
+        say("  ".join(cells).rstrip())
+
+
+def plain(text: str) -> str:
+    """Return a text without what a terminal would obey: a tag may hold anything."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in text
+    )
+
+
+def number(value: float) -> str:
+    """Return a value as people read it."""
+    return f"{value:.6g}"
+
+
+def count(many: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{many:,}"
+
+
+def counted(many: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{many:,} {noun}{'' if many == 1 else 's'}"
+
+
+def size(nbytes: int) -> str:
+    """Return a number of bytes as people read it."""
+    left = float(nbytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if left < 1000:
+            return f"{left:.0f} {unit}" if unit == "B" or left >= 100 else f"{left:.1f} {unit}"
+        left /= 1000
+    return f"{left:.1f} TB"
+
+
+def span(first: int, last: int) -> str:
+    """Return the first and the last step."""
+    return str(first) if first == last else f"{first} to {last}"
+
+
+class Progress:
+    """Shows on a terminal how far a long work has come, once it takes longer than a second. Ends with its block."""
+
+    def __init__(self, what: str, whole: int) -> None:
+        self._what, self._whole, self._done = what, max(whole, 1), 0
+        self._shown_at = time.monotonic() + _QUIET_SECS - _PAUSE_SECS
+        self._is_shown, self._may_show = False, sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+
+    def add(self, done: int) -> None:
+        """Take note that a part is done."""
+        self._done += done
+        if not self._may_show or time.monotonic() - self._shown_at < _PAUSE_SECS:
+            return
+        self._shown_at, self._is_shown = time.monotonic(), True
+        share = min(self._done / self._whole, 1.0)
+        sys.stderr.write(f"\r{self._what} [{'#' * int(_BAR * share):{_BAR}}] {share:4.0%} ")
+        sys.stderr.flush()
+
+
+def with_progress(items: Sequence[T], what: str) -> Iterator[T]:
+    """Yield items, and show how many are done."""
+    with Progress(what, len(items)) as progress:
+        for item in items:
+            yield item
+            progress.add(1)
+
+
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose numbers JSON has: NaN and infinities as the texts "NaN", "Infinity" and "-Infinity"."""
+    return {key: as_json(value) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def as_json(value: float) -> float | str:
+    """Return a number, or the text for one that JSON has not, as TensorBoard's own download has it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def flush() -> None:
+    """Hand on what was printed to whoever reads it."""
+    sys.stdout.flush()

@@ -1,0 +1,110 @@
+"""`tblog rename`: tags get other names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tblog._cli import output
+from tblog._cli.arguments import NOTHING, CommandError, add_source, command, name
+from tblog._cli.edits import Found, Kept, edited
+from tblog._cli.rewriting import add_target, rewrite
+from tblog._cli.tags import files_of, mentions, tags_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_EXAMPLES = """
+  tblog rename runs loss loss/train -o renamed           one tag, in all runs
+  tblog rename runs 'train_*' 'train/*' -o renamed       what * stands for is taken over
+  tblog rename runs 're:^(\\w+)_(\\w+)$' '\\2/\\1' -o renamed
+  tblog rename runs loss loss/train --in-place           the old files are kept aside
+"""
+
+
+def add(subcommands: Any) -> None:
+    """Add the subcommand."""
+    text = (
+        "Rename tags. Records without such a tag stay byte for byte. Layouts of custom scalars and the lists of "
+        "metrics of hparams name tags, too; they stay as they are."
+    )
+    parser = command(subcommands, "rename", _rename, text, _EXAMPLES)
+    add_source(parser)
+    parser.add_argument("old", metavar="OLD", help="a tag; a pattern with *; or re: and a regular expression")
+    parser.add_argument(
+        "new",
+        metavar="NEW",
+        help="its new name; a * in it for each of OLD; or \\1 for a regular expression's group",
+    )
+    parser.add_argument(
+        "--run",
+        action="append",
+        type=name,
+        metavar="RUN",
+        help="only in runs of this name, or glob; others are copied as they are",
+    )
+    add_target(parser)
+
+
+def _rename(given: argparse.Namespace) -> int:
+    new_name = _renamer(given.old, given.new)
+    changes: dict[str, dict[str, str]] = {}
+    for run, tags in tags_of(given).items():
+        names = {tag: new_name(tag) for tag in tags}
+        _require_distinct(run, names)
+        changed = {tag: name for tag, name in names.items() if tag != name}
+        if changed:
+            changes[run] = changed
+    if not changes:
+        output.tell(f"no tag fits {given.old}, nothing is written")
+        return NOTHING
+    return rewrite(files_of(given), given, lambda run: _Renaming(changes[run]) if run in changes else None)
+
+
+class _Renaming:
+    """Gives tags of a run their new names."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names, self._may_concern = names, mentions(names)
+
+    def __call__(self, data: bytes) -> bytes | None:
+        return edited(data, self._decide) if self._may_concern(data) else data
+
+    def _decide(self, found: Found) -> Kept:
+        return Kept(self._names.get(found.tag, found.tag))
+
+
+def _renamer(old: str, new: str) -> Callable[[str], str]:
+    """Return what gives a tag its new name, or its old one where it does not fit."""
+    if not new:
+        raise CommandError("the new name is empty; give one, or drop the tag by tblog drop")
+    if isinstance(pattern := name(old), re.Pattern):
+        try:
+            re.compile(f"(?:{pattern.pattern})|").sub(new, "")  # the groups that the new name wants are there
+        except (re.error, IndexError) as error:
+            raise CommandError(f"{new!r} does not go with {old!r}: {error}") from None
+        return lambda tag: pattern.sub(new, tag)
+    if new.count("*") > old.count("*"):
+        raise CommandError(f"{new!r} has a * for which {old!r} has none")
+    fitting = re.compile("(.*)".join(map(re.escape, old.split("*"))), re.DOTALL)
+
+    def renamed(tag: str) -> str:
+        found = fitting.fullmatch(tag)
+        if found is None:
+            return tag
+        stars = iter(found.groups())
+        return "".join(next(stars) if part == "*" else part for part in re.split(r"(\*)", new))
+
+    return renamed
+
+
+def _require_distinct(run: str, names: dict[str, str]) -> None:
+    taken: dict[str, str] = {}
+    for tag, new in names.items():
+        if new in taken:
+            raise CommandError(
+                f"in the run {run!r}, {taken[new]!r} and {tag!r} would both be called {new!r}; "
+                "choose another name, or drop one of them first by tblog drop"
+            )
+        taken[new] = tag

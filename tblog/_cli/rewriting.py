@@ -1,0 +1,204 @@
+"""Event files rewritten: into a new log directory, or in place by the machinery of resume and repair.
+
+A new log directory is complete before it has its name. A file is replaced in one step, and stays beside the new one
+under a name that no loader reads; nothing is done while a writer has one of the files.
+
+Lives here: files and directories. Must not: know what is edited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import shlex
+import shutil
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from tblog._cli import output
+from tblog._cli.arguments import DONE, NOTHING, CommandError
+from tblog._files.kept import keep_whole, stamp
+from tblog._files.rewrite import chunks_of, unless_in_use, write_file
+from tblog._files.walk import walk
+from tblog._wire.framing import frame
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+def _progress(what: str, paths: Sequence[str]) -> output.Progress:
+    return output.Progress(what, sum(map(os.path.getsize, paths)))
+
+
+class Edit(Protocol):
+    """What is done to the records of one run, in the order of its files; it may remember what it saw."""
+
+    def __call__(self, data: bytes) -> bytes | None:
+        """Return what becomes of a record's data: itself, other data, or None where it goes."""
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add where the result goes."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("-o", "--output", metavar="NEWDIR", help="a new log directory; DIR stays as it is")
+    where.add_argument(
+        "--in-place",
+        action="store_true",
+        help="change the files of DIR, which no writer may have in use; tblog kept DIR puts the old ones back",
+    )
+
+
+def rewrite(
+    runs: Mapping[str, Sequence[str]], given: argparse.Namespace, edit_of: Callable[[str], Edit | None]
+) -> int:
+    """Rewrite the event files of runs where the arguments say; return the exit status.
+
+    Args:
+        runs: the paths of each run's files, in TensorBoard's order.
+        given: the arguments; see `add_target`.
+        edit_of: gives what is done to a run, once for each; None where it stays as it is.
+    """
+    if given.in_place:
+        return _in_place(runs, given.dir, edit_of)
+    write_new(runs, given.output, edit_of)
+    return DONE
+
+
+def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:
+    """Write event files to a new log directory, those of runs without an edit byte for byte.
+
+    Raises:
+        CommandError: `target` is there.
+        OSError: it cannot be written. Nothing of it is left.
+    """
+    files = [(name, path) for name, paths in runs.items() for path in paths]
+    edits = {name: edit_of(name) for name in runs}
+    taken: set[str] = set()
+    with (
+        new_directory(target) as partial,
+        _progress("writing files", [path for _, path in files]) as progress,
+    ):
+        for name, path in files:
+            folder, edit = os.path.join(partial, name), edits[name]
+            os.makedirs(folder, exist_ok=True)
+            with open(path, "rb") as file:
+                chunks = _edited_chunks(file, edit, progress) if edit else _copied_chunks(file, progress)
+                write_file(_free(os.path.join(folder, os.path.basename(path)), taken), chunks, mode_of=path)
+    output.tell(
+        f"{output.counted(len(files), 'event file')} of {output.counted(len(runs), 'run')} in {target}"
+    )
+
+
+def _free(path: str, taken: set[str]) -> str:
+    """Return a name that no other file of the new directory has; it sorts behind the one that has it."""
+    number, free = 1, path
+    while free in taken:
+        number, free = number + 1, f"{path}.{number + 1}"
+    taken.add(free)
+    return free
+
+
+@contextlib.contextmanager
+def new_directory(target: str) -> Iterator[str]:
+    """Yield an empty directory that becomes `target` once it is complete; not if it is still empty then.
+
+    Raises:
+        CommandError: there is something at `target`.
+    """
+    target = target.rstrip("/")
+    if os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target)):
+        raise CommandError(f"there is something at {target} already; give the name of a new directory")
+    partial = f"{target}.tblog-partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a command that was killed
+    os.makedirs(partial)
+    try:
+        yield partial
+        if os.listdir(partial):
+            os.rename(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _in_place(runs: Mapping[str, Sequence[str]], place: str, edit_of: Callable[[str], Edit | None]) -> int:
+    edits = {name: edit for name in runs if (edit := edit_of(name)) is not None}
+    files = [(path, edits[name]) for name in edits for path in runs[name]]
+    plans: list[tuple[str, Edit]] = []
+    with _progress("reading files", [path for path, _ in files]) as progress:
+        for path, edit in files:
+            before = copy.deepcopy(edit)
+            if _changes(path, edit, progress):
+                plans.append((path, before))
+    if not plans:
+        output.tell("nothing fits, nothing is changed")
+        return NOTHING
+    if not are_free([path for path, _ in plans]):
+        return NOTHING
+    when, done = stamp(), 0
+    # From the last on: what moves from one file to a later one is there before it goes, if this is killed.
+    with _progress("writing files", [path for path, _ in plans]) as progress:
+        for path, edit in plans[::-1]:
+            done += _replace(path, when, edit, progress)
+    tell_of_kept(done, place, when)
+    return DONE if done == len(plans) else NOTHING
+
+
+def tell_of_kept(done: int, place: str, when: str) -> None:
+    """Say how many files were changed, and how to undo it."""
+    undo = f"; to undo it: tblog kept {shlex.quote(place)} --restore --cut {when}" if done else ""
+    output.tell(f"{output.counted(done, 'file')} changed{undo}")
+
+
+def _changes(path: str, edit: Edit, progress: output.Progress) -> bool:
+    """Read a file to its end, and return whether a record changes."""
+    is_changed = False
+    with open(path, "rb") as file:
+        for piece in walk(file):
+            is_changed |= piece.data is not None and piece.data != edit(piece.data)
+            progress.add(piece.end - piece.start)
+    return is_changed
+
+
+def are_free(paths: Sequence[str]) -> bool:
+    """Return whether all files may be changed, and tell of each that may not."""
+    left = [path for path in paths if not _is_free(path)]
+    if left:
+        output.tell(
+            f"nothing is changed, because of {output.counted(len(left), 'file')} that a writer may have in use"
+        )
+    return not left
+
+
+def _is_free(path: str) -> bool:
+    with unless_in_use(path) as held:
+        return held is not None and held.is_event_file() and held.may_change()
+
+
+def _replace(path: str, when: str, edit: Edit, progress: output.Progress) -> bool:
+    """Edit a file in place and keep the old one beside it; return whether that was done."""
+    with unless_in_use(path) as held:
+        if held is None or not held.may_change():
+            return False
+        aside = keep_whole(path, "edit", when)
+        if held.rewrite(_edited_chunks(held.file, edit, progress)):
+            return True
+        os.unlink(aside)
+        return False
+
+
+def _edited_chunks(file: BinaryIO, edit: Edit, progress: output.Progress) -> Iterator[bytes]:
+    """Yield the bytes of an edited file; what is damaged stays as it is."""
+    for piece in walk(file):
+        progress.add(piece.end - piece.start)
+        if piece.data is None:
+            yield from chunks_of(file, piece.start, piece.end)
+            continue
+        data = edit(piece.data)
+        if data is not None:
+            yield frame(data)
+
+
+def _copied_chunks(file: BinaryIO, progress: output.Progress) -> Iterator[bytes]:
+    for chunk in chunks_of(file):
+        progress.add(len(chunk))
+        yield chunk

@@ -1,0 +1,25 @@
+"""The command `tblog`, run as its users run it: a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.processes import ENVIRONMENT
+from tests.waiting import HANG_SECS
+
+UTF8 = {**ENVIRONMENT, "PYTHONUTF8": "1"}
+
+
+def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
+    """Run the command, which ends with a status; return its standard output and its errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tblog", *map(str, arguments)],
+        env=UTF8,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=2 * HANG_SECS,
+        check=False,
+    )
+    assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr

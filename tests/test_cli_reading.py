@@ -1,0 +1,270 @@
+"""What `tblog ls`, `show`, `tail`, `export`, `check` and `kept` print, and their exit status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+
+import tblog as package
+from tblog import SummaryWriter
+from tests.command import UTF8, tblog
+from tests.reading import accumulator, event_files
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return a log directory of two runs."""
+    logdir = tmp_path_factory.mktemp("runs")
+    for name, scale in (("a", 1.0), ("b", 2.0)):
+        with SummaryWriter(logdir / name) as writer:
+            for step in range(20):
+                writer.add_scalar("loss", scale / (step + 1), step, walltime=1000.0 + step)
+            writer.add_scalar("lr", float("nan"), 3, walltime=2000.0)
+            writer.add_image("picture", np.zeros((3, 4, 4), np.uint8), 5)
+            writer.add_text("text", "words", 6)
+    return logdir
+
+
+def test_ls_tells_of_each_run_its_tags_steps_and_size(runs):
+    """The numbers are those of the files."""
+    lines = tblog("ls", runs)[0].splitlines()
+    assert [line.split()[0] for line in lines] == ["run", "a", "b"]
+    assert lines[1].split()[1:5] == ["4", "21", "19", "24"]
+
+
+def test_ls_as_json_tells_of_each_tag_what_tensorboard_reads(runs):
+    """Kinds, counts, steps and last values; a NaN is a text."""
+    first, second = json.loads(tblog("ls", runs, "--json", "--sort", "name", "--reverse")[0])
+    assert (first["run"], second["run"]) == ("b", "a")
+    tags = {tag["tag"]: tag for tag in second["tags"]}
+    loaded = accumulator(runs / "a").Scalars("loss")
+    assert tags["loss"] == {
+        "kind": "scalars",
+        "tag": "loss",
+        "values": len(loaded),
+        "first_step": 0,
+        "last_step": 19,
+        "last": loaded[-1].value,
+    }
+    assert tags["lr"]["last"] == "NaN"
+    assert (tags["picture"]["kind"], tags["picture"]["last_step"]) == ("images", 5)
+    assert second["nbytes"] == sum(path.stat().st_size for path in event_files(runs / "a"))
+
+
+def test_ls_lists_the_tags_that_are_asked_for(runs):
+    """By run, glob, regular expression, kind and steps; nothing that fits is status 1."""
+    told, _ = tblog("ls", runs, "--tags", "--run", "a", "--tag", "re:^l", "--steps", ":3")
+    assert [line.split()[:4] for line in told.splitlines()[1:]] == [["a", "scalars", "loss", "3"]]
+    told, _ = tblog("ls", runs, "--tags", "--kind", "texts")
+    assert [line.split()[1] for line in told.splitlines()[1:]] == ["texts", "texts"]
+    tblog("ls", runs, "--run", "c", status=1)
+
+
+def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
+    """Escape sequences and line ends are shown, not obeyed."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("bad\x1b[2J\nname", 1.0, 0)
+    for arguments in (
+        ["ls", tmp_path, "--tags"],
+        ["show", tmp_path],
+        ["show", tmp_path, "--plot"],
+        ["tail", tmp_path],
+    ):
+        told, _ = tblog(*arguments)
+        assert "\x1b" not in told
+        assert "bad\\x1b[2J\\nname" in told
+
+
+def test_show_has_each_curve_with_its_extremes_and_its_form(runs):
+    """A falling curve falls from the full block to the lowest."""
+    told, _ = tblog("show", runs, "--run", "b", "--tag", "loss")
+    _, line = told.splitlines()
+    assert line.split()[:8] == ["b", "loss", "20", "0", "to", "19", "0.1", "0.1"]
+    assert line.split()[8] == "2"
+    assert (line[-20], line[-1]) == ("█", "▁")
+
+
+def test_show_plots_curves_that_have_nothing_to_plot_too(runs):
+    """A curve of NaN says so, one of a single value is a dot."""
+    assert "no value is finite" in tblog("show", runs, "--tag", "lr", "--plot")[0]
+    assert "0 to 0" not in tblog("show", runs, "--tag", "loss", "--steps", "0:1", "--plot")[0]
+    lines = tblog("show", runs, "--run", "a", "--tag", "loss", "--plot", "--width", 60)[0].splitlines()
+    assert len(lines) == 10
+    assert max(map(len, lines)) <= 60
+    assert lines[1].split()[0] == "1"
+
+
+def test_export_is_what_the_reader_reads_in_every_format(runs, tmp_path):
+    """csv, jsonl, json and parquet have the same rows, long and wide, to the last bit."""
+    expected = package.read(runs).scalars
+    for kind in ("csv", "jsonl", "json", "parquet"):
+        for wide in ([], ["--wide"]):
+            file = tmp_path / f"runs.{kind}"
+            _, told = tblog("export", runs, "--to", kind, "-o", file, *wide)
+            assert "42 scalars of 2 runs" in told
+            frame = expected.to_pandas(wide=True).reset_index() if wide else expected.to_pandas()
+            pd.testing.assert_frame_equal(plain(read_back(file, kind)), plain(frame), check_exact=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "runs.csv",
+        "runs.json",
+        "runs.jsonl",
+        "runs.parquet",
+    ]
+
+
+def plain(frame):
+    """Return a frame with plain Python values and its columns in order."""
+    columns = {str(name): frame[name].tolist() for name in sorted(frame.columns)}
+    return pd.DataFrame(
+        {
+            name: [np.nan if one in {None, "NaN"} else one for one in column]
+            for name, column in columns.items()
+        }
+    )
+
+
+def read_back(file, kind):
+    """Return a data frame of an exported file, by packages that are not tblog's."""
+    if kind == "parquet":
+        return pyarrow.parquet.read_table(file).to_pandas()
+    if kind == "csv":
+        return pd.read_csv(file)
+    rows = json.loads(file.read_text()) if kind == "json" else map(json.loads, file.read_text().splitlines())
+    return pd.DataFrame(rows)
+
+
+def test_export_to_the_standard_output_takes_filters_and_thins(runs):
+    """Nothing else is printed there."""
+    told, errors = tblog("export", runs, "--to", "csv", "--run", "a", "--tag", "loss", "--thin", 6)
+    rows = list(csv.DictReader(io.StringIO(told)))
+    assert len(rows) <= 6
+    assert {float(row["value"]) for row in rows} >= {1.0, float(np.float32(1 / 20))}
+    assert errors == ""
+    assert tblog("export", runs, "--to", "csv", "--tag", "none", status=1)[0] == ""
+
+
+def test_tail_prints_the_values_that_were_logged_last(runs):
+    """By their time, over all runs."""
+    told, _ = tblog("tail", runs, "-n", 4, "--json")
+    rows = [json.loads(line) for line in told.splitlines()]
+    assert [(row["run"], row["tag"], row["step"]) for row in rows] == [
+        ("a", "loss", 19),
+        ("b", "loss", 19),
+        ("a", "lr", 3),
+        ("b", "lr", 3),
+    ]
+
+
+def test_tail_follows_a_training_and_ends_at_an_interrupt(tmp_path):
+    """Each value comes once, as soon as it is flushed, also of a run that begins later."""
+    code = (  # a job in the background ignores SIGINT
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from tblog._cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "tail", "-f", str(tmp_path), "--json", "--every", "0.05"]
+    with SummaryWriter(tmp_path / "a") as writer:
+        writer.add_scalar("loss", 1.0, 0)
+        writer.flush()
+        with subprocess.Popen(
+            command,
+            env=UTF8,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            try:
+                for step in (1, 2):
+                    assert json.loads(process.stdout.readline())["step"] == step - 1
+                    writer.add_scalar("loss", 1.0, step)
+                    writer.flush()
+                assert json.loads(process.stdout.readline())["step"] == 2
+                with SummaryWriter(tmp_path / "b") as other:
+                    other.add_scalar("loss", 1.0, 7)
+                assert json.loads(process.stdout.readline())["run"] == "b"
+                process.send_signal(signal.SIGINT)
+                assert process.wait(60) == 130
+            finally:
+                process.kill()
+
+
+def test_a_reader_that_goes_ends_the_command_without_a_traceback(runs):
+    """As `| head` does."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tblog", "tail", "-f", "--every", "0.05", str(runs)],
+        env=UTF8,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        with SummaryWriter(runs / "c") as writer:
+            for step in range(10_000):
+                writer.add_scalar("loss", 1.0, step)
+        try:
+            assert process.wait(60) == 141
+            assert process.stderr.read() == b""
+        finally:
+            process.kill()
+    for path in event_files(runs / "c"):
+        os.unlink(path)
+
+
+def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
+    """The message says what was given."""
+    for arguments, told in (
+        (["ls", tmp_path / "none"], "there is nothing at"),
+        (["ls", runs, "--steps", "5"], "FROM:TO"),
+        (["ls", runs, "--tag", "re:("], "no regular expression"),
+        (["export", runs, "--to", "parquet"], "-o"),
+        (["export", runs, "--to", "csv", "--thin", "2"], "4 values"),
+        (["show", runs, "--smooth", "2"], "0 to 1"),
+        (["export", runs, "--to", "csv", "-o", tmp_path / "none" / "x.csv"], "No such file"),
+        (["kept", tmp_path / "none"], "there is nothing at"),
+        ([], "COMMAND"),
+    ):
+        assert told in tblog(*arguments, status=2)[1]
+
+
+def test_check_and_kept_do_what_the_checks_module_does(tmp_path):
+    """A torn file is found and repaired, what a resumed run cut off listed and put back."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(10):
+            writer.add_scalar("loss", 1.0, step)
+    (old,) = event_files(tmp_path)
+    with SummaryWriter(tmp_path, resume=4) as writer:
+        writer.add_scalar("loss", 2.0, 4)
+    assert "nothing wrong" in tblog("check", tmp_path)[0]
+    assert "6 records of steps 4 to 9" in tblog("kept", tmp_path)[0]
+    tblog("kept", tmp_path, "--restore")
+    assert [event.value for event in accumulator(tmp_path).Scalars("loss")] == [1.0] * 10
+    tblog("kept", tmp_path, "--remove-kept")
+    assert "nothing is kept" in tblog("kept", tmp_path)[0]
+    old.write_bytes(old.read_bytes()[:-3])
+    tblog("check", tmp_path, status=1)
+    tblog("check", tmp_path, "--repair")
+    assert "nothing wrong" in tblog("check", tmp_path)[0]
+
+
+def test_the_command_runs_without_tensorboard_torch_and_data_frames(runs):
+    """None of them is imported."""
+    code = (
+        "import sys; from tblog._cli.main import main; main(['ls', sys.argv[1]]); main(['show', sys.argv[1]]);"
+        "print({'torch', 'tensorboard', 'tensorboardX', 'tensorflow', 'pandas', 'pyarrow'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(runs)],
+        env=UTF8,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
