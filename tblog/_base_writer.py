@@ -14,7 +14,6 @@ import numpy as np
 from tblog import _display, summaries
 from tblog._discarding_writer import DiscardingFileWriter
 from tblog._files.logdirs import address_of, explained, name_of
-from tblog._files.resume import Resume, last_step
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock
 from tblog._run_file_writer import RunFileWriter
@@ -28,6 +27,8 @@ from tblog.stats import Stats
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+
+    from tblog._files.resume import Resume
 
 
 class BaseWriter:
@@ -75,6 +76,11 @@ class BaseWriter:
 
     def _resuming(self, resume: bool | int) -> Resume | None:
         """Find the step to go on from, which `purge_step` may give."""
+        if resume is False and self.purge_step is None:
+            self.next_step = 0
+            return None
+        from tblog._files.resume import Resume, last_step
+
         step = self.purge_step
         if isinstance(resume, np.bool_):
             resume = bool(resume)

@@ -6,8 +6,6 @@ Must not: open files, wait for anything, raise.
 
 from __future__ import annotations
 
-import shlex
-from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +53,8 @@ def magic(logdir: str) -> str:
 
     IPython first replaces {name} and $name by variables, and then splits the line like a shell.
     """
+    import shlex
+
     quoted = shlex.quote(logdir).replace("{", "{{").replace("}", "}}")
     return f"%tensorboard --logdir {quoted}".replace("$", "$''")  # closes the quotes, and opens new ones
 
@@ -68,4 +68,6 @@ def _counts(stats: Stats) -> dict[str, int]:
 
 def _text(text: str) -> str:
     """Return a text escaped for HTML. The name of a file may contain bytes that are not UTF-8."""
+    from html import escape
+
     return escape(text.encode(errors="backslashreplace").decode())

@@ -11,7 +11,6 @@ from tblog._delivery.channel import Channel
 from tblog._delivery.entries import record_entry
 from tblog._delivery.queue import ClosedQueueError
 from tblog._files.logdirs import address_of, explained, name_of, suffix_of
-from tblog._files.resume import Resume
 from tblog._locks import ForkSafeLock
 from tblog._message_writer import MessageWriter
 from tblog._reports import Reports
@@ -20,6 +19,7 @@ from tblog.options import WriterOptions
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
+    from tblog._files.resume import Resume
     from tblog.records import Record
 
 fork.arm()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -675,5 +674,7 @@ class SummaryWriter(ScalarWriter):
 
     def export_scalars_to_json(self, path: str | os.PathLike[str]) -> None:
         """Write what `add_scalars` logged to a JSON file: {run: [[time, step, value], ...]}."""
+        import json
+
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.scalar_dict, file)

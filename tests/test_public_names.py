@@ -66,3 +66,26 @@ def test_every_public_name_is_in_the_reference() -> None:
         if f" tblog.{name}\n" not in pages and f" {home}\n" not in pages and f" {home}.{name}\n" not in pages
     ]
     assert missing == []
+
+
+def test_importing_the_writer_leaves_out_what_only_a_constructor_or_a_rare_call_needs() -> None:
+    """crc32c brings email and argparse; the others serve resumed runs, notebooks, masked arrays and JSON."""
+    late = {
+        "crc32c",
+        "email",
+        "argparse",
+        "numpy.ma",
+        "shutil",
+        "socket",
+        "html",
+        "json",
+        "difflib",
+        "tblog._files.resume",
+    }
+    program = f"""
+import sys, numpy
+before = set(sys.modules)
+from tblog import SummaryWriter
+print(sorted({late!r} & set(sys.modules) - before))
+"""
+    assert run_program(program) == "[]\n"

@@ -31,6 +31,7 @@ from tblog._files.run_files import RunFiles
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, on_worker
 from tblog._reports import Reports
+from tblog._wire.framing import crc32c
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Channel:
         self._clock = clock
         self._open_sink = open_sink
         self._resume = resume
+        crc32c()  # slow to import, and the threads that write must import nothing
         self._start_anew()
         channels.add(self)
 

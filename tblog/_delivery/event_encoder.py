@@ -1,6 +1,6 @@
 """Turns a record of any kind except the hot one into serialised Event messages.
 
-Runs on the threads that write and encode. Loads tensorboardX at the first record that needs its messages.
+Runs on the threads that write and encode. The rare kinds load tensorboardX for its messages.
 """
 
 from __future__ import annotations

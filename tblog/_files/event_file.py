@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from tblog._files import handles, in_use, sinks
 from tblog._files.names import new_name
-from tblog._files.resume import Resume
 from tblog._files.sinks import Identity, OpenSink, Sink, make_directory
 from tblog._wire import events, framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tblog._files.resume import Resume
 
 LOOK_SECS = 1.0
 """Interval at which a file is checked, because someone may have removed or changed it."""
@@ -36,8 +37,6 @@ PIECE_BYTES = 8 << 20
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """Error codes of a full disk. The same file is continued when there is room again."""
-
-_FIRST_BYTES = len(events.first_event(1.0))
 
 
 class EventFile:
@@ -290,7 +289,7 @@ class EventFile:
             return False
         if error.errno == errno.EFBIG:
             self._cut_torn()
-            if self.size <= _FIRST_BYTES:
+            if self.size <= events.FIRST_EVENT_BYTES:
                 return False
             self._leave()
             return True

@@ -9,8 +9,8 @@ the files are created exclusively: two writers never open the same one. A run be
 from __future__ import annotations
 
 import os
+import platform
 import re
-import socket
 import time
 from typing import NamedTuple
 
@@ -76,4 +76,4 @@ def new_name(suffix: str, depth: int = 0) -> str:
 
 def host() -> str:
     """Return this machine's name as file names have it."""
-    return socket.gethostname().replace("/", "_")
+    return platform.node().replace("/", "_")

@@ -23,7 +23,7 @@ from tblog._files.names import Name, is_made_here, parsed
 from tblog._files.sinks import Identity, claim
 from tblog._files.walk import walk
 from tblog._wire.event_heads import event_head, event_tags
-from tblog._wire.events import first_event
+from tblog._wire.events import FIRST_EVENT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,6 @@ _LATEST = (
 )
 _LATEST_READ = 3
 _BYTES = 1 << 14
-_EMPTY_BYTES = len(first_event(1.0))
 
 _told: set[tuple[str, str]] = set()
 
@@ -115,7 +114,7 @@ class Neighbours:
     def _find_at_work(self, others: list[_Other], own: Name | None) -> _Other | None:
         before, self._sizes = self._sizes, {other.path: other.size for other in others}
         for other in others:
-            if other.size <= _EMPTY_BYTES:  # a rank that has a writer and logs nothing
+            if other.size <= FIRST_EVENT_BYTES:  # a rank that has a writer and logs nothing
                 continue
             if other.name is not None and is_made_here(other.name):
                 # At the second look: a name that is bound to a new writer lets go of the old one just now.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import inspect
 import math
 import os
+import platform
 import re
-import socket
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -42,6 +40,9 @@ def refuse_unknown(given: Mapping[str, Any], constructor: Callable[..., Any]) ->
     """
     if not given:
         return
+    import difflib
+    import inspect
+
     parameters = inspect.signature(constructor).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
     name = next(iter(given))
@@ -243,4 +244,4 @@ def plain_domains(domains: Any) -> Any:
 def default_logdir(comment: object) -> str:
     """Return `runs/<month><day>_<time>_<host><comment>`, the name that both originals use."""
     now = datetime.now().strftime("%b%d_%H-%M-%S")  # noqa: DTZ005 - local time is what people look for
-    return os.path.join("runs", f"{now}_{socket.gethostname()}{plain_text(comment)}")
+    return os.path.join("runs", f"{now}_{platform.node()}{plain_text(comment)}")

@@ -18,7 +18,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.ma import MaskedArray
 
 from tblog._values import devices
 from tblog._values.torch_tensors import (
@@ -78,7 +77,7 @@ def scalar(value: Any, tag: str) -> Any:
     """
     if isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_)):
         return _to_float(value, tag)
-    if isinstance(value, MaskedArray) or is_masked_tensor(value):
+    if _is_masked_array(value) or is_masked_tensor(value):
         return _masked_scalar(value, tag)
     if isinstance(value, devices.DeferredTensor):
         return value  # an adapter's number, whose copy has already started
@@ -126,7 +125,7 @@ def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan")
     Raises:
         UnsupportedTypeError: the value has no numbers, or its dtype has no NaN for a masked element.
     """
-    if isinstance(value, MaskedArray) or is_masked_tensor(value):
+    if _is_masked_array(value) or is_masked_tensor(value):
         return _masked_snapshot(value, tag, masked, copy=copy)
     if isinstance(value, np.ndarray):
         # A plain array, even if the value is of a subclass.
@@ -138,6 +137,15 @@ def snapshot(value: Any, tag: str, *, copy: bool = True, masked: Masked = "nan")
     if isinstance(value, (list, tuple)):
         return _sequence_snapshot(value, tag, masked)
     return _foreign_snapshot(value, tag, copy=copy)
+
+
+def _is_masked_array(value: Any) -> bool:
+    """Return whether a value is numpy's masked array. A plain array does not import `numpy.ma` for that."""
+    return (
+        isinstance(value, np.ndarray)
+        and type(value) is not np.ndarray
+        and isinstance(value, np.ma.MaskedArray)
+    )
 
 
 def _to_float(value: Any, tag: str) -> float:
@@ -160,13 +168,13 @@ def _numpy_scalar(array: Any, tag: str) -> float:
 
 def _masked_scalar(value: Any, tag: str) -> float:
     """Return NaN for a masked element, as both originals do."""
-    array = value if isinstance(value, MaskedArray) else masked_array(value)
+    array = value if _is_masked_array(value) else masked_array(value)
     number = _numpy_scalar(np.asarray(array.data), tag)
     return math.nan if np.ma.is_masked(array) else number
 
 
 def _masked_snapshot(value: Any, tag: str, masked: Masked, *, copy: bool) -> NDArray[Any]:
-    array = value if isinstance(value, MaskedArray) else masked_array(value)
+    array = value if _is_masked_array(value) else masked_array(value)
     data = _checked(np.asarray(array.data), tag, array)
     if masked == "left out":
         return np.asarray(array.compressed())
@@ -212,7 +220,7 @@ def _sequence_snapshot(value: Any, tag: str, masked: Masked) -> Array:
         return torch_snapshot(stacked, tag, copy=True)
     items = [_item(item, tag) if _holds_tensors(item) else item for item in value]
     try:
-        if any(isinstance(item, MaskedArray) for item in items):
+        if any(_is_masked_array(item) for item in items):
             return _masked_snapshot(np.ma.array(items), tag, masked, copy=False)
         array = np.array(items)
     except UnsupportedTypeError:

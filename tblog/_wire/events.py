@@ -27,7 +27,7 @@ import struct
 from functools import lru_cache
 
 from tblog._wire.fields import sized, varint
-from tblog._wire.framing import frame
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, frame
 
 TIME_KEY = 0x09
 STEP_KEY = 0x10
@@ -68,6 +68,10 @@ def first_event(wall_time: float) -> bytes:
 def first_event_data(wall_time: float) -> bytes:
     """Return the data of `first_event`."""
     return event(wall_time, 0, FILE_VERSION, VERSION)
+
+
+FIRST_EVENT_BYTES = HEADER_BYTES + len(first_event_data(1.0)) + FOOTER_BYTES
+"""The length of `first_event`, whenever it is written."""
 
 
 def summary(values: list[bytes]) -> bytes:

@@ -32,6 +32,16 @@ def sized(field: int, content: bytes) -> bytes:
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 
+def nested(field: int, parts: Sequence[bytes]) -> list[bytes]:
+    """Encode a field as `sized` does, of content in parts, which are not copied."""
+    return [varint(field << 3 | 2) + varint(sum(map(len, parts))), *parts]
+
+
+def number(field: int, value: int) -> bytes:
+    """Encode a field of an integer. Zero is left out."""
+    return varint(field << 3) + varint(int(value)) if value else b""
+
+
 def float32(number: SupportsFloat) -> bytes:
     """Encode a number as float32; one that float32 cannot hold as infinity, as C and protobuf do.
 

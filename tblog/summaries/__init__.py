@@ -3,8 +3,8 @@
 Lives here: checking and encoding a record of any kind. `check` runs on the caller's thread, looks only at
 shapes and types, and imports nothing heavy. `encode` runs on the threads that write and encode.
 Must not: touch files (except `embedding`, whose format is files), know of queues, steps or times.
-Each kind's file has `check_<kind>` and `encode_<kind>`. Only the latter imports tensorboardX, which takes a
-second. `_kinds` has the table of all kinds.
+Each kind's file has `check_<kind>` and `encode_<kind>`. The former import nothing heavy; of the
+latter, those of the rare kinds import tensorboardX, which takes a second, and with it torch. `_kinds` has the table of all kinds.
 """
 
 from __future__ import annotations

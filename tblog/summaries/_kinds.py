@@ -24,7 +24,7 @@ from tblog.summaries.histogram import (
     encode_raw_histogram,
 )
 from tblog.summaries.hparams import check_hparams, encode_hparams
-from tblog.summaries.image import check_image, encode_image
+from tblog.summaries.image import check_image, encode_image, is_plain_image
 from tblog.summaries.mesh import check_mesh, encode_mesh
 from tblog.summaries.pr_curve import check_pr_curve, check_raw_pr_curve, encode_pr_curve, encode_raw_pr_curve
 from tblog.summaries.scalar import (
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     Encoder: TypeAlias = Callable[[Any, EncodeContext], "list[Summary] | list[bytes]"]
 
 
+def _never(_record: records.Record) -> bool:
+    return False
+
+
 class Kind(NamedTuple):
     """The functions and modules of a kind of record.
 
@@ -53,28 +57,28 @@ class Kind(NamedTuple):
         check: runs on the caller's thread, and looks only at shapes and types.
         encode: runs on the encoder thread. None for a kind that is not a summary.
         needs: the modules that the encoder imports.
+        is_plain: whether a record can be encoded without them.
     """
 
     check: Callable[[Any], None]
     encode: Encoder | None
     needs: tuple[str, ...] = ()
+    is_plain: Callable[[Any], bool] = _never
 
 
 def _pass(_record: records.Record) -> None:
     """Check nothing: the maker of the record has checked it."""
 
 
-_MESSAGES = ("tensorboardX.proto.summary_pb2",)
 _BUILDERS = ("tensorboardX.summary",)
-_PICTURES = (*_MESSAGES, "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
+_PICTURES = ("PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
 # The modules that Pillow imports when it saves the first image, and since Python 3.15 its lazy imports.
 _FORMATS = (
     *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
     "PIL._binary",
     "PIL._util",
 )
-_TENSORS = (*_MESSAGES, "tensorboardX.proto.tensor_pb2", "tensorboardX.proto.types_pb2")
-_MESHES = (*_BUILDERS, "tensorboardX.proto.plugin_mesh_pb2")
+_MESHES = ("tensorboardX.proto.plugin_mesh_pb2",)
 _HPARAMS = (*_BUILDERS, "tensorboardX.proto.plugin_hparams_pb2", "tensorboardX.proto.api_pb2")
 _GRAPHS = ("tblog.graph._encode", "tensorboardX.proto.graph_pb2", "tensorboardX.proto.types_pb2")
 
@@ -82,16 +86,16 @@ KINDS: dict[type[records.Record], Kind] = {
     records.ScalarRecord: Kind(check_scalar, encode_scalar),
     records.TensorScalarRecord: Kind(check_scalar, encode_tensor_scalar),
     records.DescribedScalarRecord: Kind(check_described_scalar, encode_described_scalar),
-    records.HistogramRecord: Kind(check_histogram, encode_histogram, _MESSAGES),
-    records.CountedHistogramRecord: Kind(check_counted_histogram, encode_counted_histogram, _MESSAGES),
-    records.RawHistogramRecord: Kind(check_raw_histogram, encode_raw_histogram, _MESSAGES),
-    records.ImageRecord: Kind(check_image, encode_image, _PICTURES),  # images of adapters have captions
+    records.HistogramRecord: Kind(check_histogram, encode_histogram),
+    records.CountedHistogramRecord: Kind(check_counted_histogram, encode_counted_histogram),
+    records.RawHistogramRecord: Kind(check_raw_histogram, encode_raw_histogram),
+    records.ImageRecord: Kind(check_image, encode_image, _PICTURES, is_plain_image),
     records.VideoRecord: Kind(check_video, encode_video, (*_PICTURES, *_FORMATS)),
-    records.AudioRecord: Kind(check_audio, encode_audio, _MESSAGES),
-    records.TextRecord: Kind(check_text, encode_text, _BUILDERS),
-    records.TensorRecord: Kind(check_tensor, encode_tensor, _TENSORS),
-    records.PrCurveRecord: Kind(check_pr_curve, encode_pr_curve, _BUILDERS),
-    records.RawPrCurveRecord: Kind(check_raw_pr_curve, encode_raw_pr_curve, _BUILDERS),
+    records.AudioRecord: Kind(check_audio, encode_audio),
+    records.TextRecord: Kind(check_text, encode_text),
+    records.TensorRecord: Kind(check_tensor, encode_tensor),
+    records.PrCurveRecord: Kind(check_pr_curve, encode_pr_curve),
+    records.RawPrCurveRecord: Kind(check_raw_pr_curve, encode_raw_pr_curve),
     records.MeshRecord: Kind(check_mesh, encode_mesh, _MESHES),
     records.CustomScalarsRecord: Kind(check_custom_scalars, encode_custom_scalars, _BUILDERS),
     records.HparamsRecord: Kind(check_hparams, encode_hparams, _HPARAMS),
@@ -111,5 +115,6 @@ def kind_of(record: records.Record) -> Kind | None:
 def load(record: records.Record) -> None:
     """Import all modules that encoding a record needs. Only the first record of a kind needs an import."""
     kind = kind_of(record)
-    for name in () if kind is None else kind.needs:
-        import_module(name)
+    if kind is not None and not kind.is_plain(record):
+        for name in kind.needs:
+            import_module(name)

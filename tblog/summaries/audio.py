@@ -11,10 +11,10 @@ import numpy as np
 from tblog._require import require
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import check_real, shape_of
+from tblog._wire import summaries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import AudioRecord
     from tblog.summaries._context import EncodeContext
@@ -43,21 +43,13 @@ def check_audio(record: AudioRecord) -> None:
     require(fits, f"{what}: the shape", shape, "(L,), or (L, C) or (C, L) with C 1 or 2, and L 1 or more")
 
 
-def encode_audio(record: AudioRecord, context: EncodeContext) -> list[Summary]:
+def encode_audio(record: AudioRecord, context: EncodeContext) -> list[bytes]:
     """Encode audio. Samples outside [-1, 1] are clipped and reported."""
-    from tensorboardX.proto.summary_pb2 import Summary
-
     samples = _channels_last(to_numpy(record.samples))
     words = _to_int16(samples, record, context)
     length, channels = words.shape
-    audio = Summary.Audio(
-        sample_rate=record.sample_rate,
-        num_channels=channels,
-        length_frames=length,
-        encoded_audio_string=_wav(words, record.sample_rate),
-        content_type="audio/wav",
-    )
-    return [Summary(value=[Summary.Value(tag=record.tag, audio=audio)])]
+    wav = _wav(words, record.sample_rate)
+    return [summaries.summary(record.tag, *summaries.audio(record.sample_rate, channels, length, wav))]
 
 
 def _channels_last(samples: NDArray[Any]) -> NDArray[Any]:

@@ -9,16 +9,13 @@ import numpy as np
 from tblog._require import require
 from tblog._values.arrays import snapshot, to_numpy
 from tblog._values.checks import check_real, plain_text
-from tblog._wire.fields import sized
+from tblog._wire import summaries
 from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.summaries._bins import tensorflow_bins, tensorflow_edges
 from tblog.summaries._counting import Moments, count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
-    from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import CountedHistogramRecord, HistogramRecord, RawHistogramRecord
     from tblog.summaries._context import EncodeContext
@@ -34,8 +31,6 @@ __all__ = [
 ]
 
 NAMED_BINS = ("tensorflow", "auto", "doane", "fd", "rice", "scott", "sqrt", "stone", "sturges")
-# Field numbers of HistogramProto, tensorflow/core/framework/summary.proto.
-_BUCKET_LIMIT, _BUCKET = 6, 7
 _MOST_BINS = 1_000_000
 
 
@@ -103,13 +98,13 @@ def _check_bins(tag: str, bins: Any) -> None:
         )
 
 
-def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[Summary]:
+def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[bytes]:
     """Encode a distribution. Values that are not finite are left out and reported."""
     values = to_numpy(record.values).ravel(order="K")
     return _encode(record, count(values, record.bins), values.size, context)
 
 
-def encode_counted_histogram(record: CountedHistogramRecord, context: EncodeContext) -> list[Summary]:
+def encode_counted_histogram(record: CountedHistogramRecord, context: EncodeContext) -> list[bytes]:
     """Encode a distribution that was counted elsewhere."""
     figures = to_numpy(record.figures)
     counts, (number, *others) = figures[:-5].astype(np.int64), figures[-5:].tolist()
@@ -121,7 +116,7 @@ def _encode(
     counted: tuple[NDArray[np.int64], NDArray[np.float64], Moments],
     size: int,
     context: EncodeContext,
-) -> list[Summary]:
+) -> list[bytes]:
     counts, edges, moments = counted
     dropped = size - moments.num
     if dropped:
@@ -130,15 +125,17 @@ def _encode(
         counts, edges = _merge(counts, edges, record.max_bins)
     limits, bucket_counts = _support(counts, edges, moments)
     return [
-        _summary(
+        summaries.summary(
             record.tag,
-            limits,
-            bucket_counts,
-            min=moments.min if moments.num else 0.0,
-            max=moments.max if moments.num else 0.0,
-            num=moments.num,
-            sum=moments.sum,
-            sum_squares=moments.sum_squares,
+            *summaries.histogram(
+                limits,
+                bucket_counts,
+                min=moments.min if moments.num else 0.0,
+                max=moments.max if moments.num else 0.0,
+                num=moments.num,
+                sum=moments.sum,
+                sum_squares=moments.sum_squares,
+            ),
         )
     ]
 
@@ -185,31 +182,19 @@ def check_raw_histogram(record: RawHistogramRecord) -> None:
     check_real(np.asarray(record.bucket_counts), f"{what}: bucket_counts")
 
 
-def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[Summary]:
+def encode_raw_histogram(record: RawHistogramRecord, _context: EncodeContext) -> list[bytes]:
     """Encode a histogram that the caller counted, unchanged."""
     return [
-        _summary(
+        summaries.summary(
             record.tag,
-            record.bucket_limits,
-            record.bucket_counts,
-            min=float(record.min),
-            max=float(record.max),
-            num=float(record.num),
-            sum=float(record.sum),
-            sum_squares=float(record.sum_squares),
+            *summaries.histogram(
+                record.bucket_limits,
+                record.bucket_counts,
+                min=float(record.min),
+                max=float(record.max),
+                num=float(record.num),
+                sum=float(record.sum),
+                sum_squares=float(record.sum_squares),
+            ),
         )
     ]
-
-
-def _summary(
-    tag: str,
-    limits: Sequence[float] | NDArray[Any],
-    counts: Sequence[float] | NDArray[Any],
-    **moments: float,
-) -> Summary:
-    from tensorboardX.proto.summary_pb2 import HistogramProto, Summary
-
-    histogram = HistogramProto(**moments)
-    for field, numbers in ((_BUCKET_LIMIT, limits), (_BUCKET, counts)):
-        histogram.MergeFromString(sized(field, np.asarray(numbers, "<f8").tobytes()))
-    return Summary(value=[Summary.Value(tag=tag, histo=histogram)])

@@ -10,6 +10,7 @@ import numpy as np
 from tblog._require import require
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import check_real, shape_of
+from tblog._wire import summaries
 from tblog.summaries._labels import label_text
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 from tblog.summaries._png import encode_png
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL import Image
-    from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import ImageRecord
     from tblog.summaries._context import EncodeContext
@@ -47,10 +47,13 @@ def check_image(record: ImageRecord) -> None:
         require(fits, f"{what}: the shape of boxes", shape, "(n, 4): xmin, ymin, xmax, ymax in pixels")
 
 
-def encode_image(record: ImageRecord, context: EncodeContext) -> list[Summary]:
-    """Encode an image as PNG. If the number of labels is not that of the boxes, all are left out and reported."""
-    from tensorboardX.proto.summary_pb2 import Summary
+def is_plain_image(record: ImageRecord) -> bool:
+    """Return whether Pillow is not needed: it draws boxes, changes sizes, and writes adapters' captions."""
+    return record.boxes is None and record.rescale == 1 and isinstance(record.image, np.ndarray)
 
+
+def encode_image(record: ImageRecord, context: EncodeContext) -> list[bytes]:
+    """Encode an image as PNG. If the number of labels is not that of the boxes, all are left out and reported."""
     images = ordered(to_numpy(record.image), record.dataformats, "NHWC")
     report_white(images, record.tag, "image", context)
     pixels = tile(images, columns=min(len(images), GRID_COLUMNS))
@@ -59,13 +62,12 @@ def encode_image(record: ImageRecord, context: EncodeContext) -> list[Summary]:
     if record.rescale != 1:
         pixels = _rescaled(pixels, record.rescale)
     height, width, channels = pixels.shape
-    image = Summary.Image(
-        height=height,
-        width=width,
-        colorspace=channels,
-        encoded_image_string=encode_png(pixels, context.png_compress_level),
-    )
-    return [Summary(value=[Summary.Value(tag=record.tag, image=image)])]
+    return [
+        summaries.summary(
+            record.tag,
+            *summaries.image(height, width, channels, encode_png(pixels, context.png_compress_level)),
+        )
+    ]
 
 
 def _rescaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

@@ -10,12 +10,12 @@ import numpy as np
 from tblog._require import require
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import check_real, shape_of
+from tblog._wire import summaries
 from tblog.errors import InvalidTypeError, shortened
-from tblog.summaries._tensors import fill_tensor
+from tblog.summaries._tensors import tensor_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import MeshRecord
     from tblog.summaries._context import EncodeContext
@@ -58,15 +58,14 @@ def check_mesh(record: MeshRecord) -> None:
         ) from error
 
 
-def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:
+def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[bytes]:
     """Encode the tensors of a mesh, each with the settings of the whole mesh."""
     from tensorboardX.proto.plugin_mesh_pb2 import MeshPluginData
-    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 
     parts = _parts(record)
     components = sum(1 << _CONTENT_TYPES[name][1] for name in parts)
     config = "{}" if record.config is None else json.dumps(record.config, sort_keys=True)
-    summary = Summary()
+    encoded = []
     for name, array in parts.items():
         content_name, content_type = _CONTENT_TYPES[name]
         values: NDArray[Any] = to_numpy(array).astype(np.float32)
@@ -74,11 +73,9 @@ def encode_mesh(record: MeshRecord, _context: EncodeContext) -> list[Summary]:
             name=record.tag, content_type=content_type, json_config=config, shape=values.shape
         )
         content = plugin.SerializeToString() + bytes([_COMPONENTS_KEY, components])
-        plugin_data = SummaryMetadata.PluginData(plugin_name="mesh", content=content)
-        metadata = SummaryMetadata(plugin_data=plugin_data)
-        value = summary.value.add(tag=f"{record.tag}_{content_name}", metadata=metadata)
-        fill_tensor(value.tensor, values)
-    return [summary]
+        tag, metadata = f"{record.tag}_{content_name}", summaries.metadata("mesh", content)
+        encoded.append(summaries.summary(tag, *tensor_field(values), metadata))
+    return [b"".join(encoded)]
 
 
 def _parts(record: MeshRecord) -> dict[str, Any]:

@@ -9,15 +9,22 @@ import numpy as np
 from tblog._require import require
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import check_real, shape_of
+from tblog._wire import summaries
+from tblog._wire.fields import number
 from tblog.errors import InvalidTypeError, shortened
+from tblog.summaries._tensors import tensor_field
 
 if TYPE_CHECKING:
-    from tensorboardX.proto.summary_pb2 import Summary
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from tblog.records import PrCurveRecord, RawPrCurveRecord
     from tblog.summaries._context import EncodeContext
 
 _MOST_THRESHOLDS = 127  # both originals' limit
+_LEAST_COUNT = 1e-7  # both originals divide by this instead of zero
+_NUM_THRESHOLDS = 2  # of PrCurvePluginData, tensorboard/plugins/pr_curve/plugin_data.proto
 _RAW_CURVES = (
     "true_positive_counts",
     "false_positive_counts",
@@ -54,10 +61,8 @@ def check_pr_curve(record: PrCurveRecord) -> None:
             )
 
 
-def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[Summary]:
+def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[bytes]:
     """Encode a curve at evenly spaced thresholds. Predictions outside [0, 1] are left out and reported."""
-    from tensorboardX import summary
-
     labels, predictions = to_numpy(record.labels), to_numpy(record.predictions)
     weights = 1.0 if record.weights is None else record.weights
     thresholds = min(record.num_thresholds, _MOST_THRESHOLDS)
@@ -68,7 +73,28 @@ def encode_pr_curve(record: PrCurveRecord, context: EncodeContext) -> list[Summa
         context.report(record.tag, "PR curve: predictions outside [0, 1] were left out", left_out)
         weights = np.broadcast_to(_plain(weights), labels.shape)[counted]
         labels, predictions = labels[counted], predictions[counted]
-    return [summary.pr_curve(record.tag, labels, predictions, thresholds, _plain(weights))]
+        bucket = bucket[counted]
+    return [_summary(record.tag, _curves(labels, bucket, thresholds, _plain(weights)), thresholds)]
+
+
+def _curves(labels: NDArray[Any], bucket: NDArray[Any], thresholds: int, weights: Any) -> list[NDArray[Any]]:
+    """Return the six curves at each threshold, from the number of the threshold at or below each prediction."""
+    true = labels.astype(float)
+    positives = []
+    for share in (true, 1.0 - true):
+        at, _ = np.histogram(np.int32(bucket), thresholds, (0, thresholds - 1), weights=share * weights)
+        positives.append(np.cumsum(at[::-1])[::-1])  # those at a threshold and above
+    tp, fp = positives
+    tn, fn = fp[0] - fp, tp[0] - tp
+    precision, recall = (tp / np.maximum(_LEAST_COUNT, tp + others) for others in (fp, fn))
+    return [tp, fp, tn, fn, precision, recall]
+
+
+def _summary(tag: str, curves: Sequence[NDArray[Any]], thresholds: int) -> bytes:
+    data = np.stack(curves).astype(np.float64).astype(np.float32)
+    return summaries.summary(
+        tag, *tensor_field(data), summaries.metadata("pr_curves", number(_NUM_THRESHOLDS, thresholds))
+    )
 
 
 def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
@@ -92,12 +118,10 @@ def check_raw_pr_curve(record: RawPrCurveRecord) -> None:
             require(fits, f"{what}: the shape", shape, "(num_thresholds,), the same for all six")
 
 
-def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> list[Summary]:
+def encode_raw_pr_curve(record: RawPrCurveRecord, _context: EncodeContext) -> list[bytes]:
     """Encode a curve that the caller counted, unchanged."""
-    from tensorboardX import summary
-
     curves = [to_numpy(getattr(record, name)) for name in _RAW_CURVES]
-    return [summary.pr_curve_raw(record.tag, *curves, num_thresholds=record.num_thresholds)]
+    return [_summary(record.tag, curves, min(record.num_thresholds, _MOST_THRESHOLDS))]
 
 
 def _check_thresholds(number: Any, what: str) -> None:

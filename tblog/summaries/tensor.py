@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from tblog._require import require
 from tblog._values.arrays import to_numpy
-from tblog.summaries._tensors import check_dtype, fill_tensor
+from tblog._wire import summaries
+from tblog.summaries._tensors import check_dtype, tensor_field
 
 if TYPE_CHECKING:
-    from tensorboardX.proto.summary_pb2 import Summary
-
     from tblog.records import TensorRecord
     from tblog.summaries._context import EncodeContext
 
 _PROTOBUF_LIMIT = 1 << 31
+_FITTING = "less than 2 GiB, for example in parts"
 
 
 def check_tensor(record: TensorRecord) -> None:
@@ -27,15 +27,16 @@ def check_tensor(record: TensorRecord) -> None:
     what = f"tensor {record.tag!r}"
     check_dtype(record.tensor, what)
     fits = record.tensor.nbytes < _PROTOBUF_LIMIT
-    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, "less than 2 GiB, for example in parts")
+    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, _FITTING)
 
 
-def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[Summary]:
-    """Encode a tensor with its shape and dtype."""
-    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[bytes]:
+    """Encode a tensor with its shape and dtype.
 
-    summary = Summary()
-    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="tensor"))
-    value = summary.value.add(tag=record.tag, metadata=metadata)
-    fill_tensor(value.tensor, to_numpy(record.tensor), record.dtype)
-    return [summary]
+    Raises:
+        InvalidValueError: integers of variable length made it too large for a protobuf message.
+    """
+    field = tensor_field(to_numpy(record.tensor), record.dtype)
+    size = sum(map(len, field))
+    require(size < _PROTOBUF_LIMIT, f"tensor {record.tag!r}: the size in bytes", size, _FITTING)
+    return [summaries.summary(record.tag, *field, summaries.metadata("tensor"))]

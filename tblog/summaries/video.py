@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tblog._require import require
 from tblog._values.arrays import to_numpy
 from tblog._values.checks import shape_of
+from tblog._wire import summaries
 from tblog.summaries._pixels import check_axes, ordered, report_white, tile
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from tensorboardX.proto.summary_pb2 import Summary
 
     from tblog.records import VideoRecord
     from tblog.summaries._context import EncodeContext
@@ -46,10 +46,9 @@ def check_video(record: VideoRecord) -> None:
         require(max(sides) <= _LONGEST_SIDE, f"{what}: the size with all of the batch", sides, wanted)
 
 
-def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
+def encode_video(record: VideoRecord, context: EncodeContext) -> list[bytes]:
     """Encode a video, or a batch of them side by side, as an endless loop."""
     from PIL import Image
-    from tensorboardX.proto.summary_pb2 import Summary
 
     videos = ordered(to_numpy(record.frames), record.dataformats, "NTHWC")
     report_white(videos, record.tag, "video", context)
@@ -63,13 +62,11 @@ def encode_video(record: VideoRecord, context: EncodeContext) -> list[Summary]:
         duration=max(1000 / record.fps, _SHORTEST_MS),
         loop=0,
     )
-    image = Summary.Image(
-        height=first.height,
-        width=first.width,
-        colorspace=videos.shape[-1],
-        encoded_image_string=gif.getvalue(),
-    )
-    return [Summary(value=[Summary.Value(tag=record.tag, image=image)])]
+    return [
+        summaries.summary(
+            record.tag, *summaries.image(first.height, first.width, videos.shape[-1], gif.getvalue())
+        )
+    ]
 
 
 def _frames(videos: NDArray[np.generic]) -> Iterator[NDArray[np.uint8]]:
