@@ -98,6 +98,13 @@ def masks_of(
         with Hooks() as hooks:
             hooks.forward_pre(model, _differentiable)
             masks: NDArray[np.float32] = cam(inputs, targets, **options)
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise InvalidValueError(
+            "The score of the target cannot be differentiated; give a function without detach(), argmax() or "
+            "comparisons, and a model that does not run under no_grad"
+        ) from error
     finally:
         inputs.grad = one.grad = None  # `one` refers to its own graph
         for part in (cam, getattr(cam, "base_cam", None), *getattr(cam, "base_cam_per_layer", ())):

@@ -30,12 +30,21 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Run a block in evaluation mode, with gradients only for the input, and leave the model as it was.
 
     Inference mode, `no_grad` and autocast around the call have no effect in the block.
+
+    Raises:
+        InvalidTypeError: it is not a model.
+        InvalidValueError: its parameters have no values.
     """
     import torch
 
     require_module(model)
     parameter = next(model.parameters(), None)
     device_type = "cpu" if parameter is None else parameter.device.type
+    if device_type == "meta":
+        raise InvalidValueError(
+            f"The parameters of {type(model).__name__} are on the device meta and have no values; "
+            "give the model after it is materialised"
+        )
     with (
         torch.inference_mode(mode=False),
         torch.enable_grad(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tblog.adapters._layer_report import Layer
 from tblog.adapters._layers import Layers, display_name, find_layers, require_module
+from tblog.adapters._model_state import require_initialized
 from tblog.errors import InvalidTypeError, InvalidValueError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def watched_parts(model: nn.Module, layers: Layers | None) -> WatchedParts:
 
     Raises:
         InvalidTypeError: `model` is not a module, or it replaces its parameters during a step.
-        InvalidValueError: a layer is not found, or no parameter of the layers requires a gradient.
+        InvalidValueError: a layer is not found or has lazy modules that never ran, or no parameter of the layers
+            requires a gradient.
     """
     require_module(model)
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
@@ -46,10 +48,13 @@ def watched_parts(model: nn.Module, layers: Layers | None) -> WatchedParts:
             "during a step, so they cannot be watched; shard it by torch.distributed.fsdp.fully_shard"
         )
     if layers is None:
+        require_initialized(model)
         outputs = {path: module for path, module in model.named_modules() if not any(module.children())}
         parameters = dict(model.named_parameters())
     else:
         outputs = find_layers(model, layers)
+        for module in outputs.values():
+            require_initialized(module)
         ids = {id(parameter) for module in outputs.values() for parameter in module.parameters()}
         parameters = {name: each for name, each in model.named_parameters() if id(each) in ids}
     if not any(parameter.requires_grad for parameter in parameters.values()):

@@ -15,7 +15,7 @@ from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_
 from tblog.adapters._overlays import PictureGrid
 from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._targets import run, undisturbed
-from tblog.errors import InvalidTypeError, MissingDependencyError
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
 from tblog.records import ImageRecord
 
 if TYPE_CHECKING:
@@ -143,7 +143,13 @@ class _Excitement:
         import torch
 
         leaf = pictures.detach().requires_grad_()
-        return torch.autograd.grad(self.of(leaf).sum(), leaf, materialize_grads=True)[0]
+        excitement = self.of(leaf)
+        if not excitement.requires_grad:
+            raise InvalidValueError(
+                f"The output of {self._name} cannot be differentiated with respect to the input; give a model that "
+                "does not run under no_grad, and a layer before any detach() or argmax()"
+            )
+        return torch.autograd.grad(excitement.sum(), leaf, materialize_grads=True)[0]
 
     def _output(self, pictures: torch.Tensor) -> Any:
         outputs: list[Any] = []

@@ -18,7 +18,7 @@ from tblog.adapters._grids import ColorGrid, MapGrid, Scale
 from tblog.adapters._layers import Layers, display_name, find_layers
 from tblog.adapters._model_state import model_state_kept, require_initialized
 from tblog.adapters._selection import names, take
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import Deferred, HistogramRecord, ImageRecord, Record, ScalarRecord
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def conv_kernels(
 
     Raises:
         InvalidValueError: there is no such layer, filter or input channel.
+        UnsupportedTypeError: kernels are complex.
 
     Example:
         >>> import torch
@@ -80,6 +81,10 @@ def conv_kernels(
         name = display_name(model, path)
         with torch.no_grad():
             weight = _filters_first(layer)
+            if weight.is_complex():
+                raise UnsupportedTypeError(
+                    f"conv_kernels: the kernels of {name!r} were {weight.dtype}; choose layers whose kernels are real"
+                )
             grid = _grid(weight, name, type(layer).__name__, filters, channels, scale, colormap)
             records.append(ImageRecord(tag=f"{tag}/{name}", image=grid, dataformats="HWC"))
             if statistics:

@@ -165,14 +165,17 @@ def _has_instances(kind: type) -> bool:
 def _rebase(kind: type, old: type, new: type) -> bool:
     try:
         kind.__bases__ = tuple(new if base is old else base for base in kind.__bases__)
-    except TypeError:  # no consistent method resolution order
+    except Exception:  # no consistent method resolution order, or its metaclass refuses
         return False
     return True
 
 
 def _names_in(kind: type) -> set[tuple[int, str]]:
     """Return the global names that the methods of a class use, each with the id of its globals."""
-    functions = [getattr(inner, "__func__", inner) for inner in vars(kind).values()]
+    functions = [
+        inner.__func__ if isinstance(inner, (classmethod, staticmethod)) else inner
+        for inner in vars(kind).values()
+    ]
     return {
         (id(function.__globals__), name)
         for function in functions

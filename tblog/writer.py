@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tblog._delivery.entries import RunScalar
 from tblog._values import arrays
 from tblog._values.arguments import (
@@ -41,6 +43,7 @@ from tblog.records import (
 from tblog.scalar_writer import ScalarWriter
 from tblog.summaries._labels import label_rows, label_texts
 from tblog.summaries.histogram import plain_bins, tensorflow_bins
+from tblog.summaries.tensor import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -364,9 +367,18 @@ class SummaryWriter(ScalarWriter):
             tensor: any array.
             global_step: as in `add_scalar`.
             walltime: seconds since the epoch; now, if None.
+
+        Raises:
+            InvalidValueError: it has 2 GiB or more.
+            UnsupportedTypeError: it holds neither numbers, booleans nor strings.
         """
         name = self._tag(tag)
         dtype = torch_dtype_name(tensor)
+        # Before it is copied. A sparse tensor has no `nbytes`.
+        if isinstance(tensor, np.ndarray):
+            check_size(tensor.nbytes, name)
+        elif is_torch_tensor(tensor):
+            check_size(tensor.numel() * tensor.dtype.itemsize, name)
         self._log(
             TensorRecord(tag=name, tensor=self._snapshot(tensor, name), dtype=dtype), global_step, walltime
         )
@@ -508,6 +520,10 @@ class SummaryWriter(ScalarWriter):
 
         Args:
             layout: {category: {title: ["Multiline", [tags]] or ["Margin", [value, lower, upper]]}}.
+
+        Raises:
+            InvalidTypeError: the layout is not a dict of dicts, or a name in it is not a string.
+            InvalidValueError: a chart is none of these, or the layout contains itself.
         """
         self._log(CustomScalarsRecord(layout=frozen(layout)), None, None)
 

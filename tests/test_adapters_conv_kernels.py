@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from tblog.adapters.conv_kernels import conv_kernels
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import HistogramRecord, ImageRecord, ScalarRecord
 from tests.cells import cells_of
 from tests.reading import accumulator
@@ -219,6 +219,11 @@ class TestErrors:
         """A layer without a shape asks to be run first."""
         with pytest.raises(InvalidValueError, match="run the model once"):
             conv_kernels(nn.Sequential(nn.LazyConv2d(2, 3)))
+
+    def test_complex_kernels(self):
+        """They have no order, and so no colours."""
+        with pytest.raises(UnsupportedTypeError, match=r"kernels of '0' were torch.complex64; choose"):
+            conv_kernels(nn.Sequential(nn.Conv2d(2, 3, 3, dtype=torch.complex64)))
 
 
 class TestExample:

@@ -445,6 +445,15 @@ def test_wrong_arguments_are_refused(wrong, told):
         ParameterWatch(_network(), **wrong)
 
 
+@pytest.mark.parametrize("layers", [None, "0"])
+def test_lazy_modules_that_never_ran_are_refused(layers):
+    """Their parameters have no shape yet, and take no hooks."""
+    lazy = nn.Sequential(nn.LazyLinear(2), nn.Linear(2, 1))
+    with pytest.raises(InvalidValueError, match="weight' has no shape yet; run the model once"):
+        ParameterWatch(lazy, layers=layers)
+    ParameterWatch(lazy, layers="1")
+
+
 def test_records_reach_tensorboard(tmp_path):
     """What is logged at a watched step is read back at that step."""
     model = _network()

@@ -640,6 +640,38 @@ def test_a_model_made_in_inference_mode_is_explained_and_left_as_it_was(model, l
     assert all(one is other and flag == was for (one, flag), (other, was) in zip(after, before, strict=True))
 
 
+_BY_GRADIENTS = pytest.mark.parametrize(
+    "look",
+    [
+        lambda model: class_activation_maps(model, torch.zeros(2, 3, 8, 8), "0.conv2", targets=1),
+        lambda model: saliency_maps(model, torch.zeros(2, 3, 8, 8)),
+        lambda model: activation_maximization(model, "1.conv1", [0], (3, 8, 8), steps=1),
+    ],
+    ids=["cam", "saliency", "maximization"],
+)
+
+
+@_BY_GRADIENTS
+def test_a_model_without_values_is_refused(model, look):
+    """A model on the device meta has shapes alone."""
+    with pytest.raises(InvalidValueError, match="on the device meta and have no values"):
+        look(_classifier(model).to("meta"))
+
+
+@_BY_GRADIENTS
+def test_a_model_that_runs_without_gradients_is_refused(model, look):
+    """A model may switch them off in its own forward()."""
+
+    class Switching(nn.Sequential):
+        @torch.no_grad()
+        def forward(self, given):
+            return super().forward(given)
+
+    switching = Switching(*_classifier(model))
+    with untouched(switching), pytest.raises(InvalidValueError, match=r"cannot be differentiated.*no_grad"):
+        look(switching)
+
+
 @pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=_CUDA)])
 @_IN_ALL_WAYS
 def test_the_default_device_does_not_reach_in(model, look, device):

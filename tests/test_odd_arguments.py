@@ -18,6 +18,9 @@ IMAGE = np.zeros((3, 8, 8), np.uint8)
 VIDEO = np.zeros((1, 2, 3, 8, 8), np.uint8)
 VIDEO[:, 1] = 255
 
+CYCLE = {}
+CYCLE["Loss"] = CYCLE
+
 REFUSED = {  # by what the error says
     r"image 'TG': dataformats was None; give": (
         InvalidValueError,
@@ -26,6 +29,14 @@ REFUSED = {  # by what the error says
     r"the name of a hyperparameter or metric was \(1, 2\) of type tuple; give a string": (
         InvalidTypeError,
         lambda writer: writer.add_hparams({(1, 2): 3}, {}),
+    ),
+    r"\{'Loss': \{...\}\} contains itself": (
+        InvalidValueError,
+        lambda writer: writer.add_custom_scalars(CYCLE),
+    ),
+    r"tensor 'TG': the size in bytes was 4398046511104; give less than 2 GiB": (  # not copied: no machine has as much
+        InvalidValueError,
+        lambda writer: writer.add_tensor("TG", np.broadcast_to(np.float32(1), (1 << 40,))),
     ),
     r"the hyperparameter 'a' was \[1\] of type list; give a bool": (
         InvalidValueError,

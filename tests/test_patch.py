@@ -258,6 +258,45 @@ assert not any(map(is_ours, KINDS))
     )
 
 
+def test_a_class_that_cannot_change_keeps_its_base_and_the_others_follow(tmp_path):
+    """A metaclass may refuse, with any error, and what such a class holds may raise when it is looked at."""
+    run_program(
+        """
+        import tblog
+        from torch.utils.tensorboard import SummaryWriter
+
+        class Frozen(type):
+            def __setattr__(cls, name, value):
+                raise RuntimeError(f"{cls.__name__} is frozen")
+
+        class Odd:
+            def __getattr__(self, name):
+                raise RuntimeError("odd")
+
+        class Fixed(SummaryWriter, metaclass=Frozen):
+            odd = Odd()
+
+        class Plain(SummaryWriter):
+            pass
+
+        def is_ours(kind):
+            return issubclass(kind, tblog.SummaryWriter)
+
+        for _ in range(2):
+            tblog.patch()
+            assert is_ours(Plain) and is_ours(SummaryWriter) and not is_ours(Fixed)
+            writer = Fixed("fixed")
+            writer.add_scalar("loss", 0.5, 3)
+            writer.close()
+            del writer
+            tblog.unpatch()
+            assert not any(map(is_ours, (Plain, SummaryWriter, Fixed)))
+        """,
+        tmp_path,
+    )
+    assert set(points(tmp_path / "fixed")["loss"]) == {(3, 0.5)}
+
+
 def test_unpatch_restores_every_name_after_a_reload(tmp_path):
     """A package that was loaded anew under the patch gives back what it had."""
     run_program(

@@ -92,6 +92,17 @@ def test_frames_are_never_shorter_than_browsers_show_them():
     assert set(durations) == {20}
 
 
+def test_a_picture_that_stands_still_is_shown_as_long_as_a_gif_can():
+    """Equal frames are one frame of the GIF, of 655 seconds at most, and what follows is still there."""
+    still = np.repeat(COLOURS[:, :1], 8, axis=1)
+    shown, durations = frames(one(VideoRecord(tag="v", frames=still, fps=0.01)))
+    assert (len(shown), sum(durations)) == (1, 655_350)
+    moving = np.concatenate([still, COLOURS[:, 1:2]], axis=1)
+    shown, durations = frames(one(VideoRecord(tag="v", frames=moving, fps=0.01)))
+    assert durations == [655_350, 100_000]
+    assert len(shown) == 2
+
+
 @pytest.mark.parametrize(
     ("shape", "fps", "dataformats"),
     [

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from tblog import __version__
+from tblog import __version__, _native
 from tblog._cli import check, drop, export, import_, kept, ls, mean, merge, rename, show, tail, thin
 from tblog._cli.arguments import CommandError
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"tblog COMMAND --help has examples.\n\n{_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--version", action="version", version=f"tblog {__version__}")
+    made.add_argument("--version", action="version", version=f"tblog {__version__}, {_native.kind()}")
     subcommands = made.add_subparsers(metavar="COMMAND", required=True)
     for each in _SUBCOMMANDS:
         each.add(subcommands)

@@ -150,13 +150,26 @@ def to_float(value: Any, what: str, wanted: str) -> float:
 
 
 def frozen(value: Any) -> Any:
-    """Return a deep copy of dicts and lists, with plain strings. Other values are returned unchanged."""
+    """Return a deep copy of dicts and lists, with plain strings. Other values are returned unchanged.
+
+    Raises:
+        InvalidValueError: a dict or list contains itself.
+    """
+    try:
+        return _copied(value)
+    except RecursionError as error:
+        raise InvalidValueError(
+            f"{shortened(value)} contains itself, or is nested too deeply to copy; give plain dicts and lists"
+        ) from error
+
+
+def _copied(value: Any) -> Any:
     if isinstance(value, str):
         return plain_text(value)
     if isinstance(value, Mapping):
-        return {plain_key(key): frozen(inner) for key, inner in value.items()}
+        return {plain_key(key): _copied(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [frozen(inner) for inner in value]
+        return [_copied(inner) for inner in value]
     return value
 
 

@@ -24,10 +24,18 @@ def check_tensor(record: TensorRecord) -> None:
         InvalidValueError: the tensor is too large for a protobuf message.
         UnsupportedTypeError: it holds neither numbers, booleans nor strings.
     """
-    what = f"tensor {record.tag!r}"
-    check_dtype(record.tensor, what)
-    fits = record.tensor.nbytes < _PROTOBUF_LIMIT
-    require(fits, f"{what}: the size in bytes", record.tensor.nbytes, _FITTING)
+    check_dtype(record.tensor, f"tensor {record.tag!r}")
+    check_size(record.tensor.nbytes, record.tag)
+
+
+def check_size(nbytes: int, tag: str) -> None:
+    """Check that a protobuf message can hold a tensor.
+
+    Raises:
+        InvalidValueError: it is too large.
+    """
+    what = f"tensor {tag!r}: the size in bytes"
+    require(nbytes < _PROTOBUF_LIMIT, what, nbytes, _FITTING)
 
 
 def encode_tensor(record: TensorRecord, _context: EncodeContext) -> list[bytes]:

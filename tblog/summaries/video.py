@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 _LONGEST_SIDE = 65_535  # of a GIF, in pixels
 _SLOWEST_FPS = 0.00153  # a GIF has 16 bits for hundredths of a second
+_LONGEST_MS = 655_350
 _SHORTEST_MS = 20  # browsers show shorter GIF frames for 100 ms
+
+
+class _Duration(float):
+    """The time of a frame in milliseconds. Pillow adds up those of equal frames: a GIF has no place for more."""
+
+    def __add__(self, other: float) -> _Duration:
+        return _Duration(min(float(self) + other, _LONGEST_MS))
 
 
 def check_video(record: VideoRecord) -> None:
@@ -59,7 +67,7 @@ def encode_video(record: VideoRecord, context: EncodeContext) -> list[bytes]:
         "GIF",
         save_all=True,
         append_images=others,
-        duration=max(1000 / record.fps, _SHORTEST_MS),
+        duration=_Duration(max(1000 / record.fps, _SHORTEST_MS)),
         loop=0,
     )
     return [

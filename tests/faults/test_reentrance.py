@@ -331,3 +331,28 @@ def test_what_a_finaliser_logs_while_the_interpreter_goes_is_there(tmp_path, the
     done = run_python(code, tmp_path, then, timeout=HANG_SECS)
     assert (done.returncode, done.stderr) == (0, "")
     assert points(tmp_path) == dict.fromkeys(["global", "builtin", "cyclic"], numbers(100))
+
+
+def test_what_cannot_be_encoded_while_the_interpreter_goes_is_counted(tmp_path):
+    """A histogram needs imports, and there are none any more: it is named, and the number behind it is there."""
+    code = """
+        import sys
+        from tblog import SummaryWriter
+
+        class Trainer:
+            def __init__(self):
+                self.writer = SummaryWriter(sys.argv[1])
+
+            def __del__(self):
+                self.writer.add_histogram("late", [1.0, 2.0], 1)
+                self.writer.add_scalar("loss", 0.5, 1)
+                self.writer.close()
+                print(self.writer.stats.failed)
+
+        trainer = Trainer()
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "could not encode the histogram 'late' at step 1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert points(tmp_path) == {"loss": [(1, 0.5)]}
