@@ -225,3 +225,29 @@ with SummaryWriter("run") as writer:
 print(writer.stats.written, sorted({"torch", "tensorboardX", "boto3", "google.protobuf", "PIL"} & set(sys.modules)))
 """
     assert run_program(program, tmp_path) == "8 []\n"
+
+
+def test_encoding_imports_nothing_that_was_not_loaded_before(tmp_path) -> None:
+    """What numpy imports late is loaded under the lock that forks wait for."""
+    program = """
+import sys
+import numpy as np
+from tblog import records, summaries
+from tblog.summaries import _kinds
+values = np.linspace(0, 1, 64)
+for record in (
+    *(records.HistogramRecord(tag="h", values=values, bins=bins) for bins in ("tensorflow", "auto", 5)),
+    records.ImageRecord(tag="i", image=values.reshape(1, 8, 8)),
+    records.AudioRecord(tag="a", samples=values),
+    records.TextRecord(tag="t", text="a"),
+    records.TensorRecord(tag="t", tensor=values),
+    records.PrCurveRecord(tag="p", labels=values > 0.5, predictions=values),
+):
+    summaries.load_checks()
+    import tblog.summaries._settle
+    _kinds.load(record)
+    before = set(sys.modules)
+    summaries.encode(record, summaries.EncodeContext())
+    print(sorted(set(sys.modules) - before), end="")
+"""
+    assert run_program(program, tmp_path) == "[]" * 8

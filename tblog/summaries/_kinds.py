@@ -22,6 +22,7 @@ from tblog.summaries.histogram import (
     encode_counted_histogram,
     encode_histogram,
     encode_raw_histogram,
+    has_tensorflow_bins,
 )
 from tblog.summaries.hparams import check_hparams, encode_hparams
 from tblog.summaries.image import check_image, encode_image, is_plain_image
@@ -70,6 +71,8 @@ def _pass(_record: records.Record) -> None:
     """Check nothing: the maker of the record has checked it."""
 
 
+# What numpy imports for percentiles, which "auto" and other bins and the overlays of adapters need.
+_PERCENTILES = ("numpy.ma",)
 _BUILDERS = ("tensorboardX.summary",)
 _PICTURES = ("PIL.Image", "PIL.ImageDraw", "PIL.ImageFont")
 # The modules that Pillow imports when it saves the first image, and since Python 3.15 its lazy imports.
@@ -86,10 +89,10 @@ KINDS: dict[type[records.Record], Kind] = {
     records.ScalarRecord: Kind(check_scalar, encode_scalar),
     records.TensorScalarRecord: Kind(check_scalar, encode_tensor_scalar),
     records.DescribedScalarRecord: Kind(check_described_scalar, encode_described_scalar),
-    records.HistogramRecord: Kind(check_histogram, encode_histogram),
+    records.HistogramRecord: Kind(check_histogram, encode_histogram, _PERCENTILES, has_tensorflow_bins),
     records.CountedHistogramRecord: Kind(check_counted_histogram, encode_counted_histogram),
     records.RawHistogramRecord: Kind(check_raw_histogram, encode_raw_histogram),
-    records.ImageRecord: Kind(check_image, encode_image, _PICTURES, is_plain_image),
+    records.ImageRecord: Kind(check_image, encode_image, (*_PICTURES, *_PERCENTILES), is_plain_image),
     records.VideoRecord: Kind(check_video, encode_video, (*_PICTURES, *_FORMATS)),
     records.AudioRecord: Kind(check_audio, encode_audio),
     records.TextRecord: Kind(check_text, encode_text),

@@ -98,6 +98,11 @@ def _check_bins(tag: str, bins: Any) -> None:
         )
 
 
+def has_tensorflow_bins(record: HistogramRecord) -> bool:
+    """Return whether the bins are those that `_counting` knows, and `numpy.histogram` is not needed."""
+    return isinstance(record.bins, str) and record.bins == "tensorflow"
+
+
 def encode_histogram(record: HistogramRecord, context: EncodeContext) -> list[bytes]:
     """Encode a distribution. Values that are not finite are left out and reported."""
     values = to_numpy(record.values).ravel(order="K")
