@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.processes import ENVIRONMENT
+from tests.processes import environment_here
 from tests.waiting import HANG_SECS
 
-UTF8 = {**ENVIRONMENT, "PYTHONUTF8": "1"}
+UTF8 = {**environment_here(), "PYTHONUTF8": "1"}
 
 
 def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:

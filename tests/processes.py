@@ -15,7 +15,11 @@ from tests.waiting import HANG_SECS
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-ENVIRONMENT = {**os.environ, **SETTINGS}
+
+
+def environment_here() -> dict[str, str]:
+    """Return the variables of a program of the tests: those of now, which a test may have set."""
+    return {**os.environ, **SETTINGS}
 
 
 def run_python(
@@ -34,14 +38,14 @@ def run_python(
         cwd: the directory in which it runs.
         packages: a folder that takes the place of this environment's site-packages.
         timeout: seconds after which it counts as hanging: `subprocess.TimeoutExpired` fails the test.
-        environment: variables beside those of `ENVIRONMENT`.
+        environment: variables beside those of this process.
     """
     path = os.pathsep.join([str(ROOT), *([str(packages)] if packages else [])])
     command = [sys.executable, *(["-S"] if packages else []), "-c", textwrap.dedent(code), *map(str, args)]
     return subprocess.run(
         command,
         cwd=cwd,
-        env={**ENVIRONMENT, "PYTHONPATH": path, **(environment or {})},
+        env={**environment_here(), "PYTHONPATH": path, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -77,12 +81,12 @@ def running_python(
         code: the program, which may be indented.
         args: its arguments.
         prints: the line that it prints once it is ready, which is waited for.
-        environment: variables beside those of `ENVIRONMENT`.
+        environment: variables beside those of this process.
         stderr: where its standard error goes: a file's descriptor.
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, args)],
-        env={**ENVIRONMENT, **(environment or {})},
+        env={**environment_here(), **(environment or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,

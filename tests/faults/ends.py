@@ -25,7 +25,7 @@ from typing import Any
 from tblog import SummaryWriter
 from tests.faults.ending import ENDINGS, KINDS, STATUS, log
 from tests.faults.soak_kinds import embedding_files, payloads
-from tests.processes import ENVIRONMENT
+from tests.processes import environment_here
 
 PROGRAM = Path(__file__).with_name("ending.py")
 AT_ONCE = 2
@@ -57,7 +57,12 @@ def end_program(kind: str, ending: str) -> End:
         command = [sys.executable, str(PROGRAM), folder, kind, ending]
         try:
             done = subprocess.run(
-                command, env=ENVIRONMENT, capture_output=True, text=True, timeout=HANG_SECS, check=False
+                command,
+                env=environment_here(),
+                capture_output=True,
+                text=True,
+                timeout=HANG_SECS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return End("hung", 0, "")

@@ -26,7 +26,7 @@ from tblog._files.walk import walk
 from tests.faults.overflow import BOUND_BYTES, BOUND_RECORDS, NBYTES, THREADS, resident_kb
 from tests.faults.processes import overflow
 from tests.faults.volume import many_points
-from tests.processes import ENVIRONMENT, ROOT
+from tests.processes import ROOT, environment_here
 from tests.reading import event_files
 
 COPIES = 6  # of an array in hand: its snapshot, the message, and the bytes on their way into the file
@@ -176,7 +176,7 @@ def trial(*command: object) -> Seen:
     done = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=environment_here(),
         capture_output=True,
         text=True,
         check=False,

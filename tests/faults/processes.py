@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.program import shared_counters
-from tests.processes import ENVIRONMENT, SETTINGS
+from tests.processes import SETTINGS, environment_here
 from tests.waiting import HANG_SECS
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -98,7 +98,7 @@ def overflow(
     command = [sys.executable, OVERFLOW, writer, policy, logdir, kind, secs]
     done = subprocess.run(
         list(map(str, command)),
-        env=ENVIRONMENT,
+        env=environment_here(),
         capture_output=True,
         text=True,
         timeout=secs + hang_secs,

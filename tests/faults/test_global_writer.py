@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from tests.processes import ENVIRONMENT, running_python
+from tests.processes import environment_here, running_python
 from tests.reading import points, rust_points
 from tests.waiting import HANG_SECS
 
@@ -119,7 +119,7 @@ def test_a_process_that_logs_when_the_writers_is_gone_hears_of_it_at_once(tmp_pa
     program.write_text(textwrap.dedent(code))
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path / "run")],
-        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)},
+        env={**environment_here(), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=HANG_SECS,

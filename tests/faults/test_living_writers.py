@@ -22,7 +22,7 @@ from tblog._wire.framing import frame
 from tblog.check import main
 from tests.faults.damage import number
 from tests.faults.disks import namespace
-from tests.processes import ENVIRONMENT, read_line, running_python, say
+from tests.processes import environment_here, read_line, running_python, say
 from tests.reading import event_files, events, points
 
 WRITERS = {
@@ -194,7 +194,9 @@ thaw.join()
 def test_a_killed_process_that_takes_its_time_to_end_is_waited_for(tmp_path):
     """It has its files open until the kernel is done with it: a driver of a GPU may take seconds, a dead disk, too."""
     command = [*namespace(loop=True), sys.executable, "-c", ENDS_LATE, str(tmp_path)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        command, env=environment_here(), capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout == "100\n"
     assert "as it is" not in done.stderr
     assert len(points(tmp_path / "run")["x"]) == 100

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from tests.faults.soak import LEAKS
-from tests.processes import ENVIRONMENT, ROOT
+from tests.processes import ROOT, environment_here
 
 HANG_SECS = 240
 
@@ -15,7 +15,13 @@ def soak(secs, *arguments):
     """Run the command for so long, and return its exit status and what it printed."""
     command = [sys.executable, "-m", "tests.faults.soak", "--minutes", str(secs / 60), *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=HANG_SECS, check=False
+        command,
+        cwd=ROOT,
+        env=environment_here(),
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 
