@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tblog.options import WriterOptions
     from tblog.reading import read
     from tblog.record_writer import RecordWriter
+    from tblog.reporting import report
     from tblog.stats import Stats
     from tblog.writer import SummaryWriter
 
@@ -37,6 +38,7 @@ __all__ = [
     "patch",
     "read",
     "records",
+    "report",
     "unpatch",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "errors": "tblog.errors",
     "read": "tblog.reading",
     "records": "tblog.records",
+    "report": "tblog.reporting",
 }
 
 

@@ -156,7 +156,9 @@ def test_wheel_holds_every_module_once_and_nothing_beside(wheel: Path) -> None:
     core = {f"tblog/{name}" for name in python_files(ROOT / "tblog") if not name.startswith("adapters/")}
     adapters = {f"tblog/adapters/{name}" for name in python_files(ROOT / "adapters")}
     compiled = {name for name in names if name.endswith(".so")}
-    assert names - compiled == core | adapters | {"tblog/py.typed"}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tblog/reporting/page").iterdir()}
+    assert "tblog/reporting/page/uPlot.LICENSE" in page
+    assert names - compiled == core | adapters | page | {"tblog/py.typed"}
     assert {Path(name).name.partition(".")[0] for name in compiled} <= {"_compiled"}
 
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from tblog.reading import _sources
+from tblog.reading import _display, _sources
 from tblog.reading._restarts import RESTARTS
 from tblog.reading._run_log import Options, RunLog
 from tblog.reading._selection import Names, Steps, matcher, step_range
@@ -92,6 +92,9 @@ class Run(Kinds):
     def __repr__(self) -> str:
         return f"<Run {self.name!r}: {len(self.files)} event files>"
 
+    def _repr_html_(self) -> str:
+        return _display.table({self.name: self.tags}, self.scalars)
+
     def _logs(self) -> Mapping[str, RunLog]:
         return {self.name: self.log}
 
@@ -150,6 +153,9 @@ class Runs(Kinds, Mapping[str, Run]):
 
     def _logs(self) -> Mapping[str, RunLog]:
         return {name: run.log for name, run in self._runs.items()}
+
+    def _repr_html_(self) -> str:
+        return _display.table({name: run.tags for name, run in self.items()}, self.scalars)
 
     def filter(self, run: Names = None, tag: Names = None, steps: Steps = None) -> Runs:
         """Choose runs, tags and steps; see `tblog.read`. What is chosen is read by itself, and the rest is not."""

@@ -1,0 +1,5 @@
+"""Runs become one HTML file to share, which opens offline. `tblog.report` is the door."""
+
+from tblog.reporting._report import report
+
+__all__ = ["report"]

@@ -1,0 +1,65 @@
+"""Scalars -> one block for each tag, with the curves of all runs.
+
+A long curve is thinned by the reader, which keeps the extremes. The means of its stretches go along, because
+smoothing what is left of extremes would draw their middle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tblog.reading import Scalars, Series
+from tblog.reading._curves import thin
+from tblog.reporting._packing import Blocks, Packed
+
+MOST_POINTS = 2000
+"""Of one curve."""
+FEWEST_POINTS = 200
+POINTS_OF_A_TAG = 24_000
+"""Shared by the runs that have the tag: they are drawn over each other in one chart."""
+
+
+def scalars(table: Scalars, blocks: Blocks, runs: list[str]) -> list[dict[str, Any]]:
+    """Pack the curves; return for each tag its name, its block, and what each curve in it is."""
+    numbers = {name: number for number, name in enumerate(runs)}
+    curves: dict[str, list[Series]] = {}
+    for curve in table.series():
+        curves.setdefault(curve.tag, []).append(curve)
+    tags = []
+    for tag, of_tag in sorted(curves.items()):
+        packed = Packed()
+        points = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_A_TAG // len(of_tag)))
+        described = [_curve(packed, curve, points, numbers[curve.run]) for curve in of_tag]
+        tags.append({"tag": tag, "block": blocks.add_deflated(packed.bytes()), "curves": described})
+    return tags
+
+
+def _curve(packed: Packed, curve: Series, points: int, run: int) -> dict[str, Any]:
+    """Add one curve's columns; return its run, how many of how many points it has, and its columns."""
+    rows = thin(curve.value, points)
+    milliseconds = np.round(curve.wall_time[rows] * 1000)
+    clear = np.where(np.isfinite(milliseconds) & (np.abs(milliseconds) < 2**53), milliseconds, 0)
+    columns = [
+        packed.integers(curve.step[rows]),
+        packed.integers(clear.astype(np.int64)),
+        packed.numbers(curve.value[rows]),
+    ]
+    if len(rows) < len(curve.step):
+        columns.append(packed.rounded(_means(curve.value, len(rows))))
+    return {"run": run, "points": len(rows), "of": len(curve.step), "columns": columns}
+
+
+def _means(values: NDArray[np.float64], kept: int) -> NDArray[np.float64]:
+    """Return the mean of each stretch of the whole curve, at every second point that is kept; NaN at the others."""
+    means = np.full(kept, np.nan)
+    starts = np.arange(0, kept, 2)
+    edges = np.linspace(0, len(values), len(starts) + 1).astype(np.int64)
+    is_number = np.isfinite(values)
+    sums = np.add.reduceat(np.where(is_number, values, 0.0), edges[:-1])
+    counts = np.add.reduceat(is_number.astype(np.int64), edges[:-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means[starts] = sums / counts
+    return means

@@ -1,0 +1,130 @@
+// One chart: uPlot with the page's colours, and a box that tells what is under the pointer.
+
+const NEAR_PIXELS = 40;
+const SAME_PIXELS = 2;
+const MOST_TOLD = 12;
+
+function cssColor(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// The place of the value next to `at` in a column that has holes, or null if none is near on the screen.
+function nearest(plot, column, at) {
+  const xs = plot.data[0];
+  for (let away = 0; away < xs.length; away++) {
+    const found = [at - away, at + away].find((place) => column[place] !== undefined && column[place] !== null);
+    if (found !== undefined) {
+      const pixels = plot.valToPos(xs[found], "x") - plot.valToPos(xs[at], "x");
+      return Math.abs(pixels) <= NEAR_PIXELS ? pointedAt(plot, column, found) : null;
+    }
+    if (at - away < 0 && at + away >= xs.length) return null;
+  }
+  return null;
+}
+
+// Where many points lie under the pointer, the one that it points at: so the tip of a spike can be read.
+function pointedAt(plot, column, near) {
+  const xs = plot.data[0];
+  const center = plot.valToPos(xs[near], "x");
+  const away = (place) => Math.abs(plot.valToPos(column[place], "y") - plot.cursor.top);
+  let best = near;
+  for (const step of [-1, 1]) {
+    for (let place = near + step; place >= 0 && place < xs.length; place += step) {
+      if (Math.abs(plot.valToPos(xs[place], "x") - center) > SAME_PIXELS) break;
+      if (column[place] !== undefined && column[place] !== null && away(place) < away(best)) best = place;
+    }
+  }
+  return best;
+}
+
+// `spare` is the share of its width that is left empty at both ends.
+function rangeOf(isLog, spare) {
+  return (_plot, low, high) => {
+    if (low === null) return isLog ? [1, 10] : [0, 1];
+    const more = isLog ? 0 : (high - low) * spare;
+    if (low < high) return [low - more, high + more];
+    return isLog ? [low / 2, low * 2] : [low - 0.5, low + 0.5];
+  };
+}
+
+function axis(format, size) {
+  return {
+    stroke: cssColor("--text"),
+    font: "11px system-ui, sans-serif",
+    grid: { stroke: cssColor("--grid"), width: 1 },
+    ticks: { stroke: cssColor("--grid"), width: 1, size: 4 },
+    gap: 4,
+    size,
+    ...(format && { values: (_plot, splits) => splits.map((value) => (value === null ? "" : format(value))) }),
+  };
+}
+
+function sizeOfNumbers(_plot, texts) {
+  return 14 + 6.5 * Math.max(3, ...(texts ?? []).map((text) => (text ?? "").length));
+}
+
+// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, formatX, spare}.
+function drawChart(target, what, height) {
+  const box = make("div", { className: "told", hidden: true });
+  const options = {
+    width: Math.max(160, target.clientWidth),
+    height,
+    legend: { show: false },
+    padding: [8, 10, 0, 0],
+    cursor: {
+      drag: { x: true, y: true, uni: 30 },
+      points: { size: 6 },
+      dataIdx: (plot, number, at) => (number === 0 ? at : nearest(plot, plot.data[number], at)),
+    },
+    scales: {
+      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: rangeOf(what.logX, what.spare ?? 0) },
+      y: { distr: what.logY ? 3 : 1 },
+    },
+    axes: [axis(what.isTime ? null : (what.formatX ?? shortNumber), 30), axis(shortNumber, sizeOfNumbers)],
+    series: [
+      {},
+      ...what.series.map((one) => ({
+        stroke: one.color,
+        width: one.width,
+        fill: one.fill,
+        dash: one.dash,
+        points: one.points ?? { show: what.data[0].length < 2 },
+        ...(one.paths && { paths: one.paths }),
+      })),
+    ],
+    bands: what.bands ?? [],
+    hooks: { setCursor: [(plot) => tell(plot, what, box)] },
+  };
+  const plot = new uPlot(options, what.data, target);
+  plot.over.append(box);
+  return plot;
+}
+
+function tell(plot, what, box) {
+  const { left, top, idxs } = plot.cursor;
+  const lines = what.series
+    .map((one, number) => ({ one, number: number + 1, at: idxs?.[number + 1] }))
+    .filter(({ one, at }) => one.tell && at !== null && at !== undefined)
+    .map((line) => ({ ...line, away: Math.abs(plot.valToPos(plot.data[line.number][line.at], "y") - top) }))
+    .sort((first, second) => first.away - second.away);
+  box.hidden = left < 0 || !lines.length;
+  if (box.hidden) return;
+  const rows = lines.slice(0, MOST_TOLD).map(({ one, at, number }) =>
+    make(
+      "tr",
+      {},
+      make("td", { textContent: "●" }),
+      make("td", { textContent: one.label }),
+      ...one.tell(plot.data[0][at], plot.data[number][at]).map((text) => make("td", { textContent: text })),
+    ),
+  );
+  rows.forEach((row, place) => (row.firstChild.style.color = lines[place].one.color));
+  if (lines.length > MOST_TOLD) {
+    rows.push(make("tr", {}, make("td"), make("td", { textContent: `and ${lines.length - MOST_TOLD} more` })));
+  }
+  box.replaceChildren(make("table", {}, ...rows));
+  const room = plot.over.clientWidth;
+  box.style.left = left < room / 2 ? `${left + 12}px` : "auto";
+  box.style.right = left < room / 2 ? "auto" : `${room - left + 12}px`;
+  box.style.top = `${Math.max(0, top - 20)}px`;
+}

@@ -1,0 +1,98 @@
+// The page: its tabs, the theme, and what printing needs.
+
+const TABS = [
+  ["Scalars", index.scalars.length, () => grouped(scalarCards())],
+  ["Images", index.images.length, () => grouped(imageCards())],
+  ["Histograms", index.histograms.length, () => grouped(histogramCards())],
+  ["Texts", index.texts.length, () => grouped(textCards())],
+  ["HParams", index.hparams ? index.hparams.rows.length : 0, hparamsSection],
+];
+const sections = new Map();
+const byId = (id) => document.getElementById(id);
+
+function openTab(name) {
+  if (!sections.has(name)) {
+    sections.set(name, TABS.find(([tab]) => tab === name)[2]());
+    byId("main").append(sections.get(name));
+  }
+  for (const [other, section] of sections) section.hidden = other !== name;
+  byId("settings").hidden = name !== "Scalars";
+  for (const tab of byId("tabs").children) tab.setAttribute("aria-selected", tab.dataset.name === name);
+}
+
+function cards() {
+  return [...document.querySelectorAll("section:not([hidden]) .card")].map((element) => cardOf.get(element));
+}
+
+function redraw() {
+  for (const card of cards()) if (card.giveUp) card.draw();
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  redraw();
+}
+
+function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function showAbout() {
+  const absent = Object.entries(index.absent).map(([kind, tags]) => `${kind} (${tags})`);
+  byId("about").textContent =
+    `Made by tblog, ${index.made}. Drag in a chart to zoom, double-click to go back.` +
+    (absent.length ? ` Not in this report: ${absent.join(", ")}.` : "");
+}
+
+// What is unpacked can be drawn at once when the page is printed, where nothing waits.
+async function unpackAll() {
+  for (const card of cards()) {
+    await card.load();
+    await new Promise((go) => setTimeout(go));
+  }
+  document.documentElement.dataset.unpacked = "yes";
+}
+
+function start() {
+  byId("title").textContent = index.title;
+  showSettings(byId("settings"));
+  showRuns(byId("runs"));
+  showAbout();
+  byId("search").oninput = () => change({ search: byId("search").value });
+  byId("theme").onclick = () => setTheme(isDark() ? "light" : "dark");
+  if (matchMedia("(max-width: 760px)").matches) byId("panel").open = false;
+  const filled = TABS.filter(([, count]) => count);
+  for (const [name, count] of filled) {
+    const tab = make("button", { type: "button", role: "tab", onclick: () => openTab(name) }, name, make("small", { textContent: count }));
+    tab.dataset.name = name;
+    byId("tabs").append(tab);
+  }
+  if (filled.length) openTab(filled[0][0]);
+  else byId("main").append(make("p", { className: "nothing", textContent: "There is nothing in these runs." }));
+  requestAnimationFrame(() => setTimeout(unpackAll));
+}
+
+let themeBefore;
+addEventListener("beforeprint", () => {
+  themeBefore = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+  document.documentElement.classList.add("printing");
+  for (const card of cards()) card.draw();
+});
+addEventListener("afterprint", () => {
+  document.documentElement.classList.remove("printing");
+  if (themeBefore) setTheme(themeBefore);
+  else delete document.documentElement.dataset.theme;
+  redraw();
+});
+let resizing;
+let widthBefore = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === widthBefore) return;
+  widthBefore = innerWidth;
+  clearTimeout(resizing);
+  resizing = setTimeout(redraw, 100);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+start();

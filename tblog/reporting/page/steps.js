@@ -1,0 +1,61 @@
+// What is looked at step by step: images and texts, and the slider that histograms have, too.
+
+function leftOut(one) {
+  const notes = [];
+  if (one.steps.length + one.unreadable < one.of) notes.push(`${one.steps.length} of ${one.of} steps`);
+  if (one.unreadable) notes.push(`${one.unreadable} could not be read`);
+  return notes.join("; ");
+}
+
+// A slider over the steps that there are; it shows the last one at first.
+function stepSlider(one, show) {
+  const last = one.steps.length - 1;
+  const label = make("output");
+  const go = (place) => {
+    label.textContent = `step ${one.steps[place]}`;
+    label.title = moment(one.times[place]);
+    show(place);
+  };
+  const row = make("div", { className: "pair" });
+  if (last > 0) {
+    const control = slider(0, last, 1, last, go);
+    control.setAttribute("aria-label", "Step");
+    row.append(control);
+  }
+  row.append(label);
+  go(last);
+  return row;
+}
+
+function imageCards() {
+  return index.images.map(
+    (one) => new Card(one.tag, { run: one.run, note: leftOut(one), prepare: async () => one.shown, show: (content, shown) => showImages(one, content, shown) }),
+  );
+}
+
+function showImages(one, content, shown) {
+  if (!shown.length) return;
+  const place = make("div", { className: "pictures" });
+  const row = stepSlider(one, (step) =>
+    place.replaceChildren(
+      ...shown[step].map(([type, block]) => make("img", { alt: one.tag, src: `data:${type};base64,${base64Of(block)}` })),
+    ),
+  );
+  content.append(row, place);
+}
+
+function textCards() {
+  return index.texts.map(
+    (one) => new Card(one.tag, { run: one.run, note: leftOut(one), prepare: () => jsonOf(one.block), show: (content, shown) => showTexts(one, content, shown) }),
+  );
+}
+
+// Texts are shown as they were written: Markdown reads well as it is, and cannot do anything.
+function showTexts(one, content, shown) {
+  if (!shown.length) return;
+  const text = make("pre");
+  content.append(
+    stepSlider(one, (step) => (text.textContent = shown[step])),
+    text,
+  );
+}

@@ -1,0 +1,92 @@
+"""The report's file, and how runs show themselves: what needs no browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tblog
+from tblog import SummaryWriter
+from tblog.reporting import _curves
+from tblog.reporting._packing import Blocks, Packed
+
+SCRIPT = "</script><script>alert(1)</script><b>&"
+
+
+def test_a_page_holds_no_script_but_its_own(tmp_path: Path) -> None:
+    """A tag and a title that end the element they stand in are not in the file as they are."""
+    with SummaryWriter(tmp_path / "run") as writer:
+        writer.add_scalar(SCRIPT, 1.0, 0)
+        writer.add_text(SCRIPT, SCRIPT, 0)
+    page = Path(tblog.report(tmp_path / "run", tmp_path / "r.html", title=SCRIPT)).read_text()
+    assert "alert(1)</script>" not in page
+    assert "<b>&" not in page
+    index = json.loads(re.search(r'id="index">(.*?)</script>', page)[1])
+    assert [one["tag"] for one in index["scalars"]] == [SCRIPT]
+    assert re.search(r"<(script|link|img)[^>]*(src|href)=", page) is None
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None:
+    """Where there are no runs, an error says so, and the file of before stays."""
+    output = tmp_path / "report.html"
+    output.write_text("before")
+    with pytest.raises(FileNotFoundError):
+        tblog.report(tmp_path / "nothing", output)
+    assert output.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_numbers_come_back_as_they_were() -> None:
+    """Float32 are kept in four bytes, others in eight, and large steps are not wrapped."""
+    packed = Packed()
+    assert packed.numbers(np.array([0.5, np.nan, np.inf])) == ["f4", 0]
+    assert packed.numbers(np.array([0.1])) == ["f8", 0]
+    assert packed.integers(np.array([5, 7, 6])) == ["i4", 5]
+    assert packed.integers(np.array([0, 1 << 40])) == ["f8", 0]
+    assert packed.integers(np.array([], np.int64)) == ["i4", 0]
+    assert len(packed.bytes()) == 12 + 8 + 12 + 16
+
+
+def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
+    """A curve over the bound is thinned, says from how many points, and brings a fourth column."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(5000):
+            writer.add_scalar("long", float(step), step)
+            if step < 10:
+                writer.add_scalar("short", float(step), step)
+    found = {
+        one["tag"]: one["curves"][0] for one in _curves.scalars(tblog.read(tmp_path).scalars, Blocks(), ["."])
+    }
+    assert (found["long"]["of"], len(found["long"]["columns"])) == (5000, 4)
+    assert found["long"]["points"] <= _curves.MOST_POINTS
+    assert (found["short"]["points"], len(found["short"]["columns"])) == (10, 3)
+
+
+def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
+    """Neither torch nor TensorBoard nor pandas is imported for it."""
+    with SummaryWriter(tmp_path / "run") as writer:
+        writer.add_scalar("loss", 1.0, 0)
+    code = (
+        f"import sys, tblog; tblog.report({str(tmp_path / 'run')!r}, {str(tmp_path / 'r.html')!r});"
+        "print([n for n in ('torch', 'tensorboard', 'tensorflow', 'tensorboardX', 'pandas') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_runs_show_a_table_in_a_notebook(tmp_path: Path) -> None:
+    """Runs, and one of them, tell their tags of each kind and their last step; names are text."""
+    with SummaryWriter(tmp_path / "<b>one") as writer:
+        writer.add_scalar("loss", 1.0, 41)
+        writer.add_text("remark", "hello", 0)
+    runs = tblog.read(tmp_path)
+    for shown in (runs, runs["<b>one"]):
+        page = shown._repr_html_()
+        assert "<td>&lt;b&gt;one</td><td>1</td><td>1</td><td>41</td>" in page
+        assert "<b>" not in page
