@@ -105,11 +105,21 @@ def test_import_takes_the_files_of_others(tmp_path):
     np.testing.assert_array_equal(found.value, [1.0, np.nan])
 
 
+def test_import_takes_whole_steps_to_the_last_digit(tmp_path):
+    """Steps that a float64 cannot hold stay what they are, and those that pandas wrote as floats are whole numbers."""
+    (tmp_path / "x.csv").write_text(f"step,loss\n-3,1\n2.0,2\n1e3,3\n{2**53 + 1},4\n")
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
+    assert package.read(tmp_path / "new").scalars.step.tolist() == [-3, 2, 1000, 2**53 + 1]
+
+
 def test_import_refuses_what_it_cannot_read_and_leaves_nothing(tmp_path):
     """The message names the row; a run cannot lie outside of the new directory."""
     for text, name, told in (
         ("loss\n1\n", "x.csv", "row 1 has no column 'step'"),
         ("step,loss\none,1\n", "x.csv", "row 1 cannot be read"),
+        ("step,loss\n0,1\n1.5,2\n", "x.csv", "row 2 cannot be read: the step is '1.5'"),
+        ("step,loss\ninf,1\n", "x.csv", "row 1 cannot be read: the step is 'inf'"),
+        (f"step,loss\n{2**63},1\n", "x.csv", "row 1 cannot be read: the step is"),
         ("step,run,loss\n1,../../up,1\n", "x.csv", "outside"),
         ("[1]\n", "x.jsonl", "no JSON object"),
         ("{\n", "x.jsonl", "no JSON"),

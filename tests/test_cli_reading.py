@@ -68,6 +68,7 @@ def test_ls_lists_the_tags_that_are_asked_for(runs):
     told, _ = tblog("ls", runs, "--tags", "--kind", "texts")
     assert [line.split()[1] for line in told.splitlines()[1:]] == ["texts", "texts"]
     tblog("ls", runs, "--run", "c", status=1)
+    assert "texts" in tblog("ls", runs, "--kind", "text", status=1)[1]
 
 
 def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
@@ -83,6 +84,16 @@ def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
         told, _ = tblog(*arguments)
         assert "\x1b" not in told
         assert "bad\\x1b[2J\\nname" in told
+
+
+def test_columns_stand_below_each_other_behind_wide_characters_too(tmp_path):
+    """A terminal gives two columns to a character of Chinese, and none to an accent of its own."""
+    with SummaryWriter(tmp_path) as writer:
+        for tag in ("loss", "损失", "pe\u0301rte"):
+            writer.add_scalar(tag, 5.0, 0)
+    told, _ = tblog("show", tmp_path)
+    ends = [line[: line.index(" 5 ")] for line in told.splitlines()[1:]]
+    assert (len(ends[0]), len(ends[0])) == (len(ends[1]) + 2, len(ends[2]) - 1)
 
 
 def test_show_has_each_curve_with_its_extremes_and_its_form(runs):
@@ -151,6 +162,17 @@ def test_export_to_the_standard_output_takes_filters_and_thins(runs):
     assert {float(row["value"]) for row in rows} >= {1.0, float(np.float32(1 / 20))}
     assert errors == ""
     assert tblog("export", runs, "--to", "csv", "--tag", "none", status=1)[0] == ""
+
+
+def test_where_nothing_fits_the_message_says_what_to_look_at(runs, tmp_path):
+    """A tag that is not there points to the list of tags, a directory without event files is told as such."""
+    for name in ("show", "tail", "export"):
+        to = ["--to", "csv"] if name == "export" else []
+        told = tblog(name, runs, "--tag", "los", *to, status=1)[1]
+        assert "no scalar fits" in told
+        assert "tblog ls --tags" in told
+        assert "no event files" in tblog(name, tmp_path, *to, status=1)[1]
+    assert "no event files" in tblog("ls", tmp_path, status=1)[1]
 
 
 def test_tail_prints_the_values_that_were_logged_last(runs):
@@ -227,8 +249,11 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["export", runs, "--to", "parquet"], "-o"),
         (["export", runs, "--to", "csv", "--thin", "2"], "4 values"),
         (["show", runs, "--smooth", "2"], "0 to 1"),
-        (["export", runs, "--to", "csv", "-o", tmp_path / "none" / "x.csv"], "No such file"),
+        (["export", runs, "--to", "csv", "-o", tmp_path / "none" / "x.csv"], "no directory"),
+        (["export", runs, "--to", "parquet", "-o", tmp_path / "none" / "x.parquet"], "no directory"),
+        (["export", runs, "--to", "csv", "-o", tmp_path], "is a directory"),
         (["kept", tmp_path / "none"], "there is nothing at"),
+        (["kept", tmp_path, "--restore"], f"nothing is kept in {tmp_path}\n"),
         ([], "COMMAND"),
     ):
         assert told in tblog(*arguments, status=2)[1]

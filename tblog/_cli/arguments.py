@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import tblog
+from tblog._cli import output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,15 @@ def step_range(text: str) -> tuple[int | None, int | None]:
         raise argparse.ArgumentTypeError(f"steps are given as FROM:TO, 100: or :200; {text!r} was")
     first, last = found.groups()
     return int(first) if first else None, int(last) if last else None
+
+
+def nothing_fits(given: argparse.Namespace, runs: Runs, ending: str = "") -> int:
+    """Tell why there is no scalar among runs, and what to look at; return the exit status."""
+    if not runs and not given.run:
+        output.tell(f"there are no event files in {given.dir!r}{ending}")
+    else:
+        output.tell(f"no scalar fits{ending}; see what is there by tblog ls --tags {given.dir}")
+    return NOTHING
 
 
 def chosen_runs(given: argparse.Namespace, restarts: str = "tensorboard") -> Runs:

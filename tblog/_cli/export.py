@@ -14,12 +14,12 @@ import numpy as np
 from tblog._cli import output
 from tblog._cli.arguments import (
     DONE,
-    NOTHING,
     CommandError,
     add_filters,
     add_source,
     chosen_runs,
     command,
+    nothing_fits,
 )
 from tblog.reading._exports import needed, wide_columns
 
@@ -61,15 +61,17 @@ def add(subcommands: Any) -> None:
 
 
 def _export(given: argparse.Namespace) -> int:
-    scalars = chosen_runs(given, restarts=given.restarts).scalars
+    if given.output:
+        _refuse_directory(given.output)
+    runs = chosen_runs(given, restarts=given.restarts)
+    scalars = runs.scalars
     scalars = scalars.last() if given.last else scalars
     if given.thin is not None:
         if given.thin < 4:
             raise CommandError(f"--thin keeps 4 values of a curve or more; {given.thin} was given")
         scalars = scalars.thin(given.thin)
     if not len(scalars):
-        output.tell("no scalar fits, nothing is written")
-        return NOTHING
+        return nothing_fits(given, runs, ", nothing is written")
     if given.to == "parquet":
         _write_parquet(scalars, given)
     else:
@@ -80,6 +82,16 @@ def _export(given: argparse.Namespace) -> int:
             f"{output.counted(len(scalars), 'scalar')} of {output.counted(len(scalars.runs), 'run')} in {given.output}"
         )
     return DONE
+
+
+def _refuse_directory(path: str) -> None:
+    """Refuse a file that is a directory, or lies in none."""
+    if os.path.isdir(path):
+        raise CommandError(f"{path} is a directory; give the name of a file")
+    if not os.path.isdir(folder := os.path.dirname(path) or "."):
+        raise CommandError(
+            f"there is no directory {folder} to write {os.path.basename(path)} to; make it first"
+        )
 
 
 @contextlib.contextmanager

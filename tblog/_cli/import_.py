@@ -115,7 +115,7 @@ def _of_rows(rows: Iterator[dict[str, Any]], given: argparse.Namespace) -> Itera
         if not row:
             continue
         try:
-            run, step = _run(row.pop("run", None) or given.run), int(float(row.pop(given.step_column)))
+            run, step = _run(row.pop("run", None) or given.run), _step(row.pop(given.step_column))
             wall_time = float(row.pop("wall_time", None) or now)
             values = [(row["tag"], row["value"])] if {"tag", "value"} <= row.keys() else [*row.items()]
             numbers = [(tag, _number(value)) for tag, value in values]
@@ -136,6 +136,19 @@ def _run(given: Any) -> str:
     if os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
         raise ValueError(f"the run {given!r} would lie outside of the new directory")
     return name
+
+
+def _step(given: Any) -> int:
+    """Return a step, which is a whole number of 64 bits, written as an integer or, as pandas does, as a float."""
+    try:
+        step = int(given) if isinstance(given, str) or given == int(given) else None
+    except (TypeError, ValueError, OverflowError):
+        step = None
+    if step is None and isinstance(given, str):
+        step = int(float(given)) if float(given).is_integer() else None
+    if step is None or not -(2**63) <= step < 2**63:
+        raise ValueError(f"the step is {given!r}; give a whole number of 64 bits")
+    return step
 
 
 def _number(value: Any) -> float | None:

@@ -51,6 +51,7 @@ def add(subcommands: Any) -> None:
 def _list(given: argparse.Namespace) -> int:
     runs = chosen_runs(given)
     rows = [overview(run) for run in output.with_progress([*runs.values()], "reading runs")]
+    kinds = sorted({tag.kind for row in rows for tag in row.tags})
     if given.kind:
         rows = [row._replace(tags=[tag for tag in row.tags if tag.kind in given.kind]) for row in rows]
     if given.kind or given.tag or given.steps:
@@ -63,8 +64,16 @@ def _list(given: argparse.Namespace) -> int:
     else:
         _print_runs(rows)
     if not rows and not given.json:
-        output.tell("no run fits")
+        output.tell(_why_none(given, kinds, is_empty=not runs))
     return DONE if rows else NOTHING
+
+
+def _why_none(given: argparse.Namespace, kinds: list[str], *, is_empty: bool) -> str:
+    if is_empty and not given.run:
+        return f"there are no event files in {given.dir!r}"
+    if given.kind and kinds:
+        return f"no run fits; the kinds that are there: {', '.join(kinds)}"
+    return "no run fits"
 
 
 def _print_runs(rows: list[RunRow]) -> None:

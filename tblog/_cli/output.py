@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+import unicodedata
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -31,13 +32,24 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print columns; those whose title begins with > stand on the right."""
     lines = [[plain(cell) for cell in row] for row in rows]
     heads = [title.removeprefix(">") for title in titles]
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    widths = [max(map(_columns, column)) for column in zip(heads, *lines, strict=True)]
     for line in [heads, *lines]:
         cells = [
-            cell.rjust(width) if title.startswith(">") else cell.ljust(width)
+            f"{gap}{cell}" if title.startswith(">") else f"{cell}{gap}"
             for cell, width, title in zip(line, widths, titles, strict=True)
+            for gap in [" " * (width - _columns(cell))]
         ]
         say("  ".join(cells).rstrip())
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in text
+    )
 
 
 def plain(text: str) -> str:

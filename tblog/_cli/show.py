@@ -11,13 +11,13 @@ import numpy as np
 from tblog._cli import output
 from tblog._cli.arguments import (
     DONE,
-    NOTHING,
     CommandError,
     add_filters,
     add_json,
     add_source,
     chosen_runs,
     command,
+    nothing_fits,
 )
 from tblog._cli.plots import plot, sparkline
 
@@ -51,10 +51,10 @@ def add(subcommands: Any) -> None:
 
 
 def _show(given: argparse.Namespace) -> int:
-    scalars = chosen_runs(given).scalars
+    runs = chosen_runs(given)
+    scalars = runs.scalars
     if not len(scalars):
-        output.tell("no scalar fits")
-        return NOTHING
+        return nothing_fits(given, runs)
     if not 0 <= given.smooth <= 1:
         raise CommandError(f"--smooth takes 0 to 1, as TensorBoard's slider; {given.smooth} was given")
     drawn = scalars.smooth(given.smooth) if given.smooth else scalars

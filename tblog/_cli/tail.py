@@ -7,7 +7,16 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tblog._cli import output
-from tblog._cli.arguments import DONE, NOTHING, add_filters, add_json, add_source, chosen_runs, command
+from tblog._cli.arguments import (
+    DONE,
+    NOTHING,
+    add_filters,
+    add_json,
+    add_source,
+    chosen_runs,
+    command,
+    nothing_fits,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -49,6 +58,8 @@ def _tail(given: argparse.Namespace) -> int:
     runs = chosen_runs(given, restarts="keep")
     seen: dict[tuple[str, str], int] = {}
     rows = sorted(_new_rows(runs, seen))
+    if not rows:
+        nothing_fits(given, runs, " yet, waiting" if given.follow else "")
     _print(rows[-given.n :] if given.n > 0 else [], as_json=given.json)
     while given.follow:
         output.flush()

@@ -44,7 +44,9 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
         refuse(
             f"several are kept; say which one by --cut, one of {', '.join(sorted(times))}"
             if times
-            else f"nothing{f' of {when}' if when else ''} is kept in {path}; --list-kept shows what is"
+            else f"nothing of {when} is kept in {path}; tblog kept {path} lists what is"
+            if when
+            else f"nothing is kept in {path}"
         )
     (_, files), *_ = found.items()  # a restore that was not ended goes on: "cut" comes before "undone"
     failed = 0
