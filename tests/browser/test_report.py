@@ -151,8 +151,8 @@ def test_settings_change_the_curves(opened: Page) -> None:
     ]
     for change in changes:
         change()
-        opened.wait_for_function(
-            "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50, true)))"
+        opened.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
         )
         picture = ink(opened, "loss/train")
         assert picture not in pictures
