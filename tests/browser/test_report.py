@@ -151,9 +151,7 @@ def test_settings_change_the_curves(opened: Page) -> None:
     ]
     for change in changes:
         change()
-        opened.evaluate(
-            "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
-        )
+        opened.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
         picture = ink(opened, "loss/train")
         assert picture not in pictures
         pictures.add(picture)
