@@ -99,6 +99,17 @@ def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 
 
+@pytest.mark.parametrize(
+    "command", [["thin", "runs", "5"], ["rename", "runs", "loss", "x"], ["merge", "runs"]]
+)
+def test_a_new_directory_inside_of_the_old_one_is_refused(runs, monkeypatch, command):
+    """The old one would hold its runs twice."""
+    monkeypatch.chdir(runs.parent)
+    before = contents(runs)
+    assert "twice" in tblog(*command, "-o", "runs/new", status=2)[1]
+    assert contents(runs) == before
+
+
 def test_damage_stays_where_it_is(runs, tmp_path):
     """It is not the command's business; what is whole around it is renamed."""
     (path,) = event_files(runs / "a")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tblog
 from tblog._cli.arguments import DONE, CommandError, command
-from tblog._cli.rewriting import write_new
+from tblog._cli.rewriting import keep_apart, write_new
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +30,7 @@ def _merge(given: argparse.Namespace) -> int:
     for place in given.dirs:
         if "://" in place:
             raise CommandError(f"{place} is read, never merged; copy it to this machine first")
+        keep_apart(place, given.output)
         for name, run in tblog.read(place).items():
             runs.setdefault(name, []).extend(run.files)
     if not runs:

@@ -61,8 +61,22 @@ def rewrite(
     """
     if given.in_place:
         return _in_place(runs, given.dir, edit_of)
+    keep_apart(given.dir, given.output)
     write_new(runs, given.output, edit_of)
     return DONE
+
+
+def keep_apart(place: str, target: str) -> None:
+    """Check that a new directory does not lie in a log directory, which would then hold its runs twice.
+
+    Raises:
+        CommandError: it does.
+    """
+    around, new = os.path.realpath(place), os.path.realpath(target)
+    if os.path.isdir(around) and not os.path.lexists(new) and os.path.commonpath([around, new]) == around:
+        raise CommandError(
+            f"{target} lies in {place}, which would then hold its runs twice; give a directory outside"
+        )
 
 
 def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:

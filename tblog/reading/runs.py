@@ -90,7 +90,8 @@ class Run(Kinds):
         self.log = log
 
     def __repr__(self) -> str:
-        return f"<Run {self.name!r}: {len(self.files)} event files>"
+        count = len(self.files)
+        return f"<Run {self.name!r}: {count} event file{'s' * (count != 1)}>"
 
     def _repr_html_(self) -> str:
         return _display.table({self.name: self.tags}, self.scalars)
@@ -149,7 +150,7 @@ class Runs(Kinds, Mapping[str, Run]):
 
     def __repr__(self) -> str:
         names = ", ".join(list(self._runs)[:5])
-        return f"<Runs: {len(self)} runs: {names}{', ...' if len(self) > 5 else ''}>"
+        return f"<Runs: {len(self)} run{'s' * (len(self) != 1)}: {names}{', ...' if len(self) > 5 else ''}>"
 
     def _logs(self) -> Mapping[str, RunLog]:
         return {name: run.log for name, run in self._runs.items()}
