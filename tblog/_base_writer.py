@@ -7,12 +7,14 @@ Must not: know what is logged. Runs on callers' threads, in signal handlers and 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from tblog import _display, summaries
 from tblog._discarding_writer import DiscardingFileWriter
+from tblog._files.handles import with_handles
 from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock
@@ -66,10 +68,11 @@ class BaseWriter:
         self.kwargs = kwargs
         self._write_to_disk = write_to_disk
         self._comet_config = comet_config
-        self._resume = self._resuming(resume)
+        self._resume = with_handles(partial(self._resuming, resume))  # what is imported late needs a handle
         self._patient = False
         keep_out(type(self))
-        summaries.load_checks()
+        with explained(self.log_dir):
+            with_handles(summaries.load_checks)
         self._start_unopened()
         self._get_file_writer()
         self._patient = True  # training goes on when a later file cannot be opened
@@ -79,7 +82,8 @@ class BaseWriter:
         if resume is False and self.purge_step is None:
             self.next_step = 0
             return None
-        from tblog._files.resume import Resume, last_step
+        with explained(self.log_dir):
+            from tblog._files.resume import Resume, last_step
 
         step = self.purge_step
         if isinstance(resume, np.bool_):

@@ -327,7 +327,8 @@ def test_a_tensor_of_many_processes_is_logged_where_each_has_all_of_it():
         with CommDebugMode() as communication:
             for read in (_arrays.snapshot, _arrays.scalar):
                 with pytest.raises(
-                    UnsupportedTypeError, match=r"'tag': got a DTensor .*; give that part, tensor\.to_local"
+                    UnsupportedTypeError,
+                    match=r"'tag': got a DTensor .*; give tensor\.to_local\(\), that part",
                 ):
                     read(part, "tag")
             assert _arrays.snapshot(whole, "tag").tolist() == [1]
