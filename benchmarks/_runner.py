@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks._question import Plan, Question, Results, Row, Sample, Trial
-from benchmarks.peers import peer
+from benchmarks.peers import environment_of
 
 ROOT = Path(__file__).resolve().parents[1]
 _LIMIT_SECS = 600
@@ -109,7 +109,7 @@ def _in_a_process(question: Question, trial: Trial | None, logdir: Path | None) 
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env={**os.environ, **_ONE_THREAD, **(peer(trial.writer).environment if trial else {})},
+                env={**os.environ, **_ONE_THREAD, **(environment_of(trial.writer) if trial else {})},
                 capture_output=True,
                 text=True,
                 timeout=_LIMIT_SECS,

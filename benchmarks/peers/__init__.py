@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 
 from benchmarks.peers._peer import Peer
 
-__all__ = ["Peer", "peer", "peers_of"]
+__all__ = ["Peer", "environment_of", "peer", "peers_of"]
 
 
 @cache
@@ -21,6 +22,11 @@ def _all() -> dict[str, Peer]:
 def peer(name: str) -> Peer:
     """Return the peer of that name."""
     return _all()[name]
+
+
+def environment_of(name: str) -> Mapping[str, str]:
+    """Return the variables that a peer's process needs; none for what a question measures beside the peers."""
+    return _all()[name].environment if name in _all() else {}
 
 
 def peers_of(question: int, *, quick: bool) -> list[Peer]:
