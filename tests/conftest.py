@@ -10,9 +10,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.sinks import Clock, MemoryDisk
 
 settings.register_profile("tblog", derandomize="TBLOG_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("tblog")
@@ -31,6 +35,22 @@ def new_folder() -> Iterator[Callable[[], Path]]:
             return folder
 
         yield make
+
+
+@pytest.fixture
+def disk() -> MemoryDisk:
+    """Return a disk in memory that has room."""
+    from tests.sinks import MemoryDisk
+
+    return MemoryDisk()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands."""
+    from tests.sinks import Clock
+
+    return Clock()
 
 
 @pytest.fixture

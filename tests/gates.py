@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tblog import SummaryWriter
 from tblog.records import HistogramRecord
-from tests.waiting import HANG_SECS
+from tests.waiting import HANG_SECS, wait_until
 
 
 class GatedSink:
@@ -86,3 +87,16 @@ def gated_record(writer: SummaryWriter, nbytes: int = 8) -> GatedArray:
     writer.add_record(HistogramRecord(tag="slow", values=array), 3)
     assert array.asked.wait(HANG_SECS)
     return array
+
+
+def let_no_thread_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Refuse threads whose names begin so, as a system without room for them does, once those that run have ended."""
+    start = threading.Thread.start
+
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name.startswith(prefix):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    wait_until(lambda: not any(thread.name.startswith(prefix) for thread in threading.enumerate()))
+    monkeypatch.setattr(threading.Thread, "start", refuses)

@@ -15,20 +15,8 @@ from tblog._delivery.entries import Flush, RunScalar, ScalarDict, record_entry
 from tblog._delivery.event_encoder import EventEncoder
 from tblog.records import EmbeddingRecord, TextRecord
 from tests import reading
-from tests.sinks import Clock, MemoryDisk, scalar
+from tests.sinks import scalar
 from tests.waiting import HANG_SECS, join
-
-
-@pytest.fixture
-def disk():
-    """Return a disk that has room."""
-    return MemoryDisk()
-
-
-@pytest.fixture
-def clock():
-    """Return a clock that stands."""
-    return Clock()
 
 
 @pytest.fixture

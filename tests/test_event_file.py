@@ -7,21 +7,9 @@ import errno
 import pytest
 
 from tblog._files.event_file import LOOK_SECS, EventFile
-from tests.sinks import Clock, MemoryDisk, event_record
+from tests.sinks import event_record
 
 RECORD_BYTES = len(event_record(1))
-
-
-@pytest.fixture
-def disk():
-    """Return a disk that has room."""
-    return MemoryDisk()
-
-
-@pytest.fixture
-def clock():
-    """Return a clock that stands."""
-    return Clock()
 
 
 @pytest.fixture

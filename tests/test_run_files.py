@@ -9,13 +9,7 @@ import pytest
 
 from tblog._files.run_files import RunFiles
 from tblog._reports import Reports
-from tests.sinks import Clock, MemoryDisk, event_record
-
-
-@pytest.fixture
-def disk():
-    """Return a disk that has room."""
-    return MemoryDisk()
+from tests.sinks import Clock, event_record
 
 
 @pytest.fixture

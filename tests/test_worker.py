@@ -11,6 +11,7 @@ import pytest
 from tblog import SummaryWriter, WriterOptions
 from tblog._delivery import worker
 from tblog._delivery.channel import Channel
+from tests.gates import let_no_thread_start
 from tests.reading import points
 from tests.sinks import Clock, MemoryDisk
 from tests.waiting import join, wait_until
@@ -68,15 +69,7 @@ def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write
     tmp_path, monkeypatch, caplog
 ):
     """Where no thread starts: the record is in the file, and nothing is counted as failed or told as an error."""
-    start = threading.Thread.start
-
-    def refuses(self):
-        if self.name.startswith("tblog-"):
-            raise RuntimeError("can't start new thread")
-        start(self)
-
-    wait_until(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
-    monkeypatch.setattr(threading.Thread, "start", refuses)
+    let_no_thread_start(monkeypatch, "tblog-")
     writer = SummaryWriter(tmp_path)
 
     class Interrupts:

@@ -21,6 +21,7 @@ from tblog._cli.arguments import (
     command,
     nothing_fits,
 )
+from tblog._files.completing import completed
 from tblog.reading._exports import needed, wide_columns
 
 if TYPE_CHECKING:
@@ -100,15 +101,11 @@ def _opened(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    partial = _partial(path)
-    try:
-        with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            yield file
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
+    with (
+        completed(path, _partial(path)) as partial,
+        open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
 
 
 def _partial(path: str) -> str:
@@ -181,11 +178,5 @@ def _write_parquet(scalars: Scalars, given: argparse.Namespace) -> None:
         raise CommandError("parquet is not written to the standard output; give a file by -o")
     parquet, pyarrow = needed("pyarrow.parquet", "arrow"), needed("pyarrow", "arrow")
     table = pyarrow.table(_columns(scalars, is_wide=True)) if given.wide else scalars.to_arrow()
-    partial = _partial(given.output)
-    try:
+    with completed(given.output, _partial(given.output)) as partial:
         parquet.write_table(table, partial)
-        os.replace(partial, given.output)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from tblog._files import in_use
+from tblog._files.completing import completed
 from tblog._files.walk import walk
 from tblog._reports import logger
 from tblog._wire.framing import frame
@@ -147,7 +148,7 @@ def write_file(
     """
     folder, name = os.path.split(path)
     partial = os.path.join(folder, name.replace("tfevents", "tfe-").replace("tfe-", "tfe-partial-"))
-    try:
+    with completed(path, partial):
         with open(partial, "wb") as new:
             new.writelines(chunks)
             new.flush()
@@ -155,11 +156,6 @@ def write_file(
         if mode_of:
             shutil.copymode(mode_of, partial)
         check()
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
 
 
 def beside(path: str, what: str) -> str:

@@ -5,12 +5,12 @@ Lives here: what users call. Must not: know how a kind is packed, or what HTML l
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tblog._files.completing import completed
 from tblog.reading import Runs, read
 from tblog.reading._selection import Names, Steps
 from tblog.reporting import _curves, _media, _page
@@ -85,12 +85,8 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
 
 def _write(path: str, text: str) -> None:
     """Put a file into its place in one step."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
+    with (
+        completed(path, f"{path}.{os.getpid()}.part") as part,
+        open(part, "w", encoding="utf-8", errors="replace", newline="\n") as file,
+    ):
+        file.write(text)

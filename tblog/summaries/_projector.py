@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -11,6 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tblog._files.completing import completed
 from tblog._files.handles import with_handles
 from tblog._files.sinks import claim, let_go
 from tblog._files.stores import is_remote, store, stored
@@ -113,14 +113,8 @@ def _make_folder(path: str) -> None:
 def _replace(path: str, parts: Iterable[bytes]) -> None:
     """Write a file beside its place and then move it there, so that nobody reads half of it."""
     beside = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
-    try:
-        with with_handles(lambda: open(beside, "wb")) as file:
-            file.writelines(parts)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
+    with completed(path, beside), with_handles(lambda: open(beside, "wb")) as file:
+        file.writelines(parts)
 
 
 def _enter(path: str, entry: bytes) -> None:

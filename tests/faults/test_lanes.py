@@ -19,7 +19,7 @@ from tblog._delivery import queue as _queue
 from tblog._locks import import_lock
 from tblog.records import HistogramRecord, ImageRecord
 from tests.faults.inside import end_of
-from tests.gates import BusyArray, gated, gated_record
+from tests.gates import BusyArray, gated, gated_record, let_no_thread_start
 from tests.processes import fork, run_python
 from tests.reading import event_files, numbers, points, tags
 from tests.waiting import HANG_SECS, join, run_threads, wait_until, within
@@ -411,15 +411,7 @@ def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_
 
 def test_where_no_further_thread_starts_the_worker_encodes(tmp_path, monkeypatch):
     """Slower for the numbers, and nothing is lost."""
-    start = threading.Thread.start
-
-    def refuses(self):
-        if self.name == "tblog-encoder":
-            raise RuntimeError("can't start new thread")
-        start(self)
-
-    wait_until(lambda: not any(thread.name == "tblog-encoder" for thread in threading.enumerate()))
-    monkeypatch.setattr(threading.Thread, "start", refuses)
+    let_no_thread_start(monkeypatch, "tblog-encoder")
     writer = SummaryWriter(tmp_path)
     for step in range(20):
         writer.add_histogram("h", [1.0], step)
@@ -509,15 +501,7 @@ def test_a_queue_full_of_refused_embeddings_drops_and_goes_on(tmp_path, monkeypa
 
 def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch):
     """Where no worker can be started, each call writes, and one thread does at a time."""
-    start = threading.Thread.start
-
-    def refuses(self):
-        if self.name.startswith("tblog-"):
-            raise RuntimeError("can't start new thread")
-        start(self)
-
-    wait_until(lambda: not any(thread.name.startswith("tblog-") for thread in threading.enumerate()))
-    monkeypatch.setattr(threading.Thread, "start", refuses)
+    let_no_thread_start(monkeypatch, "tblog-")
     writer = SummaryWriter(tmp_path)
 
     def log(name):

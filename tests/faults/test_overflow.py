@@ -28,16 +28,20 @@ from tests.waiting import join, wait_until
 def test_a_producer_faster_than_the_disk_stays_within_the_bound_and_the_counts_are_right(
     tmp_path, policy, kind
 ):
-    """Eight threads; each gets on, and every call is either written or counted as dropped."""
+    """Eight threads; each gets its share, and every call is either written or counted as dropped.
+
+    Without the bound the arrays would take tens of GB. Each thread's allocator keeps some MB for itself.
+    """
     seen = overflow("tblog", policy, tmp_path, kind, 2.0)
     assert seen["written"] + seen["dropped"] == sum(seen["counts"])
     assert seen["waiting"] <= BOUND_RECORDS + THREADS
     assert seen["waiting_bytes"] <= BOUND_BYTES + THREADS * NBYTES
-    assert seen["grown_kb"] < 3 * BOUND_BYTES / 1024 + 40_000
+    assert seen["grown_kb"] < 6 * BOUND_BYTES / 1024 + 40_000
     assert min(seen["counts"]) > 0
     if policy == "wait":
         assert seen["dropped"] == 0
-        assert min(seen["counts"]) > max(seen["counts"]) / 10
+        share = (sum(seen["counts"]) - BOUND_RECORDS) / THREADS  # the first thread may fill the queue alone
+        assert min(seen["counts"]) > share / 10
     else:
         assert seen["dropped"] > 0
     if kind == "scalars":
