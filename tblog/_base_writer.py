@@ -20,6 +20,7 @@ from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock
 from tblog._run_file_writer import RunFileWriter
 from tblog._values.arguments import default_logdir, refuse_unknown, to_step
+from tblog._values.checks import plain_text
 from tblog._values.compiled_calls import keep_out
 from tblog.errors import InvalidValueError, without_user
 from tblog.file_writer import FileWriter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tblog._files.resume import Resume
+    from tblog._ranks.membership import Membership
 
 
 class BaseWriter:
@@ -38,6 +40,8 @@ class BaseWriter:
 
     _OWN_STATE: ClassVar[tuple[str, ...]] = ("file_writer", "all_writers", "_leaving", "_opening", "_past")
     """The attributes that a copy or a pickle leaves out and sets anew; each class lists its own."""
+    _silent = False
+    """Whether another rank writes what this one logs, too: no array is copied, no figure drawn, no graph read."""
 
     def __init__(
         self,
@@ -68,6 +72,9 @@ class BaseWriter:
         self.kwargs = kwargs
         self._write_to_disk = write_to_disk
         self._comet_config = comet_config
+        self._membership = (
+            None if self.options.ranks == "all" else with_handles(partial(self._join, directory))
+        )
         self._resume = with_handles(partial(self._resuming, resume))  # what is imported late needs a handle
         self._patient = False
         keep_out(type(self))
@@ -76,6 +83,23 @@ class BaseWriter:
         self._start_unopened()
         self._get_file_writer()
         self._patient = True  # training goes on when a later file cannot be opened
+
+    def _join(self, directory: object) -> Membership:
+        """Find the place of this process among the ranks of a training, as the options say."""
+        with explained(self.log_dir):
+            from tblog._ranks.membership import Membership
+
+        membership = Membership(self.options.ranks, self.log_dir if directory else "", self._address)
+        self._follow(membership)
+        return membership
+
+    def _follow(self, membership: Membership) -> None:
+        """Look at the rank, which says whether this process writes, and where."""
+        membership.look()
+        self._silent = not membership.writes
+        if self.options.ranks == "each":
+            self.log_dir = self.logdir = membership.logdir
+            self._address = membership.address
 
     def _resuming(self, resume: bool | int) -> Resume | None:
         """Find the step to go on from, which `purge_step` may give."""
@@ -141,14 +165,17 @@ class BaseWriter:
             return self.file_writer
 
     def _new_file_writer(self) -> Any:
-        if not self._write_to_disk:
+        if self._membership is not None:
+            self._follow(self._membership)
+        if self._silent or not self._write_to_disk:
             return DiscardingFileWriter(self.log_dir)
         resume, self._resume = self._resume, None
         return FileWriter(
             self.log_dir,
             self.max_queue,
             self.flush_secs,
-            self.filename_suffix,
+            plain_text(self.filename_suffix or "")
+            + ("" if self._membership is None else self._membership.suffix),
             options=self.options,
             resume=resume,
             patient=self._patient,
@@ -200,6 +227,8 @@ class BaseWriter:
         Raises:
             WriteError: a record was lost, and the options say strict.
         """
+        if self._membership is not None:
+            self._membership.check()
         earlier = tuple(self._leaving)
         writers = tuple((self.all_writers or {}).values())
         self._leaving.extend(writers)

@@ -19,6 +19,7 @@ from tblog._delivery.queue import ClosedQueueError
 from tblog._fast_path import FIRST_STEP, LAST_STEP
 from tblog._values import arrays
 from tblog._values.arguments import clean_tag, is_cut, to_step, to_wall_time
+from tblog._values.torch_tensors import outline
 from tblog.file_writer import FileWriter
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class EntryWriter(BaseWriter):
     def _number(self, value: Any, tag: str) -> Any:
         if type(value) is float:
             return value
+        if self._silent:
+            value = outline(value)
         if isinstance(value, list) and self.options.flavor == "tensorboardX":
             value = arrays.to_numpy(arrays.snapshot(value, tag))
         return arrays.scalar(value, tag)
@@ -106,6 +109,8 @@ class EntryWriter(BaseWriter):
         return _now() if wall_time is None else to_wall_time(wall_time, f"{tag!r}: walltime")
 
     def _snapshot(self, value: Any, tag: str, masked: arrays.Masked = "nan") -> Any:
+        if self._silent:
+            return arrays.snapshot(outline(value), tag, copy=False, masked=masked)
         return arrays.snapshot(value, tag, copy=self.options.copy, masked=masked)
 
     def _log(self, record: Record, global_step: Any, walltime: Any, run: str = "") -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from tblog._delivery.queue import NOWHERE
@@ -24,7 +25,6 @@ from tblog._values import arrays
 from tblog._wire import events
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable
 
     from tblog._delivery.channel import Channel
@@ -90,6 +90,14 @@ class ScalarFastPath:
         else:
             self._room = room
             self._pending = channel.queue.pending  # type: ignore[assignment] # a deque without the compiled module
+
+    def _discard(self) -> None:
+        """Check plain numbers of known tags and forget them, until `forget_channel`."""
+        if compiled is None:
+            self._pending, self._room = deque(maxlen=0), 1
+        elif type(self._lane) is not compiled.Lane:
+            self._lane = compiled.Lane()
+            self._lane.room = -1
 
     def _learn(self, tag: str, name: str) -> None:
         """Accept `tag` from now on, and write it as `name`."""

@@ -12,6 +12,7 @@ from tblog.errors import InvalidTypeError, shortened
 
 Flavor = Literal["torch", "tensorboardX"]
 Overflow = Literal["wait", "drop"]
+Ranks = Literal["all", "zero", "each"]
 
 MEBIBYTE = 1 << 20
 
@@ -42,6 +43,9 @@ class WriterOptions:
             file; a handler that is set later replaces this one. Python runs handlers between two steps of the
             main thread, so a long call to C delays the end. Without the option, SIGTERM loses at most what was
             logged in the last second.
+        ranks: which processes of a distributed training write: "all" of them, each to the directory that it gives, as
+            both originals do; "zero", rank 0 alone; or "each", to a run of its own below the directory. The rank
+            is found in torch's process group, or in the variables of torchrun, SLURM or Open MPI. See docs/ranks.md.
 
     Raises:
         InvalidTypeError: a number is wanted, and something else was given.
@@ -68,6 +72,7 @@ class WriterOptions:
     png_compress_level: int = 1
     exit_timeout_secs: float = 60.0
     close_at_sigterm: bool = False
+    ranks: Ranks = "all"
 
     DEFAULT: ClassVar[WriterOptions]
     NEVER_WAIT: ClassVar[WriterOptions]
@@ -82,6 +87,7 @@ class WriterOptions:
             '"torch" or "tensorboardX"',
         )
         require(self.overflow in ("wait", "drop"), _named("overflow"), self.overflow, '"wait" or "drop"')
+        require(self.ranks in ("all", "zero", "each"), _named("ranks"), self.ranks, '"all", "zero" or "each"')
         _require_number("max_queue_records", self.max_queue_records, 1, "1 or more")
         _require_number("max_queue_bytes", self.max_queue_bytes, 1, "1 or more")
         _require_number("png_compress_level", self.png_compress_level, 0, "0 to 9", highest=9)

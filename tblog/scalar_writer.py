@@ -18,6 +18,7 @@ from tblog._run_file_writer import RunFileWriter
 from tblog._values import arrays
 from tblog._values.arguments import check_run, to_flag
 from tblog._values.checks import plain_text
+from tblog._values.torch_tensors import outline
 from tblog.errors import InvalidTypeError, shortened
 from tblog.records import DescribedScalarRecord, Record, ScalarRecord, TensorScalarRecord
 
@@ -114,6 +115,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         except (KeyError, TypeError):
             tags = self._learn_all(tag_scalar_dict)
         values = tuple(tag_scalar_dict.values())
+        if self._silent:
+            values = tuple(map(outline, values))
         if set(map(type, values)) != {float}:
             values = arrays.scalars(values, tags)
         if tags:
@@ -189,6 +192,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             except ClosedQueueError:  # another thread closed it just now: there is a new one
                 continue
             return
+        if self._metadata is None:
+            self._discard()
 
     def add_record(self, record: Record, global_step: Any = None, walltime: Any = None) -> None:
         """Log a ready-made record, such as an adapter returns; its arrays are not copied.

@@ -125,7 +125,13 @@ class SummaryWriter(ScalarWriter):
         """
         name = self._name(tag)
         record: Record | None = None
-        if isinstance(bins, str) and bins == "tensorflow" and is_torch_tensor(values) and values.is_cuda:
+        if (
+            isinstance(bins, str)
+            and bins == "tensorflow"
+            and is_torch_tensor(values)
+            and values.is_cuda
+            and not self._silent
+        ):
             from tblog.summaries._gpu_counts import counted
 
             record = counted(name, values, max_bins)
@@ -288,9 +294,14 @@ class SummaryWriter(ScalarWriter):
             close: close the figure in pyplot.
             walltime: seconds since the epoch; now, if None.
         """
+        name = self._name(tag)
+        if self._silent:
+            from tblog._values.figures import dismiss
+
+            dismiss(figure, close=close)
+            return
         from tblog._values.figures import draw
 
-        name = self._name(tag)
         pixels = draw(figure, close=close)
         dataformats = "HWC" if pixels.ndim == 3 else "NHWC"
         self._log(ImageRecord(tag=name, image=pixels, dataformats=dataformats), global_step, walltime)
@@ -647,6 +658,8 @@ class SummaryWriter(ScalarWriter):
             InvalidValueError: it needs an input, or `source` names no way.
             GraphError: no way worked, and the options say strict; else that is counted and told as a warning.
         """
+        if self._silent:
+            return
         from tblog.graph import GraphError, read_graph
 
         if not isinstance(verbose, (bool, int)):  # add_graph(model, *inputs) is in the wild
@@ -665,6 +678,8 @@ class SummaryWriter(ScalarWriter):
 
     def add_onnx_graph(self, prototxt: Any = None, *, onnx_model_file: Any = None) -> None:
         """Log the graph of an ONNX file, given by its path (`onnx_model_file` in tensorboardX)."""
+        if self._silent:
+            return
         from tblog.graph import read_onnx_graph
 
         path = prototxt if prototxt is not None else onnx_model_file
@@ -672,6 +687,8 @@ class SummaryWriter(ScalarWriter):
 
     def add_openvino_graph(self, xmlname: Any) -> None:
         """Log the graph of an OpenVINO model, given by the path of its XML file."""
+        if self._silent:
+            return
         from tblog.graph import read_openvino_graph
 
         self._log(GraphRecord(graph_def=read_openvino_graph(xmlname)), None, None)
@@ -690,6 +707,8 @@ class SummaryWriter(ScalarWriter):
 
     def export_scalars_to_json(self, path: str | os.PathLike[str]) -> None:
         """Write what `add_scalars` logged to a JSON file: {run: [[time, step, value], ...]}."""
+        if self._silent:
+            return
         import json
 
         with open(path, "w", encoding="utf-8") as file:

@@ -108,13 +108,15 @@ static double now(void)
     return (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
 }
 
-/* Locked: append a number to the lane; 0 where anything is unusual. Runs no Python's code between its look at the
+/* Locked: append a number to the lane, or forget it if the room there is negative; 0 where anything is unusual. Runs no Python's code between its look at the
    lane and the end of its appending. */
 static int append(Lane *lane, PyObject *tag, double number, int64_t step)
 {
     Prefix *prefix = (Prefix *)PyDict_GetItemWithError(lane->tags, tag);
-    if (prefix == NULL || !Py_IS_TYPE((PyObject *)prefix, tblog_prefix_type) || (Py_ssize_t)lane->count >= lane->room || (Py_ssize_t)lane->count >= lane->alarm)
+    if (prefix == NULL || !Py_IS_TYPE((PyObject *)prefix, tblog_prefix_type))
         return 0;
+    if ((Py_ssize_t)lane->count >= lane->room || (Py_ssize_t)lane->count >= lane->alarm)
+        return lane->room < 0;
     Py_INCREF((PyObject *)prefix);
     if (tblog_lane_add(lane, (Slot){prefix, step, now(), {(float)number}}) < 0) {
         Py_DECREF((PyObject *)prefix);

@@ -299,7 +299,7 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyMemberDef members[] = {
-    {"room", T_PYSSIZET, offsetof(Lane, room), 0, "the fast path adds to fewer than so many"},
+    {"room", T_PYSSIZET, offsetof(Lane, room), 0, "the fast path adds to fewer than so many, and forgets if negative"},
     {"alarm", T_PYSSIZET, offsetof(Lane, alarm), 0, "at so many, the fast path goes the long way"},
     {"tags", T_OBJECT_EX, offsetof(Lane, tags), READONLY, "Prefix by tag"},
     {NULL, 0, 0, 0, NULL},

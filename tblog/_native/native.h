@@ -38,7 +38,7 @@ typedef struct {
     size_t capacity;   /* a power of 2, or 0 */
     size_t first;      /* where the oldest is; below capacity */
     size_t count;
-    Py_ssize_t room;   /* the fast path adds to fewer than so many */
+    Py_ssize_t room;   /* the fast path adds to fewer than so many; negative: it forgets */
     Py_ssize_t alarm;  /* and at so many goes the long way, which wakes the worker */
     PyObject *tags;    /* dict of Prefix by tag, an exact str, as it was given */
 } Lane;

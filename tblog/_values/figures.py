@@ -36,8 +36,31 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
                 "give figures of one size, or log them one by one"
             )
         return np.stack(pictures)
+    _require_figure(figure)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    if close:
+        _close(figure)
+    return pixels
+
+
+def dismiss(figure: Any, *, close: bool) -> None:
+    """Check what `draw` is given, and close it, without drawing: another rank does.
+
+    Raises:
+        The errors of `draw`, but that figures may differ in size.
+    """
+    for one in figure if isinstance(figure, (list, tuple)) and figure else [figure]:
+        _require_figure(one)
+        if close:
+            _close(one)
+
+
+def _require_figure(figure: Any) -> None:
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingDependencyError("matplotlib", "demo", "add_figure") from error
@@ -46,11 +69,9 @@ def draw(figure: Any, *, close: bool) -> NDArray[np.uint8]:
             f"add_figure got {shortened(figure)} of type {type(figure).__name__}; "
             "give a matplotlib.figure.Figure, or a list of them"
         )
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    if close:
-        from matplotlib import pyplot as plt
 
-        plt.close(figure)
-    return pixels
+
+def _close(figure: Any) -> None:
+    from matplotlib import pyplot as plt
+
+    plt.close(figure)
