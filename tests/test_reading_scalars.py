@@ -90,6 +90,56 @@ def test_every_form_of_a_scalar_event_is_read_as_event_accumulator_reads_it(tmp_
     assert run.records == len(events) + 1
 
 
+@pytest.mark.parametrize("count", [3, 60, 700])
+def test_events_of_many_values_are_read_in_columns_as_event_accumulator_reads_them(
+    tmp_path, monkeypatch, count
+):
+    """However many a dictionary has, some of its tags change, and some events are damaged."""
+    from tblog.reading import _events
+
+    tags = [f"metrics/value_{i:03}" for i in range(count)]
+    rows = [
+        (step, [f"{tag}x" if i % 7 == step % 7 else tag for i, tag in enumerate(tags)]) for step in range(150)
+    ]
+    events = [scalar_event(step, **{tag: step + i / 9 for i, tag in enumerate(of)}) for step, of in rows]
+    events += [scalar_event(step, **dict.fromkeys(tags, float(step))) for step in range(150, 300)]
+    path = write_events(tmp_path, events)
+    parsed = []
+    monkeypatch.setattr(_events, "parse", lambda data, parse=_events.parse: parsed.append(0) or parse(data))
+    assert points(tblog.read(tmp_path)["."].scalars) == accumulated(tmp_path)
+    assert len(parsed) < 30
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<d", events[170].wall_time), struct.pack("<d", 1e9)))
+    run = tblog.read(tmp_path)["."]
+    assert [damage.reason for damage in run.damage] == ["the record's checksum is wrong"]
+    assert len(run.scalars) == count * 299
+
+
+def test_tensors_of_many_dtypes_in_one_event_are_read_to_the_last_bit(tmp_path):
+    """Whatever stands beside them."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    events = []
+    for step in range(60):
+        event = Event(step=step, wall_time=1e9 + step)
+        for i in range(90):
+            value = event.summary.value.add(tag=f"tag{i}")
+            value.metadata.plugin_data.plugin_name = "scalars"
+            dtype = ["float32", "float64", "int64", "float16"][i % 4]
+            value.tensor.CopyFrom(make_tensor_proto(np.array(step * 100 + i + (i % 4 < 2) / 3, dtype)))
+        if step == 40:
+            event.summary.value.add(tag="old", simple_value=0.5)
+        events.append(event)
+    write_events(tmp_path, events)
+    scalars = tblog.read(tmp_path).scalars
+    for i in range(90):
+        dtype = ["float32", "float64", "int64", "float16"][i % 4]
+        wanted = [float(np.array(step * 100 + i + (i % 4 < 2) / 3, dtype)) for step in range(60)]
+        assert scalars.filter(tag=f"tag{i}").value.tolist() == wanted
+    assert scalars.filter(tag="old").step.tolist() == [40]
+
+
 @given(
     st.lists(
         st.tuples(

@@ -1,7 +1,7 @@
 """Many scalar events of one length -> columns, without a loop over them.
 
 Events whose bytes agree but for times, steps, tags and values have one layout. What varies is picked out of all of
-them at once; and since a CRC is linear, the checksum of each is that of one of them, changed by the bytes that differ.
+them at once.
 
 Lives here: bytes in memory to numpy columns. Must not: know files, runs, or what follows damage.
 """
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tblog._wire.checksums import MAX_BYTES, contributions
-from tblog._wire.framing import HEADER_BYTES, crc32c, mask
+from tblog._wire.framing import HEADER_BYTES
 from tblog.reading._frames import Bytes, Int64s, words
 from tblog.reading._layouts import Layout, layout
+from tblog.reading._likeness import alike, texts
 
-FEW = 16
-"""So many events of a length are read faster one by one."""
+_FEW_BYTES = 1024
+"""So many bytes of events of one length are read faster one by one."""
 
 _MIN_SHARE = 1 / 32
 _TRIES = 8
@@ -28,14 +28,24 @@ _TRIES = 8
 
 
 class Column(NamedTuple):
-    """One value of each of many events; `layout` is theirs."""
+    """The values of many events; `layout` is theirs, tags and values are (n, values of each event)."""
 
     layout: Layout
     rows: Int64s
     steps: Int64s
     wall_times: NDArray[np.float64]
-    tags: list[NDArray[np.int32]]
-    values: list[NDArray[np.float64]]
+    tags: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+    def at(self, which: NDArray[np.bool_]) -> Column:
+        """Return some of the events."""
+        return self._replace(
+            rows=self.rows[which],
+            steps=self.steps[which],
+            wall_times=self.wall_times[which],
+            tags=self.tags[which],
+            values=self.values[which],
+        )
 
 
 class Sorted(NamedTuple):
@@ -66,94 +76,62 @@ def columns(
         tag_ids: what gives numbers for tags, from the tags' bytes, uint8 (n, length of each).
     """
     found = Sorted([], [], [])
-    total = len(rows)
-    while len(rows) > FEW and length <= MAX_BYTES:
+    few = _FEW_BYTES // max(length, 1)
+    fewest = max(few, len(rows) * _MIN_SHARE)
+    while len(rows) > few and len(found.others) <= _TRIES:
         at = starts[rows] + HEADER_BYTES
         first = buffer[at[0] : at[0] + length].tobytes()
         plan = layout(first)
         if plan is None:
             found.others.append(rows[:1])
             rows = rows[1:]
-            if len(found.others) > _TRIES:
-                break
             continue
-        different = _differences(buffer, at, first)
-        alike = _alike(different, plan)
-        if len(alike) < max(FEW, total * _MIN_SHARE):
-            found.others.append(rows[alike])
+        which, is_whole, varies = alike(buffer, at, first, plan.varies)
+        if len(which) < fewest:
+            found.others.append(rows[which])
         else:
-            crcs = _checksums(different, alike, first)
-            is_whole = crcs == words(buffer, "<u4", at[alike] + length)
-            found.damaged.append(rows[alike[~is_whole]])
-            whole = alike[is_whole] if not is_whole.all() else alike
+            found.damaged.append(rows[which[~is_whole]])
+            whole = which if is_whole.all() else which[is_whole]
             if len(whole):
-                found.columns.append(_column(buffer, plan, rows[whole], at[whole], tag_ids))
+                found.columns.append(_column(buffer, plan, rows[whole], at[whole], varies, tag_ids))
         rest = np.ones(len(rows), bool)
-        rest[alike] = False
+        rest[which] = False
         rows = rows[rest]
-        if len(found.others) > _TRIES:
-            break
     if len(rows):
         found.others.append(rows)
     return found
 
 
-def _differences(buffer: Bytes, at: Int64s, first: bytes) -> list[NDArray[np.uint64]]:
-    """Return the bytes of all events, eight to a column, XORed with those of the first; none behind their end differ."""
-    found = []
-    for place in range(0, len(first), 8):
-        part = first[place : place + 8]
-        column = words(buffer, "<u8", at + place) ^ np.uint64(int.from_bytes(part, "little"))
-        if len(part) < 8:
-            column &= np.uint64((1 << 8 * len(part)) - 1)
-        found.append(column)
-    return found
-
-
-def _alike(different: list[NDArray[np.uint64]], plan: Layout) -> Int64s:
-    """Return which events differ from the first only where their layout lets them."""
-    strange = np.zeros(len(different[0]), bool)
-    for place, column in enumerate(different):
-        may_vary = np.uint64(int.from_bytes(plan.varies[8 * place : 8 * place + 8], "little"))
-        if np.bitwise_or.reduce(column) & ~may_vary:
-            strange |= (column & ~may_vary) != 0
-    return np.flatnonzero(~strange)
-
-
-def _checksums(different: list[NDArray[np.uint64]], alike: Int64s, first: bytes) -> NDArray[np.uint32]:
-    """Return the masked CRC-32C of these events."""
-    crcs = np.full(len(alike), crc32c()(first), np.uint32)
-    everyone = len(alike) == len(different[0])
-    for place, column in enumerate(different):
-        chosen = column if everyone else column[alike]
-        varying = int(np.bitwise_or.reduce(chosen)) if len(chosen) else 0
-        bytes_of = chosen.view(np.uint8).reshape(-1, 8)
-        for i in range(8):
-            if varying >> 8 * i & 0xFF:
-                crcs ^= contributions()[len(first) - 1 - 8 * place - i].take(bytes_of[:, i])
-    return mask(crcs)
-
-
-def _column(buffer: Bytes, plan: Layout, rows: Int64s, at: Int64s, tag_ids: Callable[[Bytes], Any]) -> Column:
+def _column(
+    buffer: Bytes,
+    plan: Layout,
+    rows: Int64s,
+    at: Int64s,
+    varies: NDArray[np.bool_],
+    tag_ids: Callable[[Bytes], Any],
+) -> Column:
     wall_times = np.zeros(len(rows))
     if plan.wall_time is not None:
         wall_times = words(buffer, "<u8", at + plan.wall_time).view("<f8")
     steps = _varints(buffer, at, plan.step) if plan.step else np.zeros(len(rows), np.int64)
-    tags, values = [], []
-    for slot in plan.slots:
-        size = slot.tag.stop - slot.tag.start
-        tags.append(tag_ids(texts(buffer, at + slot.tag.start, size)))
-        raw = words(buffer, slot.dtype.replace("|", ""), at + slot.value)
+    tags = np.empty((len(rows), len(plan.slots)), np.int32)
+    for number, slot in enumerate(plan.slots):
+        different = at if varies[slot.tag].any() else at[:1]
+        tags[:, number] = tag_ids(texts(buffer, different + slot.tag.start, slot.tag.stop - slot.tag.start))
+    return Column(plan, rows, steps, wall_times, tags, _values(buffer, plan, at))
+
+
+def _values(buffer: Bytes, plan: Layout, at: Int64s) -> NDArray[np.float64]:
+    found = np.empty((len(at), len(plan.slots)))
+    dtypes = [slot.dtype for slot in plan.slots]
+    for dtype in dict.fromkeys(dtypes):
+        slots = [number for number, one in enumerate(dtypes) if one == dtype]
+        places = at[:, None] + np.array([plan.slots[number].value for number in slots])
         with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
-            values.append(raw.astype(np.float64))
-    return Column(plan, rows, steps, wall_times, tags, values)
-
-
-def texts(buffer: Bytes, at: Int64s, size: int) -> Bytes:
-    """Return `size` bytes at each position, uint8 (n, size)."""
-    if not size:
-        return np.empty((len(at), 0), np.uint8)
-    return words(buffer, f"V{size}", at).view(np.uint8).reshape(len(at), size)
+            found[:, slots if len(slots) < len(dtypes) else slice(None)] = words(
+                buffer, dtype.replace("|", ""), places
+            )
+    return found
 
 
 def _varints(buffer: Bytes, at: Int64s, place: slice) -> Int64s:

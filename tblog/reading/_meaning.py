@@ -97,7 +97,7 @@ class Meaning:
         self, buffer: Bytes, found: Frames, columns: list[Column], singles: list[Single], cut: int
     ) -> Values:
         """Return what the records before `cut` hold, in their order."""
-        columns = [column if column.rows[-1] < cut else _before(column, cut) for column in columns]
+        columns = [column if column.rows[-1] < cut else column.at(column.rows < cut) for column in columns]
         self._learn(columns, singles)
         clear = []
         for column in columns:
@@ -107,7 +107,7 @@ class Meaning:
                 for row in column.rows[~is_scalar].tolist():
                     read_single(buffer, found, row, again)
                 singles = sorted([*singles, *again.singles])
-                column = _chosen(column, is_scalar)  # noqa: PLW2901 # what is left of it
+                column = column.at(is_scalar)  # noqa: PLW2901 # what is left of it
             clear.append(column)
         numbers, entries = self._one_by_one(singles)
         return self._in_order(clear, numbers, entries, cut)
@@ -120,13 +120,12 @@ class Meaning:
                 if value.metadata is not None and value.tag not in self.metadata:
                     told += [(single.row, value.tag, single.data[slice(*value.metadata)])]
         for column in columns:
-            for slot, tags in zip(column.layout.slots, column.tags, strict=True):
-                if slot.metadata is None or not len(tags):
-                    continue
-                numbers, first = np.unique(tags, return_index=True)
-                rows = column.rows[first].tolist()
-                names = [self.tags.names[number] for number in numbers]
-                told += [(row, name, slot.metadata) for row, name in zip(rows, names, strict=True)]
+            metadata = [slot.metadata for slot in column.layout.slots]
+            telling = [number for number, raw in enumerate(metadata) if raw is not None]
+            numbers, first = np.unique(column.tags[:, telling], return_index=True)
+            for number, at in zip(numbers.tolist(), first.tolist(), strict=True):
+                row, raw = int(column.rows[at // len(telling)]), metadata[telling[at % len(telling)]]
+                told += [(row, self.tags.names[number], raw or b"")]
         for _, tag, raw in sorted(told, key=lambda one: one[0]):
             if tag not in self.metadata:
                 try:
@@ -136,14 +135,9 @@ class Meaning:
 
     def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
         """Return which events of a column hold nothing but scalars, now that the tags are known."""
-        is_scalar = np.ones(len(column.rows), bool)
-        for slot, tags in zip(column.layout.slots, column.tags, strict=True):
-            if slot.is_tensor and len(tags):
-                others = [
-                    n for n in np.unique(tags) if self.kind(self.tags.names[n], _events.TENSOR) != SCALARS
-                ]
-                if others:
-                    is_scalar &= ~np.isin(tags, others)
+        tensors = column.tags[:, [slot.is_tensor for slot in column.layout.slots]]
+        others = [n for n in np.unique(tensors) if self.kind(self.tags.names[n], _events.TENSOR) != SCALARS]
+        is_scalar: NDArray[np.bool_] = ~np.logical_or.reduce(np.isin(tensors, others), axis=1)
         return is_scalar
 
     def _one_by_one(
@@ -187,9 +181,9 @@ class Meaning:
         tags, steps = np.empty(total, np.int32), np.empty(total, np.int64)
         walls, values = np.empty(total), np.empty(total)
         for column in columns:
-            for slot, (ids, slot_values) in enumerate(zip(column.tags, column.values, strict=True)):
-                at = places[column.rows] + slot
-                tags[at], steps[at], walls[at], values[at] = ids, column.steps, column.wall_times, slot_values
+            at = places[column.rows][:, None] + np.arange(column.tags.shape[1])
+            tags[at], values[at] = column.tags, column.values
+            steps[at], walls[at] = column.steps[:, None], column.wall_times[:, None]
         if numbers:
             _, ids_, steps_, walls_, values_ = zip(*numbers, strict=True)
             at = places[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
@@ -200,20 +194,6 @@ class Meaning:
             tags, steps, walls, values = tags[kept], steps[kept], walls[kept], values[kept]
         entries = [entry._replace(scalars=int(places[entry.row])) for entry in entries]
         return Values(Columns(tags, steps, walls, values), entries, places)
-
-
-def _before(column: Column, cut: int) -> Column:
-    return _chosen(column, column.rows < cut)
-
-
-def _chosen(column: Column, which: NDArray[np.bool_]) -> Column:
-    return column._replace(
-        rows=column.rows[which],
-        steps=column.steps[which],
-        wall_times=column.wall_times[which],
-        tags=[tags[which] for tags in column.tags],
-        values=[values[which] for values in column.values],
-    )
 
 
 def _number(data: bytes, value: Value) -> float | None:

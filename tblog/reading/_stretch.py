@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tblog._wire.checksums import MAX_BYTES
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, masked_crc
 from tblog.reading import _events
-from tblog.reading._columns import FEW, Column, by_length, columns
+from tblog.reading._columns import Column, by_length, columns
 from tblog.reading._events import Event
 from tblog.reading._fields import MalformedError
 from tblog.reading._frames import Bytes, Frames, Int64s
@@ -45,9 +44,6 @@ def take_apart(buffer: Bytes, found: Frames, tags: Tags) -> Stretch:
     one_by_one: list[Int64s] = []
     for rows in by_length(found.lengths):
         length = int(found.lengths[rows[0]]) if len(rows) else 0
-        if len(rows) <= FEW or length > MAX_BYTES:
-            one_by_one.append(rows)
-            continue
         alike = columns(buffer, found.starts, rows, length, tags.numbers)
         taken.columns.extend(alike.columns)
         taken.broken.extend(int(row) for damaged in alike.damaged for row in damaged)
