@@ -28,7 +28,18 @@ _SEAL_BYTES = 16
 
 
 class Damage(NamedTuple):
-    """A stretch of an event file that could not be read: `path`, the bytes from `start` to `end`, and why."""
+    """A stretch of an event file that could not be read: `path`, the bytes from `start` to `end`, and why.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/torn") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> runs = tblog.read("runs")
+        >>> with open(runs["torn"].files[0], "ab") as file:
+        ...     _ = file.write(b"half a record")
+        >>> [(part.end - part.start, part.reason) for part in runs.refresh().unfinished]
+        [(13, 'the file ends inside a record')]
+    """
 
     path: str
     start: int

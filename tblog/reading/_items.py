@@ -24,7 +24,22 @@ if TYPE_CHECKING:
 
 
 class UnreadableError(ValueError):
-    """A value cannot be decoded, or is no longer in its file. The message says which value, and where it stood."""
+    """A value cannot be decoded, or is no longer in its file. The message names the value and its place.
+
+    Example:
+        >>> import tblog
+        >>> from tblog.reading import UnreadableError
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_text("note", "first try", 1)
+        >>> run = tblog.read("runs")["seed1"]
+        >>> (note,) = run.texts
+        >>> open(run.files[0], "wb").close()  # someone empties the file
+        >>> try:
+        ...     print(note.text)
+        ... except UnreadableError as error:
+        ...     print(error)
+        the record at byte ... of ... is not what it was: the file changed since it was read; call refresh() and look again
+    """
 
 
 class Place(NamedTuple):
@@ -62,13 +77,20 @@ class Place(NamedTuple):
 
 
 class Item:
-    """One value of a run.
+    """One value of a run. Each kind has a class of its own, with what it decodes.
 
     Attributes:
         run: the run's name.
         tag: the tag.
         step: the step.
         wall_time: when it was logged, in seconds since 1970 (UTC).
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_text("note", "first try", 1)
+        >>> tblog.read("runs").texts[0]
+        <Text 'note/text_summary' of run 'seed1' at step 1>
     """
 
     def __init__(self, place: Place) -> None:
@@ -101,7 +123,22 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Items(Sequence[ItemT], Generic[ItemT]):
-    """Values of one kind: by runs, and within a run in the order of its files. Each is read when it is looked at."""
+    """Values of one kind: by runs, and within a run in the order of its files. Each is read when it is looked at.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_text("sample", f"text {step}", step)
+        ...         writer.add_histogram("weights", [0.0, 1.0], step)
+        >>> run = tblog.read("runs")["seed1"]
+        >>> run.texts
+        <3 Text items, 1 tags>
+        >>> [sample.text for sample in run.texts.filter(steps=(1, None))]
+        ['text 1', 'text 2']
+        >>> run.histograms.last()[0].step
+        2
+    """
 
     def __init__(self, places: list[Place], kind: type[ItemT]) -> None:
         self._places, self._kind = places, kind

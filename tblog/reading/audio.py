@@ -23,7 +23,17 @@ class _Encoded(NamedTuple):
 
 
 class Audio(Item):
-    """A clip of sound, WAV as a rule; a new-style summary may hold several."""
+    """A clip of sound, WAV as a rule; a new-style summary may hold several.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_audio("tone", np.sin(np.arange(8000) / 8), 1, sample_rate=8000)
+        >>> (tone,) = tblog.read("runs").audio
+        >>> tone.sample_rate, tone.samples().shape
+        (8000.0, (8000, 1))
+    """
 
     @property
     def encoded(self) -> bytes:

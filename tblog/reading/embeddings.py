@@ -31,6 +31,15 @@ class Embedding:
         tensor_path: the file of its vectors; `metadata_path` that of its labels, `sprite_path` the picture of its
             points' images, None without.
         sprite_size: width and height of one image in the picture.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_embedding(np.eye(3), metadata=["a", "b", "c"], tag="words")
+        >>> (words,) = tblog.read("runs")["seed1"].embeddings
+        >>> words.name, words.vectors.shape, words.metadata
+        ('words:00000', (3, 3), [['a'], ['b'], ['c']])
     """
 
     def __init__(self, files: FileSystem, directory: str, config: dict[str, Any]) -> None:

@@ -15,7 +15,17 @@ from tblog.reading._items import Item
 
 @dataclass
 class Node:
-    """One operation: `inputs` are names of nodes, `attributes` what it says about itself."""
+    """One operation: `inputs` are names of nodes, `attributes` what it says about itself.
+
+    Example:
+        >>> import tblog
+        >>> import torch
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_graph(torch.nn.Linear(3, 2), torch.ones(1, 3))
+        >>> (linear,) = [node for node in tblog.read("runs")["seed1"].graph.nodes if node.op == "aten::linear"]
+        >>> linear.name, linear.inputs, linear.attributes["weight"]
+        ('Linear/linear', ['input/input'], 'float32 [2, 3]')
+    """
 
     name: str
     op: str
@@ -26,7 +36,19 @@ class Node:
 
 @dataclass
 class Graph:
-    """The nodes of a model's graph, in the file's order."""
+    """The nodes of a model's graph, in the file's order.
+
+    Example:
+        >>> import tblog
+        >>> import torch
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_graph(torch.nn.Linear(3, 2), torch.ones(1, 3))
+        >>> graph = tblog.read("runs")["seed1"].graph
+        >>> graph
+        <Graph: 3 nodes, 2 edges>
+        >>> graph.edges
+        [('input/input', 'Linear/linear'), ('Linear/linear', 'output/output')]
+    """
 
     nodes: list[Node]
 

@@ -29,7 +29,18 @@ class HistogramProto(NamedTuple):
 
 
 class Histogram(Item):
-    """A histogram: `counts` values lie in each bucket between neighbours of `edges`."""
+    """A histogram: `counts` values lie in each bucket between neighbours of `edges`.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_histogram("weights", [0.0, 0.5, 1.0, 1.0], 1, bins="auto")
+        >>> (weights,) = tblog.read("runs").histograms
+        >>> weights.edges.round(2), weights.counts
+        (array([0. , 0.33, 0.67, 1. ]), array([1., 1., 2.]))
+        >>> weights.proto.sum
+        2.5
+    """
 
     @property
     def proto(self) -> HistogramProto | None:

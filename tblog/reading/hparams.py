@@ -36,6 +36,15 @@ class Session:
         start_time: seconds since 1970 (UTC), 0 if it is not stated; `end_time` likewise.
         hparams: its hyperparameters: numbers (float), texts, truths.
         metrics: the last value of each metric, by its tag; with its group, "validation/loss", where it has one.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.log_hparams({"lr": 0.1, "net": "small"})
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> (session,) = tblog.read("runs").hparams
+        >>> session.run, session.hparams, session.metrics
+        ('seed1', {'lr': 0.1, 'net': 'small'}, {'loss': 0.5})
     """
 
     run: str
@@ -48,7 +57,20 @@ class Session:
 
 
 class HParams(Sequence[Session]):
-    """The runs that state hyperparameters, by name, as TensorBoard's HParams page has them."""
+    """The runs that state hyperparameters, by name, as TensorBoard's HParams page has them.
+
+    Example:
+        >>> import tblog
+        >>> for lr in (0.1, 0.01):
+        ...     with tblog.SummaryWriter(f"runs/lr{lr}") as writer:
+        ...         writer.log_hparams({"lr": lr})
+        ...         writer.add_scalar("loss", lr / 2, 1)
+        >>> table = tblog.read("runs").hparams
+        >>> table
+        <HParams: 2 runs, 1 hyperparameters, 1 metrics>
+        >>> min(table, key=lambda session: session.metrics["loss"]).hparams
+        {'lr': 0.01}
+    """
 
     def __init__(self, sessions: list[Session]) -> None:
         self._sessions = sessions

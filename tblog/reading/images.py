@@ -22,7 +22,17 @@ class _Encoded(NamedTuple):
 
 
 class Image(Item):
-    """An image or a moving one; a new-style summary may hold several of one size."""
+    """An image or a moving one; a new-style summary may hold several of one size.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_image("digit", np.zeros((3, 8, 12), np.uint8), 1)
+        >>> (digit,) = tblog.read("runs").images
+        >>> digit.size, digit.pixels().shape, digit.encoded[1:4]
+        ((12, 8), (8, 12, 3), b'PNG')
+    """
 
     @property
     def encoded(self) -> bytes:

@@ -20,7 +20,17 @@ _VERTICES, _FACES, _COLORS = 1, 2, 3
 
 
 class Mesh(Item):
-    """A mesh or a point cloud, or a batch of them. `tag` is the name under which it was logged."""
+    """A mesh or a point cloud, or a batch of them. `tag` is the name under which it was logged.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_mesh("cloud", np.zeros((1, 5, 3), np.float32), global_step=1)
+        >>> (cloud,) = tblog.read("runs").meshes
+        >>> cloud.tag, cloud.vertices.shape, cloud.faces
+        ('cloud', (1, 5, 3), None)
+    """
 
     def __init__(self, parts: dict[int, Place], name: str) -> None:
         super().__init__(next(iter(parts.values())))

@@ -43,7 +43,16 @@ class Series(NamedTuple):
 
 
 class Thinned(NamedTuple):
-    """What `Scalars.thin` did: it kept so many rows `of` so many."""
+    """What `Scalars.thin` did: how many rows it kept, `of` how many.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(100):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> tblog.read("runs").scalars.thin(10).thinned
+        Thinned(kept=10, of=100)
+    """
 
     kept: int
     of: int

@@ -28,7 +28,18 @@ def strings_of(form: int, content: bytes) -> list[bytes]:
 
 
 class Tensor(Item):
-    """A tensor as it was logged."""
+    """A tensor as it was logged.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_tensor("weights", np.arange(6).reshape(2, 3), 1)
+        >>> (weights,) = tblog.read("runs").tensors
+        >>> weights.array
+        array([[0, 1, 2],
+               [3, 4, 5]])
+    """
 
     @property
     def array(self) -> NDArray[Any]:
@@ -37,7 +48,15 @@ class Tensor(Item):
 
 
 class Text(Item):
-    """A text, Markdown as a rule, or a table of texts."""
+    """A text, Markdown as a rule, or a table of texts.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_text("note", "a **first** try", 1)
+        >>> tblog.read("runs").texts[0].text
+        'a **first** try'
+    """
 
     @property
     def array(self) -> NDArray[Any]:
@@ -64,6 +83,14 @@ class PRCurve(Item):
     """Precision and recall over thresholds, all float32 (thresholds,).
 
     https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/pr_curve/README.md
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_pr_curve("cats", [0, 1, 1], [0.2, 0.4, 0.9], 1, num_thresholds=3)
+        >>> (cats,) = tblog.read("runs").pr_curves
+        >>> cats.thresholds, cats.recall
+        (array([0. , 0.5, 1. ]), array([1. , 0.5, 0. ], dtype=float32))
     """
 
     @property
