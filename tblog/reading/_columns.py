@@ -1,7 +1,7 @@
 """Many scalar events of one length -> columns, without a loop over them.
 
-Events whose bytes agree but for times, steps, tags and values have one layout. What varies is picked out of all of
-them at once; and since a CRC is linear, the checksum of each is that of one of them, changed by the bytes that differ.
+Events that differ only in times, steps, tags and values have one layout. numpy picks these parts out of all events at
+once. A CRC is linear, so the checksum of each event follows from that of one event and the bytes that differ.
 
 Lives here: bytes in memory to numpy columns. Must not: know files, runs, or what follows damage.
 """
@@ -20,15 +20,15 @@ from tblog.reading._frames import Bytes, Int64s, words
 from tblog.reading._layouts import Layout, layout
 
 FEW = 16
-"""So many events of a length are read faster one by one."""
+"""Fewer events of one length are read faster one by one."""
 
 _MIN_SHARE = 1 / 32
 _TRIES = 8
-"""After so many events without enough like them the rest is read one by one: the work stays in proportion."""
+"""After this many events without enough others like them, the rest is read one by one, so that the work stays linear."""
 
 
 class Column(NamedTuple):
-    """One value of each of many events; `layout` is theirs."""
+    """One value of each of many events, which share `layout`."""
 
     layout: Layout
     rows: Int64s
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """What became of the events of one length: columns, events to be read one by one, and damaged ones."""
+    """The events of one length, sorted: columns, events to read one by one, and damaged events."""
 
     columns: list[Column]
     others: list[Int64s]
@@ -56,14 +56,14 @@ def by_length(lengths: Int64s) -> Iterator[Int64s]:
 def columns(
     buffer: Bytes, starts: Int64s, rows: Int64s, length: int, tag_ids: Callable[[Bytes], Any]
 ) -> Sorted:
-    """Take apart those of the events at `rows`, which all have one length, that hold nothing but scalars.
+    """Read the events at `rows` that hold only scalars. All of them have one length.
 
     Args:
-        buffer: the bytes that they stand in.
+        buffer: the bytes with the events.
         starts: int64, where each record of the buffer starts.
         rows: which of them have this length.
         length: the bytes of their data.
-        tag_ids: what gives numbers for tags, from the tags' bytes, uint8 (n, length of each).
+        tag_ids: returns the numbers of tags, given as bytes, uint8 (n, length of each).
     """
     found = Sorted([], [], [])
     total = len(rows)
@@ -99,7 +99,7 @@ def columns(
 
 
 def _differences(buffer: Bytes, at: Int64s, first: bytes) -> list[NDArray[np.uint64]]:
-    """Return the bytes of all events, eight to a column, XORed with those of the first; none behind their end differ."""
+    """Return the bytes of all events, eight to a column, XORed with those of the first; bytes behind the end are 0."""
     found = []
     for place in range(0, len(first), 8):
         part = first[place : place + 8]
@@ -111,7 +111,7 @@ def _differences(buffer: Bytes, at: Int64s, first: bytes) -> list[NDArray[np.uin
 
 
 def _alike(different: list[NDArray[np.uint64]], plan: Layout) -> Int64s:
-    """Return which events differ from the first only where their layout lets them."""
+    """Return which events differ from the first only where the layout allows it."""
     strange = np.zeros(len(different[0]), bool)
     for place, column in enumerate(different):
         may_vary = np.uint64(int.from_bytes(plan.varies[8 * place : 8 * place + 8], "little"))

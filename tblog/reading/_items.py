@@ -1,6 +1,6 @@
-"""Values that are no scalars: where they stand is known, and each is read from its file when it is looked at.
+"""Values other than scalars. Their positions are kept, and each is read from its file when a program looks at it.
 
-Lives here: the list of them, and how one is read. Must not: decode any kind.
+Lives here: the list of positions, and how one value is read. Must not: decode any kind.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class UnreadableError(ValueError):
         ...     print(note.text)
         ... except UnreadableError as error:
         ...     print(error)
-        the record at byte ... of ... is not what it was: the file changed since it was read; call refresh() and look again
+        the record at byte ... of ... has changed since the file was read; call refresh() and look again
     """
 
 
 class Place(NamedTuple):
-    """Where one value stands."""
+    """The position of one value."""
 
     run: str
     run_log: RunLog
@@ -51,7 +51,7 @@ class Place(NamedTuple):
     entry: Entry
 
     def read(self) -> tuple[int, bytes]:
-        """Return the number of the field that the value is, and its content; raises UnreadableError."""
+        """Return the number of the value's field, and its content; raises UnreadableError."""
         entry, path = self.entry, self.file_log.path
         with self.run_log.files.open(path) as file:
             data = record_at(file, entry.position, file.seek(0, 2))
@@ -62,7 +62,7 @@ class Place(NamedTuple):
         found = [value for value in event.values if value.number == entry.number] if event else []
         if data is None or event is None or not (found or entry.number < 0):
             raise UnreadableError(
-                f"the record at byte {entry.position} of {path} is not what it was: the file changed since it was read;"
+                f"the record at byte {entry.position} of {path} has changed since the file was read;"
                 " call refresh() and look again"
             )
         if entry.number < 0:
@@ -71,7 +71,7 @@ class Place(NamedTuple):
         return value.form, data[value.start : value.end]
 
     def plugin_content(self) -> bytes:
-        """Return what the first value of the tag tells TensorBoard's plugin."""
+        """Return the data of TensorBoard's plugin, which the first value of the tag holds."""
         metadata = self.run_log.metadata().get(self.entry.tag)
         return metadata.content if metadata else b""
 
@@ -103,7 +103,7 @@ class Item:
 
     @property
     def description(self) -> str:
-        """What was written about the tag, Markdown."""
+        """The description of the tag, in Markdown."""
         metadata = self._place.run_log.metadata().get(self.tag)
         return metadata.description if metadata else ""
 
@@ -114,7 +114,7 @@ class Item:
         except (MalformedError, OverflowError) as error:
             path, at = self._place.file_log.path, self._place.entry.position
             raise UnreadableError(
-                f"{self!r} cannot be decoded: {error}; it stands at byte {at} of {path}"
+                f"{self!r} cannot be decoded: {error}; it is at byte {at} of {path}"
             ) from error
 
 
@@ -123,7 +123,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Items(Sequence[ItemT], Generic[ItemT]):
-    """Values of one kind: by runs, and within a run in the order of its files. Each is read when it is looked at.
+    """Values of one kind: by runs, and within a run in the order of its files. Each is read when you look at it.
 
     Example:
         >>> import tblog
@@ -186,7 +186,7 @@ class Items(Sequence[ItemT], Generic[ItemT]):
         return Items(list(found.values()), self._kind)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return which values there are: run, tag, step and wall_time of each, not what they hold."""
+        """Return the run, tag, step and wall_time of each value, without its content."""
         pandas = needed("pandas", "pandas")
         columns: dict[str, Any] = {
             "run": [place.run for place in self._places],

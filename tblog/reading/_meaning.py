@@ -1,6 +1,6 @@
-"""What the events of a run mean: which values are scalars, and of what kind the others are.
+"""What the events of a run mean: which values are scalars, and the kinds of the others.
 
-Kinds are TensorBoard's: the first metadata of a tag decides about all of its tensors.
+As in TensorBoard, the first metadata of a tag decides the kind of all its tensors.
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/dataclass_compat.py
 
 Lives here: tags, their metadata, and scalars in the order of the file. Must not: know files, decode other kinds.
@@ -48,10 +48,10 @@ _WITHOUT_FILTER = {"hparams", "layouts"}
 
 
 class Entry(NamedTuple):
-    """One value that is no scalar: its kind, and where it stands.
+    """One value that is not a scalar: its kind and its position.
 
-    `position` is where its record starts in the file, `number` which value of the event it is (-1: the event itself),
-    `scalars` how many scalars of the file stand before it.
+    `position` is the start of its record in the file, `number` its index in the event (-1 for the event itself),
+    `scalars` the number of scalars before it in the file.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What stands in a stretch: scalars in their order, and entries; `before` is the scalars before each record."""
+    """The values of a stretch: scalars in order, and entries. `before` counts the scalars before each record."""
 
     scalars: Columns
     entries: list[Entry]
@@ -77,10 +77,10 @@ class Values(NamedTuple):
 
 
 class Meaning:
-    """The tags of a run, and what they are said to mean.
+    """The tags of a run, and their kinds.
 
     Args:
-        wanted: says whether the values of a tag are kept.
+        wanted: returns whether to keep the values of a tag.
     """
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
@@ -96,7 +96,7 @@ class Meaning:
     def understand(
         self, buffer: Bytes, found: Frames, columns: list[Column], singles: list[Single], cut: int
     ) -> Values:
-        """Return what the records before `cut` hold, in their order."""
+        """Return the values of the records before `cut`, in order."""
         columns = [column if column.rows[-1] < cut else _before(column, cut) for column in columns]
         self._learn(columns, singles)
         clear = []
@@ -135,7 +135,7 @@ class Meaning:
                     self.metadata[tag] = Metadata()
 
     def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
-        """Return which events of a column hold nothing but scalars, now that the tags are known."""
+        """Return which events of a column hold only scalars, now that the tags are known."""
         is_scalar = np.ones(len(column.rows), bool)
         for slot, tags in zip(column.layout.slots, column.tags, strict=True):
             if slot.is_tensor and len(tags):
@@ -217,7 +217,7 @@ def _chosen(column: Column, which: NDArray[np.bool_]) -> Column:
 
 
 def _number(data: bytes, value: Value) -> float | None:
-    """Return the number that a value holds, or None if it holds none, or many."""
+    """Return the number that a value holds, or None if it does not hold exactly one."""
     if value.form == _events.SIMPLE:
         return wire.single(data, value.start)
     if value.form != _events.TENSOR:

@@ -1,4 +1,4 @@
-"""Images: the encoded bytes, and their pixels when they are asked for."""
+"""Images: the encoded bytes, and the decoded pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Encoded(NamedTuple):
 
 
 class Image(Item):
-    """An image or a moving one; a new-style summary may hold several of one size.
+    """An image or a video. A new-style summary may hold several images of one size.
 
     Example:
         >>> import numpy as np
@@ -36,7 +36,7 @@ class Image(Item):
 
     @property
     def encoded(self) -> bytes:
-        """The first image's bytes, PNG as a rule, GIF for a video."""
+        """The first image's bytes: usually PNG, GIF for a video."""
         pictures = self.all_encoded
         return pictures[0] if pictures else b""
 
@@ -55,11 +55,11 @@ class Image(Item):
         """Decode an image; uint8 (height, width) or (height, width, channels).
 
         Args:
-            number: which image of the summary.
-            frame: which frame of a moving image.
+            number: index of the image in the summary.
+            frame: index of the frame in a video.
 
         Raises:
-            UnreadableError: if the bytes are no image that Pillow reads, or there is no such image or frame.
+            UnreadableError: Pillow cannot read the bytes, or there is no such image or frame.
         """
         from PIL import Image as Pillow
 

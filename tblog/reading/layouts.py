@@ -32,7 +32,7 @@ class Margin:
 
 @dataclass
 class Chart:
-    """One chart: curves of all tags that fit `tags` (regular expressions), or bands.
+    """One chart: curves of all tags that match `tags` (regular expressions), or bands.
 
     Example:
         >>> import tblog
@@ -50,7 +50,7 @@ class Chart:
 
 @dataclass
 class Category:
-    """Charts under one title; `closed` ones are folded at first.
+    """Charts under one title. A `closed` category is folded at first.
 
     Example:
         >>> import tblog
