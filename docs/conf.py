@@ -27,6 +27,17 @@ suppress_warnings = ["myst.header"]  # pages that are read in a checkout, too, m
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say shapes and dtypes, which the types cannot
 autodoc_preserve_defaults = True
+# The reference needs none of the frameworks: their classes are stand-ins while tblog.integrations is read.
+autodoc_mock_imports = [
+    "accelerate",
+    "ignite",
+    "keras",
+    "lightning",
+    "pyarrow",
+    "ray",
+    "stable_baselines3",
+    "transformers",
+]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

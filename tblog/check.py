@@ -135,7 +135,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the check's command takes to a parser."""
+    """Add the arguments of the command to a parser.
+
+    Args:
+        parser: of `python -m tblog.check`, or of another command that checks files.
+
+    Example:
+        >>> import argparse
+        >>> from tblog.check import add_arguments
+        >>> parser = argparse.ArgumentParser()
+        >>> add_arguments(parser)
+        >>> parser.parse_args(["runs", "--repair"]).repair
+        True
+    """
     parser.add_argument("path", help="an event file, a run, or a directory of runs")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--repair", action="store_true", help="rewrite damaged files, and keep the old ones")
@@ -156,11 +168,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work(given: argparse.Namespace, refuse: Callable[[str], object]) -> int:
-    """Do what parsed arguments ask for; return the exit status.
+    """Do what parsed arguments ask for.
 
     Args:
         given: the arguments.
-        refuse: is called with what is wrong with them, and does not return.
+        refuse: called with what is wrong with the arguments; it must raise. `parser.error` does.
+
+    Returns:
+        The exit status.
+
+    Example:
+        >>> import argparse
+        >>> from tblog import SummaryWriter
+        >>> from tblog.check import add_arguments, work
+        >>> with SummaryWriter("runs/checked") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> parser = argparse.ArgumentParser()
+        >>> add_arguments(parser)
+        >>> work(parser.parse_args(["runs/checked"]), parser.error)
+                  bytes      records  file
+                    ...            2  events.out.tfevents...
+        1 file, 2 records, nothing wrong
+        0
     """
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
         refuse(f"{given.path} is not a directory; give one with event files, or an event file")

@@ -68,6 +68,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert missing == []
 
 
+def test_every_integration_is_in_the_reference() -> None:
+    """The page of the integrations documents each module that a user may import."""
+    page = (ROOT / "docs" / "api" / "integrations.md").read_text()
+    modules = sorted(path.stem for path in (ROOT / "tblog" / "integrations").glob("[a-z]*.py"))
+    assert [name for name in modules if f" tblog.integrations.{name}\n" not in page] == []
+
+
 def test_importing_the_writer_leaves_out_what_only_a_constructor_or_a_rare_call_needs() -> None:
     """crc32c brings email and argparse; the others serve resumed runs, notebooks, masked arrays and JSON."""
     late = {

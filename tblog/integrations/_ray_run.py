@@ -57,20 +57,34 @@ class _Run:
 class RemoteWriter:
     """Log to one run from any task or actor of a Ray cluster: pass it to them as an argument.
 
-        writer = RemoteWriter("runs/one")
-        ray.get([work.remote(writer, rank) for rank in range(8)])  # work calls writer.add_scalar(...)
-        writer.close()
-
-    A call returns when its value is in the queue of its process, and is sent within a tenth of a second; a task that ends its
-    own process calls `flush` first. What one process logs keeps its order. Steps of one tag from several processes
-    come in any order, which TensorBoard does not show: give each tags of its own, such as `f"loss/rank{rank}"`.
+    A call returns when its value is in the queue of its process. The value is sent within a tenth of a second; a task
+    that ends its own process calls `flush` first. What one process logs keeps its order. If several processes log one
+    tag, its steps arrive in any order, and TensorBoard leaves some out: give each process tags of its own, such as
+    `f"loss/rank{rank}"`.
 
     Args:
-        logdir: of the run, on the machine where the actor runs.
+        logdir: directory of the run, on the machine where the actor runs.
         max_queue: calls that may wait in each process before `options.overflow` decides.
-        options: of the run's writer; `overflow` is that of the queues in the other processes, too.
+        options: of the run's writer; its `overflow` also applies to the queues in the other processes.
         actor_options: of the Ray actor, such as `resources`; it takes no CPU.
         **kwargs: further arguments of `SummaryWriter`.
+
+    Example:
+        >>> import os
+        >>> import ray
+        >>> from tblog.integrations.ray import RemoteWriter
+        >>> _ = ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+        >>> @ray.remote
+        ... def work(writer, rank):
+        ...     writer.add_scalar(f"loss/rank{rank}", 0.5, 1)
+        ...     writer.flush()
+        >>> writer = RemoteWriter(os.path.abspath("runs/one"))
+        >>> _ = ray.get([work.remote(writer, rank) for rank in range(2)])
+        >>> writer.close()
+        >>> ray.shutdown()
+        >>> import tblog
+        >>> tblog.read("runs").tags
+        {'scalars': ['loss/rank0', 'loss/rank1']}
     """
 
     def __init__(

@@ -30,13 +30,24 @@ __all__ = ["TensorBoardTracker"]
 class TensorBoardTracker(GeneralTracker):
     """Log an Accelerator's training to `logging_dir/run_name`. Only the main process writes.
 
-    `tracker`, and `accelerator.get_tracker("tensorboard", unwrap=True)`, is a `tblog.SummaryWriter`, for all other kinds of
-    records. Tensors on a GPU are not waited for.
+    `tracker`, and `accelerator.get_tracker("tensorboard", unwrap=True)`, is a `tblog.SummaryWriter` for all other
+    kinds of records. No call waits for a tensor on a GPU.
 
     Args:
         run_name: the run's directory in `logging_dir`.
         logging_dir: directory of all runs.
-        **kwargs: further arguments of `tblog.SummaryWriter`; `resume` goes on with a run.
+        **kwargs: further arguments of `tblog.SummaryWriter`; `resume` continues a run.
+
+    Example:
+        >>> from accelerate import Accelerator
+        >>> from tblog.integrations.accelerate import TensorBoardTracker
+        >>> accelerator = Accelerator(cpu=True, log_with=TensorBoardTracker("run", "logs"))
+        >>> accelerator.init_trackers("run", config={"lr": 0.1})
+        >>> accelerator.log({"loss": 0.5}, step=1)
+        >>> accelerator.end_training()
+        >>> import tblog
+        >>> tblog.read("logs")["run"].tags["scalars"]
+        ['loss']
     """
 
     name = "tensorboard"

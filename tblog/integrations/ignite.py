@@ -28,11 +28,24 @@ __all__ = ["OutputHandler", "TensorboardLogger"]
 class TensorboardLogger(originals.TensorboardLogger):
     """Log what handlers find in engines. `logger.writer` is a `tblog.SummaryWriter`.
 
-    As with Ignite's own, make it on rank zero alone where there are several.
+    In a distributed training create it on rank zero only, as with Ignite's own.
 
     Args:
-        *args: of `tblog.SummaryWriter`.
-        **kwargs: of the same: `log_dir`, and `resume` to go on with a run.
+        *args: those of `tblog.SummaryWriter`.
+        **kwargs: those of `tblog.SummaryWriter`, such as `log_dir`, and `resume` to continue a run.
+
+    Example:
+        >>> from ignite.engine import Engine, Events
+        >>> from tblog.integrations.ignite import TensorboardLogger
+        >>> trainer = Engine(lambda engine, batch: {"loss": 1 / batch})
+        >>> with TensorboardLogger(log_dir="runs/one") as logger:
+        ...     _ = logger.attach_output_handler(
+        ...         trainer, Events.ITERATION_COMPLETED, tag="training", output_transform=lambda output: output
+        ...     )
+        ...     _ = trainer.run([1, 2, 4])
+        >>> import tblog
+        >>> tblog.read("runs").scalars.value
+        array([1.  , 0.5 , 0.25])
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +58,19 @@ class TensorboardLogger(originals.TensorboardLogger):
 class OutputHandler(originals.OutputHandler):
     """Log an engine's output, metrics and attributes as Ignite's handler does, without waiting for a GPU.
 
-    Tensors of no or one dimension stay where they are, and texts are logged as texts.
+    A tensor of no dimension or of one stays on its device. A text is logged as a text.
+
+    Example:
+        >>> from ignite.engine import Engine, Events
+        >>> from tblog.integrations.ignite import OutputHandler, TensorboardLogger
+        >>> trainer = Engine(lambda engine, batch: batch)
+        >>> with TensorboardLogger(log_dir="runs/one") as logger:
+        ...     handler = OutputHandler("training", output_transform=lambda output: {"loss": output})
+        ...     _ = logger.attach(trainer, handler, Events.ITERATION_COMPLETED)
+        ...     _ = trainer.run([0.5, 0.25])
+        >>> import tblog
+        >>> tblog.read("runs").tags
+        {'scalars': ['training/loss']}
     """
 
     def __call__(self, engine: Any, logger: TensorboardLogger, event_name: Any) -> None:

@@ -43,6 +43,17 @@ class TensorBoard(callbacks.Callback):
 
     Raises:
         InvalidValueError: `update_freq` is none of these.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> from tblog.integrations.keras import TensorBoard
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        >>> model.compile(loss="mse")
+        >>> _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[TensorBoard("logs")])
+        >>> import tblog
+        >>> tblog.read("logs")["train"].tags["scalars"]
+        ['epoch_learning_rate', 'epoch_loss']
     """
 
     def __init__(

@@ -60,6 +60,16 @@ class TensorBoardLogger(_Base):
             number cuts off from that step on, at once.
         **kwargs: further arguments of `tblog.SummaryWriter`, `options` among them. By default, calls
             without a step are numbered.
+
+    Example:
+        >>> from tblog.integrations.lightning import TensorBoardLogger
+        >>> logger = TensorBoardLogger("logs")  # and then Trainer(logger=logger)
+        >>> logger.log_hyperparams({"lr": 0.1})
+        >>> logger.log_metrics({"loss": 0.5}, step=1)
+        >>> logger.finalize("success")
+        >>> import tblog
+        >>> tblog.read("logs")["lightning_logs/version_0"].tags["scalars"]
+        ['loss']
     """
 
     def __init__(

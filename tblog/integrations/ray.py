@@ -46,6 +46,25 @@ class TBXLoggerCallback(originals.TBXLoggerCallback):
     Args:
         prefix: put before each tag, with a `/` between; Ray's own has "ray/tune".
         options: of the writers.
+
+    Example:
+        >>> import os
+        >>> import ray
+        >>> from ray import tune
+        >>> from tblog.integrations.ray import TBXLoggerCallback
+        >>> def train(config):
+        ...     for step in range(3):
+        ...         tune.report({"loss": config["lr"] * step})
+        >>> _ = ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+        >>> settings = tune.RunConfig(
+        ...     name="search", storage_path=os.path.abspath("ray"), callbacks=[TBXLoggerCallback()], verbose=0
+        ... )
+        >>> _ = tune.Tuner(train, param_space={"lr": tune.grid_search([0.1])}, run_config=settings).fit()
+        ╭...
+        >>> ray.shutdown()
+        >>> import tblog
+        >>> tblog.read("ray/search").scalars.filter(tag="loss").step
+        array([1, 2, 3])
     """
 
     def __init__(self, prefix: str = "", *, options: WriterOptions | None = None) -> None:

@@ -34,7 +34,18 @@ class TensorBoardOutputFormat(originals.TensorBoardOutputFormat):
 
     Args:
         folder: the run's directory.
-        **kwargs: further arguments of `tblog.SummaryWriter`; `resume=model.num_timesteps + 1` goes on with a run.
+        **kwargs: further arguments of `tblog.SummaryWriter`; `resume=model.num_timesteps + 1` continues a run.
+
+    Example:
+        >>> from stable_baselines3.common.logger import Logger
+        >>> from tblog.integrations.stable_baselines3 import TensorBoardOutputFormat
+        >>> logger = Logger("runs/one", [TensorBoardOutputFormat("runs/one")])  # and then model.set_logger(logger)
+        >>> logger.record("train/loss", 0.5)
+        >>> logger.dump(step=1)
+        >>> logger.close()
+        >>> import tblog
+        >>> tblog.read("runs").tags
+        {'scalars': ['train/loss']}
     """
 
     def __init__(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:

@@ -39,6 +39,26 @@ class TensorBoardCallback(TrainerCallback):
         log_dir: the run's directory; the trials of a search have one each below it. By default the variable
             TENSORBOARD_LOGGING_DIR, else a new one in the Trainer's `output_dir`, named after time and host.
         options: of the writer.
+
+    Example:
+        >>> import torch
+        >>> from tblog.integrations.transformers import TensorBoardCallback
+        >>> from transformers import Trainer, TrainingArguments
+        >>> class Model(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = torch.nn.Linear(2, 1)
+        ...     def forward(self, x, labels=None):
+        ...         y = self.layer(x)
+        ...         return {"loss": (y - labels).square().mean(), "logits": y}
+        >>> data = [{"x": torch.ones(2), "labels": torch.ones(1)}] * 8
+        >>> settings = TrainingArguments("out", max_steps=2, logging_steps=1, use_cpu=True, disable_tqdm=True)
+        >>> trainer = Trainer(Model(), settings, train_dataset=data, callbacks=[TensorBoardCallback(log_dir="runs/one")])
+        >>> _ = trainer.train()
+        {...
+        >>> import tblog
+        >>> tblog.read("runs").scalars.filter(tag="train/loss").step
+        array([1, 2])
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Runs are read here: scalars into columns, every other kind decoded when it is looked at. `tblog.read` is the door."""
+"""Read runs: scalars as columns, and each other value when a program looks at it. Users start with `tblog.read`."""
 
 from tblog.reading._file_log import Damage
 from tblog.reading._items import Item, Items, UnreadableError

@@ -1,6 +1,6 @@
 """How runs show themselves in a notebook: a small table in HTML.
 
-Lives here: texts. Must not: read files, or let a name be anything but text.
+Lives here: texts. Must not: read files, or put a name into HTML unescaped.
 """
 
 from __future__ import annotations
@@ -37,6 +37,6 @@ def table(tags: Mapping[str, Mapping[str, list[str]]], scalars: Scalars) -> str:
 
 
 def _row(cell: str, texts: list[str]) -> str:
-    # A file's name may have bytes that are no UTF-8.
+    # A file's name may hold bytes that are not UTF-8.
     safe = [escape(text.encode(errors="backslashreplace").decode()) for text in texts]
     return f"<tr>{''.join(f'<{cell}>{text}</{cell}>' for text in safe)}</tr>"

@@ -1,6 +1,6 @@
 """One Event message: its step and time, and which values it holds, without what they hold.
 
-Lives here: events that are not read in columns, one by one. Must not: decode a value but a plain number.
+Lives here: reading single events, those that do not fit columns. Must not: decode a value other than a plain number.
 
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/event.proto
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/summary.proto
@@ -24,7 +24,7 @@ _FORMS = frozenset({2, 4, 5, 6, 8})
 
 
 class Value(NamedTuple):
-    """One value of a summary, and its number there; its content lies at `start` to `end` of the event."""
+    """One value of a summary, and its index there. Its content is at `start` to `end` of the event."""
 
     number: int
     tag: str
@@ -35,7 +35,7 @@ class Value(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event; `what` is the number of the field that it holds, whose content lies at `start` to `end`."""
+    """One event; `what` is the number of the field that it holds, whose content is at `start` to `end`."""
 
     wall_time: float
     step: int
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 def parse(data: bytes) -> Event:
-    """Take an event apart; raises `MalformedError` if the bytes are none."""
+    """Parse an event; raises `MalformedError` if the bytes are not one."""
     wall_time, step, what, start, end = 0.0, 0, NOTHING, 0, 0
     values: list[Value] = []
     for field in wire.fields(data):
@@ -55,7 +55,7 @@ def parse(data: bytes) -> Event:
         elif field.key == 2 and field.wire == wire.VARINT:
             step = wire.signed(field.number)
         elif field.key in _WHATS and field.wire == wire.BYTES:
-            if field.key != what:  # of several, the last one counts; summaries in a row are one
+            if field.key != what:  # the last of several counts, and summaries in a row are one
                 values = []
             what, start, end = field.key, field.start, field.end
             if what == SUMMARY:
@@ -64,7 +64,7 @@ def parse(data: bytes) -> Event:
 
 
 def _values(data: bytes, start: int, end: int, number: int) -> Iterator[Value]:
-    """Yield the values of a summary that say anything."""
+    """Yield the values of a summary that are not empty."""
     for field in wire.fields(data, start, end):
         if field.key == 1 and field.wire == wire.BYTES:
             value = _value(data, field.start, field.end, number)
@@ -92,7 +92,7 @@ def _value(data: bytes, start: int, end: int, number: int) -> Value:
 
 
 def starts_session(data: bytes, event: Event) -> bool:
-    """Return whether an event is the START that tells TensorBoard to forget later steps."""
+    """Return whether an event is the START at which TensorBoard drops later steps."""
     if event.what != SESSION_LOG:
         return False
     status = 0
@@ -113,7 +113,7 @@ def version(data: bytes, event: Event) -> float:
 
 
 class Metadata(NamedTuple):
-    """What the first value of a tag says about all of them."""
+    """The metadata of a tag, which its first value states."""
 
     plugin: str = ""
     content: bytes = b""
@@ -122,7 +122,7 @@ class Metadata(NamedTuple):
 
 
 def metadata(data: bytes) -> Metadata:
-    """Take a SummaryMetadata apart."""
+    """Parse a SummaryMetadata."""
     texts = {1: b"", 2: b"", 3: b""}
     for field in wire.fields(data):
         if field.key in texts and field.wire == wire.BYTES:

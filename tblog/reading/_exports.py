@@ -1,6 +1,6 @@
-"""Scalars -> data frames of other packages, which are imported when they are asked for.
+"""Scalars -> data frames of other packages, which are imported on first use.
 
-Lives here: pandas, polars and Arrow. Must not: be imported by what does not need them.
+Lives here: pandas, polars and Arrow. Must not: import them at the top.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Table(Protocol):
-    """What is handed over: `tblog.reading.Scalars`."""
+    """What is exported: `tblog.reading.Scalars`."""
 
     runs: tuple[str, ...]
     tags: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Messages of protobuf, taken apart by hand from bytes that may be anything.
+"""protobuf's messages, parsed by hand from bytes that may be damaged.
 
 Lives here: the walk over the fields of a message, and numbers out of them. Must not: know a message, import protobuf.
-Whatever the bytes are, the only error is `MalformedError`, and the work is in proportion to their number.
+The only error is `MalformedError`, whatever the bytes are, and the work grows linearly with their number.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -22,11 +22,11 @@ _float = struct.Struct("<f").unpack_from
 
 
 class MalformedError(ValueError):
-    """Bytes that are no message of protobuf, or no message of the wanted kind."""
+    """The bytes are not a message of protobuf, or not the expected one."""
 
 
 class Field(NamedTuple):
-    """One field: `number` is the value of a varint; the content of the others lies at `start` to `end`."""
+    """One field: `number` is the value of a varint; the content of other fields is at `start` to `end`."""
 
     key: int
     wire: int
@@ -47,7 +47,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
                 return number & 0xFFFFFFFFFFFFFFFF, at
             shift += 7
             if shift > 63:
-                raise MalformedError(f"a number of more than ten bytes ends at byte {at}")
+                raise MalformedError(f"a number at byte {at} has more than ten bytes")
     except IndexError:
         raise MalformedError("a number is cut off at the end of its message") from None
 
@@ -79,7 +79,7 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Fiel
 
 
 def message(data: bytes, wanted: int, start: int = 0, end: int | None = None) -> bytes | None:
-    """Return the content of a field of bytes, the last one as protobuf has it, or None without one."""
+    """Return the content of a field of bytes, or None without one. The last one counts, as in protobuf."""
     found = None
     for field in fields(data, start, end):
         if field.key == wanted and field.wire == BYTES:
@@ -93,7 +93,7 @@ def messages(data: bytes, wanted: int) -> list[bytes]:
 
 
 def text(data: bytes) -> str:
-    """Return a text; what is no UTF-8 in it is replaced."""
+    """Return a text. Bytes that are not UTF-8 are replaced."""
     return data.decode(errors="replace")
 
 
@@ -120,7 +120,7 @@ def fixed_numbers(data: bytes, wanted: int, dtype: str) -> NDArray[np.generic]:
     parts = [data[f.start : f.end] for f in fields(data) if f.key == wanted and f.wire in {wire, BYTES}]
     joined = b"".join(parts)
     if len(joined) % np.dtype(dtype).itemsize:
-        raise MalformedError(f"{len(joined)} bytes are no whole count of {dtype}")
+        raise MalformedError(f"{len(joined)} bytes are not a whole number of {dtype}")
     return np.frombuffer(joined, dtype)
 
 

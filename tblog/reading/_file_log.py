@@ -1,7 +1,7 @@
-"""One event file as far as it has been read: what it holds, what was damaged, and where to go on.
+"""What has been read of one event file: its values, its damage, and the position to continue at.
 
-Lives here: reading on from where the last reading ended, damage, and tails that are not whole yet.
-Must not: know other files of the run, but for what its tags mean.
+Lives here: reading on after the last record, damage, and tails that are not complete yet.
+Must not: know other files of the run, except for the meaning of its tags.
 """
 
 from __future__ import annotations
@@ -28,7 +28,18 @@ _SEAL_BYTES = 16
 
 
 class Damage(NamedTuple):
-    """A stretch of an event file that could not be read: `path`, the bytes from `start` to `end`, and why."""
+    """A stretch of an event file that could not be read: `path`, the bytes from `start` to `end`, and why.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/torn") as writer:
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> runs = tblog.read("runs")
+        >>> with open(runs["torn"].files[0], "ab") as file:
+        ...     _ = file.write(b"half a record")
+        >>> [(part.end - part.start, part.reason) for part in runs.refresh().unfinished]
+        [(13, 'the file ends inside a record')]
+    """
 
     path: str
     start: int
@@ -37,7 +48,7 @@ class Damage(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """An event without summary: how many scalars and other values of the file stand before it, and its step."""
+    """An event without a summary: its step, and how many scalars and other values of the file come before it."""
 
     scalars: int
     entries: int
@@ -49,9 +60,9 @@ class FileLog:
     """What has been read of one event file.
 
     Args:
-        files: the file system that it is in.
+        files: the file system.
         path: its path there.
-        meaning: what the run's tags mean, which is the same object for all its files.
+        meaning: the meaning of the run's tags, one object for all its files.
     """
 
     def __init__(self, files: FileSystem, path: str, meaning: Meaning) -> None:
@@ -71,11 +82,11 @@ class FileLog:
         self._patience = Patience(0)
 
     def read_on(self) -> bool:
-        """Read what was appended since; returns whether anything was new. A file that was replaced is read anew."""
+        """Read what was appended since the last call; return whether there was anything. A replaced file is read anew."""
         try:
             with self._files.open(self.path) as file:
                 return self._read_on(file)
-        except FileNotFoundError:  # removed meanwhile: what it held was there
+        except FileNotFoundError:  # removed meanwhile: what was read of it stays
             return False
 
     def _read_on(self, file: BinaryIO) -> bool:
@@ -95,7 +106,7 @@ class FileLog:
             is_clean = self._read_stretch(file, wanted, size)
             if self.position == position:
                 break
-            # Behind damage little is read at first: where much is damaged, nothing is read again and again.
+            # Behind damage, start with short stretches, so that a much damaged file is not read many times over.
             advanced = self.position - position
             limit = min(4 * limit if is_clean else max(8 * advanced, 256), _STRETCH_BYTES)
         self.tail = None
@@ -105,13 +116,13 @@ class FileLog:
         return is_other or before != (self.records, len(self.damage))
 
     def _sealed(self, file: BinaryIO) -> bytes:
-        """Return the last bytes before the position, by which a file that was written anew is known."""
+        """Return the last bytes before the position. They differ if the file was written anew."""
         start = max(0, self.position - _SEAL_BYTES)
         file.seek(start)
         return file.read(self.position - start)
 
     def _read_stretch(self, file: BinaryIO, wanted: int, size: int) -> bool:
-        """Read records of so many bytes; returns whether all of them were whole."""
+        """Read the records in the next `wanted` bytes; return whether all of them were intact."""
         buffer = np.zeros(wanted + PADDING, np.uint8)
         file.seek(self.position)
         count = _read_into(file, buffer.data[:wanted])
@@ -119,7 +130,7 @@ class FileLog:
         if len(found.starts):
             return self._take(buffer, found, file, size)
         data = record_at(file, self.position, size, self._patience)
-        if data is not None:  # a record that is larger than a stretch
+        if data is not None:  # a record larger than a stretch
             buffer = np.frombuffer(bytes(HEADER_BYTES) + data + bytes(PADDING), np.uint8)
             crc = _footer(file, self.position, len(data))
             buffer = np.concatenate(
@@ -132,7 +143,7 @@ class FileLog:
         return self._skip(file, self.position, size, "no record starts here")
 
     def _skip(self, file: BinaryIO, start: int, size: int, reason: str) -> bool:
-        """Go on at the next whole record behind damage; without one, what follows may still become whole."""
+        """Continue at the next intact record. Without one, stay: the last record may still be incomplete."""
         end = next_record(file, start + 1, size, self._patience)
         if end < size:
             self.damage.append(Damage(self.path, start, end, reason))
@@ -166,7 +177,7 @@ class FileLog:
         return cut == len(found.starts) and not taken.broken
 
     def _keep(self, buffer: Bytes, taken: Stretch, found: Frames, cut: int) -> None:
-        """Keep what stands in the records before `cut`."""
+        """Keep the values of the records before `cut`."""
         for row in taken.strange:
             if row < cut:
                 start = self.position + int(found.starts[row])
@@ -198,7 +209,7 @@ def _starts_session(data: bytes, event: Event) -> bool:
 
 
 def _identity(file: BinaryIO) -> tuple[int, int]:
-    """Return what tells a local file from another one under its name."""
+    """Return what distinguishes a local file from another one of the same name."""
     try:
         found = os.fstat(file.fileno())
     except (OSError, AttributeError):
@@ -207,7 +218,7 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
 
 
 def _read_into(file: BinaryIO, room: memoryview) -> int:
-    """Fill the room from a file; returns how many bytes there were."""
+    """Fill a buffer from a file; return how many bytes there were."""
     count = 0
     while count < len(room):
         more = file.readinto(room[count:])  # type: ignore[attr-defined]

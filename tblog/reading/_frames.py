@@ -1,10 +1,10 @@
-"""Where the records of a stretch of an event file lie, a million of them in some hundredths of a second.
+"""Where the records of a stretch of an event file start and end, for a million of them in some hundredths of a second.
 
-Records follow each other by their lengths, so the walk is a loop; but a training loop writes the same lengths again
-and again. Where they repeat, the walk is foretold, and what was foretold is compared in one go.
+The length of each record says where the next one starts, so finding them is a loop. A training loop repeats the same
+lengths again and again. Where they repeat, the next positions are predicted, and numpy checks all of them at once.
 
 Lives here: lengths and their checksums. Must not: look into a record, know what follows damage.
-Pure functions over bytes in memory, which have `PADDING` bytes behind their end.
+Pure functions over bytes in memory, with `PADDING` bytes behind their end.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Bytes = NDArray[np.uint8]
 
 
 class Frames(NamedTuple):
-    """The records that lie whole in a stretch: where each starts, and how many bytes of data it has.
+    """The complete records of a stretch: where each starts, and how many bytes of data it has.
 
-    `end` is behind the last one; `is_torn` says that what follows is the begin of one more record, or nothing,
-    and not a length that its checksum contradicts.
+    `end` is behind the last one. `is_torn` says that the beginning of one more record follows, or nothing. It is False
+    if a length with a wrong checksum follows.
     """
 
     starts: Int64s
@@ -41,7 +41,7 @@ class Frames(NamedTuple):
 
 
 def frames(buffer: Bytes, size: int) -> Frames:
-    """Walk over the records in the first `size` bytes; the checksums of their lengths are verified, not their data's."""
+    """Find the records in the first `size` bytes, and verify the checksums of their lengths, not of their data."""
     parts, at, probe = [], 0, _PROBE
     while at < size:
         lengths, at = _walked(buffer, at, size, probe)
@@ -63,7 +63,7 @@ def words(buffer: Bytes, dtype: str, offsets: Int64s) -> NDArray[np.uint64]:
     """Return the little-endian numbers that start at these offsets, at any byte."""
     size = np.dtype(dtype).itemsize
     everywhere = np.ndarray((len(buffer) - size + 1,), dtype, buffer.data, strides=(1,))
-    taken: NDArray[np.uint64] = everywhere[offsets]  # take() would copy all of it first
+    taken: NDArray[np.uint64] = everywhere[offsets]  # take() would copy the whole buffer first
     return taken
 
 
@@ -82,7 +82,7 @@ def _walked(buffer: Bytes, at: int, size: int, count: int) -> tuple[Int64s, int]
 
 
 def _foretold(buffer: Bytes, at: int, size: int, seen: list[int]) -> tuple[Int64s, int]:
-    """Return the lengths that go on as those seen last, as far as they do, and where they end."""
+    """Return the lengths that repeat the last ones seen, as far as they do, and where they end."""
     seen = seen[-2 * _MAX_PERIOD :]
     period = next((k for k in range(1, _MAX_PERIOD + 1) if seen[k:] == seen[:-k]), None)
     if period is None:
@@ -96,7 +96,7 @@ def _foretold(buffer: Bytes, at: int, size: int, seen: list[int]) -> tuple[Int64
 
 
 def _whole_lengths(buffer: Bytes, starts: Int64s, lengths: Int64s) -> int:
-    """Return how many lengths from the first on have the checksum that stands behind them."""
+    """Return how many lengths, counted from the first, match their checksum."""
     distinct, index = _distinct(lengths)
     wanted = np.array([int.from_bytes(header(int(length))[8:], "little") for length in distinct], np.uint32)
     wrong = words(buffer, "<u4", starts + 8) != wanted[index]

@@ -1,6 +1,6 @@
-"""Values that are no scalars: where they stand is known, and each is read from its file when it is looked at.
+"""Values other than scalars. Their positions are kept, and each is read from its file when a program looks at it.
 
-Lives here: the list of them, and how one is read. Must not: decode any kind.
+Lives here: the list of positions, and how one value is read. Must not: decode any kind.
 """
 
 from __future__ import annotations
@@ -24,11 +24,26 @@ if TYPE_CHECKING:
 
 
 class UnreadableError(ValueError):
-    """A value cannot be decoded, or is no longer in its file. The message says which value, and where it stood."""
+    """A value cannot be decoded, or is no longer in its file. The message names the value and its place.
+
+    Example:
+        >>> import tblog
+        >>> from tblog.reading import UnreadableError
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_text("note", "first try", 1)
+        >>> run = tblog.read("runs")["seed1"]
+        >>> (note,) = run.texts
+        >>> open(run.files[0], "wb").close()  # someone empties the file
+        >>> try:
+        ...     print(note.text)
+        ... except UnreadableError as error:
+        ...     print(error)
+        the record at byte ... of ... has changed since the file was read; call refresh() and look again
+    """
 
 
 class Place(NamedTuple):
-    """Where one value stands."""
+    """The position of one value."""
 
     run: str
     run_log: RunLog
@@ -36,7 +51,7 @@ class Place(NamedTuple):
     entry: Entry
 
     def read(self) -> tuple[int, bytes]:
-        """Return the number of the field that the value is, and its content; raises UnreadableError."""
+        """Return the number of the value's field, and its content; raises UnreadableError."""
         entry, path = self.entry, self.file_log.path
         with self.run_log.files.open(path) as file:
             data = record_at(file, entry.position, file.seek(0, 2))
@@ -47,7 +62,7 @@ class Place(NamedTuple):
         found = [value for value in event.values if value.number == entry.number] if event else []
         if data is None or event is None or not (found or entry.number < 0):
             raise UnreadableError(
-                f"the record at byte {entry.position} of {path} is not what it was: the file changed since it was read;"
+                f"the record at byte {entry.position} of {path} has changed since the file was read;"
                 " call refresh() and look again"
             )
         if entry.number < 0:
@@ -56,19 +71,26 @@ class Place(NamedTuple):
         return value.form, data[value.start : value.end]
 
     def plugin_content(self) -> bytes:
-        """Return what the first value of the tag tells TensorBoard's plugin."""
+        """Return the data of TensorBoard's plugin, which the first value of the tag holds."""
         metadata = self.run_log.metadata().get(self.entry.tag)
         return metadata.content if metadata else b""
 
 
 class Item:
-    """One value of a run.
+    """One value of a run. Each kind has a class of its own, with what it decodes.
 
     Attributes:
         run: the run's name.
         tag: the tag.
         step: the step.
         wall_time: when it was logged, in seconds since 1970 (UTC).
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_text("note", "first try", 1)
+        >>> tblog.read("runs").texts[0]
+        <Text 'note/text_summary' of run 'seed1' at step 1>
     """
 
     def __init__(self, place: Place) -> None:
@@ -81,7 +103,7 @@ class Item:
 
     @property
     def description(self) -> str:
-        """What was written about the tag, Markdown."""
+        """The description of the tag, in Markdown."""
         metadata = self._place.run_log.metadata().get(self.tag)
         return metadata.description if metadata else ""
 
@@ -92,7 +114,7 @@ class Item:
         except (MalformedError, OverflowError) as error:
             path, at = self._place.file_log.path, self._place.entry.position
             raise UnreadableError(
-                f"{self!r} cannot be decoded: {error}; it stands at byte {at} of {path}"
+                f"{self!r} cannot be decoded: {error}; it is at byte {at} of {path}"
             ) from error
 
 
@@ -101,7 +123,22 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Items(Sequence[ItemT], Generic[ItemT]):
-    """Values of one kind: by runs, and within a run in the order of its files. Each is read when it is looked at."""
+    """Values of one kind: by runs, and within a run in the order of its files. Each is read when you look at it.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(3):
+        ...         writer.add_text("sample", f"text {step}", step)
+        ...         writer.add_histogram("weights", [0.0, 1.0], step)
+        >>> run = tblog.read("runs")["seed1"]
+        >>> run.texts
+        <3 Text items, 1 tags>
+        >>> [sample.text for sample in run.texts.filter(steps=(1, None))]
+        ['text 1', 'text 2']
+        >>> run.histograms.last()[0].step
+        2
+    """
 
     def __init__(self, places: list[Place], kind: type[ItemT]) -> None:
         self._places, self._kind = places, kind
@@ -149,7 +186,7 @@ class Items(Sequence[ItemT], Generic[ItemT]):
         return Items(list(found.values()), self._kind)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return which values there are: run, tag, step and wall_time of each, not what they hold."""
+        """Return the run, tag, step and wall_time of each value, without its content."""
         pandas = needed("pandas", "pandas")
         columns: dict[str, Any] = {
             "run": [place.run for place in self._places],

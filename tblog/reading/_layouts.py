@@ -1,4 +1,4 @@
-"""Where a scalar event keeps what varies: its time, step, tags and values; all other bytes are the same in its like.
+"""Where a scalar event keeps its time, step, tags and values. In events of one layout, all other bytes are equal.
 
 Lives here: which events can be read in columns. Must not: read columns.
 """
@@ -15,11 +15,11 @@ from tblog.reading._fields import Field, MalformedError
 from tblog.reading._tensors import DTYPES
 
 _PLAIN = {1, 2, 3, 8, 9, 22, 23, 19}
-"""TensorFlow's dtypes of numbers that are read in columns."""
+"""TensorFlow's dtypes that can be read as columns."""
 
 
 class Slot(NamedTuple):
-    """One value of an event: where its tag and its number lie, and what it says about its tag."""
+    """One value of an event: the positions of its tag and its number, and the metadata of its tag."""
 
     tag: slice
     value: int
@@ -29,7 +29,7 @@ class Slot(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A scalar event; `varies` has a bit for each bit of its bytes that its like need not share."""
+    """The layout of a scalar event; `varies` has a 1 for each bit that may differ between events of this layout."""
 
     wall_time: int | None
     step: slice | None
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
 
 
 def layout(data: bytes) -> Layout | None:
-    """Return where an event that holds nothing but scalars keeps what varies, or None for another one."""
+    """Return the layout of an event that holds only scalars, or None for any other event."""
     try:
         return _layout(data)
     except MalformedError:
@@ -63,7 +63,7 @@ def _layout(data: bytes) -> Layout | None:
     if wall_time is not None:
         varies[wall_time : wall_time + 8] = 0xFF
     if step is not None:
-        varies[step] = 0x7F  # its bytes are as many
+        varies[step] = 0x7F  # a varint of the same length
     for slot in slots:
         varies[slot.tag] = 0xFF
         varies[slot.value : slot.value + np.dtype(slot.dtype).itemsize] = 0xFF
@@ -71,7 +71,7 @@ def _layout(data: bytes) -> Layout | None:
 
 
 def _only(data: bytes, start: int, end: int, wires: dict[int, int]) -> dict[int, Field] | None:
-    """Return the fields of a message by their numbers if each is one of these and stands there once."""
+    """Return the fields of a message by number, or None if one is not expected or occurs twice."""
     found: dict[int, Field] = {}
     for field in wire.fields(data, start, end):
         if wires.get(field.key) != field.wire or field.key in found:
@@ -94,7 +94,7 @@ def _slot(data: bytes, value: Field) -> Slot | None:
 
 
 def _number(data: bytes, tensor: Field) -> tuple[int, str] | None:
-    """Return where a tensor without dimensions has its one number, and its dtype, if it is as plain as that."""
+    """Return the position and the dtype of the number in a tensor without dimensions, or None for any other tensor."""
     found = {field.key: field for field in wire.fields(data, tensor.start, tensor.end)}
     if not {1, 2} <= set(found) <= {1, 2, 4, 5, 6} or len(found) != 3 or found[2].number:
         return None

@@ -96,7 +96,7 @@ class Meaning:
     def understand(
         self, buffer: Bytes, found: Frames, columns: list[Column], singles: list[Single], cut: int
     ) -> Values:
-        """Return what the records before `cut` hold, in their order."""
+        """Return the values of the records before `cut`, in order."""
         columns = [column if column.rows[-1] < cut else column.at(column.rows < cut) for column in columns]
         self._learn(columns, singles)
         clear = []
@@ -134,7 +134,7 @@ class Meaning:
                     self.metadata[tag] = Metadata()
 
     def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
-        """Return which events of a column hold nothing but scalars, now that the tags are known."""
+        """Return which events of a column hold only scalars, now that the tags are known."""
         tensors = column.tags[:, [slot.is_tensor for slot in column.layout.slots]]
         others = [n for n in np.unique(tensors) if self.kind(self.tags.names[n], _events.TENSOR) != SCALARS]
         is_scalar: NDArray[np.bool_] = ~np.logical_or.reduce(np.isin(tensors, others), axis=1)

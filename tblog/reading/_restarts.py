@@ -1,13 +1,13 @@
-"""Which values of a run count, where a training was started again: as TensorBoard's loaders have it, or all.
+"""Which values of a run count after a training was restarted: those that TensorBoard's loaders keep, or all.
 
 Lives here: rows and steps. Must not: know values or files.
 
-- "tensorboard": as EventAccumulator, TensorBoard's Python loader. A START event hides what stands before it and has
-  its step or a later one. In files without a version, an event that comes after a later step hides the values of its
-  tags from its step on.
+- "tensorboard": as in EventAccumulator, TensorBoard's Python loader. A START event hides earlier values of its step
+  and of later steps. In files without a version, an event whose step is smaller than one before it hides the values of
+  its tags from its step on.
   https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/backend/event_processing/event_accumulator.py
-- "rust": as RustBoard, the default loader. Each value hides those of its tag that stand before it and have its step or
-  a later one; events whose time is no number are dropped.
+- "rust": as in RustBoard, the default loader. Each value hides earlier values of its tag with the same or a later step.
+  Events whose time is NaN are dropped.
   https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/data/server/reservoir.rs
 - "keep": everything.
 """
@@ -73,7 +73,7 @@ def _as_python(parts: Sequence[Part]) -> list[Bools] | None:
         steps = np.concatenate([part.steps for part in old])
         latest = np.concatenate([part.latest for part in old if part.latest is not None])
         counts[: len(old)] = _split(~_is_hidden(tags, steps, steps < latest), old)
-    least: int | None = None  # the smallest step of the START events behind what is looked at
+    least: int | None = None  # the smallest step of the START events behind the current rows
     for number in range(len(parts) - 1, -1, -1):
         part, end = parts[number], len(parts[number].steps)
         for before, step in reversed(part.starts if part.latest is None else ()):
@@ -86,7 +86,7 @@ def _as_python(parts: Sequence[Part]) -> list[Bools] | None:
 
 
 def _is_hidden(tags: NDArray[np.int32], steps: Int64s, hides: Bools) -> Bools:
-    """Return which values have one of their tag behind them that hides, and whose step is the same or smaller."""
+    """Return which values are followed by one of the same tag that hides and whose step is not larger."""
     hidden = np.zeros(len(tags), bool)
     order = np.argsort(tags, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(tags[order])) + 1):
@@ -100,7 +100,7 @@ def _is_hidden(tags: NDArray[np.int32], steps: Int64s, hides: Bools) -> Bools:
 
 
 def _any_behind(hides: Bools) -> Bools:
-    """Return which values but the last have one behind them that hides."""
+    """Return, for all values except the last, whether one behind it hides."""
     return np.logical_or.accumulate(hides[::-1])[::-1][1:]
 
 

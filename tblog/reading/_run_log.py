@@ -1,4 +1,4 @@
-"""One run as far as it has been read: its files, and which of their values count.
+"""What has been read of one run: its files, and which of their values count.
 
 Lives here: files of a run in TensorBoard's order, and restarts across them. Must not: decode values.
 """
@@ -30,7 +30,7 @@ class RunScalars(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How runs are read: which tags and steps are kept, and what restarts mean."""
+    """How to read runs: which tags and steps to keep, and how to treat restarts."""
 
     wanted: Callable[[str], bool]
     steps: range | None
@@ -38,7 +38,7 @@ class Options(NamedTuple):
 
 
 class RunLog:
-    """What has been read of one run. Nothing is, before it is asked for."""
+    """What has been read of one run. The first question reads it."""
 
     def __init__(self, files: FileSystem, options: Options) -> None:
         self.files, self._options = files, options
@@ -55,12 +55,12 @@ class RunLog:
         return self._paths
 
     def set_paths(self, paths: list[str]) -> None:
-        """Say which files the run has now."""
+        """Set the files that the run has now."""
         if paths != self._paths:
             self._paths, self._scalars, self._entries = paths, None, None
 
     def read_on(self) -> bool:
-        """Read what was appended, if the run has been read at all; returns whether anything was new."""
+        """Read what was appended, if the run has been read at all; return whether there was anything."""
         return self._is_read and self._read()
 
     def logs(self) -> list[FileLog]:
@@ -90,11 +90,11 @@ class RunLog:
         return [damage for log in self.logs() for damage in log.damage]
 
     def tails(self) -> list[Damage]:
-        """Return the ends of files that are no whole record yet."""
+        """Return the incomplete records at the ends of files."""
         return [log.tail for log in self.logs() if log.tail is not None]
 
     def records(self) -> int:
-        """Return how many whole records the run's files hold."""
+        """Return how many intact records the run's files hold."""
         return sum(log.records for log in self.logs())
 
     def scalars(self) -> RunScalars:
@@ -120,7 +120,7 @@ class RunLog:
         return self._scalars
 
     def entries(self, kind: str | None = None) -> list[tuple[FileLog, Entry]]:
-        """Return the values of a kind that count, or all that are no scalars, in the order of the files."""
+        """Return the values of a kind that count, or of all kinds but scalars, in the order of the files."""
         if self._entries is None:
             self._entries = self._counting_entries()
         return [one for one in self._entries if kind is None or one[1].kind == kind]
@@ -187,7 +187,7 @@ def _largest_before(log: FileLog, largest: int) -> tuple[NDArray[np.int64], NDAr
 
 
 def _series(entry: Entry, restarts: str) -> tuple[str, str]:
-    """Return what restarts are told apart by: the kind and the tag, to RustBoard the tag alone."""
+    """Return the series of a value, in which restarts are found: its kind and tag, for RustBoard the tag alone."""
     return ("" if restarts == "rust" and entry.tag else entry.kind, entry.tag)
 
 

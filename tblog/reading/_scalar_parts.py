@@ -1,4 +1,4 @@
-"""Scalars of a file as columns that grow. Lives here: memory, never more of it than needed."""
+"""Scalars of a file as columns that grow. Lives here: keeping them in as little memory as possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EMPTY = Columns(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.em
 
 
 def joined(parts: list[Columns]) -> Columns:
-    """Put columns under each other; the list is emptied meanwhile, so that nothing is in memory twice for long."""
+    """Concatenate columns, and empty the list on the way, so that little is in memory twice."""
     if len(parts) <= 1:
         return parts[0] if parts else EMPTY
     tags, steps, wall_times, values = ([*column] for column in zip(*parts, strict=True))
@@ -40,7 +40,7 @@ def joined(parts: list[Columns]) -> Columns:
 
 
 class ScalarParts:
-    """Columns that grow at their end; they are joined when they are asked for."""
+    """Columns that grow at their end, and are joined on demand."""
 
     def __init__(self) -> None:
         self._parts: list[Columns] = []

@@ -1,6 +1,6 @@
 """Which runs, tags and steps a user asks for.
 
-Lives here: names against texts, globs and regular expressions; steps against ranges.
+Lives here: matching names with texts, globs and regular expressions, and steps with ranges.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Steps: TypeAlias = "range | slice | tuple[int | None, int | None] | None"
 
 
 def matcher(names: Names) -> Callable[[str], bool]:
-    """Return what says whether a name is asked for: it is one of the texts, fits a glob, or a pattern is found in it."""
+    """Return a function that matches a name with texts, globs and regular expressions; None matches all names."""
     if names is None:
         return lambda _: True
     if isinstance(names, (str, re.Pattern)):
@@ -27,7 +27,7 @@ def matcher(names: Names) -> Callable[[str], bool]:
     for name in asked:
         if not isinstance(name, (str, re.Pattern)):
             raise TypeError(
-                "runs and tags are chosen by a name, a glob (loss/*), a compiled regular expression, or a list of these:"
+                "choose runs and tags by a name, a glob (loss/*), a compiled regular expression, or a list of these:"
                 f" {name!r} was given"
             )
     return lambda name: any(_fits(name, one) for one in asked)
@@ -40,7 +40,7 @@ def _fits(name: str, asked: str | re.Pattern[str]) -> bool:
 
 
 def step_range(steps: Steps) -> range | None:
-    """Return the steps that are asked for, None for all of them."""
+    """Return the chosen steps, None for all."""
     if steps is None or isinstance(steps, range):
         return steps
     if isinstance(steps, slice):
@@ -51,14 +51,14 @@ def step_range(steps: Steps) -> range | None:
         or not all(end is None or isinstance(end, (int, np.integer)) for end in steps)
     ):
         raise TypeError(
-            f"steps are chosen by (start, stop), stop left out, or by a range: {steps!r} was given"
+            f"choose steps by (start, stop), without stop itself, or by a range: {steps!r} was given"
         )
     start, stop = steps
     return range(-(1 << 63) if start is None else int(start), 1 << 63 if stop is None else int(stop))
 
 
 def within(steps: NDArray[np.int64], asked: range) -> NDArray[np.bool_]:
-    """Return which steps are asked for."""
+    """Return which steps are in the range."""
     if not asked:
         return np.zeros(len(steps), bool)
     low, high = min(asked[0], asked[-1]), max(asked[0], asked[-1])

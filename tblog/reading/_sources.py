@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 
 class FileSystem(Protocol):
-    """What reading needs of a place where files are."""
+    """What the reader needs from a file system."""
 
     def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
         """Yield (directory, its directories, its files' names) for a directory and all below it."""
@@ -24,7 +24,7 @@ class FileSystem(Protocol):
         """Return whether there is anything at a path."""
 
     def glob(self, pattern: str) -> Iterable[str]:
-        """Return the paths that fit a pattern."""
+        """Return the paths that match a pattern."""
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading bytes."""
@@ -34,7 +34,7 @@ class LocalFiles:
     """The files of this machine."""
 
     def walk(self, directory: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walk down as TensorBoard does, through symbolic links, too, but never in a circle."""
+        """Walk down as TensorBoard does, also through symbolic links, but never in a circle."""
         seen = set()
         for here, below, files in os.walk(directory, followlinks=True):
             place = os.stat(here)
@@ -48,11 +48,11 @@ class LocalFiles:
     exists = staticmethod(os.path.exists)
 
     def glob(self, pattern: str) -> list[str]:
-        """Return the paths that fit, sorted."""
+        """Return the paths that match, sorted."""
         return sorted(glob.glob(pattern, recursive=True))
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file without a buffer: it is read in large pieces."""
+        """Open a file without a buffer, because the reads are large."""
         return open(path, "rb", buffering=0)
 
 
@@ -62,7 +62,7 @@ class _Remote:
         self.isdir, self.exists = files.isdir, files.exists
 
     def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
-        self._files.invalidate_cache()  # a listing that is kept would never show a new file
+        self._files.invalidate_cache()  # a cached listing would never show a new file
         return cast("Iterable[tuple[str, Any, Iterable[str]]]", self._files.walk(directory))
 
     def glob(self, pattern: str) -> list[str]:
@@ -73,7 +73,7 @@ class _Remote:
 
 
 class Source:
-    """One thing that was given to `tblog.read`: where it is, and below which directory runs have their names."""
+    """One place that was given to `tblog.read`, and the directory from which its runs are named."""
 
     def __init__(self, given: str, prefix: str = "") -> None:
         self.given, self.prefix = given, prefix
@@ -81,11 +81,11 @@ class Source:
         self._has_magic = glob.has_magic(self.path) and not self.files.exists(self.path)
 
     def check(self) -> None:
-        """Raise FileNotFoundError if there is nothing."""
+        """Raise FileNotFoundError if there is nothing there."""
         if not self._matches():
-            what = "nothing fits the pattern" if self._has_magic else "there is nothing at"
+            what = "nothing matches the pattern" if self._has_magic else "there is nothing at"
             raise FileNotFoundError(
-                f"{what} {self.given!r}: give a log directory, an event file, or a pattern that fits one"
+                f"{what} {self.given!r}: give a log directory, an event file, or a pattern that matches one"
             )
 
     def runs(self) -> dict[str, list[str]]:
@@ -121,7 +121,7 @@ class Source:
 
 
 def sources(given: Any) -> list[Source]:
-    """Return the sources that a user means: one place, several, or {name: place}."""
+    """Return the sources for one place, several, or {name: place}."""
     if isinstance(given, Mapping):
         return [Source(_as_path(place), str(name)) for name, place in given.items()]
     if isinstance(given, (str, os.PathLike)):
@@ -138,7 +138,7 @@ def is_event_file(name: str) -> bool:
 
 
 def _prefixes(places: list[str]) -> list[str]:
-    """Name each of several places by what tells it from the others; a file belongs to its directory."""
+    """Name each of several places by the part of its path that differs. A file has the name of its directory."""
     homes = [os.path.dirname(p) if is_event_file(os.path.basename(p)) else p for p in places]
     if any("://" in home for home in homes):
         return [home.rstrip("/") for home in homes]
@@ -155,9 +155,7 @@ def _add(found: dict[str, list[str]], name: str, paths: list[str]) -> None:
 def _as_path(place: Any) -> str:
     path = os.fspath(place)
     if not isinstance(path, str) or not path:
-        raise TypeError(
-            f"runs are read from a path, a list of paths, or a dict of names and paths: {place!r} was given"
-        )
+        raise TypeError(f"give a path, a list of paths, or a dict of names and paths: {place!r} was given")
     return path
 
 

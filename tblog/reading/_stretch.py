@@ -1,6 +1,6 @@
 """A stretch of an event file in memory -> its events: scalars in columns, the others one by one.
 
-Lives here: who reads which record, and that every checksum is verified. Must not: know files, or what tags mean.
+Lives here: which record is read how, and the verification of every checksum. Must not: know files, or what tags mean.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tblog.reading._tags import Tags
 
 
 class Single(NamedTuple):
-    """An event that was read by itself, with its bytes."""
+    """A single event, with its bytes."""
 
     row: int
     data: bytes
@@ -27,9 +27,9 @@ class Single(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What stands in a stretch; rows count its records.
+    """The content of a stretch; rows count its records.
 
-    `broken` are records whose checksum is wrong, `strange` those that hold no event.
+    `broken` are records with a wrong checksum, `strange` those that are not an event.
     """
 
     columns: list[Column]
@@ -54,7 +54,7 @@ def take_apart(buffer: Bytes, found: Frames, tags: Tags) -> Stretch:
 
 
 def read_single(buffer: Bytes, found: Frames, row: int, into: Stretch) -> None:
-    """Read one record by itself."""
+    """Read a single record."""
     start = int(found.starts[row]) + HEADER_BYTES
     end = start + int(found.lengths[row])
     data = buffer[start:end].tobytes()

@@ -1,6 +1,6 @@
 """Tags of a run and their numbers.
 
-Lives here: one number for each tag, found for a million texts at once. Must not: know files.
+Lives here: one number for each tag, looked up for a million texts at once. Must not: know files.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _BUCKETS = 16
 
 
 class Tags:
-    """The tags of a run, numbered as they come.
+    """The tags of a run, numbered in the order in which they appear.
 
     Args:
-        wanted: says whether a tag's values are kept.
+        wanted: returns whether to keep a tag's values.
     """
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
@@ -48,7 +48,7 @@ class Tags:
         return np.array(self._wanted, bool)
 
     def numbers(self, texts: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Return the number of each tag, given as bytes, (n, length), in which n is not 0."""
+        """Return the number of each tag, given as bytes, (n, length) with n > 0."""
         first = texts[0]
         if not texts.shape[1] or (texts == first).all():
             return np.full(len(texts), self._number_of(first.tobytes()), np.int32)
@@ -65,7 +65,7 @@ class Tags:
     def _number_some(
         self, texts: NDArray[np.uint8], rows: NDArray[np.int64], multiplier: int, found: NDArray[np.int32]
     ) -> NDArray[np.int64]:
-        """Number those tags that are the first of their bucket; returns the rows of the others."""
+        """Number the tags that are the first of their bucket; return the rows of the others."""
         everyone = len(rows) == len(texts)
         columns = _words(texts if everyone else texts[rows])
         mixed = np.zeros(len(rows), np.uint64)
@@ -97,7 +97,7 @@ class Tags:
 
 
 def _words(texts: NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
-    """Return texts as columns of eight bytes each, the last one filled up with zeros."""
+    """Return texts as columns of eight bytes each, the last one padded with zeros."""
     count, length = texts.shape
     padded = np.zeros((count, -(-length // 8) * 8), np.uint8)
     padded[:, :length] = texts

@@ -3,8 +3,8 @@
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/tensor.proto
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/types.proto
 
-Lives here: dtypes, shapes and the many fields that numbers may stand in. A tensor of one number and a large shape is a
-view of that number: bytes decide about memory, not what they claim.
+Lives here: dtypes, shapes and the many fields that may hold the numbers. A tensor of one number and a large shape
+becomes a view of that number, so a damaged file cannot claim more memory than it has bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DTYPES = {
     22: "<u4",
     23: "<u8",
 }
-"""numpy's form of each of TensorFlow's dtypes; a bfloat16 is read as two bytes and widened."""
+"""numpy's dtype for each of TensorFlow's; a bfloat16 is read as two bytes and widened."""
 
 _FIXED_VALUES = {1: (5, "<f4"), 2: (6, "<f8"), 8: (9, "<f4"), 18: (12, "<f8")}
 _VARINT_VALUES = {3: 7, 4: 7, 5: 7, 6: 7, 9: 10, 10: 11, 14: 13, 17: 7, 19: 13, 22: 16, 23: 17}
@@ -47,7 +47,7 @@ def array(data: bytes) -> NDArray[Any]:
     """Return the array of a serialised TensorProto; texts are an array of objects, which are bytes.
 
     Raises:
-        MalformedError: if the bytes are no tensor, or its numbers do not fill its shape.
+        MalformedError: the bytes are not a tensor, or its numbers do not fill its shape.
     """
     dtype, shape, content = _head(data)
     if dtype == STRING:
@@ -55,10 +55,10 @@ def array(data: bytes) -> NDArray[Any]:
         texts[:] = strings
         return _shaped(texts, shape)
     if dtype not in DTYPES:
-        raise MalformedError(f"a tensor has TensorFlow's dtype number {dtype}, which numpy does not have")
+        raise MalformedError(f"a tensor has TensorFlow's dtype number {dtype}, for which numpy has none")
     if content:
         if len(content) % np.dtype(DTYPES[dtype]).itemsize:
-            raise MalformedError(f"{len(content)} bytes are no whole count of {DTYPES[dtype]}")
+            raise MalformedError(f"{len(content)} bytes are not a whole number of {DTYPES[dtype]}")
         numbers: NDArray[Any] = np.frombuffer(content, DTYPES[dtype])
     elif dtype in _FIXED_VALUES:
         field, layout = _FIXED_VALUES[dtype]
@@ -91,7 +91,7 @@ def _size(dim: bytes) -> int:
 
 
 def _integers(numbers: list[int], dtype: int) -> NDArray[Any]:
-    """Return integers in their dtype; what is larger is cut, as in C."""
+    """Return integers in their dtype; larger ones are cut, as in C."""
     wide = np.array([number & 0xFFFFFFFFFFFFFFFF for number in numbers], np.uint64)
     if dtype == 10:
         return wide.astype(np.bool_)

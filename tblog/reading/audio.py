@@ -1,4 +1,4 @@
-"""Sound: the encoded bytes, and samples when they are asked for."""
+"""Sound: the encoded bytes, and the decoded samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ class _Encoded(NamedTuple):
 
 
 class Audio(Item):
-    """A clip of sound, WAV as a rule; a new-style summary may hold several."""
+    """A clip of sound, usually WAV. A new-style summary may hold several.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_audio("tone", np.sin(np.arange(8000) / 8), 1, sample_rate=8000)
+        >>> (tone,) = tblog.read("runs").audio
+        >>> tone.sample_rate, tone.samples().shape
+        (8000.0, (8000, 1))
+    """
 
     @property
     def encoded(self) -> bytes:
@@ -38,7 +48,7 @@ class Audio(Item):
 
     @property
     def content_type(self) -> str:
-        """What the bytes are, such as "audio/wav"."""
+        """The format of the bytes, such as "audio/wav"."""
         return self._decoded(_encoded).content_type
 
     @property
@@ -56,7 +66,7 @@ class Audio(Item):
         """Decode a clip of WAV, uncompressed; float32 (samples, channels), -1 to 1.
 
         Raises:
-            UnreadableError: if the bytes are no such WAV, or there is no such clip.
+            UnreadableError: the bytes are not such a WAV, or there is no such clip.
         """
         return self._wave(number)[1]
 

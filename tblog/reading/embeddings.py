@@ -1,4 +1,4 @@
-"""Embeddings: what lies beside the event files for TensorBoard's projector.
+"""Embeddings: the files beside the event files that TensorBoard's projector shows.
 
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/projector/projector_config.proto
 """
@@ -24,13 +24,22 @@ _MOST = 1 << 20
 
 
 class Embedding:
-    """One embedding of a run's directory; its files are read when they are asked for.
+    """One embedding of a run's directory. Its files are read when you ask for their content.
 
     Attributes:
         name: the tensor's name; with tblog and torch the tag and step ("words:00000").
-        tensor_path: the file of its vectors; `metadata_path` that of its labels, `sprite_path` the picture of its
-            points' images, None without.
+        tensor_path: the file of its vectors. `metadata_path` is the file of its labels, `sprite_path` the picture of
+            its points' images; each is None without such a file.
         sprite_size: width and height of one image in the picture.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_embedding(np.eye(3), metadata=["a", "b", "c"], tag="words")
+        >>> (words,) = tblog.read("runs")["seed1"].embeddings
+        >>> words.name, words.vectors.shape, words.metadata
+        ('words:00000', (3, 3), [['a'], ['b'], ['c']])
     """
 
     def __init__(self, files: FileSystem, directory: str, config: dict[str, Any]) -> None:
@@ -49,9 +58,9 @@ class Embedding:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """The vectors, float32 (points, dimensions); raises UnreadableError where the file holds none."""
+        """The vectors, float32 (points, dimensions); raises UnreadableError if the file holds none."""
         if self.tensor_path is None:
-            raise UnreadableError(f"{CONFIG} states no tensor_path for the embedding {self.name!r}")
+            raise UnreadableError(f"{CONFIG} names no tensor_path for the embedding {self.name!r}")
         raw = self._read(self.tensor_path)
         try:
             if self.tensor_path.endswith(".bytes"):
@@ -63,7 +72,7 @@ class Embedding:
 
     @property
     def metadata(self) -> list[list[str]]:
-        """The labels: the columns of each line, the header's first where there is more than one column."""
+        """The labels: the columns of each line. With more than one column, the header comes first."""
         if self.metadata_path is None:
             return []
         lines = self._read(self.metadata_path).decode(errors="replace").splitlines()
@@ -83,7 +92,7 @@ class Embedding:
 
 
 def embeddings(files: FileSystem, directory: str) -> list[Embedding]:
-    """Return the embeddings that the projector's file in a directory names; none if there is no such file."""
+    """Return the embeddings that the projector's file in a directory lists; none without such a file."""
     path = f"{directory}/{CONFIG}"
     if not files.exists(path):
         return []
@@ -94,7 +103,7 @@ def embeddings(files: FileSystem, directory: str) -> list[Embedding]:
 
 
 def _messages(marks: list[str]) -> dict[str, list[Any]]:
-    """Read protobuf's text format: {field: [values and messages]}. What is none of it is left out."""
+    """Read protobuf's text format: {field: [values and messages]}. Anything else is left out."""
     top: dict[str, list[Any]] = {}
     stack = [top]
     name = ""

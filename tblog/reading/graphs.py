@@ -15,7 +15,17 @@ from tblog.reading._items import Item
 
 @dataclass
 class Node:
-    """One operation: `inputs` are names of nodes, `attributes` what it says about itself."""
+    """One operation: `inputs` are names of nodes, `attributes` its details by name.
+
+    Example:
+        >>> import tblog
+        >>> import torch
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_graph(torch.nn.Linear(3, 2), torch.ones(1, 3))
+        >>> (linear,) = [node for node in tblog.read("runs")["seed1"].graph.nodes if node.op == "aten::linear"]
+        >>> linear.name, linear.inputs, linear.attributes["weight"]
+        ('Linear/linear', ['input/input'], 'float32 [2, 3]')
+    """
 
     name: str
     op: str
@@ -26,7 +36,19 @@ class Node:
 
 @dataclass
 class Graph:
-    """The nodes of a model's graph, in the file's order."""
+    """The nodes of a model's graph, in the file's order.
+
+    Example:
+        >>> import tblog
+        >>> import torch
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_graph(torch.nn.Linear(3, 2), torch.ones(1, 3))
+        >>> graph = tblog.read("runs")["seed1"].graph
+        >>> graph
+        <Graph: 3 nodes, 2 edges>
+        >>> graph.edges
+        [('input/input', 'Linear/linear'), ('Linear/linear', 'output/output')]
+    """
 
     nodes: list[Node]
 
@@ -44,7 +66,7 @@ class LoggedGraph(Item):
 
     @property
     def graph(self) -> Graph:
-        """The graph, taken apart."""
+        """The graph, decoded."""
         return self._decoded(_graph)
 
 
@@ -72,13 +94,13 @@ def _node(raw: bytes) -> Node:
 
 
 def _node_of(given: str) -> str:
-    """Return the name of the node that an input comes from: "name:1" is one of its outputs, "^name" but its end."""
+    """Return the node that an input comes from: "name:1" is its second output, "^name" a control dependency."""
     name, colon, output = given.removeprefix("^").rpartition(":")
     return name if colon and output.isdigit() else given.removeprefix("^")
 
 
 def _attribute(raw: bytes) -> Any:
-    """Return an attribute: text, number, truth, dtype's number, shape; anything else as the bytes of its AttrValue."""
+    """Return an attribute: a text, number, bool, dtype's number or shape; otherwise the bytes of its AttrValue."""
     for field in wire.fields(raw):
         content = raw[field.start : field.end]
         if field.key == 2 and field.wire == wire.BYTES:

@@ -1,4 +1,4 @@
-"""Histograms: edges and counts, of old summaries and new ones."""
+"""Histograms: edges and counts, from old-style and new-style summaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATISTICS = {1: "min", 2: "max", 3: "num", 4: "sum", 5: "sum_squares"}
 
 
 class HistogramProto(NamedTuple):
-    """An old-style histogram as the file has it, in the names of EventAccumulator."""
+    """An old-style histogram as it is in the file, with the names of EventAccumulator."""
 
     min: float
     max: float
@@ -29,11 +29,22 @@ class HistogramProto(NamedTuple):
 
 
 class Histogram(Item):
-    """A histogram: `counts` values lie in each bucket between neighbours of `edges`."""
+    """A histogram: `counts` values lie in each bucket between neighbours of `edges`.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_histogram("weights", [0.0, 0.5, 1.0, 1.0], 1, bins="auto")
+        >>> (weights,) = tblog.read("runs").histograms
+        >>> weights.edges.round(2), weights.counts
+        (array([0. , 0.33, 0.67, 1. ]), array([1., 1., 2.]))
+        >>> weights.proto.sum
+        2.5
+    """
 
     @property
     def proto(self) -> HistogramProto | None:
-        """What an old-style summary holds beside its buckets; None for a new-style one, which has but buckets."""
+        """The fields of an old-style summary, with its statistics; None for a new-style one, which has only buckets."""
         return self._decoded(lambda form, content: _proto(content) if form == _events.HISTOGRAM else None)
 
     @property

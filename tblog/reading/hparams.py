@@ -31,11 +31,20 @@ class Session:
 
     Attributes:
         run: the run's name.
-        group: the group of the sessions that have the same hyperparameters; the run's name where none is stated.
-        status: "running" until it was said how it ended: "success", "failure", "unknown".
-        start_time: seconds since 1970 (UTC), 0 if it is not stated; `end_time` likewise.
-        hparams: its hyperparameters: numbers (float), texts, truths.
-        metrics: the last value of each metric, by its tag; with its group, "validation/loss", where it has one.
+        group: the group of sessions with the same hyperparameters; the run's name if the run names none.
+        status: "running" until the run says how it ended: "success", "failure" or "unknown".
+        start_time: seconds since 1970 (UTC), 0 if unknown; `end_time` likewise.
+        hparams: its hyperparameters: float, str or bool.
+        metrics: the last value of each metric by tag, with its group, if it has one: "validation/loss".
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.log_hparams({"lr": 0.1, "net": "small"})
+        ...     writer.add_scalar("loss", 0.5, 1)
+        >>> (session,) = tblog.read("runs").hparams
+        >>> session.run, session.hparams, session.metrics
+        ('seed1', {'lr': 0.1, 'net': 'small'}, {'loss': 0.5})
     """
 
     run: str
@@ -48,7 +57,20 @@ class Session:
 
 
 class HParams(Sequence[Session]):
-    """The runs that state hyperparameters, by name, as TensorBoard's HParams page has them."""
+    """The runs with hyperparameters, by name, as on TensorBoard's HParams page.
+
+    Example:
+        >>> import tblog
+        >>> for lr in (0.1, 0.01):
+        ...     with tblog.SummaryWriter(f"runs/lr{lr}") as writer:
+        ...         writer.log_hparams({"lr": lr})
+        ...         writer.add_scalar("loss", lr / 2, 1)
+        >>> table = tblog.read("runs").hparams
+        >>> table
+        <HParams: 2 runs, 1 hyperparameters, 1 metrics>
+        >>> min(table, key=lambda session: session.metrics["loss"]).hparams
+        {'lr': 0.01}
+    """
 
     def __init__(self, sessions: list[Session]) -> None:
         self._sessions = sessions
@@ -64,18 +86,18 @@ class HParams(Sequence[Session]):
 
     @property
     def names(self) -> list[str]:
-        """The hyperparameters that any of the runs has, in their order."""
+        """The hyperparameters of all runs, in their order."""
         return list(dict.fromkeys(name for session in self._sessions for name in session.hparams))
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that any of the runs has, in their order."""
+        """The metrics of all runs, in their order."""
         return list(dict.fromkeys(name for session in self._sessions for name in session.metrics))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row for each run: run, then its hyperparameters, then the last values of its metrics.
 
-        A metric that has the name of a hyperparameter is called "metric/" and its name.
+        If a metric has the name of a hyperparameter, its column is "metric/" and the name.
         """
         pandas = needed("pandas", "pandas")
         names = self.names
@@ -92,7 +114,7 @@ class HParams(Sequence[Session]):
 
 
 def hparams(logs: Mapping[str, RunLog]) -> HParams:
-    """Read what runs state about their hyperparameters."""
+    """Read the hyperparameters of runs."""
     contents = {
         run: {
             tag: log.metadata()[tag].content for tag in (_EXPERIMENT, _START, _END) if tag in log.metadata()
@@ -118,7 +140,7 @@ def hparams(logs: Mapping[str, RunLog]) -> HParams:
 
 
 def _session(run: str, contents: dict[str, bytes]) -> Session | None:
-    """Return what a run says at its start and its end; None where that is no message."""
+    """Return the session that a run's start and end describe; None if the start cannot be read."""
     try:
         session = Session(run, run)
         start = wire.message(contents[_START], 3) or b""
@@ -146,7 +168,7 @@ def _session(run: str, contents: dict[str, bytes]) -> Session | None:
 
 
 def _value(raw: bytes) -> Any:
-    """Return a google.protobuf.Value that is a number, a text or a truth."""
+    """Return a google.protobuf.Value that is a number, a text or a bool."""
     for entry in wire.fields(raw):
         if entry.key == 2 and entry.wire == wire.FIXED64:
             return wire.double(raw, entry.start)
@@ -158,7 +180,7 @@ def _value(raw: bytes) -> Any:
 
 
 def _experiment(content: bytes) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return the names of hyperparameters, and (group, tag) of metrics, that an experiment states."""
+    """Return an experiment's names of hyperparameters, and the (group, tag) of its metrics."""
     try:
         experiment = wire.message(content, 2) or b""
         names = [wire.text(wire.message(info, 1) or b"") for info in wire.messages(experiment, 4)]
@@ -174,7 +196,7 @@ def _experiment(content: bytes) -> tuple[list[str], list[tuple[str, str]]]:
 def _metrics(
     run: str, stated: Mapping[tuple[str, str], None], logs: Mapping[str, RunLog]
 ) -> dict[str, float]:
-    """Return the last value of each metric of a run: of those that an experiment states, or of all its scalars."""
+    """Return the last value of each metric of a run: of the experiment's metrics, or of all scalars without any."""
     if not stated:
         return _last(logs[run])
     found = {}

@@ -1,4 +1,4 @@
-"""Images: the encoded bytes, and their pixels when they are asked for."""
+"""Images: the encoded bytes, and the decoded pixels."""
 
 from __future__ import annotations
 
@@ -22,11 +22,21 @@ class _Encoded(NamedTuple):
 
 
 class Image(Item):
-    """An image or a moving one; a new-style summary may hold several of one size."""
+    """An image or a video. A new-style summary may hold several images of one size.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_image("digit", np.zeros((3, 8, 12), np.uint8), 1)
+        >>> (digit,) = tblog.read("runs").images
+        >>> digit.size, digit.pixels().shape, digit.encoded[1:4]
+        ((12, 8), (8, 12, 3), b'PNG')
+    """
 
     @property
     def encoded(self) -> bytes:
-        """The first image's bytes, PNG as a rule, GIF for a video."""
+        """The first image's bytes: usually PNG, GIF for a video."""
         pictures = self.all_encoded
         return pictures[0] if pictures else b""
 
@@ -45,11 +55,11 @@ class Image(Item):
         """Decode an image; uint8 (height, width) or (height, width, channels).
 
         Args:
-            number: which image of the summary.
-            frame: which frame of a moving image.
+            number: index of the image in the summary.
+            frame: index of the frame in a video.
 
         Raises:
-            UnreadableError: if the bytes are no image that Pillow reads, or there is no such image or frame.
+            UnreadableError: Pillow cannot read the bytes, or there is no such image or frame.
         """
         from PIL import Image as Pillow
 

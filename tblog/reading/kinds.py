@@ -1,4 +1,4 @@
-"""What can be asked of one run and of many alike: each kind of value.
+"""Each kind of value, for one run and for many.
 
 Lives here: the properties of `Run` and `Runs`. Must not: find files.
 """
@@ -27,14 +27,14 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Kinds:
-    """Everything that runs hold, by its kind."""
+    """Everything that runs hold, by kind."""
 
     def _logs(self) -> Mapping[str, RunLog]:
         raise NotImplementedError
 
     @property
     def scalars(self) -> Scalars:
-        """Numbers, of old and new summaries, as columns."""
+        """Numbers as columns, from old-style and new-style summaries."""
         tags: dict[str, int] = {}
         parts = []
         for log in self._logs().values():
@@ -58,12 +58,12 @@ class Kinds:
 
     @property
     def images(self) -> Items[Image]:
-        """Images and videos: encoded bytes, and pixels when they are asked for."""
+        """Images and videos: encoded bytes and pixels."""
         return Items(self._places("images"), Image)
 
     @property
     def audio(self) -> Items[Audio]:
-        """Sounds: encoded bytes, and samples when they are asked for."""
+        """Sounds: encoded bytes and samples."""
         return Items(self._places("audio"), Audio)
 
     @property
@@ -78,7 +78,7 @@ class Kinds:
 
     @property
     def pr_curves(self) -> Items[PRCurve]:
-        """Curves of precision and recall."""
+        """Precision-recall curves."""
         return Items(self._places("pr_curves"), PRCurve)
 
     @property
@@ -93,7 +93,7 @@ class Kinds:
 
     @property
     def hparams(self) -> HParams:
-        """The hyperparameters of runs with their metrics, a row for each run that states any."""
+        """The hyperparameters of runs with their metrics, one row for each run that has any."""
         return hparams(self._logs())
 
     @property
@@ -116,12 +116,12 @@ class Kinds:
 
     @property
     def unfinished(self) -> list[Damage]:
-        """The ends of files that are no whole record: torn by a crash, or still being written."""
+        """Incomplete records at the ends of files: torn by a crash, or still being written."""
         return [end for log in self._logs().values() for end in log.tails()]
 
     @property
     def records(self) -> int:
-        """How many whole records the files hold."""
+        """How many intact records the files hold."""
         return sum(log.records() for log in self._logs().values())
 
     def _places(self, kind: str) -> list[Place]:

@@ -14,7 +14,16 @@ from tblog.reading.tensors import strings_of
 
 @dataclass
 class Margin:
-    """Three tags: a curve, and the lower and upper end of a band around it."""
+    """Three tags: a curve, and the lower and upper end of a band around it.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_custom_scalars({"Loss": {"test": ["Margin", ["mean", "low", "high"]]}})
+        >>> (layout,) = tblog.read("runs").layouts
+        >>> layout.categories[0].charts[0].margins
+        [Margin(value='mean', lower='low', upper='high')]
+    """
 
     value: str
     lower: str
@@ -23,7 +32,16 @@ class Margin:
 
 @dataclass
 class Chart:
-    """One chart: curves of all tags that fit `tags` (regular expressions), or bands."""
+    """One chart: curves of all tags that match `tags` (regular expressions), or bands.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_custom_scalars({"Loss": {"both": ["Multiline", ["loss/.*"]]}})
+        >>> (layout,) = tblog.read("runs").layouts
+        >>> layout.categories[0].charts
+        [Chart(title='both', tags=['loss/.*'], margins=[])]
+    """
 
     title: str
     tags: list[str]
@@ -32,7 +50,16 @@ class Chart:
 
 @dataclass
 class Category:
-    """Charts under one title; `closed` ones are folded at first."""
+    """Charts under one title. A `closed` category is folded at first.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_custom_scalars({"Loss": {"both": ["Multiline", ["loss/.*"]]}})
+        >>> (layout,) = tblog.read("runs").layouts
+        >>> [(category.title, len(category.charts), category.closed) for category in layout.categories]
+        [('Loss', 1, False)]
+    """
 
     title: str
     charts: list[Chart]
@@ -40,7 +67,16 @@ class Category:
 
 
 class Layout(Item):
-    """The layout that a run gives for the custom scalars page."""
+    """The layout that a run gives for the custom scalars page.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_custom_scalars({"Loss": {"both": ["Multiline", ["loss/.*"]]}})
+        >>> (layout,) = tblog.read("runs").layouts
+        >>> [chart.title for category in layout.categories for chart in category.charts]
+        ['both']
+    """
 
     @property
     def categories(self) -> list[Category]:

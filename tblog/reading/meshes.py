@@ -1,4 +1,4 @@
-"""Meshes and point clouds: vertices, colours and faces that were logged as one.
+"""Meshes and point clouds: the vertices, colours and faces of one call.
 
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/mesh/plugin_data.proto
 """
@@ -20,7 +20,17 @@ _VERTICES, _FACES, _COLORS = 1, 2, 3
 
 
 class Mesh(Item):
-    """A mesh or a point cloud, or a batch of them. `tag` is the name under which it was logged."""
+    """A mesh or a point cloud, or a batch of them. `tag` is the tag of the call.
+
+    Example:
+        >>> import numpy as np
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     writer.add_mesh("cloud", np.zeros((1, 5, 3), np.float32), global_step=1)
+        >>> (cloud,) = tblog.read("runs").meshes
+        >>> cloud.tag, cloud.vertices.shape, cloud.faces
+        ('cloud', (1, 5, 3), None)
+    """
 
     def __init__(self, parts: dict[int, Place], name: str) -> None:
         super().__init__(next(iter(parts.values())))
@@ -34,17 +44,17 @@ class Mesh(Item):
 
     @property
     def colors(self) -> NDArray[Any] | None:
-        """Red, green and blue, (batch, vertices, 3), 0 to 255; None without."""
+        """Red, green and blue, (batch, vertices, 3), 0 to 255; None if there are none."""
         return self._part(_COLORS)
 
     @property
     def faces(self) -> NDArray[Any] | None:
-        """Numbers of three vertices for each triangle, (batch, faces, 3); None without."""
+        """The indices of each triangle's vertices, (batch, faces, 3); None if there are none."""
         return self._part(_FACES)
 
     @property
     def config(self) -> Any:
-        """The settings of the scene that were logged with it (for three.js), decoded JSON; None without."""
+        """The settings of the scene (for three.js), decoded from JSON; None if there are none."""
         try:
             raw = wire.message(self._place.plugin_content(), 5)
             return json.loads(raw) if raw else None
@@ -58,7 +68,7 @@ class Mesh(Item):
 
 
 def meshes(places: Iterable[Place]) -> list[Mesh]:
-    """Put the parts of each mesh together: those of one run, name and step, in the order of the file."""
+    """Join the parts of each mesh: those of one run, name and step, in the order of the file."""
     found: list[tuple[str, dict[int, Place]]] = []
     open_ones: dict[tuple[str, str, int], dict[int, Place]] = {}
     for place in places:

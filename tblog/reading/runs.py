@@ -1,11 +1,11 @@
-"""Runs by their names, and what they hold.
+"""Runs by name, and what they hold.
 
     runs = tblog.read("runs")
     runs.scalars.to_pandas()              # columns run, tag, step, wall_time, value
     runs["seed1"].scalars.last()
     runs.filter(run="lr*", tag="loss*").scalars.smooth(0.6)
 
-Lives here: what users call. Nothing is read before it is asked for, and everything once.
+Lives here: what users call. A file is read on the first question, and only once.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def read(
     steps: Steps = None,
     restarts: str = "tensorboard",
 ) -> Runs:
-    """Read TensorBoard's event files, whoever wrote them, without TensorBoard.
+    """Read the event files of any writer, without TensorBoard.
 
     Args:
-        source: a log directory, with the runs in it and below; an event file; a pattern (`"runs/*/seed1"`); a URL that
+        source: a log directory, with all runs in it and below; an event file; a pattern (`"runs/*/seed1"`); a URL that
             fsspec opens (`"s3://bucket/runs"`); a list of these; or {name: one of these}.
-        run: which runs: a name, a glob, a compiled regular expression, or a list of these. Files of others are not
-            opened.
-        tag: which tags, in the same way. Values of others are not kept.
-        steps: (start, stop), in which either may be None, or a range; stop is not included.
-        restarts: what counts where a training was started again: "tensorboard" as EventAccumulator, TensorBoard's
-            Python loader; "rust" as its default loader; "keep" everything that is in the files.
+        run: which runs: a name, a glob, a compiled regular expression, or a list of these. The files of other runs
+            are not opened.
+        tag: which tags, in the same way. Values of other tags are not kept.
+        steps: (start, stop), where either may be None, or a range. `stop` is not included.
+        restarts: which values count after a training was restarted: "tensorboard" keeps those that EventAccumulator
+            keeps, TensorBoard's Python loader; "rust" those of TensorBoard's default loader; "keep" everything.
 
     Returns:
-        The runs by name. A run is named by its directory, from `source` on; "." is `source` itself.
+        The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself.
 
     Raises:
-        FileNotFoundError: if there is nothing at `source`.
-        ImportError: if `source` is a URL and fsspec is not installed.
-        OSError: if a file cannot be read. Files that are damaged can: see `Runs.damage`.
+        FileNotFoundError: there is nothing at `source`.
+        ImportError: `source` is a URL and fsspec is not installed.
+        OSError: a file cannot be read. A damaged file is no error: see `Runs.damage`.
 
     Example:
         >>> import tblog
@@ -62,7 +62,7 @@ def read(
         <Scalars: 3 rows, 1 runs, 1 tags>
     """
     if restarts not in RESTARTS:
-        raise ValueError(f"restarts is one of {', '.join(RESTARTS)}: {restarts!r} was given")
+        raise ValueError(f"restarts must be one of {', '.join(RESTARTS)}: {restarts!r} was given")
     places = _sources.sources(source)
     for place in places:
         place.check()
@@ -71,10 +71,10 @@ def read(
 
 
 class Run(Kinds):
-    """One run: what its event files hold. Made by `tblog.read`.
+    """One run: what its event files hold. `tblog.read` makes it.
 
     Attributes:
-        name: its name, as TensorBoard has it.
+        name: its name, as in TensorBoard.
 
     Example:
         >>> import tblog
@@ -101,12 +101,12 @@ class Run(Kinds):
 
     @property
     def files(self) -> list[str]:
-        """The paths of its event files, in the order in which they are read."""
+        """The paths of its event files, in the order of reading."""
         return list(self.log.paths)
 
     @property
     def graph(self) -> Graph | None:
-        """The model's graph that was logged last, None if there is none; raises UnreadableError."""
+        """The last graph of a model, None without one; raises UnreadableError if it cannot be read."""
         places = self._places("graphs") or self._places("meta_graphs")
         return LoggedGraph(places[-1]).graph if places else None
 
@@ -118,9 +118,9 @@ class Run(Kinds):
 
 
 class Runs(Kinds, Mapping[str, Run]):
-    """Runs by their names, sorted. Made by `tblog.read`.
+    """Runs by name, sorted. `tblog.read` makes them.
 
-    What is asked for here is asked of all runs; a run of them (`runs["seed1"]`) has the same properties.
+    The properties cover all runs together. A single run (`runs["seed1"]`) has the same properties.
 
     Example:
         >>> import tblog
@@ -159,7 +159,7 @@ class Runs(Kinds, Mapping[str, Run]):
         return _display.table({name: run.tags for name, run in self.items()}, self.scalars)
 
     def filter(self, run: Names = None, tag: Names = None, steps: Steps = None) -> Runs:
-        """Choose runs, tags and steps; see `tblog.read`. What is chosen is read by itself, and the rest is not."""
+        """Choose runs, tags and steps; see `tblog.read`. Only what was chosen is read."""
         wants, keeps, before = matcher(run), matcher(tag), self._options
         options = Options(
             lambda name: before.wanted(name) and keeps(name),
@@ -169,13 +169,13 @@ class Runs(Kinds, Mapping[str, Run]):
         return Runs(self._sources, lambda name: self._wanted(name) and wants(name), options).refresh()
 
     def refresh(self) -> Runs:
-        """Look for new runs and files, and read what was appended to those that were read before.
+        """Look for new runs and files, and read what was appended since the last call.
 
-        A record that was torn when it was read is read once it is whole. A file that was replaced is read anew, and
-        one that is gone is forgotten. The writer is not disturbed: nothing is locked, and nothing written.
+        An incomplete record is read once it is complete. A replaced file is read anew, and a file that is gone is
+        forgotten. This does not disturb the writer: it locks nothing and writes nothing.
 
         Returns:
-            These runs themselves.
+            The runs themselves.
         """
         paths: dict[str, tuple[_sources.FileSystem, list[str]]] = {}
         for source in self._sources:
@@ -193,9 +193,11 @@ class Runs(Kinds, Mapping[str, Run]):
 
 
 def _both(first: range | None, second: range | None) -> range | None:
-    """Return the steps in two ranges, of which the first may be None."""
+    """Return the steps that are in both ranges; None is a range of all."""
     if first is None or second is None:
         return second if first is None else first
     if first.step != 1 or second.step != 1:
-        raise ValueError(f"a range of steps is not chosen from another one: {first} and {second} were given")
+        raise ValueError(
+            f"a filter of steps cannot follow another one if either skips steps: {first} and {second} were given; give one range"
+        )
     return range(max(first.start, second.start), min(first.stop, second.stop))

@@ -1,4 +1,4 @@
-"""Scalars of runs as columns, and what people do with them first: choose, thin, smooth, hand over.
+"""Scalars of runs as columns, and the first things to do with them: choose, thin, smooth, export.
 
 Lives here: the table in memory. Must not: read files.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Series(NamedTuple):
-    """One curve: the scalars of a tag of a run, in the order in which they were logged.
+    """One curve: the scalars of one tag of one run, in the order of logging.
 
     `step` is int64, `wall_time` (seconds since 1970, UTC) and `value` are float64, all (n,).
 
@@ -43,7 +43,16 @@ class Series(NamedTuple):
 
 
 class Thinned(NamedTuple):
-    """What `Scalars.thin` did: it kept so many rows `of` so many."""
+    """What `Scalars.thin` did: how many rows it kept, `of` how many.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs/seed1") as writer:
+        ...     for step in range(100):
+        ...         writer.add_scalar("loss", 1 / (step + 1), step)
+        >>> tblog.read("runs").scalars.thin(10).thinned
+        Thinned(kept=10, of=100)
+    """
 
     kept: int
     of: int
@@ -51,17 +60,17 @@ class Thinned(NamedTuple):
 
 @dataclass(repr=False, eq=False)
 class Scalars:
-    """The scalars of one or more runs, one row for each: by runs, and within a run in the order of its files.
+    """The scalars of one or more runs, one row for each value: by runs, and within a run in the order of its files.
 
     Attributes:
         runs: the runs' names.
         tags: the tags' names.
-        run_index: int, (n,), which of `runs` each row belongs to.
-        tag_index: int, (n,), which of `tags` each row belongs to.
+        run_index: int, (n,), the index in `runs` for each row.
+        tag_index: int, (n,), the index in `tags` for each row.
         step: int64, (n,).
         wall_time: float64, (n,), seconds since 1970 (UTC).
-        value: float64, (n,); exactly what is in the file, which is float32 as a rule.
-        thinned: how much `thin` left out, or None if all is there.
+        value: float64, (n,), exactly as in the file, which usually has float32.
+        thinned: how much `thin` left out, or None if nothing.
 
     Example:
         >>> import tblog
@@ -95,7 +104,7 @@ class Scalars:
             run: a run's name, a glob (`"lr*/seed?"`), a compiled regular expression (found anywhere in the name), or
                 a list of these.
             tag: the same for tags.
-            steps: (start, stop), in which either may be None, or a range; stop is not included.
+            steps: (start, stop), where either may be None, or a range. `stop` is not included.
         """
         chosen = _wanted(self.runs, run)[self.run_index] & _wanted(self.tags, tag)[self.tag_index]
         if (asked := step_range(steps)) is not None:
@@ -107,17 +116,17 @@ class Scalars:
         return self._rows(np.sort(np.array([rows[-1] for rows in self._series_rows()], np.int64)))
 
     def thin(self, n: int) -> Scalars:
-        """Keep about `n` rows of each curve that is longer: the first, the last, and extremes between them.
+        """Keep at most `n` rows of each curve: the first, the last, and the extremes between them.
 
-        A curve is cut into buckets of as many rows each, and the rows of a bucket's smallest and largest value are
-        kept, so no spike is lost. `thinned` of the result says how many rows were there.
+        The curve is cut into buckets of equal length. The rows with the smallest and the largest value of each bucket
+        stay, so no spike is lost. `thinned` of the result says how many rows there were.
 
         Args:
-            n: how many rows of a curve are kept at most, 4 or more.
+            n: the most rows to keep of a curve, 4 or more.
         """
         if n < 4:
             raise ValueError(
-                f"a curve is thinned to 4 rows or more, because its ends and extremes are kept: {n!r} was given"
+                f"thin() keeps 4 rows of a curve or more, its ends and extremes: {n!r} was given"
             )
         kept = [rows[_curves.thin(self.value[rows], n)] for rows in self._series_rows()]
         rows = np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
@@ -126,16 +135,16 @@ class Scalars:
         return replace(self._rows(rows), thinned=thinned)
 
     def smooth(self, weight: float = 0.6) -> Scalars:
-        """Smooth each curve as TensorBoard draws it: an exponential mean whose start is debiased.
+        """Smooth each curve as TensorBoard draws it: an exponential mean, debiased at its start.
 
-        A constant curve, and values that are not finite, stay what they are.
+        A constant curve does not change, and neither do values that are not finite.
 
         Args:
-            weight: 0 (not at all) to 1, TensorBoard's slider.
+            weight: 0 (no smoothing) to 1, as on TensorBoard's slider.
         """
         if not 0 <= weight <= 1:
             raise ValueError(
-                f"the weight of smoothing lies from 0 to 1, as TensorBoard's slider: {weight!r} was given"
+                f"the weight of smoothing must be from 0 to 1, as on TensorBoard's slider: {weight!r} was given"
             )
         value = np.empty(len(self))
         for rows in self._series_rows():
@@ -162,27 +171,27 @@ class Scalars:
         """Return a data frame of the columns run, tag (both categorical), step, wall_time and value.
 
         Args:
-            wide: one row for each run and step, which are the index, and one column for each tag; the last value
-                counts where a step was logged more than once.
+            wide: one row for each run and step, which are the index, and one column for each tag. If a step was
+                logged more than once, the last value counts.
 
         Raises:
-            ImportError: if pandas is not installed.
+            ImportError: pandas is not installed.
         """
         frame: pd.DataFrame = _exports.pandas_wide(self) if wide else _exports.pandas_long(self)
         return frame
 
     def to_polars(self, *, wide: bool = False) -> pl.DataFrame:
-        """Return the same as `to_pandas`, as a frame of polars; run and step are columns where `wide`."""
+        """Return the same as `to_pandas`, as a polars frame. With `wide`, run and step are columns."""
         frame: pl.DataFrame = _exports.polars_wide(self) if wide else _exports.polars_long(self)
         return frame
 
     def to_arrow(self) -> pa.Table:
-        """Return a table of Arrow of the five columns; run and tag are dictionaries."""
+        """Return an Arrow table of the five columns; run and tag are dictionaries."""
         table: pa.Table = _exports.arrow(self)
         return table
 
     def _rows(self, rows: NDArray[np.int64]) -> Scalars:
-        """Return the scalars at these rows, with no other runs and tags."""
+        """Return the scalars at these rows, with only their runs and tags."""
         if len(rows) == len(self):
             return self
         runs, run_index = _used(self.runs, self.run_index[rows])
