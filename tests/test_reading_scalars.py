@@ -466,7 +466,7 @@ def test_a_record_that_was_torn_by_the_next_one_costs_itself_alone(tmp_path):
 
 def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch):
     """Torn ends are read once they are whole; new files and runs are found; what was read is not read again."""
-    from tblog.reading import _file_log
+    from tblog.reading import _windows
 
     whole = write_events(tmp_path / "a", [scalar_event(i, a=float(i)) for i in range(1000)]).read_bytes()
     path = tmp_path / "a" / "events.out.tfevents.1.host"
@@ -476,9 +476,9 @@ def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch)
     assert 0 < first < 1000
     assert [(end.start < end.end == len(whole) // 2) for end in runs.unfinished] == [True]
     asked = []
-    read_into = _file_log._read_into
+    read_into = _windows._read_into
     monkeypatch.setattr(
-        _file_log, "_read_into", lambda file, room: asked.append(len(room)) or read_into(file, room)
+        _windows, "_read_into", lambda file, room: asked.append(len(room)) or read_into(file, room)
     )
     path.write_bytes(whole)
     assert runs.refresh() is runs
