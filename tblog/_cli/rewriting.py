@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fnmatch
+import glob
+import itertools
 import os
 import shlex
 import shutil
@@ -72,17 +75,30 @@ def rewrite(
     return DONE
 
 
-def keep_apart(place: str, target: str) -> None:
+def keep_apart(place: str, target: str, why: str = "hold its runs twice") -> None:
     """Check that a new directory does not lie in a log directory, which would then hold its runs twice.
 
     Raises:
         CommandError: it does.
     """
     around, new = os.path.realpath(place), os.path.realpath(target)
-    if os.path.isdir(around) and not os.path.lexists(new) and os.path.commonpath([around, new]) == around:
-        raise CommandError(
-            f"{target} lies in {place}, which would then hold its runs twice; give a directory outside"
-        )
+    is_inside = os.path.isdir(around) and os.path.commonpath([around, new]) == around
+    if (is_inside or _would_fit(new, place)) and not os.path.lexists(new):
+        raise CommandError(f"{target} lies in {place}, which would then {why}; give a directory outside")
+
+
+def _would_fit(path: str, pattern: str) -> bool:
+    """Return whether a path, or one that it lies in, fits a pattern of runs."""
+    if not glob.has_magic(pattern) or os.path.exists(pattern):
+        return False
+    folder = os.path.realpath(os.path.join(*itertools.takewhile(_is_plain, [".", *pattern.split("/")])))
+    wanted = [*itertools.dropwhile(_is_plain, pattern.split("/"))]
+    parts = os.path.relpath(path, folder).split("/")
+    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _is_plain(part: str) -> bool:
+    return not glob.has_magic(part)
 
 
 def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:

@@ -51,7 +51,8 @@ def read(
     Raises:
         FileNotFoundError: if there is nothing at `source`.
         ImportError: if `source` is a URL and fsspec is not installed.
-        OSError: if a file cannot be read. Files that are damaged can: see `Runs.damage`.
+        OSError: if a file cannot be read, or `source` is a file of another kind. Files that are damaged can be read: see
+            `Runs.damage`.
 
     Example:
         >>> import tblog
