@@ -90,3 +90,14 @@ def test_the_metadata_of_a_run_is_renamed_and_dropped_by_its_tag():
     event.tagged_run_metadata.tag = "step2"
     assert event_pb2.Event.FromString(edited(data, lambda _: Kept("step2"))) == event
     assert edited(data, lambda found: None if found.tag == "step1" else Kept(found.tag)) is None
+
+
+def test_a_value_that_says_nothing_stays_beside_others():
+    """It has a tag and no content, as no reader shows it."""
+    event = event_pb2.Event(step=1)
+    event.summary.value.add(tag="a")
+    event.summary.value.add(tag="b", simple_value=1.0)
+    data = event.SerializeToString()
+    assert edited(data, lambda found: Kept(found.tag)) == data
+    result = event_pb2.Event.FromString(edited(data, lambda found: Kept(found.tag + "x")))
+    assert [value.tag for value in result.summary.value] == ["a", "bx"]

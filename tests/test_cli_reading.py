@@ -121,7 +121,7 @@ def test_export_is_what_the_reader_reads_in_every_format(runs, tmp_path):
     for kind in ("csv", "jsonl", "json", "parquet"):
         for wide in ([], ["--wide"]):
             file = tmp_path / f"runs.{kind}"
-            _, told = tblog("export", runs, "--to", kind, "-o", file, *wide)
+            _, told = tblog("export", runs, "--to", kind, "-o", file, "--force", *wide)
             assert "42 scalars of 2 runs" in told
             frame = expected.to_pandas(wide=True).reset_index() if wide else expected.to_pandas()
             pd.testing.assert_frame_equal(plain(read_back(file, kind)), plain(frame), check_exact=True)
@@ -152,6 +152,55 @@ def read_back(file, kind):
         return pd.read_csv(file)
     rows = json.loads(file.read_text()) if kind == "json" else map(json.loads, file.read_text().splitlines())
     return pd.DataFrame(rows)
+
+
+def test_export_replaces_a_file_only_by_force(runs, tmp_path):
+    """What was there stays otherwise."""
+    (tmp_path / "x.csv").write_text("mine")
+    tblog("export", runs, "--to", "csv", "-o", tmp_path / "x.csv", status=2)
+    assert (tmp_path / "x.csv").read_text() == "mine"
+    tblog("export", runs, "--to", "csv", "-o", tmp_path / "x.csv", "--force")
+    assert (tmp_path / "x.csv").read_text().startswith("run,tag,")
+
+
+HOSTILE = [
+    "../../out",
+    "/etc/x",
+    "a//b",
+    "..",
+    ".hidden",
+    "a\\b\0\n",
+    "%2e%2e/x",
+    "x" * 300,
+    "ä/😀",
+    "A/b",
+    "a/B",
+]
+
+
+def test_images_and_sounds_become_files_below_the_new_directory_whatever_they_are_called(tmp_path):
+    """Each has its bytes, and the text of its tag in its path, where a path can have it."""
+    rng = np.random.default_rng(0)
+    with SummaryWriter(tmp_path / "runs" / "a") as writer:
+        for tag in HOSTILE:
+            for step in (1, 1, 2):
+                writer.add_image(tag, rng.random((3, 2, 2)), step)
+        writer.add_audio("sound", rng.random(80) - 0.5, 3)
+    runs = package.read(tmp_path / "runs")
+    _, told = tblog("export", tmp_path / "runs", "--to", "images", "-o", tmp_path / "new" / "pictures")
+    assert "33 files" in told
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and "runs" not in path.parts]
+    assert all((tmp_path / "new" / "pictures" / "a") in path.parents for path in files)
+    assert sorted(path.read_bytes() for path in files) == sorted(image.encoded for image in runs.images)
+    assert (tmp_path / "new/pictures/a/ä/%F0%9F%98%80/step-1-2.png").exists()
+    tblog("export", tmp_path / "runs", "--to", "audio", "--last", "-o", tmp_path / "sounds")
+    assert (tmp_path / "sounds/a/sound/step-3.wav").read_bytes() == runs.audio[0].encoded
+    assert (
+        "already"
+        in tblog("export", tmp_path / "runs", "--to", "audio", "-o", tmp_path / "sounds", status=2)[1]
+    )
+    tblog("export", tmp_path / "runs", "--to", "images", "--tag", "none", "-o", tmp_path / "none", status=1)
+    assert not (tmp_path / "none").exists()
 
 
 def test_export_to_the_standard_output_takes_filters_and_thins(runs):
@@ -252,6 +301,10 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["export", runs, "--to", "csv", "-o", tmp_path / "none" / "x.csv"], "no directory"),
         (["export", runs, "--to", "parquet", "-o", tmp_path / "none" / "x.parquet"], "no directory"),
         (["export", runs, "--to", "csv", "-o", tmp_path], "is a directory"),
+        (["export", runs, "--to", "images"], "by -o"),
+        (["export", runs, "--to", "images", "--wide", "-o", tmp_path / "new"], "without --wide"),
+        (["export", runs, "--to", "csv", "-o", __file__], "--force"),
+        (["ls", __file__], "is no event file"),
         (["kept", tmp_path / "none"], "there is nothing at"),
         (["kept", tmp_path, "--restore"], f"nothing is kept in {tmp_path}\n"),
         ([], "COMMAND"),

@@ -100,14 +100,30 @@ def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [["thin", "runs", "5"], ["rename", "runs", "loss", "x"], ["merge", "runs"]]
+    "command",
+    [
+        ["thin", "runs", "5"],
+        ["thin", "runs/*", "5"],
+        ["rename", "runs", "loss", "x"],
+        ["drop", "runs", "--tag", "loss"],
+        ["merge", "runs"],
+        ["mean", "runs"],
+    ],
 )
 def test_a_new_directory_inside_of_the_old_one_is_refused(runs, monkeypatch, command):
-    """The old one would hold its runs twice."""
+    """The old one would hold its runs twice, or means beside what they are the means of."""
     monkeypatch.chdir(runs.parent)
     before = contents(runs)
-    assert "twice" in tblog(*command, "-o", "runs/new", status=2)[1]
+    assert "lies in" in tblog(*command, "-o", "runs/new", status=2)[1]
     assert contents(runs) == before
+
+
+def test_a_new_directory_beside_those_of_a_pattern_is_made(runs, monkeypatch):
+    """It does not fit the pattern, so that it is not among what is read the next time."""
+    monkeypatch.chdir(runs.parent)
+    tblog("thin", "run*", "5", "-o", "small")
+    monkeypatch.chdir(runs)
+    tblog("thin", "[ab]", "5", "-o", "small")
 
 
 def test_damage_stays_where_it_is(runs, tmp_path):

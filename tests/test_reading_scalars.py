@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import tblog
 from tests.foreign import write_events
-from tests.reading import accumulator
+from tests.needs import need_package
+from tests.reading import accumulator, rust_points
 
 pandas = pytest.importorskip("pandas")
 
@@ -421,6 +422,39 @@ def test_restarts_can_be_the_rust_loaders_or_none(tmp_path):
         tblog.read(tmp_path, restarts="drop")
 
 
+def test_a_file_of_another_kind_is_refused_and_a_pattern_leaves_it_out(tmp_path):
+    """An event file may have any name, and may be empty still."""
+    path = write_events(tmp_path / "a", [scalar_event(1, a=1.0)])
+    path.rename(tmp_path / "a" / "renamed")
+    (tmp_path / "a" / "train.py").write_text("import tblog\n")
+    (tmp_path / "a" / "empty").touch()
+    with pytest.raises(OSError, match=r"train\.py is no event file"):
+        tblog.read(tmp_path / "a" / "train.py")
+    assert len(tblog.read(tmp_path / "a" / "renamed").scalars) == 1
+    assert len(tblog.read(tmp_path / "a" / "empty").scalars) == 0
+    assert [*tblog.read(tmp_path / "a" / "*")["."].files] == [
+        str(tmp_path / "a" / "empty"),
+        str(tmp_path / "a" / "renamed"),
+    ]
+
+
+def test_restarts_as_the_rust_loader_has_them_are_its_own(tmp_path):
+    """On files of restarts with and without START events, over several files."""
+    need_package("tensorboard_data_server")
+    first = [scalar_event(step, a=step, b=-step) for step in range(100)]
+    second = [start_event(50), *(scalar_event(step, a=1000 + step) for step in [50, 60, 55, 70, 70, 40, 90])]
+    write_events(tmp_path / "run", [*first, *second], "events.out.tfevents.1.host")
+    third = [scalar_event(step, wall_time=3e9, b=2000 + step) for step in (20, 30, 25)]
+    write_events(tmp_path / "run", third, "events.out.tfevents.2.host")
+    found = {
+        tag: [(step, value) for _, step, value in rows]
+        for tag, rows in points(tblog.read(tmp_path, restarts="rust")["run"].scalars).items()
+    }
+    expected = {"run": found}
+    assert rust_points(tmp_path, expected) == expected
+    assert found["a"][-2:] == [(40, 1040.0), (90, 1090.0)]
+
+
 def test_rows_of_several_files_are_in_the_order_of_their_names(tmp_path):
     """Files of a run are read by name, as TensorBoard does, whichever was written first."""
     write_events(tmp_path, [scalar_event(1, a=2.0)], "events.out.tfevents.2")
@@ -466,7 +500,7 @@ def test_a_record_that_was_torn_by_the_next_one_costs_itself_alone(tmp_path):
 
 def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch):
     """Torn ends are read once they are whole; new files and runs are found; what was read is not read again."""
-    from tblog.reading import _file_log
+    from tblog.reading import _windows
 
     whole = write_events(tmp_path / "a", [scalar_event(i, a=float(i)) for i in range(1000)]).read_bytes()
     path = tmp_path / "a" / "events.out.tfevents.1.host"
@@ -476,9 +510,9 @@ def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch)
     assert 0 < first < 1000
     assert [(end.start < end.end == len(whole) // 2) for end in runs.unfinished] == [True]
     asked = []
-    read_into = _file_log._read_into
+    read_into = _windows._read_into
     monkeypatch.setattr(
-        _file_log, "_read_into", lambda file, room: asked.append(len(room)) or read_into(file, room)
+        _windows, "_read_into", lambda file, room: asked.append(len(room)) or read_into(file, room)
     )
     path.write_bytes(whole)
     assert runs.refresh() is runs

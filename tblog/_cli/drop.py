@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, CommandError, add_filters, add_source, command
-from tblog._cli.edits import Found
 from tblog._cli.leaving import Leaving
 from tblog._cli.rewriting import add_target, are_free, rewrite, tell_of_kept
 from tblog._cli.tags import files_of, tags_of
 from tblog._files.kept import move_aside, stamp
 from tblog._files.rewrite import unless_in_use
-from tblog.reading._selection import step_range
+from tblog.reading._selection import step_range, within
 
 if TYPE_CHECKING:
     import argparse
+
+    from numpy.typing import NDArray
+
+    from tblog._cli.stretches import Values
 
 _EXAMPLES = """
   tblog drop runs --tag 'gradients/*' -o smaller      tags, in all runs
@@ -34,13 +39,15 @@ def add(subcommands: Any) -> None:
 
 
 class _InRange:
-    """Says of a value that its step is one that goes."""
+    """Says of values that their steps are ones that go."""
 
     def __init__(self, steps: range | None) -> None:
         self._steps = steps
 
-    def __call__(self, found: Found) -> bool:
-        return self._steps is None or found.step in self._steps
+    def __call__(self, values: Values, _names: list[str]) -> NDArray[np.bool_]:
+        if self._steps is None:
+            return np.ones(len(values.steps), bool)
+        return within(values.steps, self._steps)
 
 
 def _drop(given: argparse.Namespace) -> int:

@@ -39,13 +39,25 @@ class Kept(NamedTuple):
     metadata: bytes = b""
 
 
+def values_of(data: bytes) -> list[Found]:
+    """Return what `edited` asks about, in that order."""
+    found: list[Found] = []
+
+    def note(one: Found) -> Kept:
+        found.append(one)
+        return Kept(one.tag)
+
+    edited(data, note)
+    return found
+
+
 def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     """Return an event's bytes with its values as they are decided to be.
 
     Args:
         data: a serialised Event. What is none stays as it is.
-        decide: is asked about each value of a summary, in their order, and about the tag of a run's metadata;
-            None leaves it out.
+        decide: is asked about each value of a summary that says anything, in their order, and about the tag of a run's
+            metadata; None leaves it out.
 
     Returns:
         The bytes; `data` itself where nothing changed, None where no value is left.
@@ -53,7 +65,7 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     try:
         event = _events.parse(data)
         if event.what == _events.SUMMARY:
-            return _with_values(data, event, decide)
+            return _with_values(data, event.step, decide)
         if event.what == _events.RUN_METADATA:
             return _with_run_metadata(data, event, decide)
     except MalformedError:
@@ -61,8 +73,7 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     return data
 
 
-def _with_values(data: bytes, event: _events.Event, decide: Callable[[Found], Kept | None]) -> bytes | None:
-    values = iter(event.values)
+def _with_values(data: bytes, step: int, decide: Callable[[Found], Kept | None]) -> bytes | None:
     parts: list[bytes] = []
     left, is_changed = 0, False
     for begin, field in _with_starts(data, 0, len(data)):
@@ -73,7 +84,7 @@ def _with_values(data: bytes, event: _events.Event, decide: Callable[[Found], Ke
         for start, one in _with_starts(data, field.start, field.end):
             raw = data[start : one.end]
             if one.key == _VALUE and one.wire == wire.BYTES:
-                new = _decided(data, raw, one, next(values), event.step, decide)
+                new = _decided(data, raw, one, step, decide)
                 left += new is not None
                 raw, is_changed = new or b"", is_changed or new != raw
             inner.append(raw)
@@ -86,13 +97,11 @@ def _with_values(data: bytes, event: _events.Event, decide: Callable[[Found], Ke
 
 
 def _decided(
-    data: bytes,
-    raw: bytes,
-    field: wire.Field,
-    value: _events.Value,
-    step: int,
-    decide: Callable[[Found], Kept | None],
+    data: bytes, raw: bytes, field: wire.Field, step: int, decide: Callable[[Found], Kept | None]
 ) -> bytes | None:
+    value = _events.value(data, field.start, field.end)
+    if value.form == _events.NOTHING and value.metadata is None:
+        return raw
     metadata = data[slice(*value.metadata)] if value.metadata else b""
     kept = decide(Found(value.tag, step, value.form, metadata))
     if kept is None:

@@ -1,4 +1,4 @@
-"""`tblog export`: scalars as csv, jsonl, json or parquet."""
+"""`tblog export`: scalars as csv, jsonl, json or parquet; images and sounds as files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from tblog._cli import output
 from tblog._cli.arguments import (
     DONE,
+    NOTHING,
     CommandError,
     add_filters,
     add_source,
@@ -21,6 +22,7 @@ from tblog._cli.arguments import (
     command,
     nothing_fits,
 )
+from tblog._cli.media import write_media
 from tblog._files.completing import completed
 from tblog.reading._exports import needed, wide_columns
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from tblog.reading import Scalars
+    from tblog.reading import Items, Runs, Scalars
 
 _EXAMPLES = """
   tblog export runs --to csv -o runs.csv                columns run, tag, step, wall_time, value
@@ -36,6 +38,7 @@ _EXAMPLES = """
   tblog export runs --to parquet -o runs.parquet        needs pyarrow: pip install tblog[arrow]
   tblog export runs --to jsonl --last | jq .value       the last value of each curve
   tblog export runs --to csv --thin 500 -o small.csv    at most 500 points of a curve, extremes kept
+  tblog export runs --to images --last -o pictures      pictures/RUN/TAG/step-12.png; --to audio for sounds
 """
 
 _COLUMNS = ["run", "tag", "step", "wall_time", "value"]
@@ -44,10 +47,22 @@ _BLOCK_ROWS = 10_000
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
-    parser = command(subcommands, "export", _export, "Write scalars to a file of another format.", _EXAMPLES)
+    parser = command(
+        subcommands,
+        "export",
+        _export,
+        "Write scalars to a file of another format, or images and sounds to files.",
+        _EXAMPLES,
+    )
     add_source(parser)
-    parser.add_argument("--to", required=True, choices=[*_WRITERS, "parquet"], help="the format")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the file; the standard output without it")
+    parser.add_argument("--to", required=True, choices=[*_WRITERS, "parquet", *_MEDIA], help="the format")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file, the standard output without it; for images and audio a new directory",
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
     add_filters(parser)
     parser.add_argument("--wide", action="store_true", help="a row for each run and step, a column per tag")
     parser.add_argument("--last", action="store_true", help="only the last value of each curve")
@@ -62,8 +77,10 @@ def add(subcommands: Any) -> None:
 
 
 def _export(given: argparse.Namespace) -> int:
+    if given.to in _MEDIA:
+        return _export_media(given)
     if given.output:
-        _refuse_directory(given.output)
+        _refuse(given.output, may_replace=given.force)
     runs = chosen_runs(given, restarts=given.restarts)
     scalars = runs.scalars
     scalars = scalars.last() if given.last else scalars
@@ -85,14 +102,32 @@ def _export(given: argparse.Namespace) -> int:
     return DONE
 
 
-def _refuse_directory(path: str) -> None:
-    """Refuse a file that is a directory, or lies in none."""
+def _export_media(given: argparse.Namespace) -> int:
+    if given.output is None or given.wide or given.thin is not None:
+        raise CommandError(
+            f"{given.to} are written to a new directory, given by -o, without --wide and --thin"
+        )
+    items = _MEDIA[given.to](chosen_runs(given, restarts=given.restarts))
+    files, unreadable = write_media(items.last() if given.last else items, given.output)
+    if not files:
+        output.tell(
+            f"no {given.to} fit, nothing is written; see what is there by tblog ls --tags {given.dir}"
+        )
+        return NOTHING
+    output.tell(f"{output.counted(files, 'file')} in {given.output}")
+    return NOTHING if unreadable else DONE
+
+
+def _refuse(path: str, *, may_replace: bool) -> None:
+    """Refuse a file that is a directory, lies in none, or is there."""
     if os.path.isdir(path):
         raise CommandError(f"{path} is a directory; give the name of a file")
     if not os.path.isdir(folder := os.path.dirname(path) or "."):
         raise CommandError(
             f"there is no directory {folder} to write {os.path.basename(path)} to; make it first"
         )
+    if os.path.isfile(path) and not may_replace:
+        raise CommandError(f"{path} is there already; give another name, or --force to replace it")
 
 
 @contextlib.contextmanager
@@ -170,6 +205,12 @@ _WRITERS: dict[str, Callable[[Scalars, TextIO, bool], None]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
     "json": _write_json,
+}
+
+
+_MEDIA: dict[str, Callable[[Runs], Items[Any]]] = {
+    "images": lambda runs: runs.images,
+    "audio": lambda runs: runs.audio,
 }
 
 

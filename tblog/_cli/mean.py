@@ -10,7 +10,7 @@ import numpy as np
 
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, CommandError, add_filters, add_source, chosen_runs, command
-from tblog._cli.rewriting import new_directory
+from tblog._cli.rewriting import keep_apart, new_directory
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +64,7 @@ def add(subcommands: Any) -> None:
 
 def _mean(given: argparse.Namespace) -> int:
     name_of = _grouper(given.by)
+    keep_apart(given.dir, given.output, "count the means among its runs")
     found: dict[str, dict[str, list[Series]]] = {}
     for series in chosen_runs(given).scalars.series():
         found.setdefault(name_of(series.run), {}).setdefault(series.tag, []).append(series)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tblog._cli import output
+from tblog._cli.applying import Decisions
 from tblog._cli.arguments import NOTHING, CommandError, add_source, command, name
-from tblog._cli.edits import Found, Kept, edited
 from tblog._cli.rewriting import add_target, rewrite
-from tblog._cli.tags import files_of, mentions, tags_of
+from tblog._cli.tags import files_of, tags_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    from tblog._cli.stretches import Values
 
 _EXAMPLES = """
   tblog rename runs loss loss/train -o renamed           one tag, in all runs
@@ -66,13 +70,12 @@ class _Renaming:
     """Gives tags of a run their new names."""
 
     def __init__(self, names: dict[str, str]) -> None:
-        self._names, self._may_concern = names, mentions(names)
+        self._names = names
 
-    def __call__(self, data: bytes) -> bytes | None:
-        return edited(data, self._decide) if self._may_concern(data) else data
-
-    def _decide(self, found: Found) -> Kept:
-        return Kept(self._names.get(found.tag, found.tag))
+    def __call__(self, values: Values, names: list[str]) -> Decisions:
+        """Decide about the values of the next stretch."""
+        new = {number: self._names[name] for number, name in enumerate(names) if name in self._names}
+        return Decisions(np.zeros(len(values.tags), bool), new, {})
 
 
 def _renamer(old: str, new: str) -> Callable[[str], str]:

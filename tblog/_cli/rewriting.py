@@ -10,21 +10,30 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fnmatch
+import glob
+import itertools
 import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tblog._cli import output
+from tblog._cli.applying import applied, touched
 from tblog._cli.arguments import DONE, NOTHING, CommandError
+from tblog._cli.stretches import Records, stretches
 from tblog._files.kept import keep_whole, stamp
 from tblog._files.rewrite import chunks_of, unless_in_use, write_file
-from tblog._files.walk import walk
-from tblog._wire.framing import frame
+from tblog.reading._tags import Tags
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from _typeshed import ReadableBuffer
+
+    from tblog._cli.applying import Decisions
+    from tblog._cli.stretches import Values
 
 
 def _progress(what: str, paths: Sequence[str]) -> output.Progress:
@@ -32,10 +41,10 @@ def _progress(what: str, paths: Sequence[str]) -> output.Progress:
 
 
 class Edit(Protocol):
-    """What is done to the records of one run, in the order of its files; it may remember what it saw."""
+    """What is done to the values of one run, in the order of its files; it may remember what it saw."""
 
-    def __call__(self, data: bytes) -> bytes | None:
-        """Return what becomes of a record's data: itself, other data, or None where it goes."""
+    def __call__(self, values: Values, names: list[str]) -> Decisions:
+        """Decide about the values of the next stretch; `names` are the tags by their numbers."""
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -66,17 +75,30 @@ def rewrite(
     return DONE
 
 
-def keep_apart(place: str, target: str) -> None:
+def keep_apart(place: str, target: str, why: str = "hold its runs twice") -> None:
     """Check that a new directory does not lie in a log directory, which would then hold its runs twice.
 
     Raises:
         CommandError: it does.
     """
     around, new = os.path.realpath(place), os.path.realpath(target)
-    if os.path.isdir(around) and not os.path.lexists(new) and os.path.commonpath([around, new]) == around:
-        raise CommandError(
-            f"{target} lies in {place}, which would then hold its runs twice; give a directory outside"
-        )
+    is_inside = os.path.isdir(around) and os.path.commonpath([around, new]) == around
+    if (is_inside or _would_fit(new, place)) and not os.path.lexists(new):
+        raise CommandError(f"{target} lies in {place}, which would then {why}; give a directory outside")
+
+
+def _would_fit(path: str, pattern: str) -> bool:
+    """Return whether a path, or one that it lies in, fits a pattern of runs."""
+    if not glob.has_magic(pattern) or os.path.exists(pattern):
+        return False
+    folder = os.path.realpath(os.path.join(*itertools.takewhile(_is_plain, [".", *pattern.split("/")])))
+    wanted = [*itertools.dropwhile(_is_plain, pattern.split("/"))]
+    parts = os.path.relpath(path, folder).split("/")
+    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _is_plain(part: str) -> bool:
+    return not glob.has_magic(part)
 
 
 def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:
@@ -165,11 +187,12 @@ def tell_of_kept(done: int, place: str, when: str) -> None:
 
 def _changes(path: str, edit: Edit, progress: output.Progress) -> bool:
     """Read a file to its end, and return whether a record changes."""
-    is_changed = False
+    is_changed, tags = False, Tags(lambda _: True)
     with open(path, "rb") as file:
-        for piece in walk(file):
-            is_changed |= piece.data is not None and piece.data != edit(piece.data)
-            progress.add(piece.end - piece.start)
+        for part in stretches(file, tags):
+            if isinstance(part, Records):
+                is_changed |= bool(touched(part, edit(part.values, tags.names)).any())
+            progress.add(part.nbytes)
     return is_changed
 
 
@@ -200,19 +223,18 @@ def _replace(path: str, when: str, edit: Edit, progress: output.Progress) -> boo
         return False
 
 
-def _edited_chunks(file: BinaryIO, edit: Edit, progress: output.Progress) -> Iterator[bytes]:
+def _edited_chunks(file: BinaryIO, edit: Edit, progress: output.Progress) -> Iterator[ReadableBuffer]:
     """Yield the bytes of an edited file; what is damaged stays as it is."""
-    for piece in walk(file):
-        progress.add(piece.end - piece.start)
-        if piece.data is None:
-            yield from chunks_of(file, piece.start, piece.end)
-            continue
-        data = edit(piece.data)
-        if data is not None:
-            yield frame(data)
+    tags = Tags(lambda _: True)
+    for part in stretches(file, tags):
+        if isinstance(part, Records):
+            yield applied(part, tags.names, edit(part.values, tags.names)).data
+        else:
+            yield from chunks_of(file, part.start, part.end)
+        progress.add(part.nbytes)
 
 
-def _copied_chunks(file: BinaryIO, progress: output.Progress) -> Iterator[bytes]:
+def _copied_chunks(file: BinaryIO, progress: output.Progress) -> Iterator[ReadableBuffer]:
     for chunk in chunks_of(file):
         progress.add(len(chunk))
         yield chunk

@@ -5,7 +5,6 @@ Lives here: questions to the reader. Must not: change files.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import tblog
@@ -14,12 +13,9 @@ from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
 
 _OF_THE_RUN = frozenset({"hparams", "layouts", "graphs", "meta_graphs", "keras_graphs"})
 """Kinds whose tags have names that TensorBoard demands."""
-
-_MOST_NEEDLES = 50
 
 
 def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
@@ -47,23 +43,3 @@ def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:
         }
         for name, run in tblog.read(given.dir, run=wanted.get("run"), restarts="keep").items()
     }
-
-
-def mentions(tags: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return what says quickly of a record's data that none of the tags is in it; True means nothing."""
-    needles = [tag.encode(errors="surrogatepass") for tag in tags]
-    if len(needles) > _MOST_NEEDLES or any(not one or b"\xef\xbf\xbd" in one for one in needles):
-        return _always  # of a tag that is no UTF-8, the reader's text is not what is in the file
-    return _Search(re.compile(b"|".join(map(re.escape, needles))))
-
-
-def _always(_data: bytes) -> bool:
-    return True
-
-
-class _Search:
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
-        self._pattern = pattern
-
-    def __call__(self, data: bytes) -> bool:
-        return self._pattern.search(data) is not None

@@ -10,7 +10,7 @@ import numpy as np
 import tblog
 from tblog._cli import output
 from tblog._cli.arguments import NOTHING, CommandError, add_filters, add_source, command
-from tblog._cli.leaving import Leaving
+from tblog._cli.leaving import Leaving, places_by
 from tblog._cli.rewriting import add_target, rewrite
 from tblog._cli.tags import files_of
 from tblog.reading import _curves, _events
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tblog._cli.edits import Found
+    from tblog._cli.stretches import Values
 
 _EXAMPLES = """
   tblog thin runs 1000 -o small                    at most 1000 values of each curve
@@ -44,18 +44,22 @@ def add(subcommands: Any) -> None:
 
 
 class _Rest:
-    """Says of a scalar that it is none of those that stay, by its place among those of its tag."""
+    """Says of scalars that they are none of those that stay, by their places among those of their tags."""
 
     def __init__(self, stay: dict[str, NDArray[np.bool_]]) -> None:
         self._stay = stay
         self._seen: Counter[str] = Counter()
 
-    def __call__(self, found: Found) -> bool:
-        if found.form not in {_events.SIMPLE, _events.TENSOR}:
-            return False
-        stay, place = self._stay[found.tag], self._seen[found.tag]
-        self._seen[found.tag] += 1
-        return place < len(stay) and not stay[place]  # what was logged since they were counted stays
+    def __call__(self, values: Values, names: list[str]) -> NDArray[np.bool_]:
+        goes = np.zeros(len(values.tags), bool)
+        is_scalar = np.isin(values.forms, [_events.SIMPLE, _events.TENSOR])
+        for number, places in places_by(values.tags, is_scalar).items():
+            name = names[number]
+            if name in self._stay:
+                left = self._stay[name][self._seen[name] :][: len(places)]
+                goes[places[: len(left)]] = ~left  # what was logged since they were counted stays
+                self._seen[name] += len(places)
+        return goes
 
 
 def _thin(given: argparse.Namespace) -> int:

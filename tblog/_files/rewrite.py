@@ -17,6 +17,8 @@ from tblog._wire.framing import frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from _typeshed import ReadableBuffer
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -64,7 +66,7 @@ class HeldFile:
             _tell(self.path, why)
         return not why
 
-    def rewrite(self, chunks: Iterable[bytes]) -> bool:
+    def rewrite(self, chunks: Iterable[ReadableBuffer]) -> bool:
         """Put a file of these bytes, which may be read from this one, in its place.
 
         Returns:
@@ -133,7 +135,7 @@ def _tell(path: str, why: str) -> None:
 
 
 def write_file(
-    path: str, chunks: Iterable[bytes], mode_of: str = "", check: Callable[[], None] = lambda: None
+    path: str, chunks: Iterable[ReadableBuffer], mode_of: str = "", check: Callable[[], None] = lambda: None
 ) -> None:
     """Make a file, or put it in the place of another, once it is complete and on the disk.
 

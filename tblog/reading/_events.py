@@ -67,13 +67,14 @@ def _values(data: bytes, start: int, end: int, number: int) -> Iterator[Value]:
     """Yield the values of a summary that are not empty."""
     for field in wire.fields(data, start, end):
         if field.key == 1 and field.wire == wire.BYTES:
-            value = _value(data, field.start, field.end, number)
+            found = value(data, field.start, field.end, number)
             number += 1
-            if value.form != NOTHING or value.metadata is not None:
-                yield value
+            if found.form != NOTHING or found.metadata is not None:
+                yield found
 
 
-def _value(data: bytes, start: int, end: int, number: int) -> Value:
+def value(data: bytes, start: int, end: int, number: int = 0) -> Value:
+    """Take a value of a summary apart; raises `MalformedError`."""
     tag = node = b""
     form = at = behind = 0
     metadata = None

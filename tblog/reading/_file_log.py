@@ -12,18 +12,17 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from tblog._files.walk import Patience, next_record, record_at
-from tblog._wire.framing import HEADER_BYTES
+from tblog._files.walk import Patience, next_record
 from tblog.reading import _events
 from tblog.reading._events import Event
 from tblog.reading._fields import MalformedError
-from tblog.reading._frames import AROUND, PADDING, Bytes, Frames, frames
+from tblog.reading._frames import AROUND, Bytes, Frames
 from tblog.reading._meaning import Entry, Meaning
 from tblog.reading._scalar_parts import ScalarParts
 from tblog.reading._sources import FileSystem
 from tblog.reading._stretch import Stretch, take_apart
+from tblog.reading._windows import WINDOW_BYTES, window_at
 
-_STRETCH_BYTES = 1 << 20
 _SEAL_BYTES = 16
 
 
@@ -99,7 +98,7 @@ class FileLog:
         if is_other:
             self._forget()
         self._size, self._identity = size, identity
-        limit, self._patience = _STRETCH_BYTES, Patience(size)
+        limit, self._patience = WINDOW_BYTES, Patience(size)
         while self.position < size:
             wanted = min(limit, size - self.position)
             position = self.position
@@ -108,7 +107,7 @@ class FileLog:
                 break
             # Behind damage, start with short stretches, so that a much damaged file is not read many times over.
             advanced = self.position - position
-            limit = min(4 * limit if is_clean else max(8 * advanced, 256), _STRETCH_BYTES)
+            limit = min(4 * limit if is_clean else max(8 * advanced, 256), WINDOW_BYTES)
         self.tail = None
         if self.position < size:
             self.tail = Damage(self.path, self.position, size, "the file ends inside a record")
@@ -123,22 +122,10 @@ class FileLog:
 
     def _read_stretch(self, file: BinaryIO, wanted: int, size: int) -> bool:
         """Read the records in the next `wanted` bytes; return whether all of them were intact."""
-        buffer = np.zeros(wanted + PADDING, np.uint8)
-        file.seek(self.position)
-        count = _read_into(file, buffer.data[:wanted])
-        found = frames(buffer, count)
-        if len(found.starts):
-            return self._take(buffer, found, file, size)
-        data = record_at(file, self.position, size, self._patience)
-        if data is not None:  # a record larger than a stretch
-            buffer = np.frombuffer(bytes(HEADER_BYTES) + data + bytes(PADDING), np.uint8)
-            crc = _footer(file, self.position, len(data))
-            buffer = np.concatenate(
-                [buffer[: HEADER_BYTES + len(data)], np.frombuffer(crc + bytes(PADDING), np.uint8)]
-            )
-            zero, length = np.zeros(1, np.int64), np.array([len(data)], np.int64)
-            return self._take(buffer, Frames(zero, length, len(data) + AROUND, is_torn=False), file, size)
-        if count < wanted:
+        window = window_at(file, self.position, wanted, size, self._patience)
+        if window is not None:
+            return self._take(*window, file, size)
+        if file.seek(0, os.SEEK_END) < self.position + wanted:
             return True  # someone shortened the file meanwhile
         return self._skip(file, self.position, size, "no record starts here")
 
@@ -215,19 +202,3 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
     except (OSError, AttributeError):
         return (0, 0)
     return found.st_dev, found.st_ino
-
-
-def _read_into(file: BinaryIO, room: memoryview) -> int:
-    """Fill a buffer from a file; return how many bytes there were."""
-    count = 0
-    while count < len(room):
-        more = file.readinto(room[count:])  # type: ignore[attr-defined]
-        if not more:
-            break
-        count += more
-    return count
-
-
-def _footer(file: BinaryIO, start: int, length: int) -> bytes:
-    file.seek(start + HEADER_BYTES + length)
-    return file.read(4)

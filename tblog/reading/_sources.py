@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Protocol, cast
 
+from tblog._wire.framing import HEADER_BYTES, header
+
 
 class FileSystem(Protocol):
     """What the reader needs from a file system."""
@@ -81,8 +83,14 @@ class Source:
         self._has_magic = glob.has_magic(self.path) and not self.files.exists(self.path)
 
     def check(self) -> None:
-        """Raise FileNotFoundError if there is nothing there."""
-        if not self._matches():
+        """Raise FileNotFoundError if there is nothing, and OSError if it is a file of another kind."""
+        matches = self._matches()
+        if not self._has_magic and matches and not self._is_place(self.path):
+            raise OSError(
+                f"{self.given} is no event file: it does not begin with a record; give a log directory, "
+                "or a file that a SummaryWriter wrote"
+            )
+        if not matches:
             what = "nothing matches the pattern" if self._has_magic else "there is nothing at"
             raise FileNotFoundError(
                 f"{what} {self.given!r}: give a log directory, an event file, or a pattern that matches one"
@@ -92,7 +100,7 @@ class Source:
         """Return the event files of each run, sorted as TensorBoard reads them."""
         found: dict[str, list[str]] = {}
         base = self._base()
-        for match in self._matches():
+        for match in filter(self._is_place, self._matches()):
             if not self.files.isdir(match):
                 _add(found, self._name(os.path.dirname(match), base), [match])
                 continue
@@ -106,6 +114,14 @@ class Source:
         if self._has_magic:
             return list(self.files.glob(self.path))
         return [self.path] if self.files.exists(self.path) else []
+
+    def _is_place(self, path: str) -> bool:
+        """Return whether a path is a directory, or a file with an event file's name or beginning; an empty one may be."""
+        if self.files.isdir(path) or is_event_file(os.path.basename(path)):
+            return True
+        with self.files.open(path) as file:
+            head = file.read(HEADER_BYTES)
+        return not head or head == header(int.from_bytes(head[:8], "little"))
 
     def _base(self) -> str:
         if self._has_magic:

@@ -49,9 +49,10 @@ def read(
         The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself.
 
     Raises:
-        FileNotFoundError: there is nothing at `source`.
-        ImportError: `source` is a URL and fsspec is not installed.
-        OSError: a file cannot be read. A damaged file is no error: see `Runs.damage`.
+        FileNotFoundError: if there is nothing at `source`.
+        ImportError: if `source` is a URL and fsspec is not installed.
+        OSError: if a file cannot be read, or `source` is a file of another kind. Files that are damaged can be read: see
+            `Runs.damage`.
 
     Example:
         >>> import tblog

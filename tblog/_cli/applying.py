@@ -1,0 +1,160 @@
+"""What was decided about the values of many records -> their bytes.
+
+Records whose values stay are copied. Of records that have one layout, the same tags and the same fate, one is edited,
+and the others are that one with their own times, steps and values; the rest is edited one by one.
+
+Lives here: bytes -> bytes. Must not: know files, or why a value goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tblog._cli.edits import Kept, edited
+from tblog._cli.stretches import framed_bytes
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, frame, masked_crc
+from tblog.reading._frames import AROUND, Bytes, Int64s
+from tblog.reading._layouts import layout
+from tblog.reading._likeness import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from tblog._cli.edits import Found
+    from tblog._cli.stretches import Records
+    from tblog.reading._columns import Column
+    from tblog.reading._layouts import Layout
+
+_FEW = 4
+"""So many records are edited faster one by one."""
+
+
+class Decisions(NamedTuple):
+    """What becomes of the values of a stretch.
+
+    `goes` says which go, bool (n,); `names` has the new names of tags by their numbers, `metadata` what values get that
+    have none, by their places.
+    """
+
+    goes: NDArray[np.bool_]
+    names: dict[int, str]
+    metadata: dict[int, bytes]
+
+
+def touched(records: Records, decided: Decisions) -> NDArray[np.bool_]:
+    """Return which records are not to stay as they are."""
+    changes = decided.goes | np.isin(records.values.tags, [*decided.names])
+    changes[[*decided.metadata]] = True
+    found = np.zeros(len(records.found.starts), bool)
+    found[records.values.rows[changes]] = True
+    return found
+
+
+def applied(records: Records, names: list[str], decided: Decisions) -> Bytes:
+    """Return the bytes of the records as they are to be; `names` are the tags by their numbers."""
+    is_touched = touched(records, decided)
+    if not is_touched.any():
+        return records.buffer[: records.found.end]
+    editor = _Editor(records, names, decided)
+    made = [one for column, at in records.columns for one in editor.of_column(column, at, is_touched)]
+    made += [editor.one(single.row, first) for single, first in records.singles if is_touched[single.row]]
+    before = framed_bytes(records.found)
+    sizes = np.where(is_touched, 0, before)
+    for rows, table in made:
+        sizes[rows] = table.shape[1]
+    starts = np.cumsum(sizes) - sizes
+    new = np.empty(int(sizes.sum()), np.uint8)
+    new[np.repeat(~is_touched, sizes)] = records.buffer[: records.found.end][np.repeat(~is_touched, before)]
+    for rows, table in made:
+        width = table.shape[1]
+        if width:
+            everywhere = np.ndarray((len(new) - width + 1,), f"V{width}", new.data, strides=(1,))
+            everywhere[starts[rows]] = table.view(f"V{width}")[:, 0]
+    return new
+
+
+_Made = tuple[Int64s, Bytes]
+"""Rows of records, and their framed bytes, uint8 (rows, bytes of each): none where they go."""
+
+
+class _Editor:
+    """Edits records of a stretch as it was decided."""
+
+    def __init__(self, records: Records, names: list[str], decided: Decisions) -> None:
+        self._records, self._names, self._decided = records, names, decided
+
+    def of_column(self, column: Column, at: Int64s, is_touched: NDArray[np.bool_]) -> Iterator[_Made]:
+        """Yield those of the records of a column that do not stay."""
+        goes = self._decided.goes[at]
+        gone = np.logical_and.reduce(goes, axis=1)
+        yield column.rows[gone], np.empty((int(gone.sum()), 0), np.uint8)
+        left = np.flatnonzero(is_touched[column.rows] & ~gone)
+        if not len(left):
+            return
+        odd = [number for number, name in enumerate(self._names) if "\ufffd" in name]  # of several spellings
+        alone = np.isin(at, [*self._decided.metadata]) | np.isin(column.tags, odd)
+        is_alone = np.logical_or.reduce(alone[left], axis=1)
+        for one in left[is_alone]:
+            yield self.one(int(column.rows[one]), int(at[one, 0]))
+        left = left[~is_alone]
+        fates = column.tags[left].astype(np.int64) << 1 | goes[left]
+        _, which = np.unique(fates, axis=0, return_inverse=True)
+        order = np.argsort(which.reshape(-1), kind="stable")
+        for group in np.split(left[order], np.flatnonzero(np.diff(which.reshape(-1)[order])) + 1):
+            yield from self._alike(column.rows[group], at[group, 0], column.layout, goes[group[:1]])
+
+    def _alike(
+        self, rows: Int64s, firsts: Int64s, before: Layout, goes: NDArray[np.bool_]
+    ) -> Iterator[_Made]:
+        """Yield records of one layout, of the same tags, and of the same fate."""
+        new = self._edited(int(rows[0]), int(firsts[0])) if len(rows) > _FEW else None
+        after = layout(new) if new else None
+        if new is None or after is None or len(after.slots) + int(goes.sum()) != len(before.slots):
+            for row, first in zip(rows.tolist(), firsts.tolist(), strict=True):
+                yield self.one(row, first)
+            return
+        starts = self._records.found.starts[rows] + HEADER_BYTES
+        length = int(self._records.found.lengths[rows[0]])
+        framed = np.tile(np.frombuffer(frame(new), np.uint8), (len(rows), 1))
+        table = framed[:, HEADER_BYTES:-FOOTER_BYTES]
+        slots = [slot for slot, gone in zip(before.slots, goes[0], strict=True) if not gone]
+        table[:, _varying(after)] = texts(self._records.buffer, starts, length)[
+            :, _varying(before._replace(slots=slots))
+        ]
+        packed, size = memoryview(table.tobytes()), len(new)
+        crcs = [masked_crc(packed[place : place + size]) for place in range(0, len(packed), size)]
+        framed[:, -FOOTER_BYTES:] = np.array(crcs, "<u4").view(np.uint8).reshape(-1, FOOTER_BYTES)
+        yield rows, framed
+
+    def one(self, row: int, first: int) -> _Made:
+        """Edit a record alone, whose first value is at a place."""
+        new = self._edited(row, first)
+        content = b"" if new is None else frame(new)
+        return np.array([row]), np.frombuffer(content, np.uint8).reshape(1, -1)
+
+    def _edited(self, row: int, first: int) -> bytes | None:
+        start = int(self._records.found.starts[row])
+        end = start + int(self._records.found.lengths[row]) + AROUND
+        places = iter(range(first, len(self._records.values.rows)))
+
+        def decide(found: Found) -> Kept | None:
+            place = next(places)
+            if self._decided.goes[place]:
+                return None
+            name = self._decided.names.get(int(self._records.values.tags[place]), found.tag)
+            return Kept(name, self._decided.metadata.get(place, b""))
+
+        data = self._records.buffer[start + HEADER_BYTES : end - FOOTER_BYTES].tobytes()
+        return edited(data, decide)
+
+
+def _varying(plan: Layout) -> Int64s:
+    """Return where an event keeps its time, step and values."""
+    spans = [] if plan.wall_time is None else [(plan.wall_time, plan.wall_time + 8)]
+    spans += [] if plan.step is None else [(plan.step.start, plan.step.stop)]
+    spans += [(slot.value, slot.value + np.dtype(slot.dtype).itemsize) for slot in plan.slots]
+    return np.concatenate([np.arange(start, end) for start, end in spans])
