@@ -13,7 +13,7 @@ from typing import Any
 from tblog._files.completing import completed
 from tblog.reading import Runs, read
 from tblog.reading._selection import Names, Steps
-from tblog.reporting import _curves, _media, _page
+from tblog.reporting import _curves, _kinds, _page
 from tblog.reporting._packing import Blocks
 
 
@@ -79,7 +79,7 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
     return {
         "runs": names,
         "scalars": _curves.scalars(runs.scalars, blocks, names),
-        **_media.kinds(runs, blocks, names),
+        **_kinds.kinds(runs, blocks, names),
     }
 
 
