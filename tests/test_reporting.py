@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_a_page_holds_no_script_but_its_own(tmp_path: Path) -> None:
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_scalar(SCRIPT, 1.0, 0)
         writer.add_text(SCRIPT, SCRIPT, 0)
-    page = Path(tblog.report(tmp_path / "run", tmp_path / "r.html", title=SCRIPT)).read_text()
+    page = Path(tblog.report(tmp_path / "run", tmp_path / "r.html", title=SCRIPT).path).read_text()
     assert "alert(1)</script>" not in page
     assert "<b>&" not in page
     index = json.loads(re.search(r'id="index">(.*?)</script>', page)[1])
@@ -144,6 +145,19 @@ def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_report_shows_itself_in_a_notebook(tmp_path: Path) -> None:
+    """Without a file it is the same page, in a frame that it cannot leave."""
+    with SummaryWriter(tmp_path / "runs") as writer:
+        writer.add_scalar("loss", 1.0, 0)
+    page = tblog.report(tmp_path / "runs")
+    assert (page.path, list(tmp_path.iterdir())) == (None, [tmp_path / "runs"])
+    frame = page._repr_html_()
+    assert frame.count("<") == 2
+    assert 'sandbox="allow-scripts"' in frame
+    assert unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == page.html
+    assert repr(page) == f"<Report: {len(page.html):,} characters>"
 
 
 def test_runs_show_a_table_in_a_notebook(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.add_audio(HOSTILE, np.zeros((1, 10), np.float32), 0)
         writer.add_pr_curve(HOSTILE, np.array([0, 1]), np.array([0.2, 0.8]), 0)
         writer.log_hparams({HOSTILE: HOSTILE})
-    return Path(tblog.report(folder / "runs", folder / "report.html", title=HOSTILE))
+    return Path(tblog.report(folder / "runs", folder / "report.html", title=HOSTILE).path)
 
 
 @pytest.fixture(params=[(1400, 900, "light"), (390, 844, "dark")], ids=["desk", "phone"])

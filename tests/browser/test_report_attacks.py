@@ -53,7 +53,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 writer.add_audio(code, np.zeros((1, 100), np.float32), step)
                 writer.add_pr_curve(code, np.array([0, 1]), np.array([0.3, 0.7]), step)
     source = {"".join(CODE)[:10_000]: str(folder / "runs")}
-    return Path(tblog.report(source, folder / "report.html", title="".join(CODE)))
+    return Path(tblog.report(source, folder / "report.html", title="".join(CODE)).path)
 
 
 @pytest.mark.parametrize("size", [(1400, 900), (390, 844)], ids=["desk", "phone"])
@@ -76,6 +76,24 @@ def test_nothing_that_was_logged_does_anything(
             "document.querySelectorAll('script[id]').length + 2"
         )
         assert page.locator("main a").count() == 0
+
+
+def test_a_report_in_a_notebook_draws_and_stays_in_its_frame(browser: Browser, tmp_path: Path) -> None:
+    """The frame shows the page, whose scripts see nothing of the one around it."""
+    with SummaryWriter(tmp_path / "runs") as writer:
+        writer.add_scalar("loss", 1.0, 0)
+        writer.add_scalar("loss", 0.5, 1)
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(
+        f"<!DOCTYPE html><title>Notebook</title>{tblog.report(tmp_path / 'runs')._repr_html_()}"
+    )
+    page = browser.new_page()
+    page.goto(notebook.as_uri())
+    frame = page.frame_locator("iframe")
+    expect(frame.locator(".card canvas")).to_be_visible()
+    inside = page.frames[1].evaluate("() => { try { return parent.document.title } catch { return null } }")
+    assert inside is None
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +122,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.log_hparams({"rate": 1.7e308, "size": -1.7e308, "name": "large"})
         writer.add_scalar("one", 6.0, 8)
     SummaryWriter(folder / "runs" / "nothing").close()
-    return Path(tblog.report(folder / "runs", folder / "report.html"))
+    return Path(tblog.report(folder / "runs", folder / "report.html").path)
 
 
 def inked(page: Page, tag: str) -> int:
@@ -171,7 +189,7 @@ def test_a_step_that_no_browser_can_count_is_told_as_about(page: Page) -> None:
 def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
     """Runs without a value make a page with one sentence."""
     SummaryWriter(tmp_path / "runs").close()
-    report = Path(tblog.report(tmp_path / "runs", tmp_path / "report.html"))
+    report = Path(tblog.report(tmp_path / "runs", tmp_path / "report.html").path)
     with reports.opened(browser, report) as page:
         expect(page.locator("main")).to_have_text("There is nothing in these runs.")
 
@@ -181,7 +199,7 @@ def test_ten_thousand_tags_are_found_at_once(browser: Browser, tmp_path: Path) -
     with SummaryWriter(tmp_path / "runs") as writer:
         writer.add_scalar_dict({f"group{tag % 7}/tag{tag}": float(tag) for tag in range(MANY_TAGS)}, 0)
         writer.add_scalar_dict({f"group{tag % 7}/tag{tag}": 0.0 for tag in range(MANY_TAGS)}, 1)
-    report = Path(tblog.report(tmp_path / "runs", tmp_path / "report.html"))
+    report = Path(tblog.report(tmp_path / "runs", tmp_path / "report.html").path)
     assert report.stat().st_size < 4_000_000
     start = time.monotonic()
     with reports.opened(browser, report) as page:
