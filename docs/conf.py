@@ -12,7 +12,8 @@ author = "the tblog developers"
 release = version = tblog.__version__
 copyright = author  # noqa: A001 - the name that Sphinx reads
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# myst_nb is myst_parser, and shows notebooks as they ran: nothing is run here.
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"tblog {release}"
 html_theme_options = {"sidebar_hide_name": False}
@@ -22,6 +23,7 @@ default_role = "code"  # `name` in a docstring is code
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"
 suppress_warnings = ["myst.header"]  # pages that are read in a checkout, too, may begin below a title
 
 autodoc_member_order = "bysource"

@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 import tblog
-from tblog import SummaryWriter
-from tblog.reporting import _curves
+from tblog import FileWriter, SummaryWriter
+from tblog.reporting import _curves, _kinds, _media
 from tblog.reporting._packing import Blocks, Packed
 
 SCRIPT = "</script><script>alert(1)</script><b>&"
@@ -24,7 +26,7 @@ def test_a_page_holds_no_script_but_its_own(tmp_path: Path) -> None:
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_scalar(SCRIPT, 1.0, 0)
         writer.add_text(SCRIPT, SCRIPT, 0)
-    page = Path(tblog.report(tmp_path / "run", tmp_path / "r.html", title=SCRIPT)).read_text()
+    page = Path(tblog.report(tmp_path / "run", tmp_path / "r.html", title=SCRIPT).path).read_text()
     assert "alert(1)</script>" not in page
     assert "<b>&" not in page
     index = json.loads(re.search(r'id="index">(.*?)</script>', page)[1])
@@ -50,7 +52,9 @@ def test_numbers_come_back_as_they_were() -> None:
     assert packed.integers(np.array([5, 7, 6])) == ["i4", 5]
     assert packed.integers(np.array([0, 1 << 40])) == ["f8", 0]
     assert packed.integers(np.array([], np.int64)) == ["i4", 0]
-    assert len(packed.bytes()) == 12 + 8 + 12 + 16
+    # A sum of differences would stop there: 2**53 + 1 is no float64.
+    assert packed.integers(np.array([2**53 + 2, 2**53 + 4])) == ["f8", 0]
+    assert len(packed.bytes()) == 12 + 8 + 12 + 16 + 16
 
 
 def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
@@ -68,6 +72,69 @@ def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
     assert (found["short"]["points"], len(found["short"]["columns"])) == (10, 3)
 
 
+def test_what_would_make_the_page_too_large_is_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sounds have a bound in bytes; the last steps of all tags come first, and the others are counted."""
+    clip = np.zeros((1, 1000), np.float32)
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(4):
+            writer.add_audio("first", clip, step)
+            writer.add_audio("second", clip, step)
+    monkeypatch.setattr(_media, "SOUND_BYTES", 6500)
+    blocks = Blocks()
+    first, second = _media.sounds(tblog.read(tmp_path).audio, blocks, ["."])
+    assert (first["steps"], second["steps"]) == ([2, 3], [3])
+    assert (first["noRoom"], second["noRoom"]) == (2, 3)
+    assert [kind for ((kind, _),) in first["shown"]] == ["audio/wav"] * 2
+    assert len(blocks.texts) == 3
+
+
+def test_pictures_are_pictures_and_sounds_are_sounds(tmp_path: Path) -> None:
+    """Encoded bytes go by their own first ones, whatever they were logged as; others could not be read."""
+    encoded = {
+        "sound": b"RIFF\0\0\0\0WAVE",
+        "drawing": b"<svg onload=alert(1)>",
+        "picture": b"RIFF\0\0\0\0WEBP",
+    }
+    writer = FileWriter(str(tmp_path))
+    for tag, content in encoded.items():
+        image = Summary.Image(height=1, width=1, colorspace=3, encoded_image_string=content)
+        writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), 0)
+    writer.close()
+    shown = {one["tag"]: one for one in _media.images(tblog.read(tmp_path).images, Blocks(), ["."])}
+    assert (shown["sound"]["steps"], shown["sound"]["unreadable"]) == ([], 1)
+    assert (shown["drawing"]["steps"], shown["drawing"]["unreadable"]) == ([], 1)
+    assert shown["picture"]["shown"] == [[["image/webp", 0]]]
+
+
+def test_a_pr_curve_ends_where_tensorboards_ends(tmp_path: Path) -> None:
+    """Thresholds above which nothing is predicted are left out, and many are thinned with both ends."""
+    labels, predictions = np.array([0, 1, 1, 0]), np.array([0.1, 0.5, 0.4, 0.3])
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_pr_curve("short", labels, predictions, 0, num_thresholds=11)
+        rows = np.ones(1001)
+        rows[501:] = 0
+        writer.add_pr_curve_raw("long", rows, rows, rows, rows, rows, rows, 0, num_thresholds=1001)
+        writer.add_pr_curve("none", labels[:0], predictions[:0], 0)
+    shown = {item.tag: _kinds._pr_curve(item) for item in tblog.read(tmp_path).pr_curves}
+    assert shown["short"]["thresholds"] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert shown["short"]["recall"][0] == 1
+    assert shown["short"]["precision"][-1] == 1
+    assert len(shown["long"]["recall"]) == _kinds.MOST_THRESHOLDS
+    assert (shown["long"]["thresholds"][0], shown["long"]["thresholds"][-1]) == (0, 0.5)
+    assert len(shown["none"]["recall"]) == 1
+
+
+def test_what_is_not_shown_is_counted(tmp_path: Path) -> None:
+    """A mesh counts once, though its parts have a tag each."""
+    with SummaryWriter(tmp_path) as writer:
+        vertices, faces = np.zeros((1, 3, 3), np.float32), np.zeros((1, 1, 3), np.int32)
+        writer.add_mesh("ball", vertices, faces=faces, global_step=0)
+        writer.add_tensor("raw", np.zeros(3), 0)
+    assert _kinds.kinds(tblog.read(tmp_path), Blocks(), ["."])["absent"] == {"meshes": 1, "tensors": 1}
+
+
 def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
     """Neither torch nor TensorBoard nor pandas is imported for it."""
     with SummaryWriter(tmp_path / "run") as writer:
@@ -78,6 +145,19 @@ def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_report_shows_itself_in_a_notebook(tmp_path: Path) -> None:
+    """Without a file it is the same page, in a frame that it cannot leave."""
+    with SummaryWriter(tmp_path / "runs") as writer:
+        writer.add_scalar("loss", 1.0, 0)
+    page = tblog.report(tmp_path / "runs")
+    assert (page.path, list(tmp_path.iterdir())) == (None, [tmp_path / "runs"])
+    frame = page._repr_html_()
+    assert frame.count("<") == 2
+    assert 'sandbox="allow-scripts"' in frame
+    assert unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == page.html
+    assert repr(page) == f"<Report: {len(page.html):,} characters>"
 
 
 def test_runs_show_a_table_in_a_notebook(tmp_path: Path) -> None:

@@ -30,8 +30,6 @@ def add(subcommands: Any) -> None:
 
 
 def _report(given: argparse.Namespace) -> int:
-    path = tblog.report(
-        given.dir, given.output, title=given.title, run=given.run, tag=given.tag, steps=given.steps
-    )
-    output.tell(f"{output.size(os.path.getsize(path))} in {path}")
+    tblog.report(given.dir, given.output, title=given.title, run=given.run, tag=given.tag, steps=given.steps)
+    output.tell(f"{output.size(os.path.getsize(given.output))} in {given.output}")
     return DONE

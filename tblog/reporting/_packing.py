@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST_DELTA = 2**31 - 1
+_LARGEST_EXACT = 2**53
 
 
 class Blocks:
@@ -48,8 +49,12 @@ class Packed:
         self._parts: list[bytes] = []
 
     def integers(self, values: NDArray[np.int64]) -> list[Any]:
-        """Add integers by their differences, or as float64 where those are too large; return ["i4", first]."""
-        if len(values) and np.abs(np.diff(values.astype(np.float64))).max(initial=0) > _LARGEST_DELTA:
+        """Add integers by their differences; as float64 where those are too large, or a sum in it would not be exact."""
+        wide = values.astype(np.float64)
+        if (
+            np.abs(wide).max(initial=0) > _LARGEST_EXACT
+            or np.abs(np.diff(wide)).max(initial=0) > _LARGEST_DELTA
+        ):
             self._add(values.astype("<f8"))
             return ["f8", 0]
         self._add(np.diff(values, prepend=values[:1]).astype("<i4"))

@@ -21,13 +21,16 @@ _SCRIPTS = (
     "unpack.js",
     "elements.js",
     "chart.js",
+    "zoom.js",
     "settings.js",
     "lines.js",
     "cards.js",
     "scalars.js",
     "histograms.js",
     "steps.js",
+    "pr_curves.js",
     "hparams.js",
+    "parallel.js",
     "main.js",
 )
 _ENDS = "</script", "<!--", "<script"
@@ -47,7 +50,7 @@ def html(index: dict[str, Any], blocks: Blocks) -> str:
         assert not any(end in code.lower() for end in _ENDS), "a script must not end its element"
     policy = (
         f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     )
     data = "\n".join(
         f'<script type="text/plain" id="block{number}">{text}</script>'

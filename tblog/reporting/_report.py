@@ -8,39 +8,66 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from html import escape
 from typing import Any
 
 from tblog._files.completing import completed
 from tblog.reading import Runs, read
 from tblog.reading._selection import Names, Steps
-from tblog.reporting import _curves, _media, _page
+from tblog.reporting import _curves, _kinds, _page
 from tblog.reporting._packing import Blocks
+
+_FRAME_HEIGHT = 620
+
+
+class Report:
+    """A page of runs. Made by `tblog.report`.
+
+    Attributes:
+        html: the whole page.
+        path: the path of its file, None if none was written.
+    """
+
+    def __init__(self, html: str, path: str | None) -> None:
+        self.html = html
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"<Report{f' {self.path!r}' if self.path is not None else ''}: {len(self.html):,} characters>"
+
+    def _repr_html_(self) -> str:
+        """Return a frame that holds the page. Without an origin, its scripts do not reach the notebook."""
+        frame = f'<iframe title="tblog report" sandbox="allow-scripts" width="100%" height="{_FRAME_HEIGHT}"'
+        return f'{frame} style="border: 1px solid #8888" srcdoc="{escape(self.html)}"></iframe>'
 
 
 def report(
     source: Runs | str | os.PathLike[str] | Iterable[str] | Mapping[str, str],
-    output: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
     *,
     title: str | None = None,
     run: Names = None,
     tag: Names = None,
     steps: Steps = None,
-) -> str:
-    """Write one HTML file that shows runs in a browser, without a server and without a network.
+) -> Report:
+    """Make one HTML page that shows runs in a browser, without a server and without a network.
+
+    In a notebook, what is returned shows itself.
 
     Curves are thinned: of each bucket of a long one the smallest and the largest value are kept exactly. Of images,
     texts and histograms, steps are left out evenly where there are many. The page says how much it shows.
 
     Args:
         source: what `tblog.read` takes, such as a log directory; or the runs that it returned.
-        output: where the file goes. One that is there is replaced once the new one is complete.
+        output: where the file goes; without it, none is written. One that is there is replaced once the new one is
+            complete.
         title: the page's title; the name of the log directory if it is not given.
         run: which runs, as in `tblog.read`.
         tag: which tags, as in `tblog.read`.
         steps: which steps, as in `tblog.read`.
 
     Returns:
-        The path of the file.
+        The page, and the path of its file.
 
     Raises:
         FileNotFoundError: if there is nothing at `source`.
@@ -51,7 +78,7 @@ def report(
         >>> with tblog.SummaryWriter("runs/seed1") as writer:
         ...     for step in range(3):
         ...         writer.add_scalar("loss", 1 / (step + 1), step)
-        >>> tblog.report("runs", "report.html")
+        >>> tblog.report("runs", "report.html").path
         'report.html'
     """
     if isinstance(source, Runs):
@@ -68,9 +95,14 @@ def report(
     index = _index(runs, blocks)
     index["title"] = title or name
     index["made"] = time.strftime("%Y-%m-%d %H:%M")
-    path = os.fspath(output)
-    _write(path, _page.html(index, blocks))
-    return path
+    # The name of a directory may have bytes that are no UTF-8.
+    page = Report(
+        _page.html(index, blocks).encode(errors="replace").decode(),
+        os.fspath(output) if output is not None else None,
+    )
+    if page.path is not None:
+        _write(page.path, page.html)
+    return page
 
 
 def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
@@ -79,7 +111,7 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
     return {
         "runs": names,
         "scalars": _curves.scalars(runs.scalars, blocks, names),
-        **_media.kinds(runs, blocks, names),
+        **_kinds.kinds(runs, blocks, names),
     }
 
 
@@ -87,6 +119,6 @@ def _write(path: str, text: str) -> None:
     """Put a file into its place in one step."""
     with (
         completed(path, f"{path}.{os.getpid()}.part") as part,
-        open(part, "w", encoding="utf-8", errors="replace", newline="\n") as file,
+        open(part, "w", encoding="utf-8", newline="\n") as file,
     ):
         file.write(text)

@@ -6,8 +6,10 @@ import io
 import math
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -19,6 +21,10 @@ from tests.browser.serving import CHROMIUM, CHROMIUM_FLAGS
 
 PICTURES = Path(__file__).parents[2] / "docs" / "report"
 STEPS = 300
+DESK, PHONE = (1400, 900), (390, 844)
+
+Size: TypeAlias = "tuple[int, int]"
+Scheme: TypeAlias = Literal["dark", "light"]
 
 
 def log_seeds(folder: Path) -> None:
@@ -35,44 +41,74 @@ def log_seeds(folder: Path) -> None:
                     writer.add_scalar("loss/validation", abs(left + float(noise[1, step])) + 0.1, step)
 
 
-def open_report(
-    browser: Browser, runs: Path, page_size: tuple[int, int], scheme: Literal["dark", "light"]
-) -> Page:
-    """Make a report and open it, as a file."""
+@contextmanager
+def report_page(browser: Browser, runs: Path, size: Size, scheme: Scheme) -> Iterator[Page]:
+    """Make a report and open it, as a file, in a window of a size."""
     report = runs.with_suffix(".html")
     tblog.report(runs, report)
-    width, height = page_size
+    width, height = size
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.goto(report.as_uri())
     page.locator(".card canvas").first.wait_for()
-    return page
+    yield page
+    page.close()
 
 
 def keep(page: Page, name: str) -> None:
-    """Keep a picture of the page."""
-    page.wait_for_timeout(
-        1000
-    )  # charts come as they are scrolled to; the picture is looked at by a person anyway
+    """Keep a picture of the page, in a palette."""
+    # Charts come as they are scrolled to; a person looks at the picture anyway.
+    page.wait_for_timeout(1000)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
 
 
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab."""
+    page.get_by_role("tab", name=name).click()
+
+
+def draw_demo(browser: Browser, runs: Path) -> None:
+    """Draw the demo's curves and pictures, at a desk and on a phone, in both colours."""
+    with report_page(browser, runs, DESK, "light") as page:
+        keep(page, "demo")
+        open_tab(page, "Images")
+        keep(page, "demo_images")
+        open_tab(page, "PR curves")
+        keep(page, "demo_pr_curves")
+    with report_page(browser, runs, DESK, "dark") as page:
+        open_tab(page, "Histograms")
+        keep(page, "demo_histograms")
+    with report_page(browser, runs, PHONE, "dark") as page:
+        page.get_by_label("Search tags").fill("^(loss|accuracy|watch)")
+        keep(page, "demo_phone")
+
+
+def draw_seeds(browser: Browser, runs: Path) -> None:
+    """Draw bands over seeds and the lines of their hyperparameters."""
+    with report_page(browser, runs, (DESK[0], 520), "dark") as page:
+        page.get_by_label("Show").select_option("range")
+        keep(page, "seeds")
+    with report_page(browser, runs, (DESK[0], 720), "light") as page:
+        open_tab(page, "HParams")
+        page.get_by_label("color by").select_option("loss/validation")
+        keep(page, "seeds_hparams")
+    with report_page(browser, runs, PHONE, "light") as page:
+        page.locator("#panel summary").click()
+        page.get_by_label("Show").select_option("range")
+        page.locator("#panel summary").click()
+        keep(page, "seeds_phone")
+
+
 def main(demo: Path) -> None:
-    """Draw the demo's curves and pictures, and bands over seeds."""
+    """Draw all pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         runs = Path(folder) / "digits"
         runs.symlink_to(demo.resolve())
-        page = open_report(browser, runs, (1400, 900), "light")
-        keep(page, "demo")
-        page.get_by_role("tab", name="Images").click()
-        keep(page, "demo_images")
-        seeds = Path(folder) / "seeds"
-        log_seeds(seeds)
-        page = open_report(browser, seeds, (1400, 520), "dark")
-        page.get_by_label("Show").select_option("range")
-        keep(page, "seeds")
+        draw_demo(browser, runs)
+        log_seeds(Path(folder) / "seeds")
+        draw_seeds(browser, Path(folder) / "seeds")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 import tblog
 from tblog import SummaryWriter
+from tests.browser import reports
+from tests.browser.reports import card, ink, show
 from tests.browser.serving import TIMEOUT_SECS
 
 pytestmark = pytest.mark.browser
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.browser
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script><!--'
 SPIKE_STEP, SPIKE = 7_777, 1000.0
 POINTS = 10_000
-TABS = ("Scalars", "Images", "Histograms", "Texts", "HParams")
+TABS = ("Scalars", "Images", "Histograms", "Audio", "PR curves", "Texts", "HParams")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 writer.add_image("sample", generator.integers(0, 255, (3, 8, 8)).astype(np.uint8), step)
                 writer.add_histogram("weights", generator.normal(size=100), step)
                 writer.add_text("remark", f"at {step}", step)
+                writer.add_audio("beep", np.zeros((1, 4000), np.float32), step, sample_rate=8000)
+                writer.add_pr_curve("pr/one", np.arange(90) % 2, generator.random(90), step)
     with SummaryWriter(folder / "runs" / "long") as writer:
         values = generator.normal(size=POINTS)
         values[SPIKE_STEP] = SPIKE
@@ -48,48 +52,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.add_text(HOSTILE, HOSTILE, 0)
         writer.add_image(HOSTILE, np.zeros((3, 4, 4), np.uint8), 0)
         writer.add_histogram(HOSTILE, np.arange(5.0), 0)
+        writer.add_audio(HOSTILE, np.zeros((1, 10), np.float32), 0)
+        writer.add_pr_curve(HOSTILE, np.array([0, 1]), np.array([0.2, 0.8]), 0)
         writer.log_hparams({HOSTILE: HOSTILE})
-    return Path(tblog.report(folder / "runs", folder / "report.html", title=HOSTILE))
+    return Path(tblog.report(folder / "runs", folder / "report.html", title=HOSTILE).path)
 
 
 @pytest.fixture(params=[(1400, 900, "light"), (390, 844, "dark")], ids=["desk", "phone"])
 def opened(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """Return the report, open in an offline browser; asks for nothing else and no complaint, till the test's end."""
     width, height, scheme = request.param
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, offline=True
-    )
-    context.set_default_timeout(TIMEOUT_SECS * 1000)
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url[:100]))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(report.as_uri())
-    expect(page.locator(".card canvas").first).to_be_visible()
-    yield page
-    assert [url for url in asked if not url.startswith("data:image/")] == [report.as_uri()]
-    assert said == []
-    context.close()
-
-
-def show(page: Page, tab: str) -> None:
-    """Open one of the report's tabs."""
-    page.get_by_role("tab", name=tab).click()
-    expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-
-
-def card(page: Page, tag: str) -> Locator:
-    """Return the first card of a tag, scrolled to, which draws it."""
-    found = page.locator("section:not([hidden]) .card").filter(has=page.get_by_text(tag, exact=True)).first
-    found.scroll_into_view_if_needed()
-    return found
-
-
-def ink(page: Page, tag: str) -> str:
-    """Return the picture that a card's chart shows."""
-    return card(page, tag).locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    with reports.opened(browser, report, (width, height), scheme, has_touch=width < 500) as page:
+        expect(page.locator(".card canvas").first).to_be_visible()
+        yield page
 
 
 def test_every_tab_shows_what_was_logged(opened: Page) -> None:
@@ -101,10 +76,16 @@ def test_every_tab_shows_what_was_logged(opened: Page) -> None:
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 8
     show(opened, "Histograms")
     expect(card(opened, "weights").locator("canvas")).to_have_count(2)
+    show(opened, "Audio")
+    sound = card(opened, "beep").locator("audio")
+    expect(sound).to_have_js_property("duration", 0.5)
+    show(opened, "PR curves")
+    expect(card(opened, "pr/one").locator("canvas")).to_have_count(1)
     show(opened, "Texts")
     expect(card(opened, "remark/text_summary").locator("pre")).to_have_text("at 20")
     show(opened, "HParams")
     expect(opened.locator("tbody tr")).to_have_count(4)
+    expect(opened.locator("path.run")).to_have_count(4)
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -115,6 +96,51 @@ def test_a_slider_goes_through_the_steps(opened: Page) -> None:
     first.get_by_label("Step").fill("0")
     expect(first.locator("pre")).to_have_text("at 0")
     expect(first.locator("output")).to_have_text("step 0")
+
+
+def test_a_step_that_was_chosen_stays(opened: Page) -> None:
+    """Drawn anew in other colours, a card shows the step that it showed; curves of precision follow it, too."""
+    show(opened, "PR curves")
+    curves = card(opened, "pr/one")
+    last = ink(opened, "pr/one")
+    curves.get_by_label("Step").fill("0")
+    expect(curves.locator("output")).to_have_text("step 0")
+    assert ink(opened, "pr/one") != last
+    opened.get_by_role("button", name="Dark or light").click()
+    expect(curves.locator("output")).to_have_text("step 0")
+
+
+def test_dragging_along_an_axis_keeps_the_lines_that_pass_there(opened: Page) -> None:
+    """Of the parallel coordinates, what is not in the part dragged over is faint, until a tap on the axis."""
+    show(opened, "HParams")
+    coordinates = card(opened, "Parallel coordinates")
+    axis = coordinates.locator(".axis").filter(has_text="loss/train").locator(".handle")
+    axis.scroll_into_view_if_needed()
+    box = axis.bounding_box()
+    x, top = box["x"] + box["width"] / 2, box["y"]
+    opened.mouse.move(x, top)
+    opened.mouse.down()
+    opened.mouse.move(x, top + box["height"] * 0.4, steps=3)
+    opened.mouse.up()
+    expect(coordinates.locator("output")).to_have_text("1 of 4 runs")
+    expect(coordinates.locator("path.faded")).to_have_count(3)
+    opened.mouse.click(x, top + 5)
+    expect(coordinates.locator("path.faded")).to_have_count(0)
+
+
+def test_axes_are_chosen_and_coloured(opened: Page) -> None:
+    """An axis comes and goes by its box, and lines take the colour of a column."""
+    show(opened, "HParams")
+    coordinates = card(opened, "Parallel coordinates")
+    before = coordinates.locator(".axis").count()
+    coordinates.locator("summary").click()
+    coordinates.get_by_label("lr", exact=True).uncheck()
+    expect(coordinates.locator(".axis")).to_have_count(before - 1)
+    coordinates.get_by_label("color by").select_option("loss/train")
+    expect(coordinates.locator("path.run").first).to_have_css("stroke", re.compile(r"rgb"))
+    strokes = coordinates.locator("path.run").evaluate_all("paths => paths.map((path) => path.style.stroke)")
+    assert any("var(--dim)" in stroke for stroke in strokes)
+    assert sum(stroke.startswith("rgb") for stroke in strokes) == 3
 
 
 def test_what_was_logged_is_text_and_runs_nowhere(opened: Page) -> None:
@@ -193,6 +219,61 @@ def test_dragging_zooms_and_a_double_click_goes_back(opened: Page) -> None:
     over.dblclick()
     while ink(opened, "loss/train") != whole:
         assert time.monotonic() < deadline
+
+
+def test_two_fingers_zoom_and_pan(opened: Page) -> None:
+    """What lay under two fingers lies under them when they have moved apart; a double click shows all again."""
+    whole = ink(opened, "loss/train")
+    over = card(opened, "loss/train").locator(".u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    touch = opened.context.new_cdp_session(opened)
+
+    def fingers(kind: str, *places: tuple[float, float]) -> None:
+        points = [
+            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"], "id": number}
+            for number, (x, y) in enumerate(places)
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", (0.4, 0.5), (0.6, 0.5))
+    for part in (0.1, 0.2, 0.3):
+        fingers("touchMove", (0.4 - part, 0.5), (0.6 + part, 0.5))
+    fingers("touchEnd")
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while ink(opened, "loss/train") == whole:
+        assert time.monotonic() < deadline
+    assert opened.evaluate("visualViewport.scale") == 1
+    over.dblclick()
+    while ink(opened, "loss/train") != whole:
+        assert time.monotonic() < deadline
+
+
+def test_keys_reach_everything(opened: Page) -> None:
+    """Arrows go through the tabs and along a curve; plus zooms in and 0 shows all; each control has a name."""
+    whole = ink(opened, "loss/train")
+    chart = card(opened, "loss/train").get_by_role("group")
+    chart.focus()
+    opened.keyboard.press("ArrowRight")
+    expect(chart.locator(".told")).to_contain_text("step")
+    opened.keyboard.press("+")
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while ink(opened, "loss/train") == whole:
+        assert time.monotonic() < deadline
+    opened.keyboard.press("0")
+    while ink(opened, "loss/train") != whole:
+        assert time.monotonic() < deadline
+    opened.get_by_role("tab", name="Scalars").focus()
+    for tab in [*TABS[1:], TABS[0]]:
+        opened.keyboard.press("ArrowRight")
+        expect(opened.get_by_role("tab", name=tab)).to_be_focused()
+        expect(opened.get_by_role("tabpanel", name=tab)).to_be_visible()
+        nameless = opened.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, audio, [tabindex], img, svg")]
+                .filter((one) => !one.labels?.length && !one.ariaLabel && !one.textContent.trim() && !one.alt)
+                .map((one) => one.outerHTML)"""
+        )
+        assert nameless == []
 
 
 def test_printing_draws_what_was_not_in_view(opened: Page) -> None:

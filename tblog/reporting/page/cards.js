@@ -11,14 +11,14 @@ class Card {
   constructor(tag, { run, note, prepare, show, reacts }) {
     Object.assign(this, { tag, run, prepare, show, reacts, isSeen: false, ready: null, giveUp: null });
     this.content = make("div", { className: "content" });
-    const wide = make("button", { type: "button", textContent: "⤢", title: "Larger" });
+    const wide = make("button", { type: "button", textContent: "⤢", title: "Larger", "aria-label": `Larger: ${tag}`, "aria-pressed": false });
     wide.onclick = () => {
-      this.element.classList.toggle("wide");
+      wide.setAttribute("aria-pressed", this.element.classList.toggle("wide"));
       this.draw();
     };
     const title = make("h3", { title: tag }, make("span", { textContent: tag }));
     if (run !== undefined) {
-      const name = make("small", { textContent: index.runs[run] });
+      const name = make("small", { textContent: index.runs[run], title: index.runs[run] });
       name.style.setProperty("--color", colorOf(run));
       title.append(name);
     }

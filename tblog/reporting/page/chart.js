@@ -3,6 +3,7 @@
 const NEAR_PIXELS = 40;
 const SAME_PIXELS = 2;
 const MOST_TOLD = 12;
+const SHARES = [-0.02, 1.05];
 
 function cssColor(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -37,6 +38,14 @@ function pointedAt(plot, column, near) {
   return best;
 }
 
+// The places of values that have no line to a neighbour, which would not be seen: they are drawn as points.
+function lonely(plot, number) {
+  const column = plot.data[number];
+  const known = [...column.keys()].filter((place) => column[place] !== undefined);
+  const isGap = (at) => (column[known[at]] ?? null) === null;
+  return known.filter((_, at) => !isGap(at) && isGap(at - 1) && isGap(at + 1));
+}
+
 // `spare` is the share of its width that is left empty at both ends.
 function rangeOf(isLog, spare) {
   return (_plot, low, high) => {
@@ -63,9 +72,9 @@ function sizeOfNumbers(_plot, texts) {
   return 14 + 6.5 * Math.max(3, ...(texts ?? []).map((text) => (text ?? "").length));
 }
 
-// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, formatX, spare}.
+// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, isShare, formatX, spare}.
 function drawChart(target, what, height) {
-  const box = make("div", { className: "told", hidden: true });
+  const box = make("div", { className: "told", hidden: true, "aria-live": "polite" });
   const options = {
     width: Math.max(160, target.clientWidth),
     height,
@@ -77,8 +86,8 @@ function drawChart(target, what, height) {
       dataIdx: (plot, number, at) => (number === 0 ? at : nearest(plot, plot.data[number], at)),
     },
     scales: {
-      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: rangeOf(what.logX, what.spare ?? 0) },
-      y: { distr: what.logY ? 3 : 1 },
+      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: what.isShare ? SHARES : rangeOf(what.logX, what.spare ?? 0) },
+      y: { distr: what.logY ? 3 : 1, ...(what.isShare && { range: SHARES }) },
     },
     axes: [axis(what.isTime ? null : (what.formatX ?? shortNumber), 30), axis(shortNumber, sizeOfNumbers)],
     series: [
@@ -88,7 +97,7 @@ function drawChart(target, what, height) {
         width: one.width,
         fill: one.fill,
         dash: one.dash,
-        points: one.points ?? { show: what.data[0].length < 2 },
+        points: one.points ?? { show: false, filter: lonely },
         ...(one.paths && { paths: one.paths }),
       })),
     ],
@@ -97,6 +106,11 @@ function drawChart(target, what, height) {
   };
   const plot = new uPlot(options, what.data, target);
   plot.over.append(box);
+  plot.root.setAttribute("role", "group");
+  plot.root.setAttribute("aria-roledescription", "chart");
+  plot.root.setAttribute("aria-label", `${what.series.filter((one) => one.tell).length} curves. Keys: arrows, plus, minus, 0`);
+  zoomByTouch(plot);
+  useKeys(plot);
   return plot;
 }
 

@@ -32,12 +32,22 @@ function tick(text, checked, onChange) {
   return make("label", { className: "tick" }, box, make("span", { textContent: text }));
 }
 
+// The width of an axis, and what uPlot makes of it, must be a number, too.
+function isDrawable(value) {
+  return Math.abs(value) < 1e300;
+}
+
 function shortNumber(value) {
   if (value === null || value === undefined) return "";
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e6 || size < 1e-3)) return value.toExponential(3).replace(/\.?0+e\+?/, "e");
   return String(Number(value.toPrecision(5)));
+}
+
+// Not every step beyond 2^53 can be told from its neighbours here.
+function stepText(step) {
+  return Number.isSafeInteger(step) ? `step ${step}` : `about step ${step}`;
 }
 
 function duration(seconds) {

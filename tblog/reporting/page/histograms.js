@@ -38,7 +38,7 @@ function distribution(one, shown, color) {
     label: names[number],
     color: number * 2 === last ? color : faint(color, 0.4),
     width: number * 2 === last ? 1.8 : 0.7,
-    tell: (x, value) => [shortNumber(value), `step ${Math.round(x)}`],
+    tell: (x, value) => [shortNumber(value), stepText(Math.round(x))],
   }));
   const bands = [0, 1, 2, 3].map((number) => ({ series: [last - number + 1, number + 1], fill: faint(color, 0.13) }));
   return { data: [xs, ...columns], series, bands };

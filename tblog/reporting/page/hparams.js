@@ -1,4 +1,4 @@
-// Hyperparameters and metrics: a table that can be sorted, and any two columns against each other.
+// Hyperparameters and metrics: a table that can be sorted, lines over all columns, and any two of them against each other.
 
 function hparamsSection() {
   const { names, metrics, rows } = index.hparams;
@@ -11,7 +11,7 @@ function hparamsSection() {
   const body = make("tbody");
   const heads = columns.map((column, number) => {
     const button = make("button", { type: "button", textContent: column.name, onclick: () => sortBy(number) });
-    return make("th", { className: column.isMetric ? "metric" : "" }, button);
+    return make("th", { className: column.isMetric ? "metric" : "", scope: "col", title: column.name }, button);
   });
   let order = { number: 0, sign: -1 };
   function sortBy(number) {
@@ -20,14 +20,21 @@ function hparamsSection() {
     const { valueOf } = columns[number];
     const sorted = [...rows].sort((one, other) => order.sign * compared(valueOf(one), valueOf(other)));
     body.replaceChildren(
-      ...sorted.map((row) => make("tr", {}, ...columns.map((column) => make("td", { textContent: cellText(column.valueOf(row)) })))),
+      ...sorted.map((row) => make("tr", {}, ...columns.map((column) => make("td", cellContent(column.valueOf(row)))))),
     );
   }
   sortBy(0);
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body);
   section.append(make("div", { className: "scroll" }, table));
-  if (columns.length > 2) section.append(scatterCard(columns.slice(1), rows).element);
+  if (columns.length > 2) {
+    section.append(parallelCard(columns.slice(1), rows).element, scatterCard(columns.slice(1), rows).element);
+  }
   return section;
+}
+
+function cellContent(value) {
+  const textContent = cellText(value);
+  return { textContent, title: textContent };
 }
 
 function cellText(value) {
@@ -85,6 +92,7 @@ function scatter(columnX, columnY, rows, { logX, logY }) {
     .map((row) => ({ run: row.run, x: columnX.valueOf(row), y: columnY.valueOf(row) }))
     .filter(({ x, y }) => x !== null && x !== undefined && typeof y === "number")
     .map((point) => ({ ...point, x: place(point.x) }))
+    .filter(({ x, y }) => isDrawable(x) && isDrawable(y))
     .filter(({ x, y }) => (!logX || x > 0) && (!logY || y > 0));
   if (!points.length) return null;
   const tables = points.map(({ x, y }) => [[x], [y]]);

@@ -33,7 +33,7 @@ function inOrder(xs, columns) {
 function drawable(values, hole) {
   return values.map((value) => {
     if (Number.isNaN(value)) return hole;
-    return Number.isFinite(value) && (!settings.logY || value > 0) ? value : null;
+    return isDrawable(value) && (!settings.logY || value > 0) ? value : null;
   });
 }
 
@@ -60,7 +60,7 @@ function lineOf(curve) {
 
 function tellX(x) {
   if (settings.axis === "wall") return moment(x);
-  return settings.axis === "relative" ? duration(x) : `step ${Math.round(x)}`;
+  return settings.axis === "relative" ? duration(x) : stepText(Math.round(x));
 }
 
 function tellBoth(x, value) {

@@ -4,20 +4,42 @@ const TABS = [
   ["Scalars", index.scalars.length, () => grouped(scalarCards())],
   ["Images", index.images.length, () => grouped(imageCards())],
   ["Histograms", index.histograms.length, () => grouped(histogramCards())],
+  ["Audio", index.audio.length, () => grouped(audioCards())],
+  ["PR curves", new Set(index.prCurves.map((one) => one.tag)).size, () => grouped(prCards())],
   ["Texts", index.texts.length, () => grouped(textCards())],
   ["HParams", index.hparams ? index.hparams.rows.length : 0, hparamsSection],
 ];
 const sections = new Map();
 const byId = (id) => document.getElementById(id);
+const panelId = (name) => `tab-${name.replaceAll(" ", "-")}`;
 
 function openTab(name) {
   if (!sections.has(name)) {
-    sections.set(name, TABS.find(([tab]) => tab === name)[2]());
-    byId("main").append(sections.get(name));
+    const section = TABS.find(([tab]) => tab === name)[2]();
+    section.id = panelId(name);
+    section.setAttribute("role", "tabpanel");
+    section.setAttribute("aria-label", name);
+    sections.set(name, section);
+    byId("main").append(section);
   }
   for (const [other, section] of sections) section.hidden = other !== name;
   byId("settings").hidden = name !== "Scalars";
-  for (const tab of byId("tabs").children) tab.setAttribute("aria-selected", tab.dataset.name === name);
+  for (const tab of byId("tabs").children) {
+    const isOpen = tab.dataset.name === name;
+    tab.setAttribute("aria-selected", isOpen);
+    tab.tabIndex = isOpen ? 0 : -1;
+    if (isOpen) tab.setAttribute("aria-controls", panelId(name));
+  }
+}
+
+// The arrow keys go from tab to tab, as pages with tabs have it.
+function moveTab(event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by) return;
+  const tabs = [...byId("tabs").children];
+  const next = tabs[(tabs.indexOf(event.target) + by + tabs.length) % tabs.length];
+  next.focus();
+  openTab(next.dataset.name);
 }
 
 function cards() {
@@ -41,7 +63,7 @@ function isDark() {
 function showAbout() {
   const absent = Object.entries(index.absent).map(([kind, tags]) => `${kind} (${tags})`);
   byId("about").textContent =
-    `Made by tblog, ${index.made}. Drag in a chart to zoom, double-click to go back.` +
+    `Made by tblog, ${index.made}. Drag in a chart to zoom, double-click to go back; by touch, two fingers and a double tap.` +
     (absent.length ? ` Not in this report: ${absent.join(", ")}.` : "");
 }
 
@@ -62,6 +84,7 @@ function start() {
   byId("search").oninput = () => change({ search: byId("search").value });
   byId("theme").onclick = () => setTheme(isDark() ? "light" : "dark");
   if (matchMedia("(max-width: 760px)").matches) byId("panel").open = false;
+  byId("tabs").onkeydown = moveTab;
   const filled = TABS.filter(([, count]) => count);
   for (const [name, count] of filled) {
     const tab = make("button", { type: "button", role: "tab", onclick: () => openTab(name) }, name, make("small", { textContent: count }));

@@ -23,6 +23,6 @@ function showCurves(content, curves, isWide) {
 // Values that no chart can show are told.
 function unusual(curves) {
   const shown = curves.filter((curve) => !settings.hidden.has(curve.run));
-  const count = shown.reduce((sum, curve) => sum + curve.values.filter((value) => !Number.isFinite(value)).length, 0);
-  return count ? [make("p", { className: "note warning", textContent: `${count} points are NaN or infinite` })] : [];
+  const count = shown.reduce((sum, curve) => sum + curve.values.filter((value) => !isDrawable(value)).length, 0);
+  return count ? [make("p", { className: "note warning", textContent: `${count} points are NaN, infinite or too large to draw` })] : [];
 }

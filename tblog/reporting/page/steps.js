@@ -1,29 +1,31 @@
-// What is looked at step by step: images and texts, and the slider that histograms have, too.
+// What is looked at step by step: images, sounds and texts, and the slider that histograms have, too.
 
 function leftOut(one) {
   const notes = [];
-  if (one.steps.length + one.unreadable < one.of) notes.push(`${one.steps.length} of ${one.of} steps`);
+  if (one.steps.length < one.of) notes.push(`${one.steps.length} of ${one.of} steps`);
   if (one.unreadable) notes.push(`${one.unreadable} could not be read`);
+  if (one.noRoom) notes.push(`${one.noRoom} left out: too many bytes`);
   return notes.join("; ");
 }
 
-// A slider over the steps that there are; it shows the last one at first.
+// A slider over the steps that there are; it shows the last one at first, and later the one that was looked at.
 function stepSlider(one, show) {
   const last = one.steps.length - 1;
   const label = make("output");
   const go = (place) => {
-    label.textContent = `step ${one.steps[place]}`;
+    one.place = place;
+    label.textContent = stepText(one.steps[place]);
     label.title = moment(one.times[place]);
     show(place);
   };
   const row = make("div", { className: "pair" });
   if (last > 0) {
-    const control = slider(0, last, 1, last, go);
+    const control = slider(0, last, 1, one.place ?? last, go);
     control.setAttribute("aria-label", "Step");
     row.append(control);
   }
   row.append(label);
-  go(last);
+  go(one.place ?? last);
   return row;
 }
 
@@ -39,6 +41,25 @@ function showImages(one, content, shown) {
   const row = stepSlider(one, (step) =>
     place.replaceChildren(
       ...shown[step].map(([type, block]) => make("img", { alt: one.tag, src: `data:${type};base64,${base64Of(block)}` })),
+    ),
+  );
+  content.append(row, place);
+}
+
+function audioCards() {
+  return index.audio.map(
+    (one) => new Card(one.tag, { run: one.run, note: leftOut(one), prepare: async () => one.shown, show: (content, shown) => showSounds(one, content, shown) }),
+  );
+}
+
+function showSounds(one, content, shown) {
+  if (!shown.length) return;
+  const place = make("div", { className: "sounds" });
+  const row = stepSlider(one, (step) =>
+    place.replaceChildren(
+      ...shown[step].map(([type, block]) =>
+        make("audio", { controls: true, "aria-label": one.tag, src: `data:${type};base64,${base64Of(block)}` }),
+      ),
     ),
   );
   content.append(row, place);

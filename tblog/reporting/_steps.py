@@ -1,0 +1,78 @@
+"""Values that are looked at step by step: which steps of each tag and run are shown.
+
+Lives here: the choice, and what becomes of values that cannot be shown. Must not: know any kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import zip_longest
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tblog.reading import Item, UnreadableError
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+class NoRoomError(Exception):
+    """The report would become too large by this value."""
+
+
+def series(
+    items: Iterable[ItemT], most: int, runs: list[str], show: Callable[[ItemT], Any]
+) -> list[dict[str, Any]]:
+    """Return for each tag of each run its steps, times and what is shown at each.
+
+    The last step of all of them is asked for first, then the one before it. So what has no room is the early steps.
+
+    Args:
+        items: the values of one kind.
+        most: steps of one tag of one run, at most; the first and the last are among them.
+        runs: the names of all runs.
+        show: makes of a value what the page shows; raises UnreadableError or NoRoomError.
+    """
+    numbers = {name: number for number, name in enumerate(runs)}
+    found: dict[tuple[str, int], list[ItemT]] = {}
+    for item in items:
+        found.setdefault((item.tag, numbers[item.run]), []).append(item)
+    keys = sorted(found)
+    shown: dict[tuple[str, int], list[tuple[ItemT, Any]]] = {key: [] for key in keys}
+    missing = {key: Counter[str]() for key in keys}
+    for turn in zip_longest(*(reversed(_evenly(found[key], most)) for key in keys)):
+        for key, item in zip(keys, turn, strict=True):
+            if item is None:
+                continue
+            try:
+                shown[key].append((item, show(item)))
+            except UnreadableError:
+                missing[key]["unreadable"] += 1
+            except NoRoomError:
+                missing[key]["noRoom"] += 1
+    return [
+        {
+            "tag": tag,
+            "run": run,
+            "of": len(found[tag, run]),
+            **missing[tag, run],
+            "steps": [item.step for item, _ in reversed(shown[tag, run])],
+            "times": [number(item.wall_time) for item, _ in reversed(shown[tag, run])],
+            "shown": [content for _, content in reversed(shown[tag, run])],
+        }
+        for tag, run in keys
+    ]
+
+
+def _evenly(items: list[ItemT], most: int) -> list[ItemT]:
+    """Return the first, the last, and some between them."""
+    if len(items) <= most:
+        return items
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,68 @@
+"""A report in a browser without a network, for tests of what a person sees in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+
+from tests.browser.serving import TIMEOUT_SECS
+
+
+@contextmanager
+def opened(
+    browser: Browser,
+    report: Path,
+    size: tuple[int, int] = (1400, 900),
+    scheme: Literal["light", "dark"] = "light",
+    has_touch: bool = False,
+) -> Iterator[Page]:
+    """Open a report, and check at the end that it asked for nothing else, complained of nothing and opened no dialog."""
+    width, height = size
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, has_touch=has_touch
+    )
+    context.set_default_timeout(TIMEOUT_SECS * 1000)
+    page = context.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        said.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("request", lambda request: asked.append(request.url[:100]))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", dismiss)
+    page.goto(report.as_uri())
+    expect(page.locator("#about")).not_to_be_empty()
+    yield page
+    others = [
+        url for url in asked if url != report.as_uri() and not url.startswith(("data:image/", "data:audio/"))
+    ]
+    assert not others, others
+    assert not said, said
+    context.close()
+
+
+def show(page: Page, tab: str) -> None:
+    """Open one of the report's tabs."""
+    page.get_by_role("tab", name=tab).click()
+    expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+
+
+def card(page: Page, tag: str) -> Locator:
+    """Return the first card of a tag, scrolled to, which draws it."""
+    found = page.locator("section:not([hidden]) .card").filter(has=page.get_by_text(tag, exact=True)).first
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def ink(page: Page, tag: str) -> str:
+    """Return the picture that a card's chart shows."""
+    picture: str = card(page, tag).locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    return picture
