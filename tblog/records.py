@@ -135,7 +135,7 @@ class HistogramRecord(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CountedHistogramRecord(Record):
-    """A distribution of `size` values that was counted on their own device, in the "tensorflow" bins.
+    """A distribution of `size` values that was counted in the call or on their own device, in the "tensorflow" bins.
 
     `figures` is float64 of shape (1553,). It holds the counts of the 1,548 bins, and then the number, minimum,
     maximum, sum and sum of squares of the finite values. `max_bins` works as in `HistogramRecord`.

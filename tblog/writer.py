@@ -113,8 +113,8 @@ class SummaryWriter(ScalarWriter):
 
         Args:
             tag: names the series.
-            values: array of any shape and real dtype, on any device. A large tensor on an NVIDIA GPU
-                is counted there, where the bins are the default.
+            values: array of any shape and real dtype, on any device. Where the bins are the default, a large tensor on an
+                NVIDIA GPU is counted there, and a large array in memory in the call, by the compiled module.
             global_step: as in `add_scalar`.
             bins: "tensorflow", a name that `numpy.histogram` knows, a number of bins, or edges.
             walltime: seconds since the epoch; now, if None.
@@ -125,16 +125,15 @@ class SummaryWriter(ScalarWriter):
         """
         name = self._name(tag)
         record: Record | None = None
-        if (
-            isinstance(bins, str)
-            and bins == "tensorflow"
-            and is_torch_tensor(values)
-            and values.is_cuda
-            and not self._silent
-        ):
-            from tblog.summaries._gpu_counts import counted
+        if isinstance(bins, str) and bins == "tensorflow" and not self._silent:
+            if is_torch_tensor(values) and values.is_cuda:
+                from tblog.summaries import _gpu_counts
 
-            record = counted(name, values, max_bins)
+                record = _gpu_counts.counted(name, values, max_bins)
+            elif self.options.copy:
+                from tblog.summaries import _call_counts
+
+                record = _call_counts.counted(name, values, max_bins)
         if record is None:
             snapshot = self._snapshot(values, name, "left out")
             record = HistogramRecord(

@@ -108,20 +108,55 @@ def test_all_patterns_are_counted_as_by_python(name, monkeypatch):
 
 
 @needs_compiled
+def test_bfloat16_is_counted_from_its_bytes():
+    """All its patterns have the counts and moments of the same numbers as float32."""
+    halves = np.arange(1 << 16).astype(np.uint16)
+    ours, moments = _bins.count_compiled(halves, "bf2")
+    theirs, expected = _bins.count_compiled((halves.astype(np.uint32) << 16).view(np.float32), "f4")
+    assert (ours.tolist(), moments) == (theirs.tolist(), expected)
+
+
+@needs_compiled
+def test_float16_is_exact_where_a_thread_flushes_small_numbers_to_zero():
+    """Its smallest numbers are no small ones of float32, so torch.set_flush_denormal changes nothing."""
+    values = np.arange(1 << 10, dtype=np.uint16).view(np.float16)
+    expected = _bins.count_compiled(values, "f2")
+    changed = torch.set_flush_denormal(True)
+    try:
+        ours = _bins.count_compiled(values, "f2")
+    finally:
+        torch.set_flush_denormal(False)
+    assert changed
+    assert (ours[0].tolist(), ours[1]) == (expected[0].tolist(), expected[1])
+
+
+@needs_compiled
+def test_values_that_stand_at_no_multiple_of_their_width_are_counted():
+    """A view into bytes has the counts of a copy."""
+    for dtype in ("f4", "f8"):
+        apart = np.frombuffer(b"." + np.linspace(-3, 9, 5000).astype(dtype).tobytes(), dtype, offset=1)
+        assert (
+            _counting.count(apart, "tensorflow")[0].tolist()
+            == np.histogram(apart, _bins.tensorflow_edges())[0].tolist()
+        )
+
+
+@needs_compiled
 def test_buffers_of_a_wrong_size_are_refused():
     """Nothing is written where there is no room for it."""
-    offsets, counts = np.zeros(1 << 16, np.int64), np.zeros(10, np.int64)
+    offsets, counts = np.zeros(1 << 16, np.int32), np.zeros(4096, np.int64)
     values = np.ones(4, np.float32)
     for wrong in (
         (values, "f4", offsets[1:], counts),
-        (values, "f4", offsets, counts[:0]),
-        (values, "f4", offsets, counts.view(np.int8)[1:9]),
+        (values, "f8", offsets, counts),
+        (values, "f4", offsets, counts[1:]),
+        (values, "f4", offsets, np.zeros(4096 * 8 + 1, np.int8)[1:]),
         (values, "f16", offsets, counts),
     ):
         with pytest.raises(ValueError, match="cannot"):
             compiled.count(*wrong)
     with pytest.raises((BufferError, TypeError, ValueError)):
-        compiled.count(values, "f4", offsets, bytes(80))
+        compiled.count(values, "f4", offsets, bytes(8 * 4096))
 
 
 def lane_that_knows(*tags):

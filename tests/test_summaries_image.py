@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tensorboardX.summary
 import torch.utils.tensorboard.summary
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tblog.errors import InvalidValueError, UnsupportedTypeError
 from tblog.records import ImageRecord
-from tblog.summaries import check
+from tblog.summaries import _png, check
 from tblog.summaries._png import encode_png
 from tests.encoded import Reports, encoded, one, parsed, pixels
 
@@ -215,6 +217,55 @@ def test_a_png_is_read_back_exactly(level, channels):
     picture = generator.integers(0, 256, (17, 23, channels), dtype=np.uint8)
     read = np.asarray(Image.open(io.BytesIO(encode_png(picture, level)))).reshape(picture.shape)
     assert (read == picture).all()
+
+
+def unpacked(data):
+    """Return the rows in a PNG of one IDAT, each after its filter; zlib checks the stream's own checksum."""
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", data, at - 4)
+    return zlib.decompress(data[at + 4 : at + 4 + length])
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_rows_that_repeat_the_one_above_are_read_back_exactly(level, monkeypatch):
+    """However many, at the top, in the middle or at the bottom, with a right checksum of the stream."""
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(st.integers(1, 40), min_size=1, max_size=6),
+        st.integers(1, 30),
+        st.integers(0, 3),
+        st.booleans(),
+    )
+    def reads_back(runs, width, first, is_black):
+        grey = np.repeat(generator.integers(0, 256, (len(runs), width), dtype=np.uint8), runs, axis=0)
+        picture = np.stack([grey, grey * 3, grey * 7], axis=-1) * (0 if is_black else 1)
+        wanted = picture[first % len(picture) :]
+        data = encode_png(wanted, level)
+        assert (np.asarray(Image.open(io.BytesIO(data))) == wanted).all()
+        assert len(unpacked(data)) == wanted.shape[0] * (1 + 3 * width)
+
+    monkeypatch.setattr(_png, "_WORTH", 100)
+    reads_back()
+
+
+def test_a_drawing_takes_no_more_bytes_than_pillows():
+    """Squares of few colours are at most a fifth larger than with the originals' level 6."""
+    y, x = np.mgrid[0:512, 0:512] // 64
+    picture = np.stack([(x + y) * 15, x * 30, y * 20], axis=-1).astype(np.uint8)
+    pillows = io.BytesIO()
+    Image.fromarray(picture).save(pillows, format="PNG")
+    assert len(encode_png(picture, 1)) <= 1.2 * len(pillows.getvalue())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_channels_may_lie_side_by_side_or_apart(channels, dtype):
+    """The same picture gives the same file in both layouts."""
+    picture = generator.integers(0, 2, (9, 12, channels)).astype(dtype)
+    apart = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    side_by_side = encoded(ImageRecord(tag="i", image=picture, dataformats="HWC"))
+    assert side_by_side == encoded(ImageRecord(tag="i", image=apart))
 
 
 def test_a_png_has_right_checksums():

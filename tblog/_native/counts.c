@@ -1,161 +1,174 @@
 /* Counts over TensorFlow's histogram bins, and moments: one pass over an array, without the lock.
 
-   The table of tblog/summaries/_bins.py says which number a value has: its offset, by the upper 16 bits
-   of a float64, added to the value's pattern, leaves the number in these bits. */
+   The tables of tblog/summaries/_bins.py say which number a value has: its offset, by the upper 16 bits of
+   the value's pattern, added to the pattern, leaves the number in these bits. float32 has a table, and float64. */
 #include "native.h"
 
 #include <math.h>
 
-#define BLOCK 1024  /* values at a time: as float64, they stay in a first-level cache */
-#define LANES 8     /* sums side by side, as the processor's wide registers take them */
-#define WAYS 4      /* counters in turn: adding to one and the same waits for the last addition */
+#define BLOCK 2048    /* values at a time: they stay in a first-level cache */
+#define LANES 16      /* sums side by side, as the processor's wide registers take them */
+#define WAYS 4        /* counters in turn: adding to one and the same waits for the last addition */
+#define NUMBERS 4096  /* more than a table has: a mask is cheaper than a comparison */
+#define ROW (NUMBERS + 16)  /* places 4 KB apart look the same to a processor for a while */
 #define CELLS (1 << 16)
 
+/* Compiled for wider registers, too: the loader takes what the processor at hand can do. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#ifdef __GNUC__  /* half a BLOCK ahead: a tenth less time on arrays that are in no cache */
+#define FETCH(values) __builtin_prefetch((const void *)((uintptr_t)(values) + 2048))
+#else
+#define FETCH(values)
+#endif
+
 typedef struct {
+    const void *offsets;  /* CELLS, as wide as the values that are counted */
+    int64_t *counts;      /* WAYS rows */
     int64_t num;
     double min, max, sum, squares;
-} Moments;
-
-typedef struct {
-    const int64_t *offsets;  /* CELLS of them */
-    int64_t *counts;         /* WAYS rows of `numbers` */
-    size_t numbers;
-    Moments moments;
 } Counting;
 
-/* Unlocked: the moments of some values. */
-static Moments moments_of(const double *values, size_t size)
+/* Unlocked, both: count values, finite or not; add the moments of at most BLOCK values that are finite. */
+#define FUNCTIONS(type, word, count, add_moments)                                                   \
+    static void count(const Counting *all, const type *values, size_t size)                         \
+    {                                                                                               \
+        const int shift = 8 * sizeof(word) - 16;                                                    \
+        const word *restrict offsets = all->offsets;                                                \
+        int64_t *restrict counts = all->counts;                                                     \
+        size_t i = 0;                                                                               \
+        for (; i + WAYS <= size; i += WAYS) {                                                       \
+            word numbers[WAYS];                                                                     \
+            FETCH(values + i);                                                                      \
+            memcpy(numbers, values + i, sizeof numbers);                                            \
+            for (int way = 0; way < WAYS; way++)                                                    \
+                numbers[way] = (word)(numbers[way] + offsets[numbers[way] >> shift]) >> shift;      \
+            for (int way = 0; way < WAYS; way++)                                                    \
+                counts[way * ROW + numbers[way] % NUMBERS]++;                                       \
+        }                                                                                           \
+        for (word number; i < size; i++) {                                                          \
+            memcpy(&number, values + i, sizeof number);                                             \
+            counts[((word)(number + offsets[number >> shift]) >> shift) % NUMBERS]++;               \
+        }                                                                                           \
+    }                                                                                               \
+    FOR_EACH_PROCESSOR static void add_moments(Counting *all, const type *values, size_t size)      \
+    {                                                                                               \
+        type low[LANES], high[LANES];                                                               \
+        double sum[LANES] = {0}, squares[LANES] = {0}, total = 0;                                   \
+        for (int lane = 0; lane < LANES; lane++)                                                    \
+            low[lane] = INFINITY, high[lane] = -INFINITY;                                           \
+        size_t i = 0;                                                                               \
+        for (; i + LANES <= size; i += LANES)                                                       \
+            for (int lane = 0; lane < LANES; lane++)                                                \
+                ADD(lane, values[i + lane]);                                                        \
+        for (; i < size; i++)                                                                       \
+            ADD(0, values[i]);                                                                      \
+        for (int lane = 0; lane < LANES; lane++)                                                    \
+            total += sum[lane];                                                                     \
+        if (!isfinite(total)) {                                                                     \
+            type finite[BLOCK];                                                                     \
+            size_t left = 0;                                                                        \
+            for (i = 0; i < size; i++)                                                              \
+                if (isfinite(values[i]))                                                            \
+                    finite[left++] = values[i];                                                     \
+            if (left < size) {                                                                      \
+                add_moments(all, finite, left);                                                     \
+                return;                                                                             \
+            }                                                                                       \
+        }                                                                                           \
+        for (int lane = 0; lane < LANES; lane++) {                                                  \
+            all->min = low[lane] < all->min ? low[lane] : all->min;                                 \
+            all->max = high[lane] > all->max ? high[lane] : all->max;                               \
+            all->squares += squares[lane];                                                          \
+        }                                                                                           \
+        all->sum += total;                                                                          \
+        all->num += (int64_t)size;                                                                  \
+    }
+#define ADD(lane, value)                                       \
+    (low[lane] = (value) < low[lane] ? (value) : low[lane],    \
+     high[lane] = (value) > high[lane] ? (value) : high[lane], \
+     sum[lane] += (value), squares[lane] += (double)(value) * (value))
+FUNCTIONS(float, uint32_t, count_f4, add_moments_f4)
+FUNCTIONS(double, uint64_t, count_f8, add_moments_f8)
+
+/* Unlocked, all of them: numbers of one type, which may stand anywhere, as float or double. */
+#define WIDEN(name, from, to)                                        \
+    static void name(const char *values, size_t size, void *block)   \
+    {                                                                \
+        for (size_t i = 0; i < size; i++) {                          \
+            from value;                                              \
+            memcpy(&value, values + i * sizeof value, sizeof value); \
+            ((to *)block)[i] = (to)value;                            \
+        }                                                            \
+    }
+WIDEN(from_f4, float, float)
+WIDEN(from_i1, int8_t, float)
+WIDEN(from_i2, int16_t, float)
+WIDEN(from_u1, uint8_t, float)
+WIDEN(from_u2, uint16_t, float)
+WIDEN(from_f8, double, double)
+WIDEN(from_i4, int32_t, double)
+WIDEN(from_i8, int64_t, double)
+WIDEN(from_u4, uint32_t, double)
+WIDEN(from_u8, uint64_t, double)
+
+static void from_bf2(const char *values, size_t size, void *block)
 {
-    double low[LANES], high[LANES], sum[LANES] = {0}, squares[LANES] = {0};
-    for (int lane = 0; lane < LANES; lane++)
-        low[lane] = INFINITY, high[lane] = -INFINITY;
-    size_t whole = size / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES)
-        for (int lane = 0; lane < LANES; lane++) {
-            double value = values[i + lane];
-            low[lane] = value < low[lane] ? value : low[lane];
-            high[lane] = value > high[lane] ? value : high[lane];
-            sum[lane] += value;
-            squares[lane] += value * value;
-        }
-    for (size_t i = whole; i < size; i++) {
-        low[0] = values[i] < low[0] ? values[i] : low[0];
-        high[0] = values[i] > high[0] ? values[i] : high[0];
-        sum[0] += values[i];
-        squares[0] += values[i] * values[i];
+    for (size_t i = 0; i < size; i++) {  /* a bfloat16 is the upper half of a float */
+        uint32_t bits = (uint32_t)(uint8_t)values[2 * i] << 16 | (uint32_t)(uint8_t)values[2 * i + 1] << 24;
+        memcpy((float *)block + i, &bits, 4);
     }
-    Moments all = {.num = (int64_t)size, .min = INFINITY, .max = -INFINITY};
-    for (int lane = 0; lane < LANES; lane++) {
-        all.min = low[lane] < all.min ? low[lane] : all.min;
-        all.max = high[lane] > all.max ? high[lane] : all.max;
-        all.sum += sum[lane];
-        all.squares += squares[lane];
-    }
-    return all;
 }
 
-/* Unlocked: take in the finite values of a block, which this changes where some are not. */
-static void add(Counting *all, double *values, size_t size)
-{
-    Moments here = moments_of(values, size);
-    if (!isfinite(here.sum)) {
-        size_t finite = 0;
-        for (size_t i = 0; i < size; i++)
-            if (isfinite(values[i]))
-                values[finite++] = values[i];
-        size = finite;
-        here = moments_of(values, size);
-    }
-    all->moments.num += here.num;
-    all->moments.min = here.min < all->moments.min ? here.min : all->moments.min;
-    all->moments.max = here.max > all->moments.max ? here.max : all->moments.max;
-    all->moments.sum += here.sum;
-    all->moments.squares += here.squares;
-
-    const int64_t *restrict offsets = all->offsets;
-    int64_t *restrict counts = all->counts;
-    const size_t numbers = all->numbers;
-    for (size_t i = 0; i < size; i++) {
-        uint64_t pattern;
-        memcpy(&pattern, &values[i], 8);
-        size_t number = (size_t)((pattern + (uint64_t)offsets[pattern >> 48]) >> 48);
-        if (number < numbers)  /* so it is, with the table that this belongs to */
-            counts[(i % WAYS) * numbers + number]++;
-    }
-}
-
-#define WIDEN(name, type)                                          \
-    static void name(const char *from, size_t size, double *to)    \
-    {                                                              \
-        for (size_t i = 0; i < size; i++) {                        \
-            type value;                                            \
-            memcpy(&value, from + i * sizeof(type), sizeof(type)); \
-            to[i] = (double)value;                                 \
-        }                                                          \
-    }
-/* Unlocked, all of them: numbers of one type as float64. */
-WIDEN(from_f4, float)
-WIDEN(from_f8, double)
-WIDEN(from_i1, int8_t)
-WIDEN(from_i2, int16_t)
-WIDEN(from_i4, int32_t)
-WIDEN(from_i8, int64_t)
-WIDEN(from_u1, uint8_t)
-WIDEN(from_u2, uint16_t)
-WIDEN(from_u4, uint32_t)
-WIDEN(from_u8, uint64_t)
-
-/* Unlocked: the bits of a float16, moved to where float32 has them, are 2^112 times too small. */
-static void from_f2(const char *from, size_t size, double *to)
+static void from_f2(const char *values, size_t size, void *block)
 {
     for (size_t i = 0; i < size; i++) {
         uint16_t half;
-        memcpy(&half, from + 2 * i, 2);
-        uint32_t bits = (uint32_t)(half & 0x7FFF) << 13 | (uint32_t)(half & 0x8000) << 16;
-        bits |= (half & 0x7C00) == 0x7C00 ? 0x7F800000u : 0;  /* not finite: it stays so */
         float value;
+        memcpy(&half, values + 2 * i, 2);
+        int exponent = half & 0x7C00;
+        uint32_t bits = (uint32_t)(half & 0x7FFF) << 13;
+        bits += (exponent == 0x7C00 ? 224u : exponent ? 112u : 113u) << 23;
         memcpy(&value, &bits, 4);
-        to[i] = (double)value * 0x1p112;
+        value -= exponent ? 0 : 0x1p-14f;  /* through normal numbers: a thread may flush others to 0 */
+        memcpy(&bits, &value, 4);
+        bits |= (uint32_t)(half & 0x8000) << 16;
+        memcpy((float *)block + i, &bits, 4);
     }
 }
 
-static const struct {
-    char name[3];
-    size_t width;
-    void (*widen)(const char *, size_t, double *);
+static const struct type {
+    char name[4];
+    int wide;  /* whether counted as double */
+    size_t size;
+    void (*widen)(const char *, size_t, void *);
 } types[] = {
-    {"f2", 2, from_f2}, {"f4", 4, from_f4}, {"f8", 8, from_f8}, {"i1", 1, from_i1}, {"i2", 2, from_i2}, {"i4", 4, from_i4},
-    {"i8", 8, from_i8}, {"u1", 1, from_u1}, {"u2", 2, from_u2}, {"u4", 4, from_u4}, {"u8", 8, from_u8},
-    {"b1", 1, from_u1},
+    {"f4", 0, 4, from_f4}, {"f2", 0, 2, from_f2}, {"bf2", 0, 2, from_bf2}, {"b1", 0, 1, from_u1}, {"i1", 0, 1, from_i1},
+    {"i2", 0, 2, from_i2}, {"u1", 0, 1, from_u1}, {"u2", 0, 2, from_u2}, {"f8", 1, 8, from_f8}, {"i4", 1, 4, from_i4},
+    {"i8", 1, 8, from_i8}, {"u4", 1, 4, from_u4}, {"u8", 1, 8, from_u8},
 };
 
-/* Either. */
-static int type_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(name, types[i].name) == 0)
-            return (int)i;
-    return -1;
-}
-
 /* Unlocked. */
-static void count_all(Counting *all, const char *values, size_t size, int type)
+static void count_all(Counting *all, const struct type *type, const char *values, size_t size, int64_t *counts)
 {
-    double block[BLOCK];
-    for (size_t start = 0; start < size; start += BLOCK) {
-        size_t some = size - start < BLOCK ? size - start : BLOCK;
-        types[type].widen(values + start * types[type].width, some, block);
-        add(all, block, some);
+    union { float narrow[BLOCK]; double wide[BLOCK]; } block;
+    int ready = (type->widen == from_f4 || type->widen == from_f8) && (uintptr_t)values % type->size == 0;
+    for (size_t some; size > 0; values += some * type->size, size -= some) {
+        some = size < BLOCK ? size : BLOCK;
+        if (!ready)
+            type->widen(values, some, &block);
+        const void *wide = ready ? (const void *)values : &block;
+        if (type->wide)
+            count_f8(all, wide, some), add_moments_f8(all, wide, some);
+        else
+            count_f4(all, wide, some), add_moments_f4(all, wide, some);
     }
-    for (size_t number = 0; number < all->numbers; number++)
-        for (int way = 1; way < WAYS; way++)
-            all->counts[number] += all->counts[way * all->numbers + number];
-}
-
-/* Either: whether numbers of 8 bytes may be read there. */
-static int aligned(const Py_buffer *buffer)
-{
-    return (uintptr_t)buffer->buf % 8 == 0;
+    for (int way = 0; way < WAYS; way++)
+        for (size_t number = 0; number < NUMBERS; number++)
+            counts[number] += all->counts[way * ROW + number];
 }
 
 /* Locked: count(values, type, offsets, counts) -> (num, min, max, sum, sum_squares); adds to counts, of int64.
@@ -165,29 +178,25 @@ PyObject *tblog_count(PyObject *module, PyObject *args)
     Py_buffer values, offsets, counts;
     const char *name;
     PyObject *found = NULL;
+    const struct type *type = types, *end = types + sizeof types / sizeof *types;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*sy*w*", &values, &name, &offsets, &counts))
         return NULL;
-    int type = type_of(name);
-    Counting all = {.offsets = offsets.buf, .numbers = (size_t)counts.len / 8};
-    all.moments = (Moments){.min = INFINITY, .max = -INFINITY};
-    if (type < 0 || offsets.len != CELLS * 8 || counts.len % 8 || counts.len == 0 || counts.len / 8 > CELLS ||
-        !aligned(&offsets) || !aligned(&counts)) {
-        PyErr_Format(PyExc_ValueError, "values of type %s cannot be counted, or offsets are not 65,536 and counts not "
-                     "1 to 65,536 numbers of int64", name);
-    } else if ((all.counts = calloc(WAYS * all.numbers, sizeof *all.counts)) == NULL) {  /* at most 2 MB */
+    while (type < end && strcmp(name, type->name) != 0)
+        type++;
+    Counting all = {.offsets = offsets.buf, .min = INFINITY, .max = -INFINITY};
+    if (type == end || offsets.len != (type->wide ? 8 : 4) * CELLS || counts.len != 8 * NUMBERS ||
+        (uintptr_t)offsets.buf % 8 || (uintptr_t)counts.buf % 8) {
+        PyErr_Format(PyExc_ValueError, "values of type %s cannot be counted, or there are not 65,536 offsets, as wide as "
+                     "a float or double, and 4,096 counts of int64", name);
+    } else if ((all.counts = calloc(WAYS * ROW, sizeof *all.counts)) == NULL) {
         PyErr_NoMemory();
     } else {
-        size_t size = (size_t)values.len / types[type].width;
         Py_BEGIN_ALLOW_THREADS
-        count_all(&all, values.buf, size, type);
-        for (size_t number = 0; number < all.numbers; number++)
-            ((int64_t *)counts.buf)[number] += all.counts[number];
+        count_all(&all, type, values.buf, (size_t)values.len / type->size, counts.buf);
         free(all.counts);
         Py_END_ALLOW_THREADS
-        Moments *moments = &all.moments;
-        found = Py_BuildValue("(Ldddd)", (long long)moments->num, moments->min, moments->max, moments->sum,
-                              moments->squares);
+        found = Py_BuildValue("(Ldddd)", (long long)all.num, all.min, all.max, all.sum, all.squares);
     }
     PyBuffer_Release(&values);
     PyBuffer_Release(&offsets);

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.summaries._bins import BinCounter, tensorflow_edges
+from tblog.summaries._bins import BinCounter, compiled_type, count_compiled, tensorflow_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +52,13 @@ def count(values: NDArray[Any], bins: Any) -> tuple[NDArray[np.int64], NDArray[n
         if not (isinstance(bins, str) and bins == "tensorflow"):
             finite = [piece.copy() for piece in _finite_pieces(values, moments)]
             return *_count_by_numpy(np.concatenate(finite) if finite else np.empty(0), bins), moments
-        counter = BinCounter(min(values.size, _PIECE))
-        found = counter.add_compiled(values)
-        if found is not None:
-            return counter.counts(), tensorflow_edges(), Moments(*found)
+        kind = compiled_type(values)
+        if kind is not None:
+            counts, found = count_compiled(values, kind)
+            return counts, tensorflow_edges(), Moments(*found)
         if values.dtype.itemsize <= 2 and values.size > _PATTERNS:
             return _count_patterns(values, moments), tensorflow_edges(), moments
+        counter = BinCounter(min(values.size, _PIECE))
         for piece in _finite_pieces(values, moments):
             if (
                 piece[0] == piece[-1] and (piece == piece[0]).all()
