@@ -12,7 +12,10 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-NATIVE_FILES = ("counts.c", "crc32c.c", "fast_method.c", "lane.c", "module.c", "numbers.c", "prefix.c")
+NATIVE_FILES = (
+    *("calls.c", "counts.c", "crc32c.c", "encode.c", "fast_method.c"),
+    *("lane.c", "module.c", "numbers.c"),
+)
 
 
 def index_page(readme: str) -> str:

@@ -1,7 +1,7 @@
-"""The fast path of `add_scalar`: all that a training loop pays for one number.
+"""The fast path of `add_scalar` and `add_scalar_dict`: all that a training loop pays for its numbers.
 
-In Python, it builds a tuple and appends it to a deque; in the compiled module, it writes four numbers into a
-ring that takes the deque's place: no lock, no wake-up, no message. It knows the tags that were
+In Python, it builds a tuple and appends it to a deque; in the compiled module, it writes the numbers into a
+block in a lane, which takes the deque's place: no lock, no wake-up, no message. It knows the tags that were
 checked before, the queue's deque, and how many entries may wait there. Everything unusual (a new tag, a
 closed or inherited writer, a full queue, a value that is not a plain number, a default of `use_metadata`) goes
 to `_add_unusual_scalar`.
@@ -17,6 +17,7 @@ import contextlib
 import functools
 import time
 from collections import deque
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from tblog._delivery.queue import NOWHERE
@@ -46,23 +47,20 @@ _OF_A_FUNCTION = (
 Method = TypeVar("Method", bound="Callable[..., None]")
 
 
-def _compiled(method: Method) -> Method:
-    """Return what tries the same as `add_scalar` in C, and calls that where it does not come to an end."""
-    if compiled is None:
-        return method
-    fast: Any = functools.update_wrapper(compiled.FastMethod(method, _QUICK), method, _OF_A_FUNCTION)
-    return cast("Method", fast)
+def in_c(*names: str) -> Callable[[Method], Method]:
+    """Return a decorator of `add_scalar` and `add_scalar_dict`: what tries the same in C, and calls the method otherwise.
 
+    Args:
+        names: the arguments that a fast call has, each of them and no others.
+    """
 
-def _learn_prefix(tags: dict[str, Any], tag: str, name: str) -> None:
-    """Let the compiled fast path take a tag; not a text of the caller's own class, which may compare as it likes."""
-    if compiled is None or type(tag) is not str or tag in tags or len(name) > _MAX_NAME:
-        return
-    if len(tags) >= _MAX_KNOWN_TAGS:
-        tags.clear()
-    with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
-        summary = events.summary([events.value(name)])
-        tags[tag] = compiled.Prefix(name, summary[: -events.VALUE_BYTES])
+    def decorate(method: Method) -> Method:
+        if compiled is None:
+            return method
+        fast = compiled.FastMethod(method, names, _QUICK, MethodType)
+        return cast("Method", functools.update_wrapper(fast, method, _OF_A_FUNCTION))
+
+    return decorate
 
 
 class ScalarFastPath:
@@ -96,7 +94,7 @@ class ScalarFastPath:
         if compiled is None:
             self._pending, self._room = deque(maxlen=0), 1
         elif type(self._lane) is not compiled.Lane:
-            self._lane = compiled.Lane()
+            self._lane = compiled.Lane(deque())
             self._lane.room = -1
 
     def _learn(self, tag: str, name: str) -> None:
@@ -104,8 +102,10 @@ class ScalarFastPath:
         if len(self._tags) >= _MAX_KNOWN_TAGS:
             self._tags.clear()
         self._tags[tag] = name
-        if compiled is not None and type(self._lane) is compiled.Lane:
-            _learn_prefix(self._lane.tags, tag, name)
+        lane = self._lane
+        if compiled is not None and type(lane) is compiled.Lane and len(name) <= _MAX_NAME:
+            with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
+                lane.learn(tag, events.value(name)[: -events.VALUE_BYTES])
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:
         """Return the name that each of several tags is written as.
@@ -115,7 +115,7 @@ class ScalarFastPath:
         """
         return tuple(map(self._tags.__getitem__, tags))
 
-    @_compiled
+    @in_c("tag", "scalar_value", "global_step")
     def add_scalar(
         self,
         tag: str,

@@ -13,7 +13,7 @@ from tblog._delivery.entries import RunScalar, Scalar, ScalarDict
 from tblog._delivery.queue import ClosedQueueError
 from tblog._discarding_writer import DiscardingFileWriter
 from tblog._entry_writer import EntryWriter
-from tblog._fast_path import ScalarFastPath
+from tblog._fast_path import ScalarFastPath, in_c
 from tblog._run_file_writer import RunFileWriter
 from tblog._values import arrays
 from tblog._values.arguments import check_run, to_flag
@@ -96,6 +96,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             record = ScalarRecord(tag=name, value=number)
         self._log(record, global_step, walltime)
 
+    @in_c("tag_scalar_dict", "global_step")
     def add_scalar_dict(
         self, tag_scalar_dict: Mapping[str, Any], global_step: Any = None, walltime: Any = None
     ) -> None:
@@ -110,10 +111,11 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             The errors of `add_scalar`; nothing of the dict is logged then.
         """
         _require_dict("add_scalar_dict", tag_scalar_dict)
+        new: tuple[Any, ...] = ()
         try:
             tags = self._known_names(tag_scalar_dict)
         except (KeyError, TypeError):
-            tags = self._learn_all(tag_scalar_dict)
+            new, tags = tuple(tag_scalar_dict), tuple(map(self._name, tag_scalar_dict))
         values = tuple(tag_scalar_dict.values())
         if self._silent:
             values = tuple(map(outline, values))
@@ -122,12 +124,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         if tags:
             step = self._step(tags[0], global_step)
             self._put_number(ScalarDict(tags, values, step, self._wall_time(tags[0], walltime)))
-
-    def _learn_all(self, tags: Mapping[str, Any]) -> tuple[str, ...]:
-        names = tuple(map(self._name, tags))
-        for tag, name in zip(tags, names, strict=True):
+        for tag, name in zip(new, tags, strict=False):
             self._learn(tag, name)
-        return names
 
     def add_scalars(
         self,

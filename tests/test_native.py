@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tblog import SummaryWriter, _native
-from tblog._wire import events
+from tblog._delivery.entries import records_in
+from tblog._delivery.queue import RecordQueue
+from tblog._fast_path import in_c
+from tblog._wire import events, framing
+from tblog._wire.event_heads import event_head, event_tags
 from tblog._wire.scalar_columns import ScalarEncoder
 from tblog.summaries import _bins, _counting
 from tests.reading import points
@@ -160,25 +165,38 @@ def test_buffers_of_a_wrong_size_are_refused():
 
 
 def lane_that_knows(*tags):
-    """Return a compiled lane with room, and the prefixes of some tags."""
-    lane = compiled.Lane()
+    """Return a compiled lane with room, that knows some tags."""
+    lane = compiled.Lane(deque())
     lane.room = 1 << 30
     for tag in tags:
-        summary = events.summary([events.value(tag)])
-        lane.tags[tag] = compiled.Prefix(tag, summary[: -events.VALUE_BYTES])
+        lane.learn(tag, events.value(tag)[: -events.VALUE_BYTES])
     return lane
 
 
+class Logger:
+    """Has the two methods with their fast paths, and keeps what these leave to Python."""
+
+    def __init__(self, lane):
+        self._lane = lane
+        self.left = []
+
+    @in_c("tag", "scalar_value", "global_step")
+    def add_scalar(self, *args, **kwargs):
+        """Keep the call."""
+        self.left.append((args, kwargs))
+
+    @in_c("tag_scalar_dict", "global_step")
+    def add_scalar_dict(self, *args, **kwargs):
+        """Keep the call."""
+        self.left.append((args, kwargs))
+
+
+MANY = tuple(map(str, range(1_500)))
 KNOWN = ["", "loss", "töst/\U0001f600", "x" * 900]
-entries = st.one_of(
-    st.tuples(
-        st.sampled_from([*KNOWN, "new"]),
-        st.floats() | st.sampled_from([1e39, -1e39, float.fromhex("0x1.ffffffp127"), 5e-324]),
-        st.integers(-(2**63), 2**63 - 1),
-        st.floats(allow_nan=False) | st.just(-0.0),
-    ),
-    st.integers(),
-)
+values = st.floats() | st.sampled_from([1e39, -1e39, float.fromhex("0x1.ffffffp127"), 5e-324])
+steps = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, 127, 128, -1])
+times = st.floats(allow_nan=False) | st.just(-0.0)
+entries = st.one_of(st.tuples(st.sampled_from([*KNOWN, "new"]), values, steps, times), st.integers())
 
 
 @needs_compiled
@@ -190,43 +208,154 @@ def test_numbers_become_the_bytes_that_python_makes(given_entries):
     lane = lane_that_knows(*KNOWN)
     for entry in numbers:
         lane.append(entry)
-    taken = lane.take(1_000, 1_000)
+    assert len(lane) == len(numbers)
     frames = [
-        each.encode() if type(each) is compiled.Numbers else ScalarEncoder().encode([each]) for each in taken
+        compiled.encode(each) if type(each) is compiled.Numbers else ScalarEncoder().encode([each])
+        for each in lane.pieces
     ]
     assert b"".join(frames) == ScalarEncoder().encode(numbers)
 
 
+plain_values = st.one_of(values, st.booleans(), st.integers(-(2**70), 2**70), values.map(np.float64))
+dicts = st.dictionaries(st.sampled_from([*KNOWN, *"abcdefgh"]), plain_values, min_size=1)
+
+
 @needs_compiled
 @settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(dicts, steps), max_size=30))
+def test_dicts_become_the_bytes_that_python_makes(calls):
+    """Any dict of numbers, logged by the compiled method, is the same event, byte for byte, and changes no more."""
+    lane = lane_that_knows(*KNOWN, *"abcdefgh")
+    logger = Logger(lane)
+    wanted = [(tuple(numbers), tuple(map(float, numbers.values())), step) for numbers, step in calls]
+    for numbers, step in calls:
+        logger.add_scalar_dict(numbers, step)
+        numbers.clear()
+    assert not logger.left
+    assert len(lane) == len(calls)
+    frames = bytes(compiled.encode(*lane.pieces))
+    logged = [event_head(data).wall_time for data in walk(frames)]
+    rows = [(*row, time) for row, time in zip(wanted, logged, strict=True)]
+    assert frames == ScalarEncoder().encode_dicts(rows)
+
+
+@needs_compiled
+def test_what_is_unusual_in_a_dict_is_left_to_python():
+    """Calls that the compiled method does not know how to log, log nothing, and reach the Python function whole."""
+
+    class Tag(str):
+        __slots__ = ()
+
+    class Numbers(dict):
+        pass
+
+    logger = Logger(lane_that_knows("a", "b"))
+    large = {f"t{i}": 0.5 for i in range(5_000)}
+    unusual = [
+        ({"a": 1.0, "new": 2.0}, 1),
+        ({"a": 1.0, "b": "2"}, 1),
+        ({"a": 1.0, Tag("b"): 2.0}, 1),
+        ({"a": 1.0, "b": 10**400}, 1),
+        ({"a": 1.0, "b": torch.tensor(2.0)}, 1),
+        (Numbers(a=1.0), 1),
+        (large, 1),
+        ({}, 1),
+        ({"a": 1.0}, 2**63),
+        ({"a": 1.0}, None),
+        ({"a": 1.0}, 1.0),
+        ({"a": 1.0}, 1, None),
+    ]
+    for arguments in unusual:
+        logger.add_scalar_dict(*arguments)
+    assert logger.left == [((arguments), {}) for arguments in unusual]
+    logger.add_scalar_dict(global_step=1, tag_scalar_dict={"b": 1, "a": 2.0})
+    assert len(logger._lane) == 1
+
+
+def walk(frames):
+    """Return the data of framed records, one after the other."""
+    start, found = 0, []
+    while start < len(frames):
+        end = framing.record_end(frames, start)
+        found.append(frames[start + framing.HEADER_BYTES : end - framing.FOOTER_BYTES])
+        start = end
+    return found
+
+
+@needs_compiled
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.one_of(entries, st.tuples(st.just("take"), st.integers(0, 40), st.booleans()), st.just("remove")),
-        max_size=400,
+        st.one_of(
+            entries,
+            st.tuples(st.just("take"), st.integers(0, 40), st.booleans()),
+            st.tuples(st.just("dict"), st.integers(1, 1_500)),
+        ),
+        max_size=100,
     )
 )
-def test_a_lane_is_first_in_first_out_whatever_is_put_back(steps):
-    """Entries come out as from a list, through growing, taking, putting back and removing."""
-    lane, model = lane_that_knows(*KNOWN), []
-    for step in steps:
-        if step == "remove":
-            plain = [entry for entry in model if isinstance(entry, int)]
-            if plain:
-                lane.remove(plain[-1])
-                model.remove(plain[-1])
-        elif isinstance(step, tuple) and step[0] == "take":
-            taken = lane.take(step[1], 2 * step[1])
-            count = sum(len(each) if type(each) is compiled.Numbers else 1 for each in taken)
-            if step[2]:
-                lane.put_back(taken)
+def test_a_lane_is_first_in_first_out_whatever_is_put_back(commands):
+    """Entries come out as from a list, through full blocks, taking and putting back."""
+    queue = RecordQueue(1 << 30, 1 << 30, "wait")
+    lane, model, taken = queue.pending, [], []
+    for tag in [*KNOWN, *MANY]:
+        lane.learn(tag, events.value(tag)[: -events.VALUE_BYTES])
+    queue.quick_room()
+    logger = Logger(lane)
+    for command in commands:
+        if isinstance(command, tuple) and command[0] == "take":
+            entries = queue.take(command[1])
+            if command[2]:
+                queue.put_back(entries)
             else:
-                del model[:count]
+                taken += entries
+        elif isinstance(command, tuple) and command[0] == "dict":
+            logger.add_scalar_dict(dict.fromkeys(MANY[: command[1]], 0.5), command[1])
+            model.append((MANY[: command[1]], command[1]))
         else:
-            lane.append(step)
-            model.append(step)
-        assert len(lane) == len(model)
-    seen = [entry[0::2] if isinstance(entry, tuple) else entry for entry in lane]
-    assert seen == [entry[0::2] if isinstance(entry, tuple) else entry for entry in model]
+            lane.append(command)
+            model.append(command if isinstance(command, int) else ((command[0],), command[2]))
+        assert len(lane) == len(model) - records_in(taken)
+    found = []
+    for piece in [*taken, *queue.take(1 << 20)]:
+        if type(piece) is compiled.Numbers:
+            data = walk(bytes(compiled.encode(piece)))
+            found += [(tuple(event_tags(each)), event_head(each).step) for each in data]
+        else:
+            found.append(piece if isinstance(piece, int) else ((piece[0],), piece[2]))
+    assert found == model
+    assert len(lane) == 0
+
+
+@needs_compiled
+def test_only_numbers_become_bytes():
+    """Anything else is refused, and what was encoded grows no more."""
+    with pytest.raises(TypeError, match="numbers"):
+        compiled.encode(1)
+    with pytest.raises(TypeError):
+        compiled.Numbers()
+    assert compiled.encode() == b""
+    lane = lane_that_knows("a")
+    lane.append(("a", 1.0, 1, 1.0))
+    first = bytes(compiled.encode(lane.pieces[0]))
+    lane.append(("a", 1.0, 2, 1.0))
+    assert len(lane) == len(lane.pieces) == 2
+    assert compiled.encode(lane.pieces[0]) == first
+
+
+@needs_compiled
+def test_more_tags_than_a_lane_keeps_change_nothing_of_what_waits():
+    """A lane forgets its tags when they are too many; numbers that wait have theirs."""
+    lane = lane_that_knows("a")
+    lane.append(("a", 1.0, 1, 1.0))
+    for tag in map(str, range(100_000)):
+        lane.learn(tag, events.value(tag)[: -events.VALUE_BYTES])
+    lane.append(("99999", 1.0, 2, 1.0))
+    lane.append(("a", 1.0, 3, 1.0))
+    kinds = [type(piece) for piece in lane.pieces]
+    assert kinds == [compiled.Numbers, compiled.Numbers, tuple]
+    data = walk(bytes(compiled.encode(*list(lane.pieces)[:2])))
+    assert [(event_tags(each), event_head(each).step) for each in data] == [(["a"], 1), (["99999"], 2)]
 
 
 @needs_compiled

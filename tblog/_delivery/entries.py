@@ -2,17 +2,19 @@
 
 The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one number for
 the writer's own run, is a plain tuple `(tag, value, step, wall_time)`, because nothing is cheaper to make;
-in the compiled lane it is no object until somebody looks at it. The heavy
+in the compiled lane, such numbers and dicts of them are no objects. The heavy
 lane takes records that must be encoded. No payload can be mistaken for a command.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from tblog._locks import Answer
 from tblog._native import compiled
+from tblog._wire.event_heads import event_head, event_tags
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, record_end
 from tblog.records import (
     DescribedScalarRecord,
     EventRecord,
@@ -95,7 +97,33 @@ class Close(Flush):
 LightEntry: TypeAlias = "Scalar | ScalarDict | RunScalar | LightRecord | Flush"
 Entry: TypeAlias = "LightEntry | HeavyRecord"
 TakenEntry: TypeAlias = "LightEntry | Numbers"
-"""What is taken from the light lane: the compiled one gives numbers that follow each other as one."""
+"""What is taken from the light lane: the compiled one gives numbers in larger pieces."""
+
+
+def end_piece(entry: TakenEntry) -> int:
+    """Let numbers of the compiled lane grow no more; return how many they are, and 0 for another entry."""
+    if compiled is None or type(entry) is not compiled.Numbers:
+        return 0
+    numbers = cast("Numbers", entry)
+    numbers.end()
+    return len(numbers)
+
+
+def entries_of(piece: TakenEntry, most: int) -> list[LightEntry]:
+    """Return up to `most` of the entries in a piece, for messages: numbers without their values."""
+    if compiled is None or type(piece) is not compiled.Numbers:
+        return [cast("LightEntry", piece)]
+    frames = bytes(compiled.encode(piece))
+    entries: list[LightEntry] = []
+    start = 0
+    while len(entries) < most and (end := record_end(frames, start)) is not None:
+        event = frames[start + HEADER_BYTES : end - FOOTER_BYTES]
+        tags, step = event_tags(event), event_head(event).step
+        entries.append(
+            (tags[0], 0.0, step, 0.0) if len(tags) == 1 else ScalarDict(tuple(tags), (), step, 0.0)
+        )
+        start = end
+    return entries
 
 
 def records_in(entries: Sequence[Any]) -> int:

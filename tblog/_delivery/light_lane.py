@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of
+from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of, records_in
 from tblog._native import compiled
 from tblog._wire import framing
 from tblog._wire.scalar_columns import ScalarEncoder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Numbers = TypeVar("Numbers", "Scalar", ScalarDict)
 
-_TOGETHER = {tuple, RunScalar, ScalarDict}
+_TOGETHER = {tuple, RunScalar, ScalarDict, *(() if compiled is None else (compiled.Numbers,))}
 
 
 class LightLane:
@@ -58,7 +58,7 @@ class LightLane:
             for run, scalars in by_run.items():
                 self._encode_numbers(run, scalars, self._scalars.encode)
         elif compiled is not None and kind is compiled.Numbers:
-            self._encode_taken(*entries)
+            self._encode_pieces(entries)
         else:
             self._encode_record(*entries)
 
@@ -79,15 +79,19 @@ class LightLane:
             return
         self._files.append(run, frames, len(entries))
 
-    def _encode_taken(self, numbers: TakenNumbers) -> None:
+    def _encode_pieces(self, pieces: list[TakenNumbers]) -> None:
         """Encode what comes from the compiled lane; the interpreter lock is let go."""
-        records = len(numbers)
+        assert compiled is not None
         try:
-            frames = numbers.encode()
+            frames = compiled.encode(*pieces)
         except MemoryError as error:
-            self._reports.failure(error, tag="?", step=0, kind="scalar", records=records)
+            if len(pieces) == 1:
+                self._reports.failure(error, tag="?", step=0, kind="scalar", records=len(pieces[0]))
+                return
+            for piece in pieces:
+                self._encode_pieces([piece])
             return
-        self._files.append("", frames, records)
+        self._files.append("", frames, records_in(pieces))
 
     def _encode_record(self, entry: LightRecord) -> None:
         try:

@@ -38,6 +38,8 @@ from tblog._delivery.entries import (
     LightEntry,
     LightRecord,
     TakenEntry,
+    end_piece,
+    entries_of,
     named,
     records_in,
 )
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from tblog._native._compiled import Lane
     from tblog.options import Overflow
 
-NUMBERS_AN_ENTRY = 16
+NUMBERS_AN_ENTRY = 64
 """So many numbers are taken for each entry that is, where they are in the compiled lane: they are encoded without the
 interpreter lock, and getting it back costs more than the numbers."""
 ALARM_AT = 16_384
@@ -128,7 +130,11 @@ class RecordQueue:
 
     def reset(self) -> None:
         """Forget everything: a forked child starts with an empty queue, and the parent writes the rest."""
-        self._source = self.pending = deque() if compiled is None else compiled.Lane()
+        self._pieces: deque[TakenEntry] = deque()
+        """What waits on the light lane: entries, and numbers of the compiled lane in larger pieces."""
+        self._source = self.pending = (
+            cast("deque[LightEntry]", self._pieces) if compiled is None else compiled.Lane(self._pieces)
+        )
         self._arm_alarm()
         self._heavy: deque[Numbered] = deque()
         self.heavy_put = 0
@@ -189,7 +195,7 @@ class RecordQueue:
     def is_awaited(self) -> bool:
         """Return whether a caller waits for room or for the most recent command."""
         with contextlib.suppress(IndexError):
-            return bool(self._line) or isinstance(self._source[-1], Flush)
+            return bool(self._line) or isinstance(self._pieces[-1], Flush)
         return False
 
     @property
@@ -199,8 +205,8 @@ class RecordQueue:
 
     def records_waiting(self) -> int:
         """Return the number of records that wait on both lanes, without commands. Scans the light lane."""
-        light = sum(not isinstance(entry, Flush) for entry in tuple(self._source))
-        return light + self.heavy_waiting - len(self._heavy_failed)
+        commands = sum(isinstance(entry, Flush) for entry in tuple(self._pieces))
+        return self.light_waiting - commands + self.heavy_waiting - len(self._heavy_failed)
 
     @property
     def pending_bytes(self) -> int:
@@ -287,23 +293,28 @@ class RecordQueue:
         """
         entries: list[TakenEntry] = []
         source = self._source
-        if isinstance(source, deque):
-            pop = source.popleft
-            with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
+        pop = self._pieces.popleft
+        with contextlib.suppress(IndexError):  # the exit gives up what waits, if the worker seems stuck
+            if isinstance(source, deque):
                 entries.extend(pop() for _ in range(min(limit, len(source))))
-        else:
-            entries = source.take(limit, NUMBERS_AN_ENTRY * limit)
-            self._arm_alarm()
-        self.taken += records_in(entries)
+            else:
+                left = limit * NUMBERS_AN_ENTRY
+                while left > 0:
+                    entries.append(piece := pop())
+                    left -= end_piece(piece) or NUMBERS_AN_ENTRY
+        self._count_taken(records_in(entries))
+        self._arm_alarm()
         return entries
+
+    def _count_taken(self, records: int) -> None:
+        self.taken += records
+        if not isinstance(self._source, deque):
+            self._source.taken += records
 
     def put_back(self, entries: list[TakenEntry]) -> None:
         """Put entries back to the head of the light lane (worker's side)."""
-        self.taken -= records_in(entries)
-        if isinstance(self._source, deque):
-            self._source.extendleft(reversed(cast("list[LightEntry]", entries)))
-        else:
-            self._source.put_back(entries)
+        self._pieces.extendleft(reversed(entries))
+        self._count_taken(-records_in(entries))
 
     def take_heavy(self) -> Numbered | None:
         """Remove and return the oldest heavy record (encoder's side)."""
@@ -318,9 +329,11 @@ class RecordQueue:
 
     def take_commands(self) -> list[Flush]:
         """Remove and return the commands alone (worker's side)."""
-        commands = [entry for entry in tuple(self._source) if isinstance(entry, Flush)]
+        commands = [entry for entry in tuple(self._pieces) if isinstance(entry, Flush)]
         for command in commands:
-            self._source.remove(command)
+            self._pieces.remove(command)
+            if not isinstance(self._source, deque):
+                self._source.taken += 1
         return commands
 
     def give_up(self) -> int:
@@ -372,8 +385,8 @@ class RecordQueue:
     def names(self, most: int) -> list[str]:
         """Return the names of the first entries that wait, heavy ones first."""
         heavy = [each.entry for each in tuple(self._heavy)[:most]]
-        waiting: list[LightEntry | HeavyRecord] = [*heavy, *tuple(self._source)[:most]]
-        shown = [named(entry) for entry in waiting if not isinstance(entry, Flush)]
+        light = [each for piece in tuple(self._pieces)[:most] for each in entries_of(piece, most)]
+        shown = [named(entry) for entry in (*heavy, *light) if not isinstance(entry, Flush)]
         return [*([self.encoding] if self.encoding else []), *shown][:most]
 
     def recovered(self) -> None:

@@ -200,10 +200,14 @@ class EventFile:
 
         Args:
             frames: one frame for each record, or those of one record; none for one that has files of its own.
+                A bytearray belongs to the file from now on.
             records: how many.
         """
         if frames:
-            self._waiting += frames
+            if self._waiting or type(frames) is not bytearray:
+                self._waiting += frames
+            else:  # not copied: it may be large, and a copy holds the interpreter lock
+                self._waiting = frames
             self._appended.append((len(frames), records))
         else:
             self.handed_records += records

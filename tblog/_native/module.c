@@ -5,24 +5,24 @@
    one: there was no stable ABI for such builds when it was written, and the pure path is taken.) */
 #include "native.h"
 
+PyTypeObject *tblog_prefix_type, *tblog_numbers_type, *tblog_lane_type;
+static PyTypeObject *fast_method_type;
+
 static PyMethodDef functions[] = {
     {"crc32c", tblog_crc32c_of, METH_VARARGS, "Return the CRC-32C of bytes."},
     {"count", tblog_count, METH_VARARGS, "Count values over bins."},
+    {"encode", tblog_encode, METH_VARARGS, "Return the framed events of numbers."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, .m_name = "tblog._native._compiled", .m_size = -1, .m_methods = functions};
 
-/* Locked: make a type, of which the module has a reference and the caller another; NULL and an exception. */
-PyTypeObject *tblog_add_type(PyObject *module, PyType_Spec *spec, const char *name)
+/* Locked: make a type, of which the module has a reference and the file another; -1 and an exception. */
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 {
-    PyObject *type = PyType_FromSpec(spec);
-    if (type == NULL || PyModule_AddObjectRef(module, name, type) < 0) {
-        Py_XDECREF(type);
-        return NULL;
-    }
-    return (PyTypeObject *)type;
+    *type = (PyTypeObject *)PyType_FromSpec(spec);
+    return *type == NULL ? -1 : PyModule_AddObjectRef(module, strrchr(spec->name, '.') + 1, (PyObject *)*type);
 }
 
 /* Locked. */
@@ -30,8 +30,11 @@ PyMODINIT_FUNC PyInit__compiled(void)
 {
     tblog_crc32c_prepare();
     PyObject *module = PyModule_Create(&definition);
-    if (module != NULL && (tblog_prefix_prepare(module) < 0 || tblog_lane_prepare(module) < 0 ||
-                           tblog_numbers_prepare(module) < 0 || tblog_fast_method_prepare(module) < 0))
+    if (module != NULL && (add_type(module, &tblog_prefix_spec, &tblog_prefix_type) < 0 ||
+                           add_type(module, &tblog_numbers_spec, &tblog_numbers_type) < 0 ||
+                           add_type(module, &tblog_lane_spec, &tblog_lane_type) < 0 ||
+                           add_type(module, &tblog_fast_method_spec, &fast_method_type) < 0 ||
+                           tblog_calls_prepare() < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -11,58 +11,73 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bytes of a tag's event that do not vary. Nothing of it changes after it is made, so that its C fields may be
-   read without the lock by who keeps it alive. */
+/* What an event has of a tag before its value. Nothing of it changes after it is made, so that it may be read without
+   the lock by who keeps it alive. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *name;  /* a str */
-    uint8_t *bytes;  /* what stands between the step and the value */
-    size_t size;     /* of that, in bytes */
+    PyObject_VAR_HEAD
+    uint8_t bytes[];
 } Prefix;
 
-/* One place in a lane. */
-typedef struct {
-    Prefix *prefix;  /* of a number's tag; NULL: any other entry */
-    int64_t step;
-    double time;
-    union {
+/* An event is a head and at least one number behind it. */
+typedef union {
+    struct {
+        double time;
+        int64_t step;
+    } head;
+    struct {
+        Prefix *prefix;
         float value;
-        PyObject *entry;
-    } as;
-} Slot;
+        uint32_t left;  /* numbers that follow in the same event */
+    } number;
+} Cell;
 
-/* The light lane of a writer: a ring of slots, which grows. Shared by threads under the interpreter lock. */
+/* A stretch of events. Nothing of it changes once it has ended. */
 typedef struct {
     PyObject_HEAD
-    Slot *slots;
-    size_t capacity;   /* a power of 2, or 0 */
-    size_t first;      /* where the oldest is; below capacity */
-    size_t count;
-    Py_ssize_t room;   /* the fast path adds to fewer than so many; negative: it forgets */
-    Py_ssize_t alarm;  /* and at so many goes the long way, which wakes the worker */
-    PyObject *tags;    /* dict of Prefix by tag, an exact str, as it was given */
-} Lane;
-
-/* Numbers that were taken from a lane, and belong to who took them. */
-typedef struct {
-    PyObject_HEAD
-    Slot *slots;
-    size_t count;
-    size_t bytes;  /* of their framed events */
+    PyObject *tags;  /* keeps the prefixes alive */
+    Cell *cells;
+    size_t used;     /* cells */
+    size_t events;
+    size_t bytes;    /* of these, framed */
+    int ended;
 } Numbers;
 
-extern PyTypeObject *tblog_prefix_type, *tblog_lane_type, *tblog_numbers_type, *tblog_fast_method_type;
-int tblog_lane_add(Lane *lane, Slot slot);
-int tblog_lane_give_back(Lane *lane, Slot slot);
-void tblog_slot_release(Slot *slot);
-PyObject *tblog_slot_shown(const Slot *slot);
-int tblog_prefix_prepare(PyObject *module);
-int tblog_lane_prepare(PyObject *module);
-int tblog_numbers_prepare(PyObject *module);
-int tblog_fast_method_prepare(PyObject *module);
-PyTypeObject *tblog_add_type(PyObject *module, PyType_Spec *spec, const char *name);
+/* The light lane of a writer. Shared by threads under the interpreter lock. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *pieces;  /* a deque: what waits, numbers and other entries */
+    PyObject *append;  /* its method */
+    PyObject *tags;    /* dict of Prefix by tag, an exact str, as it was given; none is ever replaced */
+    Numbers *open;     /* the numbers that grow: the last piece, or, without events, to be the next one; or NULL */
+    Py_ssize_t put;    /* entries so far: an event of numbers is one */
+    Py_ssize_t taken;  /* and those that were taken */
+    Py_ssize_t room;   /* the fast path adds to fewer waiting ones than so many; negative: it forgets */
+    Py_ssize_t alarm;  /* and at so many goes the long way, which wakes the worker */
+} Lane;
 
-size_t tblog_event_bytes(const Slot *slot);
+extern PyTypeObject *tblog_prefix_type, *tblog_numbers_type, *tblog_lane_type;
+extern PyType_Spec tblog_prefix_spec, tblog_numbers_spec, tblog_lane_spec, tblog_fast_method_spec;
+
+/* numbers.c */
+Numbers *tblog_numbers_new(PyObject *tags);
+Cell *tblog_numbers_end(Numbers *numbers, size_t more);
+void tblog_put_number(Cell *to, Prefix *prefix, double value, size_t left);
+void tblog_numbers_add(Numbers *numbers, double time, int64_t step);
+
+/* encode.c */
+size_t tblog_event_bytes(const Cell *event);
+PyObject *tblog_encode(PyObject *module, PyObject *several);
+
+/* lane.c */
+Prefix *tblog_lane_prefix(Lane *lane, PyObject *tag);
+Cell *tblog_lane_end(Lane *lane, size_t numbers);
+int tblog_lane_add(Lane *lane, double time, int64_t step);
+
+/* calls.c: each logs what was given and returns 1, or 0 where anything is unusual, perhaps with an exception. */
+typedef int (*tblog_Call)(PyObject *numbers, PyObject *const *given);
+int tblog_add_scalar(PyObject *numbers, PyObject *const *given);
+int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given);
+int tblog_calls_prepare(void);
 
 /* crc32c.c */
 uint32_t tblog_crc32c(uint32_t crc, const uint8_t *data, size_t size);

@@ -1,0 +1,116 @@
+/* The fast paths of `add_scalar` and `add_scalar_dict`: from arguments to a lane. What is unusual is left to the
+   Python functions. */
+#include "native.h"
+
+#include <time.h>
+
+static PyObject *lane_name;
+
+/* Locked. */
+int tblog_calls_prepare(void)
+{
+    lane_name = PyUnicode_InternFromString("_lane");
+    return lane_name == NULL ? -1 : 0;
+}
+
+/* Unlocked: seconds since the epoch, as time.time() has them. */
+static double now(void)
+{
+    struct timespec time;
+    if (clock_gettime(CLOCK_REALTIME, &time) != 0)
+        return 0.0;
+    return (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
+}
+
+/* Locked: whether a value is of Python's or numpy's types, as float64. Runs no Python's code: not even to look for
+   a type, whose own type may compare as it likes. */
+static int plain_number(PyObject *numbers, PyObject *value, double *number)
+{
+    if (!PyFloat_CheckExact(value) &&
+        (!Py_IS_TYPE((PyObject *)Py_TYPE(value), &PyType_Type) ||
+         PyDict_GetItemWithError(numbers, (PyObject *)Py_TYPE(value)) != (PyObject *)&PyFloat_Type))
+        return 0;
+    *number = PyFloat_AsDouble(value);
+    return *number != -1.0 || !PyErr_Occurred();
+}
+
+/* Locked, may run Python's code: whether a value is a number that can be read at once, as float64. */
+static int as_number(PyObject *numbers, PyObject *value, double *number)
+{
+    if (plain_number(numbers, value, number))
+        return 1;
+    PyObject *function = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(numbers, (PyObject *)Py_TYPE(value));
+    if (function == NULL || function == (PyObject *)&PyFloat_Type)
+        return 0;
+    PyObject *found = PyObject_CallFunctionObjArgs(function, value, NULL);
+    if (found == NULL)
+        return 0;
+    *number = PyFloat_AsDouble(found);
+    Py_DECREF(found);
+    return *number != -1.0 || !PyErr_Occurred();
+}
+
+/* Locked: the lane that a writer appends to, if it has room or forgets; a new reference. */
+static Lane *lane_with_room(PyObject *writer)
+{
+    PyObject *found = PyObject_GetAttr(writer, lane_name);
+    if (found == NULL)
+        return NULL;
+    Lane *lane = Py_IS_TYPE(found, tblog_lane_type) ? (Lane *)found : NULL;
+    const Py_ssize_t waiting = lane == NULL ? 0 : lane->put - lane->taken;
+    if (lane == NULL || (lane->room >= 0 && (waiting >= lane->room || waiting >= lane->alarm)))
+        Py_CLEAR(found);
+    return (Lane *)found;
+}
+
+/* Locked: whether a step is an int of 64 bits. */
+static int as_step(PyObject *given, int64_t *step)
+{
+    int overflow = 1;
+    if (PyLong_CheckExact(given))
+        *step = PyLong_AsLongLongAndOverflow(given, &overflow);
+    return !overflow;
+}
+
+/* Locked: add_scalar(writer, tag, number, step). Runs no Python's code once it has looked at the lane. */
+int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
+{
+    double number;
+    int64_t step;
+    Lane *lane = as_number(numbers, given[2], &number) && as_step(given[3], &step) ? lane_with_room(given[0]) : NULL;
+    if (lane == NULL)
+        return 0;
+    Prefix *prefix = tblog_lane_prefix(lane, given[1]);
+    Cell *end = prefix == NULL ? NULL : tblog_lane_end(lane, 1);
+    int added = end != NULL;
+    if (added) {
+        tblog_put_number(end + 1, prefix, number, 0);
+        added = lane->room < 0 || tblog_lane_add(lane, now(), step) == 0;
+    }
+    Py_DECREF((PyObject *)lane);
+    return added;
+}
+
+/* Locked: add_scalar_dict(writer, numbers by tag, step). Runs no Python's code, so the dict stays as it is meanwhile. */
+int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given)
+{
+    int64_t step;
+    size_t left = PyDict_CheckExact(given[1]) ? (size_t)PyDict_Size(given[1]) : 0;
+    Lane *lane = left && as_step(given[2], &step) ? lane_with_room(given[0]) : NULL;
+    if (lane == NULL)
+        return 0;
+    Cell *end = tblog_lane_end(lane, left);
+    PyObject *tag, *value;
+    Py_ssize_t position = 0;
+    int added = end != NULL;
+    while (added && left && PyDict_Next(given[1], &position, &tag, &value)) {
+        double number;
+        Prefix *prefix = tblog_lane_prefix(lane, tag);
+        added = prefix != NULL && plain_number(numbers, value, &number);
+        if (added)
+            tblog_put_number(++end, prefix, number, --left);
+    }
+    added = added && !left && (lane->room < 0 || tblog_lane_add(lane, now(), step) == 0);
+    Py_DECREF((PyObject *)lane);
+    return added;
+}

@@ -1,0 +1,136 @@
+/* Numbers become framed events, byte for byte as tblog/_wire/scalar_columns.py writes them: that file and
+   tblog/_wire/events.py say what stands where, and why. */
+#include "native.h"
+
+#define TIME_KEY 0x09
+#define STEP_KEY 0x10
+#define SUMMARY_KEY 0x2A
+#define MASK_DELTA 0xA282EAD8u
+
+/* Unlocked: all of them write at a place that has room, and return what is behind it. */
+static uint8_t *put32(uint8_t *to, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        *to++ = (uint8_t)(number >> 8 * i);
+    return to;
+}
+
+static uint8_t *put64(uint8_t *to, uint64_t number)
+{
+    return put32(put32(to, (uint32_t)number), (uint32_t)(number >> 32));
+}
+
+static uint8_t *put_varint(uint8_t *to, uint64_t number)
+{
+    for (; number > 0x7F; number >>= 7)
+        *to++ = (uint8_t)(number & 0x7F) | 0x80;
+    *to++ = (uint8_t)number;
+    return to;
+}
+
+static uint8_t *put_checksum(uint8_t *to, const uint8_t *data, size_t size)
+{
+    uint32_t crc = tblog_crc32c(0, data, size);
+    return put32(to, (crc >> 15 | crc << 17) + MASK_DELTA);
+}
+
+static uint8_t *put_number(uint8_t *to, Prefix *prefix, float value)
+{
+    uint32_t pattern;
+    memcpy(&pattern, &value, 4);
+    memcpy(to, prefix->bytes, (size_t)Py_SIZE((PyObject *)prefix));
+    return put32(to + Py_SIZE((PyObject *)prefix), pattern);
+}
+
+static uint8_t *put_head(uint8_t *to, double time, int64_t step)
+{
+    uint64_t pattern;
+    memcpy(&pattern, &time, 8);
+    if (pattern) {
+        *to++ = TIME_KEY;
+        to = put64(to, pattern);
+    }
+    if (step) {
+        *to++ = STEP_KEY;
+        to = put_varint(to, (uint64_t)step);
+    }
+    return to;
+}
+
+/* Either. */
+static size_t varint_bytes(uint64_t number)
+{
+    size_t bytes = 1;
+    while (number >>= 7)
+        bytes++;
+    return bytes;
+}
+
+/* Either: how many bytes the numbers of an event take. */
+static size_t number_bytes(const Cell *event)
+{
+    size_t bytes = 0;
+    do
+        bytes += (size_t)Py_SIZE((PyObject *)(++event)->number.prefix) + 4;
+    while (event->number.left);
+    return bytes;
+}
+
+/* Either: how many bytes an event takes, framed. */
+size_t tblog_event_bytes(const Cell *event)
+{
+    uint64_t pattern;
+    memcpy(&pattern, &event->head.time, 8);
+    size_t numbers = number_bytes(event);
+    size_t head = (pattern ? 9 : 0) + (event->head.step ? 1 + varint_bytes((uint64_t)event->head.step) : 0);
+    return 12 + head + 1 + varint_bytes(numbers) + numbers + 4;
+}
+
+/* Unlocked: write an event, and return the next one. */
+static const Cell *put_event(uint8_t **to, const Cell *event)
+{
+    uint8_t *frame = *to, *data = frame + 12, *end = put_head(data, event->head.time, event->head.step);
+    *end++ = SUMMARY_KEY;
+    end = put_varint(end, number_bytes(event));
+    do {
+        event++;
+        end = put_number(end, event->number.prefix, event->number.value);
+    } while (event->number.left);
+    put_checksum(put64(frame, (uint64_t)(end - data)), frame, 8);
+    *to = put_checksum(end, data, (size_t)(end - data));
+    return event + 1;
+}
+
+/* Locked: encode(*several) -> bytearray: the framed events of numbers, which end with this. Lets go of the lock: the
+   arguments keep the numbers, and nobody else has the bytes. */
+PyObject *tblog_encode(PyObject *module, PyObject *several)
+{
+    (void)module;
+    const Py_ssize_t count = PyTuple_Size(several);
+    size_t bytes = 0;
+    PyObject *frames = NULL;
+    Numbers **all = malloc(((size_t)count + 1) * sizeof(*all));  /* the tuple has as many in memory already */
+    if (all == NULL)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        all[i] = (Numbers *)PyTuple_GetItem(several, i);
+        if (!Py_IS_TYPE((PyObject *)all[i], tblog_numbers_type) || all[i]->bytes > PY_SSIZE_T_MAX - bytes) {
+            PyErr_SetString(PyExc_TypeError, "encode takes numbers that were taken from a lane, less than memory holds");
+            goto done;
+        }
+        all[i]->ended = 1;
+        bytes += all[i]->bytes;
+    }
+    frames = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+    if (frames == NULL)
+        goto done;
+    uint8_t *end = (uint8_t *)PyByteArray_AsString(frames);
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; i < count; i++)
+        for (const Cell *event = all[i]->cells; event < all[i]->cells + all[i]->used;)
+            event = put_event(&end, event);
+    Py_END_ALLOW_THREADS
+done:
+    free(all);
+    return frames;
+}
