@@ -43,6 +43,16 @@ class Reports:
             "and counted in stats.failed",
         )
 
+    def lost(self, path: str, records: int) -> None:
+        """Count records that the storage took, and lost before a sync, and warn once for each file."""
+        self._count(WriteError(f"the storage lost {records} records of {path} that it had taken"), records)
+        self.once(
+            ("lost", path),
+            f"tblog: the storage took {records} records of {path} and may have lost them; more were written since "
+            "the last sync than tblog keeps, so they cannot be written again, and are counted in stats.failed. A "
+            "smaller flush_secs syncs sooner",
+        )
+
     def unread_graph(self, error: Exception) -> None:
         """Count a model whose graph could not be read, and warn if the cause is new. Runs on the caller's thread."""
         self._count(error, 1)

@@ -55,7 +55,12 @@ class MemorySink:
         return taken
 
     def sync(self) -> None:
+        self.disk.store(self.path)
         self.disk.syncs.append(self.path)
+
+    def write_again(self, data: bytearray, start: int) -> None:
+        self.disk.files[self.path][start : start + len(data)] = data
+        self.sync()
 
     def cut(self, size: int) -> None:
         del self.disk.files[self.path][size:]
@@ -68,6 +73,8 @@ class MemorySink:
 
     def close(self) -> None:
         self.disk.closed.append(self.path)
+        if self.disk.late_errors:
+            self.disk.store(self.path)
 
     forget_in_child = close
 
@@ -79,6 +86,7 @@ class MemoryDisk:
         files: what each path holds.
         room: bytes that it still takes.
         error: the errno that each write raises, 0 for none.
+        late_errors: errnos of the next syncs and closes, which lose what was written since the last sync.
         syncs: the path of each sync.
         closed: the path of each handle that was given back.
     """
@@ -87,6 +95,8 @@ class MemoryDisk:
         self.files: dict[str, bytearray] = {}
         self.room = 1 << 30
         self.error = 0
+        self.late_errors: list[int] = []
+        self.stored: dict[str, int] = {}
         self.syncs: list[str] = []
         self.closed: list[str] = []
 
@@ -96,6 +106,14 @@ class MemoryDisk:
             raise FileExistsError(path) if create else FileNotFoundError(path)
         self.files.setdefault(path, bytearray())
         return MemorySink(self, path)
+
+    def store(self, path: str) -> None:
+        """Make a file's bytes durable, or lose them."""
+        if self.late_errors:
+            del self.files[path][self.stored.get(path, 0) :]
+            error = self.late_errors.pop(0)
+            raise OSError(error, os.strerror(error))
+        self.stored[path] = len(self.files[path])
 
     def number_of(self, path: str) -> int:
         """Return what tells a file from the others."""

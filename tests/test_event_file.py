@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from tblog._files.event_file import LOOK_SECS, EventFile
-from tests.sinks import event_record
+from tblog._files.event_file import LOOK_SECS, STALE_TRIES, EventFile
+from tests.sinks import MemorySink, event_record
 
 RECORD_BYTES = len(event_record(1))
 
@@ -131,3 +131,87 @@ def test_a_close_syncs_and_gives_the_handle_back(file, disk):
     file.append(event_record(1), 1)
     file.close()
     assert (disk.syncs, disk.closed, file.is_open) == ([file.path], [file.path], False)
+
+
+def test_what_a_sync_refuses_is_written_again_to_the_same_place(file, disk, tmp_path):
+    """A network file system may refuse bytes long after it took them, and they are gone then."""
+    file.append(event_record(1), 1)
+    file.sync()
+    file.append(event_record(2), 1)
+    disk.late_errors = [errno.ENOSPC, errno.EIO]
+    for error in ("No space", "Input/output"):
+        with pytest.raises(OSError, match=error):
+            file.sync()
+        assert disk.steps(file.path, tmp_path) == [1]
+    file.append(event_record(3), 1)
+    file.write()
+    assert disk.steps(file.path, tmp_path) == [1, 2, 3]
+    assert (file.handed_records, len(disk.files), file.size) == (3, 1, len(disk.files[file.path]))
+
+
+def test_what_is_refused_as_a_handle_is_given_back_is_written_again(file, disk, tmp_path):
+    """A network file system sends what it has as a handle is closed, and tells what was refused there."""
+    file.append(event_record(1), 1)
+    file.write()
+    disk.late_errors = [errno.EDQUOT]
+    file.release()
+    assert len(disk.files[file.path]) == 0
+    file.append(event_record(2), 1)
+    file.write()
+    assert disk.steps(file.path, tmp_path) == [1, 2]
+    assert len(disk.files) == 1
+
+
+def test_an_error_of_the_last_sync_costs_nothing_where_the_next_one_takes_it(file, disk, tmp_path):
+    """A close tries twice."""
+    file.append(event_record(1), 1)
+    disk.late_errors = [errno.EIO]
+    file.close()
+    assert disk.steps(file.path, tmp_path) == [1]
+
+
+def test_what_the_storage_never_takes_counts_as_written_no_more(file, disk, tmp_path):
+    """It was handed over, and nobody has it."""
+    file.append(event_record(1), 1)
+    file.sync()
+    file.append(event_record(2), 1)
+    disk.late_errors = [errno.ENOSPC] * 4
+    with pytest.raises(OSError, match="No space"):
+        file.close()
+    assert file.give_up() + file.give_up_doubtful() == 1
+    assert disk.steps(file.path, tmp_path) == [1]
+    assert file.handed_records == 1
+
+
+def test_a_file_with_a_gap_that_cannot_be_filled_is_left(file, disk, tmp_path, monkeypatch):
+    """More was written since the last sync than is kept: it is counted, and what follows is in a new file."""
+    monkeypatch.setattr("tblog._files.unsynced.MAX_BYTES", RECORD_BYTES)
+    file.append(event_record(1) + event_record(2), 2)
+    disk.late_errors = [errno.ENOSPC]
+    with pytest.raises(OSError, match="No space"):
+        file.sync()
+    first = file.path
+    file.append(event_record(3), 1)
+    file.write()
+    assert file.path != first
+    assert disk.steps(file.path, tmp_path) == [3]
+    assert (file.take_lost(), file.take_lost(), file.handed_records) == (2, 0, 1)
+
+
+def test_a_stale_handle_is_exchanged_for_a_new_one_at_once(file, disk, tmp_path, monkeypatch):
+    """The server of a network file system forgot it, and knows the file by its name."""
+    file.append(event_record(1), 1)
+    file.write()
+    errors = [errno.ESTALE] * (STALE_TRIES - 1)
+    write = MemorySink.write
+
+    def stale(sink: MemorySink, data: bytearray) -> int:
+        if errors:
+            raise OSError(errors.pop(), "stale")
+        return write(sink, data)
+
+    monkeypatch.setattr(MemorySink, "write", stale)
+    file.append(event_record(2), 1)
+    file.write()
+    assert disk.steps(file.path, tmp_path) == [1, 2]
+    assert len(disk.files) == 1

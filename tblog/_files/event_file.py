@@ -1,7 +1,8 @@
 """One event file: its first event, and the promise that nothing follows a torn record.
 
 Lives here: opening, appending whole records, finishing or cutting back one that the storage took
-in part, syncing, leaving a file that takes no more for a new one, giving the handle back.
+in part, syncing, writing again what the storage took and lost, leaving a file that takes no more for a new one,
+giving the handle back.
 Must not: encode records, report errors. Owned by the worker thread once it is open; other threads
 close its handle if the process runs out of handles, and it reopens the file.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from tblog._files import handles, in_use, sinks
 from tblog._files.names import new_name
 from tblog._files.sinks import Identity, OpenSink, Sink, make_directory
+from tblog._files.unsynced import Unsynced
 from tblog._wire import events, framing
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ PIECE_BYTES = 8 << 20
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """Error codes of a full disk. The same file is continued when there is room again."""
+
+STALE_TRIES = 8
+"""Number of tries, one after the other, if a network file system says ESTALE: the next one asks the server anew.
+To open a file takes several calls, and each may be the first to hear it."""
 
 
 class EventFile:
@@ -86,7 +92,11 @@ class EventFile:
         self._waiting = bytearray()  # whole records; the first `_torn` bytes are written but not confirmed
         self._torn = 0
         self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
-        self._unsynced = False
+        self._has_news = False  # for the next sync
+        self._unsynced = Unsynced()
+        self._synced_records = 0  # of those handed
+        self._is_doubtful = False  # whether the storage may have lost what was written since the last sync
+        self._lost_records = 0
 
     @property
     def is_open(self) -> bool:
@@ -96,7 +106,7 @@ class EventFile:
     @property
     def buffers(self) -> bool:
         """Return whether written bytes are still in this process, and would be lost with it, until a sync."""
-        return self._sink is not None and self._sink.buffers and self._unsynced
+        return self._sink is not None and self._sink.buffers and self._has_news
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[None]:
@@ -122,7 +132,20 @@ class EventFile:
         """
         with self._use():
             if self._sink is None:
-                handles.with_handles(self._open)
+                self._again_if_stale(lambda: handles.with_handles(self._open))
+
+    def _again_if_stale(self, work: Callable[[], None]) -> None:
+        """Do something, again by new handles if the server does not know the old ones."""
+        for _ in range(STALE_TRIES - 1):
+            try:
+                work()
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                self.release()
+            else:
+                return
+        work()
 
     def _open(self) -> None:
         if self.path and self._reopen():
@@ -148,6 +171,7 @@ class EventFile:
                 os.unlink(path)
             return
         self._sink, self.path, self.size, self._torn, self._look_at = sink, path, 0, 0, look_at
+        self._all_is_synced()
         self._be_at(sink.identity)
         if sink.buffers:
             self._start = b""
@@ -171,11 +195,15 @@ class EventFile:
             sink = self._open_sink(self.path, create=False)
         except FileNotFoundError:
             return False
-        if sink.size() != self.size:  # someone else changed it: never append to that
+        if not self._is_as_left(sink):  # someone else changed it: never append to that
             sink.close()
             return False
         self._sink = sink
         return True
+
+    def _is_as_left(self, sink: Sink) -> bool:
+        size = sink.size()
+        return size == self.size or (self._is_doubtful and self._unsynced.fits(size, self.size))
 
     def leave(self) -> None:
         """Note that no more records follow those that wait: a writer that goes on has another file."""
@@ -220,23 +248,27 @@ class EventFile:
                 goes on in the middle of a record if it must: nothing else is ever written between.
         """
         with self._use():
-            self._write()
+            self._again_if_stale(self._write)
 
     def _write(self) -> None:
         try:
+            self._write_doubtful()
             self._leave_if_changed()
             while self._torn < len(self._waiting):
                 self.open()
                 assert self._sink is not None
-                taken = self._sink.write(self._next_piece())
+                piece = self._next_piece()
+                taken = self._sink.write(piece)
                 self._torn += taken
                 self.size += taken
-                self._unsynced = True
+                self._has_news = True
                 if not self._sink.buffers:
+                    self._unsynced.add(piece, taken)
                     self.handed_bytes += taken
         except OSError as error:
             if not self.buffers:
                 self._forget_whole_records()
+                self._is_doubtful = self._is_doubtful or self._unsynced.is_whole
             if not self._leave_after(error):
                 raise
             self._write()
@@ -285,6 +317,44 @@ class EventFile:
         if not self._sink.is_intact(self.path, self.size):
             self._leave()
 
+    def _write_doubtful(self) -> None:
+        """Write again, to the same place, what the storage may have lost. A reader sees no change."""
+        if self._is_doubtful and not self._unsynced.is_whole:
+            self._lose_unsynced()
+        if not self._is_doubtful or not self._unsynced.content:
+            self._is_doubtful = False
+            return
+        self.open()
+        assert self._sink is not None
+        if not self._is_doubtful:  # the file was not as it was left, and this is a new one
+            return
+        if not self._is_as_left(self._sink):
+            self._leave()
+            return
+        self._sink.write_again(self._unsynced.content, self._unsynced.start)
+        self._all_is_synced()
+
+    def _all_is_synced(self) -> None:
+        self._unsynced = Unsynced(self.size)
+        self._synced_records = self.handed_records
+        self._is_doubtful = self._has_news = False
+
+    def _lose_unsynced(self) -> None:
+        """Leave a file that may have a gap, or ends early: nothing behind that could be read."""
+        self._leave()
+        self._has_news = False
+        self._lost_records += self._take_back_unsynced()
+
+    def _take_back_unsynced(self) -> int:
+        records = self.handed_records - self._synced_records
+        self.handed_records = self._synced_records
+        return records
+
+    def take_lost(self) -> int:
+        """Return how many records the storage took and lost, for good, since the last call."""
+        lost, self._lost_records = self._lost_records, 0
+        return lost
+
     def _leave_after(self, error: OSError) -> bool:
         """Leave a file that refused, if that can help; return whether a new file may take what waits."""
         if self._sink is not None and self._sink.buffers:
@@ -311,6 +381,7 @@ class EventFile:
         self.abandon()
         self.path = ""
         self._torn = 0
+        self._is_doubtful = False
 
     def _cut_torn(self) -> None:
         torn, self._torn = self._torn, 0
@@ -318,6 +389,7 @@ class EventFile:
             try:
                 self._sink.cut(self.size - torn)
                 self.size -= torn
+                self._unsynced.cut(self.size)
             except OSError:  # nothing may follow the torn record
                 self._leave()
 
@@ -329,6 +401,15 @@ class EventFile:
         del self._waiting[:]
         self._appended.clear()
         return dropped
+
+    def give_up_doubtful(self) -> int:
+        """Try once more to write what the storage may have lost; return how many records it did not take."""
+        try:
+            with self._use():
+                self._write_doubtful()
+        except OSError:
+            return self._take_back_unsynced()
+        return self.take_lost()
 
     def give_up_first(self) -> int:
         """Drop the oldest frame that waits, and return the number of its records."""
@@ -349,16 +430,23 @@ class EventFile:
             OSError: when the storage refuses.
         """
         with self._use():
-            self._write()
-            if not self._unsynced:
-                return
-            self.open()
-            assert self._sink is not None
-            if self._sink.buffers:
-                self._confirm()
-            else:
-                self._sink.sync()
-                self._unsynced = False
+            self._again_if_stale(self._sync)
+
+    def _sync(self) -> None:
+        self._write()
+        if not self._has_news:
+            return
+        self.open()
+        assert self._sink is not None
+        if self._sink.buffers:
+            self._confirm()
+            return
+        try:
+            self._sink.sync()
+        except OSError:
+            self._is_doubtful = True
+            raise
+        self._all_is_synced()
 
     def _confirm(self) -> None:
         """Have the store confirm what was written, and begin a new file if this one is large."""
@@ -370,7 +458,7 @@ class EventFile:
             else:
                 self._sink.sync()
                 self._forget_confirmed()
-                self._unsynced = False
+                self._has_news = False
         except OSError as error:
             self._leave_after(error)
             raise
@@ -386,9 +474,12 @@ class EventFile:
             OSError: when the storage refuses.
         """
         with self._use():
-            self._write()
-            if not self.buffers:
-                self.sync()
+            try:
+                self._write_and_sync()
+            except OSError:
+                if not self._is_doubtful:
+                    raise
+                self._write_and_sync()
             try:
                 if self._sink is not None:
                     self._close_sink()
@@ -396,13 +487,18 @@ class EventFile:
                 self._sink = None  # after a failure it is not tried again: what it did not confirm is lost
         self._be_at(None)
 
+    def _write_and_sync(self) -> None:
+        self.write()
+        if not self.buffers:
+            self.sync()
+
     def _close_sink(self) -> None:
         assert self._sink is not None
         self._sink.close()
         if self._sink.buffers:
             self._forget_confirmed()
         self._sink = None
-        self._unsynced = False
+        self._has_news = False
 
     def release(self) -> None:
         """Close the handle. A later `write` opens the file again and appends. A store's file stays open."""
@@ -413,8 +509,15 @@ class EventFile:
     def _give_back(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            with contextlib.suppress(OSError):  # the operating system has what was written
+            try:
                 sink.close()
+            except OSError:
+                if not sink.buffers:
+                    self.closing_failed()
+
+    def closing_failed(self) -> None:
+        """Note that the storage refused something as the handle was closed. Any thread may do so that has the handle."""
+        self._is_doubtful = self._is_doubtful or self._has_news
 
     def abandon(self) -> None:
         """Close the handle for good."""

@@ -7,7 +7,6 @@ Must not: open or write files. Runs on any thread: whoever takes a handle out of
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -43,6 +42,10 @@ class Holder(Protocol):
     """
 
     is_spare: bool
+
+    def closing_failed(self) -> None:
+        """Note that the storage may have lost what it took since the last sync."""
+        ...
 
 
 _idle: dict[Holder, Sink] = {}  # the least recently used first
@@ -93,8 +96,10 @@ def _close(count: int, holders: Iterable[Holder]) -> int:
         sink = _idle.pop(holder, None) if closed < count else None
         if sink is not None:
             closed += 1
-            with contextlib.suppress(OSError):  # what it took, the operating system has
+            try:
                 sink.close()
+            except OSError:
+                holder.closing_failed()
     return closed
 
 

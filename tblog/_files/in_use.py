@@ -22,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from tblog._files.names import host, is_of_this_host, parsed, torch_maker
-from tblog._files.sinks import Identity, claim, identity
+from tblog._files.sinks import Identity, claim, identity, open_to_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,7 +126,7 @@ def _by_owner(path: str) -> str:
         for entry in entries:
             own = parsed(entry.name)
             if own is not None and (own.host, own.pid, own.depth) == (run.host, run.pid, 0):
-                with open(entry.path, "rb") as file:
+                with open_to_claim(entry.path) as file:
                     if identity(file.fileno()) not in _living and not claim(file.fileno(), alone=True):
                         return f"its writer is at work, which has {os.path.normpath(entry.path)} open"
     return ""
@@ -191,7 +191,14 @@ def _holders(wanted: Identity, file: BinaryIO) -> list[int]:
         seen_at = time.time()
         found = _look()
         _seen = (seen_at, found)
-    return sorted({int(pid) for pid, handle in found.get(wanted, ()) if _is_for_writing(pid, handle)})
+    own = str(os.getpid()), str(file.fileno())  # to lock it, see `open_to_claim`
+    return sorted(
+        {
+            int(pid)
+            for pid, handle in found.get(wanted, ())
+            if (pid, handle) != own and _is_for_writing(pid, handle)
+        }
+    )
 
 
 def _look() -> dict[Identity, list[tuple[str, str]]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tblog._files import in_use
 from tblog._files.names import Name, is_made_here, parsed
-from tblog._files.sinks import Identity, claim
+from tblog._files.sinks import Identity, claim, open_to_claim
 from tblog._files.walk import walk
 from tblog._wire.event_heads import event_head, event_tags
 from tblog._wire.events import FIRST_EVENT_BYTES
@@ -172,7 +172,7 @@ def _is_at_work(other: _Other) -> bool:
 
 
 def _is_locked(path: str) -> bool:
-    with open(path, "rb") as file:
+    with open_to_claim(path) as file:
         return not claim(file.fileno(), alone=True)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tblog._files import in_use
 from tblog._files.completing import completed
+from tblog._files.sinks import open_to_claim
 from tblog._files.walk import walk
 from tblog._reports import logger
 from tblog._wire.framing import frame
@@ -118,7 +119,7 @@ def unless_in_use(path: str) -> Iterator[HeldFile | None]:
 def _locked(path: str) -> Iterator[tuple[BinaryIO, str]]:
     """Yield what a path names once it is locked, or why it cannot be: somebody may have put another file there first."""
     while True:
-        with open(path, "rb") as file:
+        with open_to_claim(path) as file:
             why = in_use.by_tblog(path, file)
             if why or os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 yield file, why

@@ -136,6 +136,9 @@ class RunFiles:
     def _write(self, run: str, file: EventFile) -> None:
         before = file.path
         self._write_what_fits(run, file)
+        lost = file.take_lost()
+        if lost:
+            self._reports.lost(before, lost)
         if before and file.path and file.path != before:
             self._reports.once(
                 ("left", run),
@@ -211,7 +214,7 @@ class RunFiles:
                 file.close()
             except OSError as error:
                 first_error = first_error or error
-            lost += file.give_up()
+            lost += file.give_up() + file.give_up_doubtful()
             file.abandon()
         return lost, first_error
 

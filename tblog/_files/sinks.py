@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
-from typing import Any, Protocol
+import stat
+import time
+from typing import Any, BinaryIO, Protocol
 
 from tblog._files.objects import StoredObject
 from tblog._files.stores import as_os_errors, check_directory, is_remote, open_store
@@ -47,6 +50,10 @@ class Sink(Protocol):
         """Return when everything written is on stable storage."""
         ...
 
+    def write_again(self, data: bytearray, start: int) -> None:
+        """Put bytes to where they were written before; return when they are on stable storage."""
+        ...
+
     def cut(self, size: int) -> None:
         """Shorten what is stored to its first `size` bytes."""
         ...
@@ -70,8 +77,8 @@ class Sink(Protocol):
 
 def identity(fd: int) -> Identity:
     """Return the identity of an open file."""
-    stat = os.fstat(fd)
-    return stat.st_dev, stat.st_ino
+    there = os.fstat(fd)
+    return there.st_dev, there.st_ino
 
 
 def claim(fd: int, *, alone: bool = False) -> bool:
@@ -90,11 +97,27 @@ def claim(fd: int, *, alone: bool = False) -> bool:
     return True
 
 
+def open_to_claim(path: str) -> BinaryIO:
+    """Open a file to read it, and to lock it alone: on NFS that wants a handle for writing (man 2 flock).
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        return open(path, "r+b")
+    except OSError:  # it may be read and not written
+        return open(path, "rb")
+
+
 def let_go(fd: int) -> None:
     """Release the lock of `claim`, also for forked children that share the handle."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+LATE_SECS = 60.0
+"""Time after which a file that was never found by its name was moved: caches of network file systems last as long."""
 
 
 class LocalSink:
@@ -104,11 +127,14 @@ class LocalSink:
     repeats = True
 
     def __init__(self, path: str, *, create: bool) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        # Also for reading: a shared lock on NFS wants that (man 2 flock).
+        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         if create:
             flags |= os.O_CREAT | os.O_EXCL
+        self._path = path
         self._fd = os.open(path, flags, 0o666)
         self.identity: Identity | None = identity(self._fd)
+        self._late_until = time.monotonic() + LATE_SECS if create else 0.0
         claim(self._fd)
 
     def write(self, data: bytearray) -> int:
@@ -118,6 +144,27 @@ class LocalSink:
     def sync(self) -> None:
         """Wait for the disk."""
         os.fsync(self._fd)
+
+    def write_again(self, data: bytearray, start: int) -> None:
+        """Write over the file, by a handle that does not append, and wait for the disk."""
+        handle = os.open(self._path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            self._write_over(handle, data, start)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(handle)
+            raise
+        os.close(handle)
+
+    def _write_over(self, handle: int, data: bytearray, start: int) -> None:
+        if identity(handle) != self.identity:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self._path)
+        os.lseek(handle, start, os.SEEK_SET)
+        done = 0
+        with memoryview(data) as view:
+            while done < len(view):
+                done += os.write(handle, view[done:])
+        os.fsync(handle)
 
     def cut(self, size: int) -> None:
         """Truncate the file."""
@@ -135,8 +182,11 @@ class LocalSink:
         """Return whether nobody removed, replaced, shortened or lengthened the file."""
         try:
             there = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
+            return time.monotonic() < self._late_until and os.fstat(self._fd).st_nlink > 0
+        except NotADirectoryError:
             return False
+        self._late_until = 0.0
         return (there.st_dev, there.st_ino) == self.identity and there.st_size == size
 
     forget_in_child = close
@@ -163,6 +213,10 @@ class FactorySink:
         """Flush the file, which confirms what was written."""
         with as_os_errors(self._path):
             self._file.flush()
+
+    def write_again(self, data: bytearray, start: int) -> None:
+        """Not supported: what a factory's file has not confirmed is written to another one."""
+        raise NotImplementedError
 
     def cut(self, size: int) -> None:
         """Do nothing: a factory's file cannot be shortened."""
@@ -208,4 +262,10 @@ def make_directory(path: str) -> None:
     if is_remote(path):
         check_directory(path)
     else:
-        os.makedirs(path, exist_ok=True)
+        try:
+            os.makedirs(path, exist_ok=True)
+        except FileExistsError:
+            if not stat.S_ISDIR(
+                os.stat(path).st_mode
+            ):  # which may raise: makedirs takes that for a file, too
+                raise

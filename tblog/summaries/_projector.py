@@ -144,8 +144,11 @@ def _open_locked(path: str) -> int:
                 time.sleep(0.002)
             if os.path.samestat(os.fstat(fd), os.stat(path)):
                 return fd
-        except FileNotFoundError:  # it was removed after it was opened
-            pass
+        except (
+            FileNotFoundError
+        ):  # it was removed after it was opened, or a network file system shows it later
+            if os.fstat(fd).st_nlink:
+                return fd
         except BaseException:
             os.close(fd)
             raise

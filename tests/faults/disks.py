@@ -1,4 +1,4 @@
-"""Running a training to which something happens; in a mount namespace, where it needs a disk of its own."""
+"""Running a training to which something happens: with a disk of its own, in a mount namespace, or one on the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.faults import disk, inside
+from tests.faults import disk, inside, network, shim
 from tests.faults.processes import start
 from tests.faults.training import HANG_SECS
 
@@ -36,6 +36,8 @@ def namespace(*, loop: bool = False) -> list[str] | None:
 
 def can_happen(fault: str) -> bool:
     """Return whether this machine allows what the fault needs."""
+    if fault in network.FAULTS:
+        return shim.library() is not None
     return fault in inside.FAULTS or namespace(loop=fault in disk.ON_EXT4) is not None
 
 
@@ -47,10 +49,15 @@ def happen(
     The program that does not end `hang_secs` after it should have given up itself is killed, and counts as hung.
     """
     out = Path(out)
-    program = inside if fault in inside.FAULTS else disk
-    before = [] if program is inside else namespace(loop=fault in disk.ON_EXT4) or []
-    command = [*before, sys.executable, program.__file__, fault, writer, out, secs, hang_secs]
-    with start(*command, stderr=out / "stderr") as process:
+    before, environment = [], {}
+    if fault in inside.FAULTS:
+        program = inside.__file__
+    elif fault in network.FAULTS:
+        program, environment = network.__file__, shim.on_network(out / "network", out / "rules")
+    else:
+        program, before = disk.__file__, namespace(loop=fault in disk.ON_EXT4) or []
+    command = [*before, sys.executable, program, fault, writer, out, secs, hang_secs]
+    with start(*command, stderr=out / "stderr", environment={**os.environ, **environment}) as process:
         try:
             process.wait(2 * hang_secs)
         except subprocess.TimeoutExpired:

@@ -111,5 +111,7 @@ def _remarks(fault: str, outcome: Outcome) -> Iterator[str]:
         yield f"longest call {outcome.longest:.1f} s"
     if outcome.fork >= 0.1:
         yield f"longest fork {outcome.fork:.1f} s"
-    if FAULTS[fault].group in {"disks", "overflow"} and outcome.grown_kb >= 1000:  # elsewhere, it is imports
+    if (
+        FAULTS[fault].group in {"disks", "network", "overflow"} and outcome.grown_kb >= 1000
+    ):  # elsewhere, it is imports
         yield f"memory +{outcome.grown_kb / 1000:.0f} MB"

@@ -49,6 +49,7 @@ class Training:
     What is in the log directory at the end is copied to `out/run`, and what was seen is written to
     `out/seen.json`: how many calls of each tag there were and how many raised, what was told, the
     writer's counters. The same is done after `hang_secs`, if the training has not ended by then.
+    Further arguments are the writer's.
 
     Attributes:
         name: of the writer.
@@ -62,11 +63,18 @@ class Training:
         rescue: makes the disk readable again for the copy, where the training hangs.
     """
 
-    def __init__(self, name: str, logdir: str | Path, out: str | Path, hang_secs: float = HANG_SECS) -> None:
+    def __init__(
+        self,
+        name: str,
+        logdir: str | Path,
+        out: str | Path,
+        hang_secs: float = HANG_SECS,
+        **arguments: object,
+    ) -> None:
         self.told: list[str] = []
         logging.getLogger("tblog").addHandler(_Keep(self.told))
         self.name, self._logdir, self._out = name, Path(logdir), Path(out)
-        self.writer = make_writer(name, str(logdir))
+        self.writer = make_writer(name, str(logdir), **arguments)
         self.calls = self.flushed = self.raised = 0
         self.others: dict[str, dict[str, int]] = {}
         self.longest = self.fork = 0.0

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.faults import disk, stores
+from tests.faults import disk, network, stores
 from tests.faults.disks import can_happen, happen
 from tests.faults.neighbours import beside_living, embed_together
 from tests.faults.outcome import Outcome
@@ -31,7 +31,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        group: "kills", "disks", "inside", "encoder", "neighbours", "stores" or "overflow".
+        group: "kills", "disks", "network", "inside", "encoder", "neighbours", "stores" or "overflow".
         happen: `happen(writer, folder, rng, nth)` lets it happen once, and returns an Outcome.
         can_happen: whether this machine allows it.
         every: it happens to tblog in the first of so many rounds, and to the originals in the first of twice
@@ -162,6 +162,7 @@ FAULTS = {
     **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_TMPFS},
     **{name: _training_fault(name, "disks", secs=0.5) for name in disk.ON_EXT4 if name != "frozen disk"},
     "frozen disk": _training_fault("frozen disk", "disks", secs=3.0),
+    **{name: _training_fault(name, "network", secs=2.0) for name in network.FAULTS},
     **{name: _training_fault(name, "inside", every=4) for name in ("fork", "data loader", "failing encoder")},
     "few handles": _training_fault("few handles", "inside"),
     "slow encoder, SIGKILL": Fault("encoder", kill_while_encoding),
