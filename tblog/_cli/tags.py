@@ -1,6 +1,6 @@
-"""Which tags and files the runs have that an edit is about.
+"""The tags and files of the runs to edit.
 
-Lives here: questions to the reader. Must not: change files.
+Lives here: queries to the reader. Must not: change files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _OF_THE_RUN = frozenset({"hparams", "layouts", "graphs", "meta_graphs", "keras_graphs"})
-"""Kinds whose tags have names that TensorBoard demands."""
+"""Kinds whose tags must have fixed names in TensorBoard."""
 
 _MOST_NEEDLES = 50
 
@@ -29,12 +29,12 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
         CommandError: they are not on this machine.
     """
     if "://" in given.dir:
-        raise CommandError(f"{given.dir} is read, never changed; copy it to this machine first")
+        raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
     return {name: run.files for name, run in tblog.read(given.dir).items()}
 
 
 def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:
-    """Return the tags of each chosen run; those that TensorBoard gives a meaning only where their name is given as it is."""
+    """Return the tags of each chosen run. Tags with a fixed name count only if that exact name is given."""
     wanted = vars(given)
     tag = wanted.get("tag")
     fits, exact = matcher(tag), set(tag or ()) - {None}
@@ -50,10 +50,10 @@ def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:
 
 
 def mentions(tags: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return what says quickly of a record's data that none of the tags is in it; True means nothing."""
+    """Return a fast test of a record's data: False means that none of the tags is in it, True that one may be."""
     needles = [tag.encode(errors="surrogatepass") for tag in tags]
     if len(needles) > _MOST_NEEDLES or any(not one or b"\xef\xbf\xbd" in one for one in needles):
-        return _always  # of a tag that is no UTF-8, the reader's text is not what is in the file
+        return _always  # for a tag that is not UTF-8, the reader's text differs from the bytes in the file
     return _Search(re.compile(b"|".join(map(re.escape, needles))))
 
 

@@ -1,6 +1,6 @@
 """Images, texts, histograms and hyperparameters -> what the page shows of them.
 
-Lives here: which steps are kept, and one function for each kind. What cannot be decoded is counted and left out.
+Lives here: the choice of steps, and one function for each kind. What cannot be decoded is left out and counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tblog.reporting._packing import Blocks
 MOST_IMAGES, MOST_TEXTS, MOST_HISTOGRAMS = 20, 20, 60
 """Steps of one tag of one run."""
 MOST_BINS = 40
-# The ones that TensorBoard's page of distributions draws.
+# The quantiles on TensorBoard's page of distributions.
 # https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/distribution/compressor.py
 QUANTILES = (0.0, 0.0668, 0.1587, 0.3085, 0.5, 0.6915, 0.8413, 0.9332, 1.0)
 # SVG is not among them: a picture is pixels here.
@@ -28,7 +28,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 def kinds(runs: Runs, blocks: Blocks, names: list[str]) -> dict[str, Any]:
-    """Pack everything that is no scalar; return what the page's index says of it."""
+    """Pack every kind but scalars; return its part of the page's index."""
     shown = {"scalars", "images", "texts", "histograms", "hparams"}
     return {
         "images": _series(runs.images, MOST_IMAGES, names, lambda item: _image(item, blocks)),
@@ -42,7 +42,7 @@ def kinds(runs: Runs, blocks: Blocks, names: list[str]) -> dict[str, Any]:
 def _series(
     items: Iterable[ItemT], most: int, runs: list[str], show: Callable[[ItemT], Any]
 ) -> list[dict[str, Any]]:
-    """Return for each tag of each run its steps, times and what is shown at each."""
+    """Return the steps, the times and the content of each tag of each run."""
     numbers = {name: number for number, name in enumerate(runs)}
     found: dict[tuple[str, int], list[ItemT]] = {}
     for item in items:
@@ -66,14 +66,14 @@ def _series(
 
 
 def _in_blocks(series: list[dict[str, Any]], blocks: Blocks) -> list[dict[str, Any]]:
-    """Move what is shown out of the index, which the page reads whole when it opens."""
+    """Move the content out of the index, which the page reads completely when it opens."""
     for one in series:
         one["block"] = blocks.add_json(one.pop("shown"))
     return series
 
 
 def _evenly(items: list[ItemT], most: int) -> list[ItemT]:
-    """Return the first, the last, and some between them."""
+    """Return the first, the last, and some between them, evenly spaced."""
     if len(items) <= most:
         return items
     return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
@@ -87,7 +87,7 @@ def _or_none(show: Callable[[ItemT], Any], item: ItemT) -> Any:
 
 
 def _image(item: Image, blocks: Blocks) -> list[list[Any]] | None:
-    """Return (type, block) of each picture; None if no browser shows them."""
+    """Return (type, block) of each picture; None if browsers cannot show them."""
     pictures = [
         [kind, blocks.add(picture)]
         for picture in item.all_encoded
@@ -118,7 +118,7 @@ def _histogram(item: Histogram) -> dict[str, Any] | None:
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:
-    """Return six digits of each number: these are drawn, not read."""
+    """Return each number with six digits, which is enough to draw it."""
     return [_number(float(f"{value:.6g}")) for value in values]
 
 
@@ -127,7 +127,7 @@ def _number(value: float) -> float | None:
 
 
 def _hparams(runs: Runs, names: list[str]) -> dict[str, Any] | None:
-    """Return the table of hyperparameters and metrics; None if no run states any."""
+    """Return the table of hyperparameters and metrics; None if no run has any."""
     table = runs.hparams
     if not len(table):
         return None
@@ -144,7 +144,7 @@ def _hparams(runs: Runs, names: list[str]) -> dict[str, Any] | None:
 
 
 def _cell(value: Any) -> Any:
-    """Return a number, a text or a truth as JSON can hold it: what is no number becomes its name."""
+    """Return a number, a text or a bool for JSON; NaN and infinities become texts."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, (float, bool, str)) else None

@@ -1,6 +1,6 @@
 """The report: what runs hold, as one page.
 
-Lives here: what users call. Must not: know how a kind is packed, or what HTML looks like.
+Lives here: what users call. Must not: know how a kind is packed, or the HTML.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def report(
 ) -> str:
     """Write one HTML file that shows runs in a browser, without a server and without a network.
 
-    Curves are thinned: of each bucket of a long one the smallest and the largest value are kept exactly. Of images,
-    texts and histograms, steps are left out evenly where there are many. The page says how much it shows.
+    Long curves are thinned: each bucket keeps its smallest and its largest value exactly. Of many images, texts and
+    histograms, evenly spaced steps are kept. The page says how much it shows.
 
     Args:
-        source: what `tblog.read` takes, such as a log directory; or the runs that it returned.
-        output: where the file goes. One that is there is replaced once the new one is complete.
-        title: the page's title; the name of the log directory if it is not given.
+        source: what `tblog.read` takes, such as a log directory, or the runs that it returned.
+        output: the path of the file. An existing file is replaced once the new one is complete.
+        title: the page's title. None takes the name of the log directory.
         run: which runs, as in `tblog.read`.
         tag: which tags, as in `tblog.read`.
         steps: which steps, as in `tblog.read`.
@@ -43,8 +43,8 @@ def report(
         The path of the file.
 
     Raises:
-        FileNotFoundError: if there is nothing at `source`.
-        OSError: if the file cannot be written.
+        FileNotFoundError: there is nothing at `source`.
+        OSError: the file cannot be written.
 
     Example:
         >>> import tblog
@@ -74,7 +74,7 @@ def report(
 
 
 def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
-    """Return what the page knows before any block is unpacked."""
+    """Return what the page needs before it unpacks a block."""
     names = list(runs)
     return {
         "runs": names,
@@ -84,7 +84,7 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
 
 
 def _write(path: str, text: str) -> None:
-    """Put a file into its place in one step."""
+    """Write a file in one step."""
     with (
         completed(path, f"{path}.{os.getpid()}.part") as part,
         open(part, "w", encoding="utf-8", errors="replace", newline="\n") as file,
