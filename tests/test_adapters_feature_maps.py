@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import runpy
+import warnings
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -261,6 +262,15 @@ class TestTheModelIsLeftAlone:
         with FeatureMaps(watched, layer) as maps:
             compiled(images).sum().backward()
         assert np.array_equal(captured(maps.records()[0]), wanted)
+
+    def test_the_hooks_in_a_compiled_model_cause_no_warning(self, model, images):
+        """The compiler warns of some things that it traces, and a user could not change them here."""
+        torch._dynamo.reset()
+        compiled = torch.compile(model.eval(), backend="eager")
+        with warnings.catch_warnings(record=True) as told, FeatureMaps(model, "0"):
+            warnings.simplefilter("always")
+            compiled(images).sum().backward()
+        assert [str(warning.message) for warning in told] == []
 
     def test_what_torchscript_compiled_takes_no_hooks(self, model):
         """The error says what to give instead."""

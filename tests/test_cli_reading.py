@@ -62,7 +62,7 @@ def test_ls_as_json_tells_of_each_tag_what_tensorboard_reads(runs):
 
 
 def test_ls_lists_the_tags_that_are_asked_for(runs):
-    """By run, glob, regular expression, kind and steps; nothing that fits is status 1."""
+    """By run, glob, regular expression, kind and steps; no match is status 1."""
     told, _ = tblog("ls", runs, "--tags", "--run", "a", "--tag", "re:^l", "--steps", ":3")
     assert [line.split()[:4] for line in told.splitlines()[1:]] == [["a", "scalars", "loss", "3"]]
     told, _ = tblog("ls", runs, "--tags", "--kind", "texts")
@@ -213,12 +213,12 @@ def test_export_to_the_standard_output_takes_filters_and_thins(runs):
     assert tblog("export", runs, "--to", "csv", "--tag", "none", status=1)[0] == ""
 
 
-def test_where_nothing_fits_the_message_says_what_to_look_at(runs, tmp_path):
+def test_where_nothing_matches_the_message_says_what_to_look_at(runs, tmp_path):
     """A tag that is not there points to the list of tags, a directory without event files is told as such."""
     for name in ("show", "tail", "export"):
         to = ["--to", "csv"] if name == "export" else []
         told = tblog(name, runs, "--tag", "los", *to, status=1)[1]
-        assert "no scalar fits" in told
+        assert "no scalar matches" in told
         assert "tblog ls --tags" in told
         assert "no event files" in tblog(name, tmp_path, *to, status=1)[1]
     assert "no event files" in tblog("ls", tmp_path, status=1)[1]
@@ -294,7 +294,7 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
     for arguments, told in (
         (["ls", tmp_path / "none"], "there is nothing at"),
         (["ls", runs, "--steps", "5"], "FROM:TO"),
-        (["ls", runs, "--tag", "re:("], "no regular expression"),
+        (["ls", runs, "--tag", "re:("], "not a regular expression"),
         (["export", runs, "--to", "parquet"], "-o"),
         (["export", runs, "--to", "csv", "--thin", "2"], "4 values"),
         (["show", runs, "--smooth", "2"], "0 to 1"),

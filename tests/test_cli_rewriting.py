@@ -168,7 +168,7 @@ def test_in_place_nothing_changes_while_a_writer_has_one_of_the_files(runs):
 
 
 @pytest.mark.parametrize("where", ["new", "place"])
-def test_drop_leaves_out_what_fits_all_filters(runs, tmp_path, where):
+def test_drop_leaves_out_what_matches_all_filters(runs, tmp_path, where):
     """Tags in steps of a run; all else is the same bytes."""
     target = tmp_path / "new" if where == "new" else runs
     shutil.copytree(runs, tmp_path / "before")
@@ -195,7 +195,7 @@ def test_drop_takes_whole_runs_and_gives_them_back(runs, tmp_path):
     assert [*package.read(runs)] == ["b"]
     tblog("kept", runs, "--restore")
     assert contents(runs) == before
-    assert "say what goes" in tblog("drop", runs, "--in-place", status=2)[1]
+    assert "say what to leave out" in tblog("drop", runs, "--in-place", status=2)[1]
 
 
 def test_what_is_left_of_a_tag_keeps_its_meaning(tmp_path):

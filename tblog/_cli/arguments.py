@@ -1,4 +1,4 @@
-"""Arguments that several subcommands take, and how a subcommand refuses one."""
+"""Arguments that several subcommands share, and the error for a wrong one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DONE, NOTHING = 0, 1
 
 
 class CommandError(Exception):
-    """What was asked for cannot be done; the message says why, and what to do."""
+    """The command cannot do what was asked. The message says why, and what to do."""
 
 
 def command(
     subcommands: Any, name: str, work: Callable[[argparse.Namespace], int], text: str, examples: str
 ) -> argparse.ArgumentParser:
-    """Add a subcommand that does some work; return its parser."""
+    """Add a subcommand with its function; return its parser."""
     made: argparse.ArgumentParser = subcommands.add_parser(
         name,
         help=text[0].lower() + text[1:].partition(".")[0],
@@ -37,12 +37,12 @@ def command(
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add the place to read from."""
+    """Add the argument for the place to read from."""
     parser.add_argument("dir", metavar="DIR", help="a log directory, a run, an event file, or a quoted glob")
 
 
 def add_filters(parser: argparse.ArgumentParser, *, steps: bool = True) -> None:
-    """Add the choice of runs, tags and steps."""
+    """Add the arguments that choose runs, tags and steps."""
     text = "only {}s of this name; a glob, or re: and a regular expression; may be given several times"
     for what in ("run", "tag"):
         parser.add_argument(
@@ -55,40 +55,40 @@ def add_filters(parser: argparse.ArgumentParser, *, steps: bool = True) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the output for scripts."""
+    """Add the argument for output that scripts read."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def name(text: str) -> str | re.Pattern[str]:
-    """Return a name, a glob, or the pattern behind re:."""
+    """Return a name, a glob, or the compiled pattern behind re:."""
     if not text.startswith("re:"):
         return text
     try:
         return re.compile(text.removeprefix("re:"))
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
 
 
 def step_range(text: str) -> tuple[int | None, int | None]:
-    """Return the ends of FROM:TO, of which either may be left out."""
+    """Return the ends of FROM:TO, either of which may be left out."""
     found = re.fullmatch(r"(-?\d+)?:(-?\d+)?", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"steps are given as FROM:TO, 100: or :200; {text!r} was")
+        raise argparse.ArgumentTypeError(f"give steps as FROM:TO, 100: or :200; {text!r} was given")
     first, last = found.groups()
     return int(first) if first else None, int(last) if last else None
 
 
 def nothing_fits(given: argparse.Namespace, runs: Runs, ending: str = "") -> int:
-    """Tell why there is no scalar among runs, and what to look at; return the exit status."""
+    """Print why there is no scalar in these runs, and where to look; return the exit status."""
     if not runs and not given.run:
         output.tell(f"there are no event files in {given.dir!r}{ending}")
     else:
-        output.tell(f"no scalar fits{ending}; see what is there by tblog ls --tags {given.dir}")
+        output.tell(f"no scalar matches{ending}; tblog ls --tags {given.dir} shows what is there")
     return NOTHING
 
 
 def chosen_runs(given: argparse.Namespace, restarts: str = "tensorboard") -> Runs:
-    """Return the runs, tags and steps that are asked for."""
+    """Return the runs with the chosen tags and steps."""
     wanted = vars(given)
     return tblog.read(
         given.dir, run=wanted.get("run"), tag=wanted.get("tag"), steps=wanted.get("steps"), restarts=restarts

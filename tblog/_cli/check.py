@@ -8,8 +8,8 @@ from tblog import check
 from tblog._cli.arguments import command
 
 _EXAMPLES = """
-  tblog check runs              what TensorBoard's loaders will stumble over
-  tblog check runs --repair     rewrite damaged files; the old ones are kept aside
+  tblog check runs              show what TensorBoard's loaders cannot handle
+  tblog check runs --repair     rewrite damaged files, and keep the old ones
 """
 
 

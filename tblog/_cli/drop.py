@@ -1,4 +1,4 @@
-"""`tblog drop`: runs, tags and steps are left out."""
+"""`tblog drop`: leave out runs, tags and steps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 _EXAMPLES = """
   tblog drop runs --tag 'gradients/*' -o smaller      tags, in all runs
   tblog drop runs --run 'debug*' -o smaller           whole runs
-  tblog drop runs --run a --steps 1000: --in-place    the steps of a run from 1000 on; the old file is kept aside
+  tblog drop runs --run a --steps 1000: --in-place    the steps of a run from 1000 on; keeps the old file
 """
 
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
-    text = "Leave out runs, tags and steps. What fits all of --run, --tag and --steps goes; records of others stay byte for byte."
+    text = "Leave out runs, tags and steps: what matches all of --run, --tag and --steps. Other records stay byte for byte."
     parser = command(subcommands, "drop", _drop, text, _EXAMPLES)
     add_source(parser)
     add_filters(parser)
@@ -52,26 +52,26 @@ class _InRange:
 
 def _drop(given: argparse.Namespace) -> int:
     if given.run is None and given.tag is None and given.steps is None:
-        raise CommandError("say what goes, by --run, --tag, --steps")
+        raise CommandError("say what to leave out: --run, --tag, --steps")
     files, tags = files_of(given), tags_of(given)
     if given.tag is None and given.steps is None:
         return _drop_runs(given, files, {*tags})
     goes = _InRange(step_range(given.steps))
     tags = {run: names for run, names in tags.items() if names}
     if not tags:
-        output.tell("nothing fits, nothing is written")
+        output.tell("nothing matches, nothing is written")
         return NOTHING
     return rewrite(files, given, lambda run: Leaving(tags[run], goes) if run in tags else None)
 
 
 def _drop_runs(given: argparse.Namespace, files: dict[str, list[str]], runs: set[str]) -> int:
     if not runs:
-        output.tell("no run fits, nothing is written")
+        output.tell("no run matches, nothing is written")
         return NOTHING
     if not given.in_place:
         left = {name: paths for name, paths in files.items() if name not in runs}
         if not left:
-            raise CommandError("all runs would go, and nothing be written")
+            raise CommandError("this would leave out all runs; nothing is written")
         return rewrite(left, given, lambda _: None)
     paths = [path for run in sorted(runs) for path in files[run]]
     if not are_free(paths):

@@ -1,8 +1,8 @@
-"""One serialised Event with some of its values renamed or left out; all else stays byte for byte.
+"""One serialised Event with some of its values renamed or left out. All other bytes stay the same.
 
-Only what is changed is encoded anew: a value's tag, the lengths around it. Fields that nobody knows stay.
+Only the changes are encoded: a value's tag, and the lengths around it. Unknown fields stay.
 
-Lives here: bytes -> bytes. Must not: know files, or why a value goes.
+Lives here: bytes -> bytes. Must not: know files, or why a value is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _VALUE, _TAG, _METADATA = 1, 1, 9
-"""A summary's field of values; a value's fields of its tag and its metadata."""
+"""The field of a summary for its values, and those of a value for its tag and metadata."""
 
 _RUN_METADATA_TAG = 1
 
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What becomes of a value that stays: its tag, and metadata that it is given if it has none."""
+    """The tag of a value that stays, and the metadata that it gets if it has none."""
 
     tag: str
     metadata: bytes = b""
@@ -52,7 +52,7 @@ def values_of(data: bytes) -> list[Found]:
 
 
 def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
-    """Return an event's bytes with its values as they are decided to be.
+    """Return an event's bytes with its values renamed or left out.
 
     Args:
         data: a serialised Event. What is none stays as it is.
@@ -60,7 +60,7 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
             metadata; None leaves it out.
 
     Returns:
-        The bytes; `data` itself where nothing changed, None where no value is left.
+        The bytes: `data` itself if nothing changed, None if no value is left.
     """
     try:
         event = _events.parse(data)
@@ -132,7 +132,7 @@ def _with_run_metadata(
 
 
 def _with_tag(content: bytes, key: int, tag: str) -> bytes:
-    """Return a message with another tag in the place of the last one, which counts; in front where it has none."""
+    """Return a message with its last tag replaced, as the last one counts. Without one, the tag goes to the front."""
     spans = list(_with_starts(content, 0, len(content)))
     new = sized(key, tag.encode(errors="surrogatepass"))
     at = [number for number, (_, field) in enumerate(spans) if (field.key, field.wire) == (key, wire.BYTES)]
@@ -143,7 +143,7 @@ def _with_tag(content: bytes, key: int, tag: str) -> bytes:
 
 
 def _with_starts(data: bytes, start: int, end: int) -> Iterator[tuple[int, wire.Field]]:
-    """Yield where each field of a message begins, its key included, and the field."""
+    """Yield each field of a message with its start, which includes the key."""
     for field in wire.fields(data, start, end):
         yield start, field
         start = field.end

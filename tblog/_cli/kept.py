@@ -1,4 +1,4 @@
-"""`tblog kept`: what was taken out of event files and kept beside them: listed, put back, or removed."""
+"""`tblog kept`: list, restore or remove the kept parts of event files."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     import argparse
 
 _EXAMPLES = """
-  tblog kept runs                                            what is kept, and why
+  tblog kept runs                                            list what is kept, and why
   tblog kept runs --restore --cut 20260131-120000-000000     put back what was taken out at that time
-  tblog kept runs --remove-kept                              remove all that is kept, for good
+  tblog kept runs --remove-kept                              delete everything kept, for good
 """
 
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
     text = (
-        "List what was kept of event files, put it back or remove it. Runs that resume keep what they cut off, "
-        "repairs and edits in place the file as it was."
+        "List what was kept of event files, restore it or delete it. A resumed run keeps what it cuts off, "
+        "and a repair or an edit in place keeps the old file."
     )
     parser = command(subcommands, "kept", lambda given: _work(given, parser), text, _EXAMPLES)
     parser.add_argument("path", metavar="DIR", help="a log directory, a run, or an event file")

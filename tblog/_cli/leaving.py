@@ -1,7 +1,7 @@
-"""An edit that leaves out values of a run, without taking the meaning from those that stay.
+"""An edit that leaves out values of a run, but keeps the metadata of their tags.
 
-TensorBoard takes what a tag is from the first value of it that has metadata, and some writers give it to none but the
-first: where that one goes, the first that stays gets it.
+TensorBoard reads the kind of a tag from its first value with metadata, and some writers add metadata only to the first
+value. If that value is left out, the first one that stays gets its metadata.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Leaving:
-    """Leaves out the values of some tags that go.
+    """Leaves out some values of some tags.
 
     Args:
         tags: the only ones of which values go.

@@ -1,4 +1,4 @@
-"""`tblog ls`: which runs there are, and what they hold."""
+"""`tblog ls`: list runs and what they hold."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """
   tblog ls runs                            one line for each run
   tblog ls runs --tags --run 'seed*'       one line for each tag of these runs
-  tblog ls runs --tags --kind images       images alone
-  tblog ls runs --sort changed --reverse   what was written last comes first
+  tblog ls runs --tags --kind images       only images
+  tblog ls runs --sort changed --reverse   the run that was written last comes first
   tblog ls runs --json | jq '.[].run'
 """
 
@@ -72,7 +72,7 @@ def _why_none(given: argparse.Namespace, kinds: list[str], *, is_empty: bool) ->
     if is_empty and not given.run:
         return f"there are no event files in {given.dir!r}"
     if given.kind and kinds:
-        return f"no run fits; the kinds that are there: {', '.join(kinds)}"
+        return f"no run matches; the kinds that are there: {', '.join(kinds)}"
     return "no run fits"
 
 

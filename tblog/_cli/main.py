@@ -23,7 +23,7 @@ _SUBCOMMANDS = (ls, show, tail, export, report, rename, drop, merge, thin, mean,
 
 _STATUS = """exit status:
   0    done
-  1    nothing fits what was asked for, something is wrong with a file, or a file was left alone: the output says which
+  1    nothing matches, a file has a problem, or a file was not changed: the output says which
   2    wrong arguments, or a file that cannot be read or written
   130  interrupted by Ctrl-C
   141  whoever read the output stopped reading
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all subcommands."""
     made = argparse.ArgumentParser(
         prog="tblog",
-        description="Look at TensorBoard's runs, tidy them and hand them on, without TensorBoard.",
+        description="Look at TensorBoard's runs, tidy and export them, without TensorBoard.",
         epilog=f"tblog COMMAND --help has examples.\n\n{_STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,13 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows a ? for a curve's dots
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for the dots of a curve
     given = parser().parse_args(arguments)
     try:
         status: int = given.work(given)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at its end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # otherwise Python flushes again at its end
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""`tblog mean`: several runs of one experiment, seeds as a rule, as their mean and their spread."""
+"""`tblog mean`: the mean and the spread of several runs of one experiment, usually seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
   tblog mean runs --run 'seed*' -o mean             runs mean/mean, mean/std, mean/min, mean/max and mean/median
-  tblog mean runs --by 're:seed\\d+' -o mean          a group for each name that is left without this: lr1/seed1 -> lr1
+  tblog mean runs --by 're:seed\\d+' -o mean          a group for each name without this part: lr1/seed1 -> lr1
   tensorboard --logdir_spec runs:runs,seeds:mean    beside the runs
 """
 
@@ -36,7 +36,7 @@ _STATISTICS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 
 class _Curve(NamedTuple):
-    """A tag of several runs at the steps that all of them have: (steps,) and (runs, steps)."""
+    """A tag of several runs at their common steps: (steps,) and (runs, steps)."""
 
     tag: str
     steps: NDArray[np.int64]
@@ -47,8 +47,8 @@ class _Curve(NamedTuple):
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
     text = (
-        "Write the mean, std, min, max and median of runs as new runs. A step counts where all runs of a group that have "
-        "the tag have it; std is that of a sample (n - 1)."
+        "Write the mean, std, min, max and median of runs as new runs. A step counts if all runs of a group that have "
+        "the tag have this step. std is that of a sample (n - 1)."
     )
     parser = command(subcommands, "mean", _mean, text, _EXAMPLES)
     add_source(parser)
@@ -70,7 +70,7 @@ def _mean(given: argparse.Namespace) -> int:
         found.setdefault(name_of(series.run), {}).setdefault(series.tag, []).append(series)
     groups = {group: [*map(_together, tags.values())] for group, tags in found.items()}
     if not any(len(curve.steps) for curves in groups.values() for curve in curves):
-        output.tell("no step of a scalar is in all runs, nothing is written")
+        output.tell("the runs have no step of a scalar in common, nothing is written")
         return NOTHING
     with new_directory(given.output) as partial:
         for group, curves in output.with_progress([*groups.items()], "writing groups"):
@@ -86,13 +86,13 @@ def _mean(given: argparse.Namespace) -> int:
 
 
 def _grouper(by: str | None) -> Callable[[str], str]:
-    """Return what gives a run the name of its group, a path below the new directory."""
+    """Return a function from a run's name to that of its group, a path below the new directory."""
     if by is None:
         return lambda _: ""
     try:
         pattern = re.compile(by.removeprefix("re:") if by.startswith("re:") else re.escape(by))
     except re.error as error:
-        raise CommandError(f"{by!r} is no regular expression: {error}") from None
+        raise CommandError(f"{by!r} is not a regular expression: {error}") from None
     return lambda run: "/".join(
         part for part in pattern.sub("", run).split("/") if part not in {"", ".", ".."}
     )
@@ -119,7 +119,7 @@ def _together(runs: list[Series]) -> _Curve:
 
 
 def _left_out(runs: list[Series]) -> int:
-    """Return how many steps not all runs have."""
+    """Return how many steps are missing in some runs."""
     every = np.unique(np.concatenate([series.step for series in runs]))
     return len(every) - len(_together(runs).steps)
 

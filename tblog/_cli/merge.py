@@ -1,4 +1,4 @@
-"""`tblog merge`: the runs of several log directories in one."""
+"""`tblog merge`: copy the runs of several log directories into one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import argparse
 
 _EXAMPLES = """
-  tblog merge monday tuesday -o week            runs of one name become one run, in the order of their files' names
-  tblog merge run run-resumed -o whole          two directories of event files are one run
+  tblog merge monday tuesday -o week            runs with the same name become one, in the order of their file names
+  tblog merge run run-resumed -o whole          two directories of event files become one run
 """
 
 
@@ -29,7 +29,7 @@ def _merge(given: argparse.Namespace) -> int:
     runs: dict[str, list[str]] = {}
     for place in given.dirs:
         if "://" in place:
-            raise CommandError(f"{place} is read, never merged; copy it to this machine first")
+            raise CommandError(f"{place} can be read but not merged; copy it to this machine first")
         keep_apart(place, given.output)
         for name, run in tblog.read(place).items():
             runs.setdefault(name, []).extend(run.files)

@@ -1,4 +1,4 @@
-"""What is printed: tables, numbers, texts that a terminal takes, and how far a long work has come."""
+"""What is printed: tables, numbers, texts that are safe for a terminal, and progress."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def say(text: str = "") -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line beside the output: what was done, and what was not."""
+    """Print a line to the standard error: what was done, and what was not."""
     sys.stderr.write(f"tblog: {text}\n")
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns; those whose title begins with > stand on the right."""
+    """Print columns. Those whose title begins with > are aligned to the right."""
     lines = [[plain(cell) for cell in row] for row in rows]
     heads = [title.removeprefix(">") for title in titles]
     widths = [max(map(_columns, column)) for column in zip(heads, *lines, strict=True)]
@@ -53,19 +53,19 @@ def _columns(text: str) -> int:
 
 
 def plain(text: str) -> str:
-    """Return a text without what a terminal would obey: a tag may hold anything."""
+    """Return a text without control characters, because a tag may hold anything."""
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in text
     )
 
 
 def number(value: float) -> str:
-    """Return a value as people read it."""
+    """Return a value for people to read."""
     return f"{value:.6g}"
 
 
 def count(many: int) -> str:
-    """Return a count with its thousands apart."""
+    """Return a count with separated thousands."""
     return f"{many:,}"
 
 
@@ -75,7 +75,7 @@ def counted(many: int, noun: str) -> str:
 
 
 def size(nbytes: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes for people to read."""
     left = float(nbytes)
     for unit in ("B", "kB", "MB", "GB"):
         if left < 1000:
@@ -90,7 +90,7 @@ def span(first: int, last: int) -> str:
 
 
 class Progress:
-    """Shows on a terminal how far a long work has come, once it takes longer than a second. Ends with its block."""
+    """Shows progress on a terminal once the work takes longer than a second, until its block ends."""
 
     def __init__(self, what: str, whole: int) -> None:
         self._what, self._whole, self._done = what, max(whole, 1), 0
@@ -105,7 +105,7 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
 
     def add(self, done: int) -> None:
-        """Take note that a part is done."""
+        """Add a finished part."""
         self._done += done
         if not self._may_show or time.monotonic() - self._shown_at < _PAUSE_SECS:
             return
@@ -116,7 +116,7 @@ class Progress:
 
 
 def with_progress(items: Sequence[T], what: str) -> Iterator[T]:
-    """Yield items, and show how many are done."""
+    """Yield items, and show progress."""
     with Progress(what, len(items)) as progress:
         for item in items:
             yield item
@@ -124,17 +124,17 @@ def with_progress(items: Sequence[T], what: str) -> Iterator[T]:
 
 
 def finite(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose numbers JSON has: NaN and infinities as the texts "NaN", "Infinity" and "-Infinity"."""
+    """Return a row for JSON, with NaN and infinities as the texts "NaN", "Infinity" and "-Infinity"."""
     return {key: as_json(value) if isinstance(value, float) else value for key, value in row.items()}
 
 
 def as_json(value: float) -> float | str:
-    """Return a number, or the text for one that JSON has not, as TensorBoard's own download has it."""
+    """Return a number, or a text for one that JSON lacks, as in TensorBoard's own downloads."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def flush() -> None:
-    """Hand on what was printed to whoever reads it."""
+    """Flush what was printed."""
     sys.stdout.flush()

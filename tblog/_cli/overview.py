@@ -1,4 +1,4 @@
-"""What a run holds, in short: for each tag how many values, which steps, the last value.
+"""A short overview of a run: the number of values, the steps and the last value of each tag.
 
 Lives here: counting. Must not: print.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TagRow(NamedTuple):
-    """One tag of a run; `last` is its last value, None where it is no scalar."""
+    """One tag of a run; `last` is its last value, None if it is not a scalar."""
 
     kind: str
     tag: str
@@ -26,7 +26,7 @@ class TagRow(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """One run; `changed` is when its files last were, in seconds since the epoch; `damage` counts unreadable stretches."""
+    """One run; `changed` is the last change of its files, in seconds since the epoch; `damage` counts damaged stretches."""
 
     run: str
     tags: list[TagRow]
@@ -44,7 +44,7 @@ class RunRow(NamedTuple):
 
 def overview(run: Run) -> RunRow:
     """Read a run and count what it holds."""
-    stats = [os.stat(path) for path in run.files if os.path.exists(path)]  # of a URL, nothing is known
+    stats = [os.stat(path) for path in run.files if os.path.exists(path)]  # unknown for a URL
     return RunRow(
         run.name,
         [*map(_of_series, run.scalars.series()), *_others(run)],

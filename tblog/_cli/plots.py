@@ -21,7 +21,7 @@ _DOTS = np.array([[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]], np.uint8)
 
 
 def sparkline(values: NDArray[np.float64], width: int) -> str:
-    """Return a curve as one line of at most `width` characters: the mean of each stretch, a blank where none is finite."""
+    """Return a curve as one line of at most `width` characters: the mean of each stretch, blank if none is finite."""
     parts = np.array_split(values, min(width, len(values)))
     with np.errstate(over="ignore"):
         means = np.array([_mean(part) for part in parts])
@@ -35,7 +35,7 @@ def _mean(part: NDArray[np.float64]) -> float:
 
 
 def _levels(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Return where values lie between the smallest and the largest: 0 to count - 1, -1 for one that is not finite."""
+    """Return the levels of values from the smallest to the largest: 0 to count - 1, or -1 for one that is not finite."""
     is_finite = np.isfinite(values)
     levels = np.full(len(values), -1, np.int64)
     if is_finite.any():
@@ -47,13 +47,13 @@ def _levels(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 
 
 def plot(steps: NDArray[np.int64], values: NDArray[np.float64], width: int, height: int) -> list[str]:
-    """Return the lines of a curve over its steps, with the smallest and the largest value and step beside it.
+    """Return the lines of a plot of a curve over its steps, with labels for the ends of both axes.
 
     Args:
         steps: int64, (n,).
-        values: float64, (n,); those that are not finite are left out.
-        width: of the field, in characters.
-        height: of the field, in lines.
+        values: float64, (n,); values that are not finite are left out.
+        width: width of the field, in characters.
+        height: height of the field, in lines.
     """
     is_finite = np.isfinite(values)
     if not is_finite.any():
@@ -73,13 +73,13 @@ def plot(steps: NDArray[np.int64], values: NDArray[np.float64], width: int, heig
 def _field(steps: NDArray[np.int64], values: NDArray[np.float64], width: int, height: int) -> list[str]:
     order = np.argsort(steps, kind="stable")
     places, values = steps[order].astype(np.float64), values[order]
-    between = np.linspace(places[0], places[-1], 2 * width)  # so that few values are a line, too
+    between = np.linspace(places[0], places[-1], 2 * width)  # so that few values make a line, too
     x = _levels(np.concatenate([places, between]), 2 * width)
     y = 4 * height - 1 - _levels(np.concatenate([values, np.interp(between, places, values)]), 4 * height)
     cells = np.zeros((height, width), np.uint8)
     for column in range(2 * width):
         inside = y[x == column]
-        if len(inside):  # all that lies between the extremes of a column: no spike is lost
+        if len(inside):  # everything between the extremes of a column, so no spike is lost
             rows = np.arange(inside.min(), inside.max() + 1)
             np.bitwise_or.at(cells, (rows // 4, np.full(len(rows), column // 2)), _DOTS[column % 2, rows % 4])
     return ["".join(chr(_BLANK + cell) for cell in row.tolist()).rstrip(chr(_BLANK)) for row in cells]

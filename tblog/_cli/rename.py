@@ -1,4 +1,4 @@
-"""`tblog rename`: tags get other names."""
+"""`tblog rename`: rename tags."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
   tblog rename runs loss loss/train -o renamed           one tag, in all runs
-  tblog rename runs 'train_*' 'train/*' -o renamed       what * stands for is taken over
+  tblog rename runs 'train_*' 'train/*' -o renamed       keeps what * matches
   tblog rename runs 're:^(\\w+)_(\\w+)$' '\\2/\\1' -o renamed
-  tblog rename runs loss loss/train --in-place           the old files are kept aside
+  tblog rename runs loss loss/train --in-place           keeps the old files
 """
 
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
     text = (
-        "Rename tags. Records without such a tag stay byte for byte. Layouts of custom scalars and the lists of "
-        "metrics of hparams name tags, too; they stay as they are."
+        "Rename tags. Records without such a tag stay byte for byte. Layouts of custom scalars and the metrics of "
+        "hparams also name tags; they are not changed."
     )
     parser = command(subcommands, "rename", _rename, text, _EXAMPLES)
     add_source(parser)
@@ -61,13 +61,13 @@ def _rename(given: argparse.Namespace) -> int:
         if changed:
             changes[run] = changed
     if not changes:
-        output.tell(f"no tag fits {given.old}, nothing is written")
+        output.tell(f"no tag matches {given.old}, nothing is written")
         return NOTHING
     return rewrite(files_of(given), given, lambda run: _Renaming(changes[run]) if run in changes else None)
 
 
 class _Renaming:
-    """Gives tags of a run their new names."""
+    """Renames tags of a run."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
@@ -79,12 +79,12 @@ class _Renaming:
 
 
 def _renamer(old: str, new: str) -> Callable[[str], str]:
-    """Return what gives a tag its new name, or its old one where it does not fit."""
+    """Return a function from a tag to its new name, or to itself if it does not match."""
     if not new:
-        raise CommandError("the new name is empty; give one, or drop the tag by tblog drop")
+        raise CommandError("the new name is empty; give one, or remove the tag with tblog drop")
     if isinstance(pattern := name(old), re.Pattern):
         try:
-            re.compile(f"(?:{pattern.pattern})|").sub(new, "")  # the groups that the new name wants are there
+            re.compile(f"(?:{pattern.pattern})|").sub(new, "")  # the new name uses only groups that exist
         except (re.error, IndexError) as error:
             raise CommandError(f"{new!r} does not go with {old!r}: {error}") from None
         return lambda tag: pattern.sub(new, tag)
@@ -108,6 +108,6 @@ def _require_distinct(run: str, names: dict[str, str]) -> None:
         if new in taken:
             raise CommandError(
                 f"in the run {run!r}, {taken[new]!r} and {tag!r} would both be called {new!r}; "
-                "choose another name, or drop one of them first by tblog drop"
+                "choose another name, or remove one of them first with tblog drop"
             )
         taken[new] = tag

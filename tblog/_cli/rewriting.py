@@ -1,7 +1,7 @@
-"""Event files rewritten: into a new log directory, or in place by the machinery of resume and repair.
+"""Rewriting event files: into a new log directory, or in place, as resume and repair do.
 
-A new log directory is complete before it has its name. A file is replaced in one step, and stays beside the new one
-under a name that no loader reads; nothing is done while a writer has one of the files.
+A new log directory gets its name when it is complete. In place, a file is replaced in one step and kept beside the new
+one, under a name that no loader reads. If a writer uses one of the files, nothing is changed.
 
 Lives here: files and directories. Must not: know what is edited.
 """
@@ -48,25 +48,25 @@ class Edit(Protocol):
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add where the result goes."""
+    """Add the arguments for the place of the result."""
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--output", metavar="NEWDIR", help="a new log directory; DIR stays as it is")
     where.add_argument(
         "--in-place",
         action="store_true",
-        help="change the files of DIR, which no writer may have in use; tblog kept DIR puts the old ones back",
+        help="change the files of DIR, which no writer may be using; tblog kept DIR restores the old ones",
     )
 
 
 def rewrite(
     runs: Mapping[str, Sequence[str]], given: argparse.Namespace, edit_of: Callable[[str], Edit | None]
 ) -> int:
-    """Rewrite the event files of runs where the arguments say; return the exit status.
+    """Rewrite the event files of runs to the place that the arguments name; return the exit status.
 
     Args:
         runs: the paths of each run's files, in TensorBoard's order.
         given: the arguments; see `add_target`.
-        edit_of: gives what is done to a run, once for each; None where it stays as it is.
+        edit_of: returns the edit of a run, None for no change; called once for each run.
     """
     if given.in_place:
         return _in_place(runs, given.dir, edit_of)
@@ -102,11 +102,11 @@ def _is_plain(part: str) -> bool:
 
 
 def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:
-    """Write event files to a new log directory, those of runs without an edit byte for byte.
+    """Write event files to a new log directory, and copy those of runs without an edit byte for byte.
 
     Raises:
-        CommandError: `target` is there.
-        OSError: it cannot be written. Nothing of it is left.
+        CommandError: `target` exists.
+        OSError: it cannot be written. Nothing of it stays.
     """
     files = [(name, path) for name, paths in runs.items() for path in paths]
     edits = {name: edit_of(name) for name in runs}
@@ -127,7 +127,7 @@ def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[
 
 
 def _free(path: str, taken: set[str]) -> str:
-    """Return a name that no other file of the new directory has; it sorts behind the one that has it."""
+    """Return a free name in the new directory, which sorts behind a file that has the name already."""
     number, free = 1, path
     while free in taken:
         number, free = number + 1, f"{path}.{number + 1}"
@@ -137,16 +137,16 @@ def _free(path: str, taken: set[str]) -> str:
 
 @contextlib.contextmanager
 def new_directory(target: str) -> Iterator[str]:
-    """Yield an empty directory that becomes `target` once it is complete; not if it is still empty then.
+    """Yield an empty directory that becomes `target` at the end, unless it is still empty.
 
     Raises:
-        CommandError: there is something at `target`.
+        CommandError: `target` exists.
     """
     target = target.rstrip("/")
     if os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target)):
         raise CommandError(f"there is something at {target} already; give the name of a new directory")
     partial = f"{target}.tblog-partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a command that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a command that was killed
     os.makedirs(partial)
     try:
         yield partial
@@ -166,12 +166,12 @@ def _in_place(runs: Mapping[str, Sequence[str]], place: str, edit_of: Callable[[
             if _changes(path, edit, progress):
                 plans.append((path, before))
     if not plans:
-        output.tell("nothing fits, nothing is changed")
+        output.tell("nothing matches, nothing is changed")
         return NOTHING
     if not are_free([path for path, _ in plans]):
         return NOTHING
     when, done = stamp(), 0
-    # From the last on: what moves from one file to a later one is there before it goes, if this is killed.
+    # The last file first: if this is killed, metadata that moves to a later file is there before it is removed.
     with _progress("writing files", [path for path, _ in plans]) as progress:
         for path, edit in plans[::-1]:
             done += _replace(path, when, edit, progress)
@@ -180,7 +180,7 @@ def _in_place(runs: Mapping[str, Sequence[str]], place: str, edit_of: Callable[[
 
 
 def tell_of_kept(done: int, place: str, when: str) -> None:
-    """Say how many files were changed, and how to undo it."""
+    """Print how many files were changed, and how to undo it."""
     undo = f"; to undo it: tblog kept {shlex.quote(place)} --restore --cut {when}" if done else ""
     output.tell(f"{output.counted(done, 'file')} changed{undo}")
 
@@ -197,12 +197,10 @@ def _changes(path: str, edit: Edit, progress: output.Progress) -> bool:
 
 
 def are_free(paths: Sequence[str]) -> bool:
-    """Return whether all files may be changed, and tell of each that may not."""
+    """Return whether all files may be changed, and print each that may not."""
     left = [path for path in paths if not _is_free(path)]
     if left:
-        output.tell(
-            f"nothing is changed, because of {output.counted(len(left), 'file')} that a writer may have in use"
-        )
+        output.tell(f"nothing is changed, because a writer may be using {output.counted(len(left), 'file')}")
     return not left
 
 
@@ -212,7 +210,7 @@ def _is_free(path: str) -> bool:
 
 
 def _replace(path: str, when: str, edit: Edit, progress: output.Progress) -> bool:
-    """Edit a file in place and keep the old one beside it; return whether that was done."""
+    """Edit a file in place and keep the old one beside it; return whether this happened."""
     with unless_in_use(path) as held:
         if held is None or not held.may_change():
             return False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tblog.reading import Scalars, Series
 
 _EXAMPLES = """
-  tblog show runs/seed1                       a line for each curve: its last value, its extremes, its form
+  tblog show runs/seed1                       one line for each curve: last value, extremes, shape
   tblog show runs --tag loss/train --plot     a plot of this curve for each run
   tblog show runs --tag loss --plot --smooth 0.9
   tblog show runs/seed1 --json
@@ -44,7 +44,11 @@ def add(subcommands: Any) -> None:
     add_filters(parser)
     parser.add_argument("--plot", action="store_true", help="draw each curve over its steps")
     parser.add_argument(
-        "--smooth", type=float, default=0.0, metavar="WEIGHT", help="smooth as TensorBoard's slider: 0 to 1"
+        "--smooth",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="smooth, as TensorBoard's slider does: 0 to 1",
     )
     parser.add_argument("--width", type=int, help="columns of the output (default: the terminal's)")
     add_json(parser)
@@ -56,7 +60,9 @@ def _show(given: argparse.Namespace) -> int:
     if not len(scalars):
         return nothing_fits(given, runs)
     if not 0 <= given.smooth <= 1:
-        raise CommandError(f"--smooth takes 0 to 1, as TensorBoard's slider; {given.smooth} was given")
+        raise CommandError(
+            f"--smooth must be from 0 to 1, as on TensorBoard's slider; {given.smooth} was given"
+        )
     drawn = scalars.smooth(given.smooth) if given.smooth else scalars
     width = given.width or shutil.get_terminal_size((100, 24)).columns
     if given.json:
@@ -103,7 +109,7 @@ def _cells(series: Series) -> tuple[str, ...]:
 
 
 def _extremes(series: Series) -> tuple[float, float]:
-    """Return the smallest and the largest value, NaN left out where there are others."""
+    """Return the smallest and the largest value, without NaN if there are other values."""
     values = series.value[~np.isnan(series.value)]
     return (float(values.min()), float(values.max())) if len(values) else (float("nan"), float("nan"))
 

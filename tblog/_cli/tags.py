@@ -1,6 +1,6 @@
-"""Which tags and files the runs have that an edit is about.
+"""The tags and files of the runs to edit.
 
-Lives here: questions to the reader. Must not: change files.
+Lives here: queries to the reader. Must not: change files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
 _OF_THE_RUN = frozenset({"hparams", "layouts", "graphs", "meta_graphs", "keras_graphs"})
-"""Kinds whose tags have names that TensorBoard demands."""
+"""Kinds whose tags must have fixed names in TensorBoard."""
 
 
 def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
@@ -25,12 +25,12 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
         CommandError: they are not on this machine.
     """
     if "://" in given.dir:
-        raise CommandError(f"{given.dir} is read, never changed; copy it to this machine first")
+        raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
     return {name: run.files for name, run in tblog.read(given.dir).items()}
 
 
 def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:
-    """Return the tags of each chosen run; those that TensorBoard gives a meaning only where their name is given as it is."""
+    """Return the tags of each chosen run. Tags with a fixed name count only if that exact name is given."""
     wanted = vars(given)
     tag = wanted.get("tag")
     fits, exact = matcher(tag), set(tag or ()) - {None}

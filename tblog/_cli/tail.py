@@ -1,4 +1,4 @@
-"""`tblog tail`: the last values, and with -f those that a running training adds."""
+"""`tblog tail`: the last values, and with -f the new values of a running training."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tblog.reading import Runs
 
 _EXAMPLES = """
-  tblog tail runs                      the ten values that were logged last
-  tblog tail -f runs --tag 'loss*'     and those that come, until Ctrl-C
+  tblog tail runs                      the last ten values
+  tblog tail -f runs --tag 'loss*'     follow new values until Ctrl-C
   tblog tail -f runs --json | jq --unbuffered .value
 """
 
@@ -46,10 +46,16 @@ def add(subcommands: Any) -> None:
     )
     add_source(parser)
     add_filters(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
-    parser.add_argument("-n", type=int, default=10, metavar="N", help="how many values first (default: 10)")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow: print new values as they come")
     parser.add_argument(
-        "--every", type=float, default=1.0, metavar="SECS", help="how often -f looks (default: 1)"
+        "-n", type=int, default=10, metavar="N", help="how many values to print first (default: 10)"
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=1.0,
+        metavar="SECS",
+        help="how often -f looks for new values (default: 1)",
     )
     add_json(parser)
 
@@ -69,10 +75,12 @@ def _tail(given: argparse.Namespace) -> int:
 
 
 def _new_rows(runs: Runs, seen: dict[tuple[str, str], int]) -> Iterator[_Row]:
-    """Yield what the curves have beyond what was seen of them, and take note of it."""
+    """Yield the values that are new since the last call."""
     for series in runs.scalars.series():
         key, count = (series.run, series.tag), len(series.step)
-        start = seen.get(key, 0) if seen.get(key, 0) <= count else 0  # a file that was replaced is shorter
+        start = (
+            seen.get(key, 0) if seen.get(key, 0) <= count else 0
+        )  # the curve of a replaced file may be shorter
         seen[key] = count
         columns = (series.wall_time, series.step, series.value)
         for wall_time, step, value in zip(*(column[start:].tolist() for column in columns), strict=True):

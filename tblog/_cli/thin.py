@@ -1,4 +1,4 @@
-"""`tblog thin`: curves with fewer points, whose ends and extremes stay."""
+"""`tblog thin`: reduce curves to fewer points, and keep their ends and extremes."""
 
 from __future__ import annotations
 
@@ -24,21 +24,19 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
   tblog thin runs 1000 -o small                    at most 1000 values of each curve
-  tblog thin runs 100 --tag 'system/*' --in-place  of these alone; the old files are kept aside
+  tblog thin runs 100 --tag 'system/*' --in-place  only these; keeps the old files
 """
 
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
     text = (
-        "Thin curves: of each stretch the smallest and the largest value stay, so no spike is lost. "
-        "Everything but scalars stays as it is."
+        "Thin curves: the smallest and the largest value of each stretch stay, so no spike is lost. "
+        "Other kinds of values do not change."
     )
     parser = command(subcommands, "thin", _thin, text, _EXAMPLES)
     add_source(parser)
-    parser.add_argument(
-        "most", metavar="N", type=int, help="how many values of a curve stay at most, 4 or more"
-    )
+    parser.add_argument("most", metavar="N", type=int, help="the most values to keep of a curve, 4 or more")
     add_filters(parser, steps=False)
     add_target(parser)
 
@@ -64,7 +62,9 @@ class _Rest:
 
 def _thin(given: argparse.Namespace) -> int:
     if given.most < 4:
-        raise CommandError(f"a curve keeps 4 values or more, its ends and extremes; {given.most} was given")
+        raise CommandError(
+            f"thin keeps 4 values of a curve or more, its ends and extremes; {given.most} was given"
+        )
     files = files_of(given)
     stay: dict[str, dict[str, NDArray[np.bool_]]] = {}
     for series in tblog.read(given.dir, run=given.run, tag=given.tag, restarts="keep").scalars.series():

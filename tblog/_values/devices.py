@@ -9,7 +9,6 @@ If torch has no such copy (Apple's MPS, a backend without pinned memory), the ca
 from __future__ import annotations
 
 import sys
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tblog.errors import InvalidValueError
@@ -30,7 +29,6 @@ def is_deferrable(tensor: Any) -> bool:
     return tensor.device.type in _EVENT_OPTIONS
 
 
-@cache
 def is_widened(dtype: Any) -> bool:
     """Return whether numpy lacks a torch dtype, and float32 represents it exactly."""
     name = str(dtype)

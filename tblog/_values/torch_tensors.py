@@ -8,7 +8,6 @@ Runs on the caller's thread.
 from __future__ import annotations
 
 import sys
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,7 +204,6 @@ def _refuse_unreadable(tensor: Any, tag: str) -> None:
         )
 
 
-@cache
 def _has_numbers(dtype: Any) -> bool:
     return str(dtype).removeprefix("torch.") in _NUMPY_HAS or devices.is_widened(dtype)
 

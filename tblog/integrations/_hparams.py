@@ -1,4 +1,4 @@
-"""Configurations as frameworks have them -> the flat hyperparameters of a run. Caller's side, once a run."""
+"""The configurations of frameworks -> the flat hyperparameters of a run. Caller's side, once a run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def flat_hparams(config: Any) -> dict[str, Hparam]:
     """Return a configuration as hyperparameters, nested names joined by `/`.
 
     Args:
-        config: a mapping, an `argparse.Namespace` or a dataclass, nested in one another and in lists of them to any depth.
+        config: a mapping, an `argparse.Namespace` or a dataclass. They and lists of them may be nested to any depth.
 
     Returns:
-        Bools, numbers and texts by name. An array or tensor of one element is read; a class or function is its
-        name; anything else is its `str()`. None and what refers back to itself are left out.
+        Bools, numbers and texts by name. An array or tensor of one element becomes a number, a class or function its
+        name, and anything else its `str()`. None and circular references are left out.
     """
     found: dict[str, Hparam] = {}
     _collect("", config, found, ())
@@ -40,7 +40,7 @@ def _collect(name: str, value: Any, found: dict[str, Hparam], above: tuple[int, 
 
 
 def _inner(value: Any) -> Mapping[Any, Any] | None:
-    """Return what a nested configuration holds by name, or None for a value."""
+    """Return the content of a nested configuration by name, or None for a plain value."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, Namespace):

@@ -1,4 +1,4 @@
-"""What frameworks log by name at one step, numbers and texts mixed -> calls of a writer. Caller's side."""
+"""The named values of one step, numbers and texts mixed -> calls of a writer. Caller's side."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def log_values(
     """Log numbers as one event, texts as texts, and dicts of numbers as charts of several curves.
 
     Args:
-        writer: where to.
-        values: by tag. A number may be an array or a tensor of one element, on any device: none is waited for. Anything
-            else is left out and told once for each tag.
-        step: the step of all.
-        walltime: seconds since the epoch; now, if None.
+        writer: the writer.
+        values: by tag. A number may be an array or a tensor of one element, on any device, and the call does not wait
+            for it. Anything else is left out, with one warning for each tag.
+        step: the step of all values.
+        walltime: seconds since the epoch. None means now.
     """
     scalars = {}
     for tag, value in values.items():
@@ -34,7 +34,7 @@ def log_values(
             scalars[tag] = value
         else:
             warnings.warn(
-                f"tblog: {tag!r} was {shortened(value)} of type {type(value).__name__}, and is not logged; give a "
+                f"tblog: {tag!r} was {shortened(value)} of type {type(value).__name__} and is not logged; give a "
                 "number, a text or a dict of numbers",
                 stacklevel=3,
             )
@@ -43,7 +43,7 @@ def log_values(
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a real number, or an array-like of one element."""
+    """Return whether a value is a real number, or an array-like of one element."""
     if isinstance(value, numbers.Number):
         return isinstance(value, numbers.Real)
     return hasattr(value, "dtype") and math.prod(getattr(value, "shape", (0,))) == 1

@@ -1,8 +1,8 @@
 """`RemoteWriter`: one run that all workers of a Ray cluster log to.
 
-The run's writer lives in an actor. Each process that logs has a bounded queue and, while something waits in it, a thread, which
-sends it as one call and sends no more before the actor has taken that: so a slow actor fills the queues, and full
-queues make the callers wait (or drop and count, as the options say). In no process does anything grow without bound.
+The run's writer lives in an actor. Each process that logs has a bounded queue, and a thread while something waits in
+it. The thread sends what waits as one call, and sends no more until the actor has taken that. So a slow actor fills the
+queues, and full queues make the callers wait, or drop and count, as the options say. Nothing grows without bound.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Run:
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._writer = SummaryWriter(**arguments)
-        self._methods: dict[str, Callable[..., None]] = {  # by name, as what is sent is data
+        self._methods: dict[str, Callable[..., None]] = {  # by name, because only data is sent
             "scalar": self._writer.add_scalar,
             "scalars": lambda values, _, *more: self._writer.add_scalar_dict(values, *more),
             "histogram": lambda tag, values, step, time: self._writer.add_histogram(
@@ -120,7 +120,7 @@ class RemoteWriter:
         self._start_empty()
 
     def add_scalar(self, tag: str, scalar_value: Any, global_step: int | None = None) -> None:
-        """Log one number; a tensor on a GPU is waited for."""
+        """Log one number. The call waits for a tensor on a GPU."""
         self._put("scalar", tag, float(arrays.scalar(scalar_value, tag)), global_step)
 
     def add_scalar_dict(self, tag_scalar_dict: Mapping[str, Any], global_step: int | None = None) -> None:
@@ -133,7 +133,7 @@ class RemoteWriter:
         self._put("histogram", tag, arrays.to_numpy(arrays.snapshot(values, tag)), global_step)
 
     def add_image(self, tag: str, img_tensor: Any, global_step: int | None = None) -> None:
-        """Log an image, its axes CHW."""
+        """Log an image with the axes CHW."""
         self._put("image", tag, arrays.to_numpy(arrays.snapshot(img_tensor, tag)), global_step)
 
     def add_text(self, tag: str, text_string: str, global_step: int | None = None) -> None:
@@ -153,7 +153,7 @@ class RemoteWriter:
                 threading.Thread(target=self._send, name="tblog-ray", daemon=True).start()
 
     def _send(self) -> None:
-        """Send until nothing waits; the next call starts a new thread. So nothing is left behind by a task."""
+        """Send until nothing waits, and end; the next call starts a new thread. So a task leaves no thread behind."""
         time.sleep(_GATHER_SECS)
         while True:
             with self._changed:
@@ -170,13 +170,13 @@ class RemoteWriter:
                 logger.error("tblog: %d records for a run in a Ray actor are lost: %s", len(batch), error)
 
     def flush(self) -> None:
-        """Return when everything that this process logged is with the operating system of the actor's machine."""
+        """Wait until the operating system of the actor's machine has everything that this process logged."""
         with self._changed:
             self._changed.wait_for(lambda: not self._sending)
         ray.get(self._run.flush.remote())
 
     def close(self) -> None:
-        """Write and sync everything and close the file; the next call of any process opens a new one."""
+        """Write and sync everything, and close the file. The next call of any process opens a new one."""
         with self._changed:
             self._changed.wait_for(lambda: not self._sending)
         ray.get(self._run.close.remote())

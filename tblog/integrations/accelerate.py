@@ -1,10 +1,5 @@
 """`TensorBoardTracker`: Accelerate's tracker for TensorBoard, written through tblog.
 
-from tblog.integrations.accelerate import TensorBoardTracker
-
-accelerator = Accelerator(log_with=TensorBoardTracker("run", "logs"))
-accelerator.init_trackers("run", config={"lr": 0.1})
-
 docs/frameworks.md says what differs from Accelerate's own.
 """
 
@@ -61,7 +56,7 @@ class TensorBoardTracker(GeneralTracker):
 
     @on_main_process
     def start(self) -> None:
-        """Open the run; the Accelerator calls this when it knows its processes."""
+        """Open the run. The Accelerator calls this once it knows its processes."""
         self.writer = SummaryWriter(self.logging_dir, **self.init_kwargs)
 
     @property
@@ -74,7 +69,7 @@ class TensorBoardTracker(GeneralTracker):
         """Log a configuration as the hyperparameters of the run, with all its scalars as metrics.
 
         Args:
-            values: by name, nested to any depth.
+            values: the configuration by name, nested to any depth.
         """
         self.writer.log_hparams(flat_hparams(values))
 
@@ -84,7 +79,7 @@ class TensorBoardTracker(GeneralTracker):
 
         Args:
             values: by tag.
-            step: the step of all.
+            step: the step of all values.
             **kwargs: `walltime`, in seconds since the epoch.
         """
         log_values(self.writer, values, step, **kwargs)
@@ -94,8 +89,8 @@ class TensorBoardTracker(GeneralTracker):
         """Log batches of images.
 
         Args:
-            values: images by tag, as `SummaryWriter.add_images` takes them.
-            step: the step of all.
+            values: images by tag, as for `SummaryWriter.add_images`.
+            step: the step of all images.
             **kwargs: further arguments of that call, such as `dataformats`.
         """
         for tag, images in values.items():

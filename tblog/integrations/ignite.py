@@ -1,11 +1,6 @@
 """`TensorboardLogger`: Ignite's logger for TensorBoard, written through tblog.
 
-    from tblog.integrations.ignite import TensorboardLogger  # before: from ignite.handlers
-
-    with TensorboardLogger(log_dir="runs/one") as logger:
-        logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, tag="training", metric_names="all")
-
-It derives from Ignite's own, so that all of Ignite's handlers can be attached to it.
+It derives from Ignite's own, so all of Ignite's handlers can be attached to it. docs/frameworks.md says what differs.
 """
 
 from __future__ import annotations
@@ -26,7 +21,7 @@ __all__ = ["OutputHandler", "TensorboardLogger"]
 
 
 class TensorboardLogger(originals.TensorboardLogger):
-    """Log what handlers find in engines. `logger.writer` is a `tblog.SummaryWriter`.
+    """Log what handlers read from engines. `logger.writer` is a `tblog.SummaryWriter`.
 
     In a distributed training create it on rank zero only, as with Ignite's own.
 
@@ -91,7 +86,7 @@ class OutputHandler(originals.OutputHandler):
 
 
 def _flat(tag: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what is nested in a value, with tags that are joined by `/`."""
+    """Yield the nested values by tag, their names joined by `/`."""
     if isinstance(value, Mapping):
         inner: Any = value.items()
     elif _is_row(value):

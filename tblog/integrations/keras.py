@@ -1,8 +1,4 @@
-"""`TensorBoard`: Keras 3's callback for TensorBoard, written through tblog. No backend needs TensorFlow for it.
-
-from tblog.integrations.keras import TensorBoard  # before: from keras.callbacks
-
-model.fit(x, y, epochs=3, validation_split=0.2, callbacks=[TensorBoard("logs")])
+"""`TensorBoard`: Keras 3's callback for TensorBoard, written through tblog. It needs no TensorFlow.
 
 docs/frameworks.md says what differs from Keras' own.
 """
@@ -35,11 +31,11 @@ class TensorBoard(callbacks.Callback):
 
     Args:
         log_dir: directory of both runs.
-        histogram_freq: epochs between histograms of all weights; 0 for none.
-        write_graph: log the model's layers, as TensorBoard's conceptual graph.
-        write_steps_per_second: log the speed of epochs and, as `update_freq` says, of batches.
-        update_freq: "epoch", "batch", or the batches between two that are logged.
-        options: of the writers.
+        histogram_freq: log histograms of all weights every so many epochs; 0 logs none.
+        write_graph: log the model's layers, which TensorBoard shows as the conceptual graph.
+        write_steps_per_second: log the steps per second of each epoch, and of batches as `update_freq` says.
+        update_freq: "epoch", "batch", or a number: log every so many batches.
+        options: options of the writers.
 
     Raises:
         InvalidValueError: `update_freq` is none of these.
@@ -76,8 +72,8 @@ class TensorBoard(callbacks.Callback):
         self.write_graph = write_graph
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = 1 if update_freq == "batch" else update_freq
-        # Where batches are of no interest Keras need not wait for each on this account. Where they are, it must:
-        # it would call from several threads, in any order.
+        # If only epochs are logged, Keras need not wait for the callback at each batch. If batches are logged, it
+        # must: otherwise it calls from several threads, in any order.
         self.async_safe = update_freq == "epoch"
         self._options = options
         self._writers: dict[str, SummaryWriter] = {}
@@ -86,13 +82,13 @@ class TensorBoard(callbacks.Callback):
         self._epoch_began = self._batch_began = 0.0
 
     def writer(self, run: Literal["train", "validation"]) -> SummaryWriter:
-        """Return the writer of a run, opened when first used, for all other kinds of records."""
+        """Return the writer of a run, for all other kinds of records. The first use opens it."""
         if run not in self._writers:
             self._writers[run] = SummaryWriter(os.path.join(self.log_dir, run), options=self._options)
         return self._writers[run]
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        """Log the layers, and count batches on from what the optimizer has done."""
+        """Log the layers, and count batches from the optimizer's iterations on."""
         self._batches, self._last_batch = self._iterations(), -1
         if self.write_graph:
             self.write_graph = False
@@ -107,7 +103,7 @@ class TensorBoard(callbacks.Callback):
         self._batch_began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log the metrics of a batch, if it is one that `update_freq` names."""
+        """Log the metrics of a batch, as often as `update_freq` says."""
         if self.update_freq == "epoch":
             return
         speed = {"steps_per_second": (batch - self._last_batch) / (time.perf_counter() - self._batch_began)}
@@ -119,7 +115,7 @@ class TensorBoard(callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log the metrics of an epoch, and the weights, if it is one that `histogram_freq` names."""
+        """Log the metrics of an epoch, and the weights as often as `histogram_freq` says."""
         logs = dict(logs or {})
         validation = {
             name.removeprefix("val_"): logs.pop(name) for name in list(logs) if name.startswith("val_")
@@ -137,13 +133,13 @@ class TensorBoard(callbacks.Callback):
                     self.writer("train").add_histogram(f"{weight.path}/histogram", weight.value, epoch)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Log what an evaluation found, also the one that ends an epoch."""
+        """Log the metrics of an evaluation, also of the one at the end of an epoch."""
         named = {f"{name}_vs_iterations": value for name, value in (logs or {}).items()}
         if named and self.model.optimizer is not None:
             self._log("validation", "evaluation", named, self._iterations())
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras names it
-        """Write what is left and close the files; a later `fit` opens new ones in the same runs."""
+        """Write what is left and close the files. A later `fit` opens new files in the same runs."""
         for writer in self._writers.values():
             writer.close()
 

@@ -1,10 +1,7 @@
 """`TensorBoardLogger`: Lightning's logger for TensorBoard, written through tblog.
 
-    from tblog.integrations.lightning import TensorBoardLogger  # before: from lightning.pytorch.loggers
-
-    trainer = Trainer(logger=TensorBoardLogger("logs", log_graph=True))
-
-It derives from Lightning's own, as directories, versions and `hparams.yaml` are the same, and other code asks for its type.
+It derives from Lightning's own, because directories, versions and `hparams.yaml` are the same, and because other code
+checks for that type. docs/frameworks.md says what differs.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ __all__ = ["TensorBoardLogger"]
 
 
 def _package() -> str:
-    """Return the name of the Lightning that the program uses: it has two, with the same classes twice."""
+    """Return the package of Lightning that the program uses. There are two, with the same classes."""
     names = ("lightning.pytorch", "pytorch_lightning")
     for name in sorted(names, key=lambda name: name not in sys.modules):
         if importlib.util.find_spec(name.partition(".")[0]):
@@ -43,23 +40,23 @@ rank_zero_only: Any = importlib.import_module(f"{_LIGHTNING}.utilities").rank_ze
 class TensorBoardLogger(_Base):
     """Log a Lightning training to `save_dir/name/version`. Only rank zero writes.
 
-    `logger.experiment` is a `tblog.SummaryWriter`, for all other kinds of records. A tensor on a GPU that is given to
-    `log_metrics` or to the experiment is not waited for.
+    `logger.experiment` is a `tblog.SummaryWriter` for all other kinds of records. `log_metrics` and the experiment do not
+    wait for tensors on a GPU.
 
     Args:
         save_dir: directory of all experiments.
-        name: the experiment's directory in it; none, if empty.
-        version: the run's directory in that: a name, or a number for `version_<number>`; by default the next number.
-        log_graph: draw the model's graph, from its `example_input_array`.
+        name: the experiment's directory in `save_dir`. "" means `save_dir` itself.
+        version: the run's directory in that: a name, or a number for `version_<number>`. None takes the next number.
+        log_graph: draw the model's graph from its `example_input_array`.
         default_hp_metric: log `hp_metric` as -1 with hyperparameters that come without metrics. TensorBoard's
             table of hyperparameters does not need it: it offers all scalars of the run as metrics.
-        prefix: put before each metric's name, with a `-` between.
-        sub_dir: directory below the version's, for the event files.
-        resume: go on with the run of this `version`. True cuts off what it holds from the first step on that is now
-            logged, which is where the checkpoint was, and `experiment` is another writer from then on; a
-            number cuts off from that step on, at once.
-        **kwargs: further arguments of `tblog.SummaryWriter`, `options` among them. By default, calls
-            without a step are numbered.
+        prefix: text before each metric's name, joined by `-`.
+        sub_dir: directory for the event files, in that of the version.
+        resume: continue the run of this `version`. A number cuts off the run from that step on, at once. True waits
+            for the first step that is logged, which is where the checkpoint was, and cuts off from there on;
+            `experiment` is a new writer from then on.
+        **kwargs: further arguments of `tblog.SummaryWriter`, such as `options`. By default, calls without a step are
+            numbered.
 
     Example:
         >>> from tblog.integrations.lightning import TensorBoardLogger
@@ -86,8 +83,8 @@ class TensorBoardLogger(_Base):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("options", WriterOptions(auto_step=True))
-        # Lightning's own draws no graph without the tensorboard package, and writes hyperparameters by itself
-        # where there is a metric: it is told of neither.
+        # Lightning's class draws no graph without the tensorboard package, and writes hyperparameters itself if there
+        # is a metric. So it gets neither argument.
         super().__init__(
             save_dir, name, version, default_hp_metric=False, prefix=prefix, sub_dir=sub_dir, **kwargs
         )
@@ -101,7 +98,7 @@ class TensorBoardLogger(_Base):
     @property
     @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
-        """The writer of the run, opened when first used; on other ranks than zero one that does nothing."""
+        """The writer of the run, which the first use opens. On other ranks than zero it does nothing."""
         if self._experiment is None:
             self._open(self._resume)
         writer: SummaryWriter = self._experiment
@@ -111,7 +108,7 @@ class TensorBoardLogger(_Base):
         self._experiment = SummaryWriter(self.log_dir, resume=resume, **self._kwargs)
 
     def _go_on_at(self, step: int) -> None:
-        """Cut off what the run holds from a step on: Lightning opens the run before it knows the step."""
+        """Cut off the run from a step on. Lightning opens the run before it knows the step."""
         self._resume = False
         if self._experiment is not None:
             self._experiment.close()
@@ -119,11 +116,11 @@ class TensorBoardLogger(_Base):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers by name, as one event; a dict of numbers as one chart with a curve for each.
+        """Log numbers by name as one event, and each dict of numbers as one chart with several curves.
 
         Args:
             metrics: numbers or tensors of one element, on any device, or dicts of them.
-            step: the step of all.
+            step: the step of all metrics.
         """
         if self._resume is True and step is not None:
             self._go_on_at(step)
@@ -137,12 +134,12 @@ class TensorBoardLogger(_Base):
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
         """Keep hyperparameters for `hparams.yaml` and for the run's line in TensorBoard's table.
 
-        TensorBoard takes the first of these lines in a run. It is written with the first metrics, so that
-        all that was given before is in it.
+        TensorBoard takes the first such line of a run. It is written with the first metrics, and holds everything that
+        was given before.
 
         Args:
-            params: hyperparameters by name, nested to any depth; a `Namespace`, too.
-            metrics: the numbers that judge the run, by tag, or one number, which is called `hp_metric`. By default
+            params: hyperparameters by name, nested to any depth, or a `Namespace`.
+            metrics: the numbers that judge the run, by tag, or one number for the tag `hp_metric`. By default
                 TensorBoard offers all scalars of the run.
             step: the step of the metrics.
         """
@@ -164,8 +161,8 @@ class TensorBoardLogger(_Base):
     def save(self) -> None:
         """Write `hparams.yaml`, once there is a run.
 
-        Lightning calls this at each step that it logs. What was logged is visible within a second all the same;
-        `logger.experiment.flush()` waits for it.
+        Lightning calls this at each step that it logs, so it does not flush. Records are visible within a second
+        anyway, and `logger.experiment.flush()` waits for them.
         """
         if self._experiment is not None and not self._hparams_saved:
             super().save()
@@ -173,10 +170,10 @@ class TensorBoardLogger(_Base):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is left and close the files; logging again opens new ones in the same run.
+        """Write what is left and close the files. Logging again opens new files in the same run.
 
         Args:
-            status: how the training ended, as Lightning says it.
+            status: how the training ended, in Lightning's words.
         """
         self._log_session()
         super().finalize(status)

@@ -1,11 +1,7 @@
 """`TBXLoggerCallback`: Ray Tune's logger for TensorBoard, written through tblog.
 
-    from tblog.integrations.ray import TBXLoggerCallback  # before: from ray.tune.logger
-
-    tune.Tuner(train, run_config=tune.RunConfig(callbacks=[TBXLoggerCallback()])).fit()
-
-It derives from Ray's own, so that Ray does not add that one beside it. For tasks and actors that log to one run there is
-`RemoteWriter`.
+It derives from Ray's own, so that Ray does not add its own as well. With `RemoteWriter`, many tasks and actors log to one
+run. docs/frameworks.md says what differs.
 """
 
 from __future__ import annotations
@@ -33,19 +29,19 @@ from tblog.integrations._ray_run import RemoteWriter
 
 __all__ = ["RemoteWriter", "TBXLoggerCallback"]
 
-# What Ray's own leaves out: the hyperparameters have a place of their own, and the rest is the step or no metric.
+# Ray's own leaves these out, too: the hyperparameters are logged as such, and the rest is the step or not a metric.
 _LEFT_OUT = {"config", "pid", "timestamp", "time_total_s", "training_iteration"}
 
 
 class TBXLoggerCallback(originals.TBXLoggerCallback):
     """Log each trial's results to the trial's directory, with its hyperparameters.
 
-    A trial that goes on from a checkpoint goes on with its run: what that holds from the first step on that is reported
-    now is cut off. The hyperparameters are there from the first result on, with all scalars as metrics.
+    A trial that continues from a checkpoint continues its run, which is cut off at the first step that is reported now.
+    The hyperparameters are written with the first result, with all scalars as metrics.
 
     Args:
-        prefix: put before each tag, with a `/` between; Ray's own has "ray/tune".
-        options: of the writers.
+        prefix: text before each tag, joined by `/`. Ray's own has "ray/tune".
+        options: options of the writers.
 
     Example:
         >>> import os
@@ -73,7 +69,7 @@ class TBXLoggerCallback(originals.TBXLoggerCallback):
         self._writers: dict[Any, SummaryWriter] = {}
 
     def log_trial_start(self, trial: Any) -> None:
-        """Leave the run that an earlier start of the trial opened; the first result opens it anew."""
+        """Close the run of an earlier start of the trial. The first result opens it again."""
         self.log_trial_end(trial)
 
     def _open(self, trial: Any, step: int) -> SummaryWriter:
@@ -85,7 +81,7 @@ class TBXLoggerCallback(originals.TBXLoggerCallback):
         return writer
 
     def _bring_back(self, trial: Any) -> None:
-        """Copy the run from the experiment's storage, where a restored trial does not find it on this disk."""
+        """Copy the run from the experiment's storage if a restored trial does not find it on this disk."""
         if not trial.checkpoint:
             return
         storage = trial.storage
@@ -97,11 +93,11 @@ class TBXLoggerCallback(originals.TBXLoggerCallback):
                 self._restore_from_remote(info.base_name, trial)
 
     def log_trial_result(self, _iteration: int, trial: Any, result: Mapping[str, Any]) -> None:
-        """Log the numbers of a result as one event; arrays as images, videos or histograms.
+        """Log the numbers of a result as one event, and arrays as images, videos or histograms.
 
         Args:
-            _iteration: of the experiment.
-            trial: which.
+            _iteration: the iteration of the experiment.
+            trial: the trial.
             result: values by name, nested to any depth.
         """
         step = int(result.get("timesteps_total") or result["training_iteration"])
@@ -123,9 +119,9 @@ class TBXLoggerCallback(originals.TBXLoggerCallback):
 
 
 def _hparams(trial: Any) -> dict[str, Any]:
-    """Return what the search chose for a trial, or the whole configuration where it chose nothing.
+    """Return what the search chose for a trial, or the whole configuration if it chose nothing.
 
-    The names of its choices are in `evaluated_params`, where some values are placeholders.
+    Only the names are taken from `evaluated_params`, because some of its values are placeholders.
     """
     config = flat_hparams(trial.config)
     chosen = tuple(f"{name}/" for name in trial.evaluated_params)
@@ -141,7 +137,7 @@ def _flat(prefix: str, nested: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _log_array(writer: SummaryWriter, tag: str, value: Any, step: int) -> None:
-    """Log an array as what it looks like, as Ray's own does; lists of numbers as histograms."""
+    """Log an array by its number of dimensions, as Ray's own does, and a list of numbers as a histogram."""
     if isinstance(value, (str, bytes)) or not (isinstance(value, list) or hasattr(value, "ndim")):
         return
     try:

@@ -1,10 +1,5 @@
 """`TensorBoardOutputFormat`: the output format of Stable-Baselines3 for TensorBoard, written through tblog.
 
-from stable_baselines3.common.logger import Logger
-from tblog.integrations.stable_baselines3 import TensorBoardOutputFormat
-
-model.set_logger(Logger("runs/one", [TensorBoardOutputFormat("runs/one")]))
-
 docs/frameworks.md says what differs from Stable-Baselines3's own.
 """
 
@@ -28,9 +23,9 @@ __all__ = ["TensorBoardOutputFormat"]
 
 
 class TensorBoardOutputFormat(originals.TensorBoardOutputFormat):
-    """Log what an agent's logger records, all numbers of a step as one event.
+    """Log what an agent's logger records. All numbers of a step become one event.
 
-    `writer` is a `tblog.SummaryWriter`, which callbacks find as with Stable-Baselines3's own.
+    `writer` is a `tblog.SummaryWriter`, in the same place as with Stable-Baselines3's own.
 
     Args:
         folder: the run's directory.
@@ -56,8 +51,8 @@ class TensorBoardOutputFormat(originals.TensorBoardOutputFormat):
 
         Args:
             key_values: what was recorded, by tag.
-            key_excluded: the formats that a tag is kept from, by tag.
-            step: the step of all.
+            key_excluded: the formats that must not get a tag, by tag.
+            step: the step of all values.
         """
         numbers = {}
         for tag, value in sorted(key_values.items()):
@@ -85,5 +80,5 @@ class TensorBoardOutputFormat(originals.TensorBoardOutputFormat):
             self.writer.add_histogram(tag, value, step)
 
     def close(self) -> None:
-        """Write what is left and close the files; writing again opens a new one."""
+        """Write what is left and close the files. Writing again opens a new one."""
         self.writer.close()

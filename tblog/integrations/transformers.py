@@ -1,9 +1,5 @@
 """`TensorBoardCallback`: the callback of transformers' Trainer for TensorBoard, written through tblog.
 
-from tblog.integrations.transformers import TensorBoardCallback
-
-trainer = Trainer(..., callbacks=[TensorBoardCallback(log_dir="runs/one")])  # report_to="none", the default
-
 docs/frameworks.md says what differs from transformers' own.
 """
 
@@ -29,16 +25,16 @@ __all__ = ["TensorBoardCallback"]
 
 
 class TensorBoardCallback(TrainerCallback):
-    """Log what a Trainer logs, its arguments and its model's configuration. Only the world's process zero writes.
+    """Log what a Trainer logs, its arguments and its model's configuration. Only the global rank zero writes.
 
-    A training that goes on from a checkpoint (`train(resume_from_checkpoint=...)`) goes on with the run in the same
-    `log_dir`: what that holds beyond the checkpoint's step is cut off first.
+    A training that continues from a checkpoint (`train(resume_from_checkpoint=...)`) with the same `log_dir` continues the
+    run, which is first cut off behind the checkpoint's step.
 
     Args:
-        tb_writer: a writer to use in place of one of its own.
-        log_dir: the run's directory; the trials of a search have one each below it. By default the variable
-            TENSORBOARD_LOGGING_DIR, else a new one in the Trainer's `output_dir`, named after time and host.
-        options: of the writer.
+        tb_writer: a writer to use instead of a new one.
+        log_dir: the run's directory. Each trial of a search has a directory in it. None takes the environment variable
+            TENSORBOARD_LOGGING_DIR, or a new directory in the Trainer's `output_dir`, named after time and host.
+        options: options of the writer.
 
     Example:
         >>> import torch
@@ -79,7 +75,7 @@ class TensorBoardCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         if self._given is None:
-            if self.tb_writer is not None:  # of an earlier training of this Trainer
+            if self.tb_writer is not None:  # the writer of this Trainer's last training
                 self.tb_writer.close()
             self.tb_writer = self._open(args, state)
         writer = self._writer(args, state)
@@ -106,11 +102,11 @@ class TensorBoardCallback(TrainerCallback):
         )
 
     def on_log(self, args: Any, state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
-        """Log numbers and texts at the step of the optimizer, as `train/...`, `eval/...` and `test/...`."""
+        """Log numbers and texts at the optimizer's step, as `train/...`, `eval/...` and `test/...`."""
         if state.is_world_process_zero:
             log_values(self._writer(args, state), rewrite_logs(logs), state.global_step)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Close the run's files; an evaluation afterwards opens new ones in the same run."""
+        """Close the run's files. A later evaluation opens new files in the same run."""
         if self.tb_writer is not None:
             self.tb_writer.close()

@@ -1,4 +1,4 @@
-"""Runs become one HTML file to share, which opens offline. `tblog.report` is the door."""
+"""Make one HTML file of runs, to share and to open offline. Users call `tblog.report`."""
 
 from tblog.reporting._report import Report, report
 

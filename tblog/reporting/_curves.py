@@ -1,7 +1,7 @@
 """Scalars -> one block for each tag, with the curves of all runs.
 
-A long curve is thinned by the reader, which keeps the extremes. The means of its stretches go along, because
-smoothing what is left of extremes would draw their middle.
+The reader thins a long curve and keeps the extremes. The block also has the mean of each stretch, because smoothing
+extremes alone would draw the middle between them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MOST_POINTS = 2000
 """Of one curve."""
 FEWEST_POINTS = 200
 POINTS_OF_A_TAG = 24_000
-"""Shared by the runs that have the tag: they are drawn over each other in one chart."""
+"""For all runs with the tag together, because one chart draws them."""
 
 
 def scalars(table: Scalars, blocks: Blocks, runs: list[str]) -> list[dict[str, Any]]:
-    """Pack the curves; return for each tag its name, its block, and what each curve in it is."""
+    """Pack the curves; return the name of each tag, its block, and a description of each curve in it."""
     numbers = {name: number for number, name in enumerate(runs)}
     curves: dict[str, list[Series]] = {}
     for curve in table.series():
@@ -38,7 +38,7 @@ def scalars(table: Scalars, blocks: Blocks, runs: list[str]) -> list[dict[str, A
 
 
 def _curve(packed: Packed, curve: Series, points: int, run: int) -> dict[str, Any]:
-    """Add one curve's columns; return its run, how many of how many points it has, and its columns."""
+    """Add one curve's columns; return its run, how many points it keeps of how many, and its columns."""
     rows = thin(curve.value, points)
     milliseconds = np.round(curve.wall_time[rows] * 1000)
     clear = np.where(np.isfinite(milliseconds) & (np.abs(milliseconds) < 2**53), milliseconds, 0)
@@ -53,7 +53,7 @@ def _curve(packed: Packed, curve: Series, points: int, run: int) -> dict[str, An
 
 
 def _means(values: NDArray[np.float64], kept: int) -> NDArray[np.float64]:
-    """Return the mean of each stretch of the whole curve, at every second point that is kept; NaN at the others."""
+    """Return the mean of each stretch of the whole curve at every second kept point, and NaN at the others."""
     means = np.full(kept, np.nan)
     starts = np.arange(0, kept, 2)
     edges = np.linspace(0, len(values), len(starts) + 1).astype(np.int64)

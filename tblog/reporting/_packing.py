@@ -1,6 +1,6 @@
-"""Numbers -> text that a page can hold, and unpack when it is looked at: bytes in planes, deflated, in base64.
+"""Numbers -> text in the page, which it unpacks on demand: bytes in planes, deflated, in base64.
 
-`page/unpack.js` is the other side. Lives here: bytes. Must not: know what the numbers mean.
+`page/unpack.js` reads it. Lives here: bytes. Must not: know what the numbers mean.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ _LARGEST_EXACT = 2**53
 
 
 class Blocks:
-    """The page's data, each block under a number, in base64."""
+    """The page's data: numbered blocks in base64."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def add(self, content: bytes) -> int:
-        """Keep bytes as they are, and return their number."""
+        """Add bytes as they are; return the block's number."""
         self.texts.append(base64.b64encode(content).decode())
         return len(self.texts) - 1
 
     def add_deflated(self, content: bytes) -> int:
-        """Keep bytes deflated, and return their number."""
+        """Add bytes deflated; return the block's number."""
         return self.add(zlib.compress(content, 9))
 
     def add_json(self, value: Any) -> int:
-        """Keep a value as deflated JSON, and return its number."""
+        """Add a value as deflated JSON; return the block's number."""
         return self.add_deflated(to_json(value).encode())
 
 
 def to_json(value: Any) -> str:
-    """Return JSON that a browser reads; what is no number there must be None already."""
+    """Return JSON that a browser can parse. NaN and infinities must have been replaced before."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 class Packed:
-    """Columns of numbers, one after the other, and what the page must know of each to unpack it."""
+    """Columns of numbers, one after the other, with the format of each for the page."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -61,7 +61,7 @@ class Packed:
         return ["i4", int(values[0]) if len(values) else 0]
 
     def numbers(self, values: NDArray[np.float64]) -> list[Any]:
-        """Add numbers exactly, in four bytes where these are enough; return ["f4", 0] or ["f8", 0]."""
+        """Add numbers exactly, in four bytes if these are enough; return ["f4", 0] or ["f8", 0]."""
         with np.errstate(over="ignore"):
             short = values.astype("<f4")
         if np.array_equal(short.astype(np.float64), values, equal_nan=True):
@@ -81,7 +81,7 @@ class Packed:
         return b"".join(self._parts)
 
     def _add(self, values: NDArray[Any]) -> None:
-        # The first bytes of all numbers, then the second ones: those that vary little lie together.
+        # The first bytes of all numbers, then the second ones, so that bytes that vary little are neighbours.
         self._parts.append(
             np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
         )

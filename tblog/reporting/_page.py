@@ -1,7 +1,7 @@
-"""The page: its parts, its data and what it may do, put together.
+"""The page: its parts, its data and its security policy.
 
-Nothing that was logged stands in the page as HTML: data are base64, or JSON without `<`, and the page's scripts put
-texts into text nodes alone. The policy lets it run these scripts and no others, and load nothing.
+The page has nothing logged as HTML. Data is base64 or JSON without `<`, and the scripts write texts only into text
+nodes. The policy allows these scripts and no others, and no loading of anything.
 
 Lives here: HTML. Must not: know what the data mean.
 """
@@ -40,14 +40,16 @@ def html(index: dict[str, Any], blocks: Blocks) -> str:
     """Return the page.
 
     Args:
-        index: what the page knows at once: its title, runs, and what there is of each kind.
-        blocks: the data, which it unpacks when they are looked at.
+        index: what the page needs when it opens: its title, the runs, and what there is of each kind.
+        blocks: the data, which the page unpacks on demand.
     """
     style = "\n".join(map(_part, _STYLES))
     library = f"{_part('uPlot.iife.min.js')}\n/*\n{_part('uPlot.LICENSE')}*/"
     script = '(() => {\n"use strict";\n' + "\n".join(map(_part, _SCRIPTS)) + "})();"
     for code in (library, script):
-        assert not any(end in code.lower() for end in _ENDS), "a script must not end its element"
+        assert not any(end in code.lower() for end in _ENDS), (
+            "a script must not contain the end of its element"
+        )
     policy = (
         f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src {_hash(style)}; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

@@ -1,6 +1,6 @@
 """The report: what runs hold, as one page.
 
-Lives here: what users call. Must not: know how a kind is packed, or what HTML looks like.
+Lives here: what users call. Must not: know how a kind is packed, or the HTML.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def report(
 
     In a notebook, what is returned shows itself.
 
-    Curves are thinned: of each bucket of a long one the smallest and the largest value are kept exactly. Of images,
-    texts and histograms, steps are left out evenly where there are many. The page says how much it shows.
+    Long curves are thinned: each bucket keeps its smallest and its largest value exactly. Of many images, texts and
+    histograms, evenly spaced steps are kept. The page says how much it shows.
 
     Args:
         source: what `tblog.read` takes, such as a log directory; or the runs that it returned.
@@ -70,8 +70,8 @@ def report(
         The page, and the path of its file.
 
     Raises:
-        FileNotFoundError: if there is nothing at `source`.
-        OSError: if the file cannot be written.
+        FileNotFoundError: there is nothing at `source`.
+        OSError: the file cannot be written.
 
     Example:
         >>> import tblog
@@ -106,7 +106,7 @@ def report(
 
 
 def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
-    """Return what the page knows before any block is unpacked."""
+    """Return what the page needs before it unpacks a block."""
     names = list(runs)
     return {
         "runs": names,
@@ -116,7 +116,7 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
 
 
 def _write(path: str, text: str) -> None:
-    """Put a file into its place in one step."""
+    """Write a file in one step."""
     with (
         completed(path, f"{path}.{os.getpid()}.part") as part,
         open(part, "w", encoding="utf-8", newline="\n") as file,
