@@ -13,16 +13,14 @@
 #define ROW (NUMBERS + 16)  /* places 4 KB apart look the same to a processor for a while */
 #define CELLS (1 << 16)
 
-/* Compiled for wider registers, too: the loader takes what the processor at hand can do. */
+/* Compiled for wider registers, too: the loader takes what the processor at hand can do. What is fetched half a block
+   ahead costs a tenth less time in arrays that are in no cache. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#define FETCH_AHEAD(values) __builtin_prefetch((const void *)((uintptr_t)(values) + 2048))
 #else
 #define FOR_EACH_PROCESSOR
-#endif
-#ifdef __GNUC__  /* half a BLOCK ahead: a tenth less time on arrays that are in no cache */
-#define FETCH(values) __builtin_prefetch((const void *)((uintptr_t)(values) + 2048))
-#else
-#define FETCH(values)
+#define FETCH_AHEAD(values)
 #endif
 
 typedef struct {
@@ -42,7 +40,7 @@ typedef struct {
         size_t i = 0;                                                                               \
         for (; i + WAYS <= size; i += WAYS) {                                                       \
             word numbers[WAYS];                                                                     \
-            FETCH(values + i);                                                                      \
+            FETCH_AHEAD(values + i);                                                                \
             memcpy(numbers, values + i, sizeof numbers);                                            \
             for (int way = 0; way < WAYS; way++)                                                    \
                 numbers[way] = (word)(numbers[way] + offsets[numbers[way] >> shift]) >> shift;      \
