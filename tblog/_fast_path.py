@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from tblog._delivery.queue import NOWHERE
 from tblog._native import compiled
 from tblog._values import arrays
-from tblog._wire import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,6 @@ FIRST_STEP, LAST_STEP = -(1 << 63), (1 << 63) - 1
 _now = time.time
 _QUICK = arrays.QUICK_NUMBERS
 _MAX_KNOWN_TAGS = 100_000
-_MAX_NAME = 1_000
 
 _OF_A_FUNCTION = (
     *functools.WRAPPER_ASSIGNMENTS,
@@ -103,9 +101,9 @@ class ScalarFastPath:
             self._tags.clear()
         self._tags[tag] = name
         lane = self._lane
-        if compiled is not None and type(lane) is compiled.Lane and len(name) <= _MAX_NAME:
+        if compiled is not None and type(lane) is compiled.Lane:
             with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
-                lane.learn(tag, events.value(name)[: -events.VALUE_BYTES])
+                lane.learn(tag, name)
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:
         """Return the name that each of several tags is written as.

@@ -184,6 +184,7 @@ class Channel:
     def attach(self, fast_path: FastPath) -> None:
         """Let a fast path append to `queue.pending`, until its `forget_channel` is called."""
         self._fast_path = weakref.ref(fast_path)
+        self.queue.let_learn_tags(as_given=self.options.flavor != "tensorboardX")
 
     def put(self, entry: Entry) -> None:
         """Queue an entry. Tools that mirror the run see it first.

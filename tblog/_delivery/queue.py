@@ -234,6 +234,11 @@ class RecordQueue:
             self.wake()
         return True
 
+    def let_learn_tags(self, *, as_given: bool) -> None:
+        """Let the compiled fast path log new tags, where they are written as they are given."""
+        if not isinstance(self._source, deque):
+            self._source.learns = as_given
+
     def _arm_alarm(self) -> None:
         if not isinstance(self._source, deque):
             self._source.alarm = min(ALARM_AT, self._max_records // 4)

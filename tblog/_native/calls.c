@@ -72,6 +72,13 @@ static int as_step(PyObject *given, int64_t *step)
     return !overflow;
 }
 
+/* Locked: whether there is room for an event of one number, which then is put there. */
+static int put(Lane *lane, PyObject *tag, double number)
+{
+    Cell *end = tblog_lane_end(lane, 1);
+    return end != NULL && tblog_lane_put(lane, end + 1, tag, number, 0);
+}
+
 /* Locked: add_scalar(writer, tag, number, step). Runs no Python's code once it has looked at the lane. */
 int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
 {
@@ -80,13 +87,8 @@ int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
     Lane *lane = as_number(numbers, given[2], &number) && as_step(given[3], &step) ? lane_with_room(given[0]) : NULL;
     if (lane == NULL)
         return 0;
-    Prefix *prefix = tblog_lane_prefix(lane, given[1]);
-    Cell *end = prefix == NULL ? NULL : tblog_lane_end(lane, 1);
-    int added = end != NULL;
-    if (added) {
-        tblog_put_number(end + 1, prefix, number, 0);
-        added = lane->room < 0 || tblog_lane_add(lane, now(), step) == 0;
-    }
+    int added = put(lane, given[1], number) || (tblog_lane_learn(lane, given[1]) && put(lane, given[1], number));
+    added = added && (lane->room < 0 || tblog_lane_add(lane, now(), step) == 0);
     Py_DECREF((PyObject *)lane);
     return added;
 }
@@ -95,6 +97,7 @@ int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
 int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given)
 {
     int64_t step;
+    double number;
     size_t left = PyDict_CheckExact(given[1]) ? (size_t)PyDict_Size(given[1]) : 0;
     Lane *lane = left && as_step(given[2], &step) ? lane_with_room(given[0]) : NULL;
     if (lane == NULL)
@@ -103,13 +106,8 @@ int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given)
     PyObject *tag, *value;
     Py_ssize_t position = 0;
     int added = end != NULL;
-    while (added && left && PyDict_Next(given[1], &position, &tag, &value)) {
-        double number;
-        Prefix *prefix = tblog_lane_prefix(lane, tag);
-        added = prefix != NULL && plain_number(numbers, value, &number);
-        if (added)
-            tblog_put_number(++end, prefix, number, --left);
-    }
+    while (added && left && PyDict_Next(given[1], &position, &tag, &value))
+        added = plain_number(numbers, value, &number) && tblog_lane_put(lane, ++end, tag, number, --left);
     added = added && !left && (lane->room < 0 || tblog_lane_add(lane, now(), step) == 0);
     Py_DECREF((PyObject *)lane);
     return added;

@@ -2,10 +2,17 @@
 #include "native.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define TBLOG_BY_SSE42
 #include <nmmintrin.h>
+#define BY_INSTRUCTION __attribute__((target("sse4.2")))
+#define IS_THERE __builtin_cpu_supports("sse4.2")
+#define OF_8_BYTES(crc, word) (uint32_t)_mm_crc32_u64(crc, word)
+#define OF_A_BYTE _mm_crc32_u8
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
+#define BY_INSTRUCTION
+#define IS_THERE 1
+#define OF_8_BYTES __crc32cd
+#define OF_A_BYTE __crc32cb
 #endif
 
 /* Below this many bytes, letting go of the lock costs more than the checksum. */
@@ -23,36 +30,19 @@ static uint32_t by_table(uint32_t crc, const uint8_t *data, size_t size)
     return crc;
 }
 
-#if defined(TBLOG_BY_SSE42)
+#if defined(BY_INSTRUCTION)
 /* Unlocked. */
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *data, size_t size)
-{
-    uint64_t wide = crc;
-    for (; size >= 8; data += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, data, 8);
-        wide = _mm_crc32_u64(wide, word);
-    }
-    crc = (uint32_t)wide;
-    while (size--)
-        crc = _mm_crc32_u8(crc, *data++);
-    return crc;
-}
-#elif defined(__ARM_FEATURE_CRC32)
-/* Unlocked. */
-static uint32_t by_instruction(uint32_t crc, const uint8_t *data, size_t size)
+BY_INSTRUCTION static uint32_t by_instruction(uint32_t crc, const uint8_t *data, size_t size)
 {
     for (; size >= 8; data += 8, size -= 8) {
         uint64_t word;
         memcpy(&word, data, 8);
-        crc = __crc32cd(crc, word);
+        crc = OF_8_BYTES(crc, word);
     }
     while (size--)
-        crc = __crc32cb(crc, *data++);
+        crc = OF_A_BYTE(crc, *data++);
     return crc;
 }
-#else
-#define by_instruction by_table
 #endif
 
 static uint32_t (*chosen)(uint32_t, const uint8_t *, size_t) = by_table;
@@ -66,11 +56,9 @@ void tblog_crc32c_prepare(void)
             crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
         table[byte] = crc;
     }
-#if defined(TBLOG_BY_SSE42)
-    if (__builtin_cpu_supports("sse4.2"))
+#if defined(BY_INSTRUCTION)
+    if (IS_THERE)
         chosen = by_instruction;
-#else
-    chosen = by_instruction;
 #endif
 }
 

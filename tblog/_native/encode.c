@@ -2,25 +2,31 @@
    tblog/_wire/events.py say what stands where, and why. */
 #include "native.h"
 
+#include <math.h>
+
 #define TIME_KEY 0x09
 #define STEP_KEY 0x10
 #define SUMMARY_KEY 0x2A
 #define MASK_DELTA 0xA282EAD8u
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the wire format is little-endian, and so must be the machine"
+#endif
+
+/* Unlocked: protobuf leaves out +0.0, and no other zero. */
+static int has_time(double time)
+{
+    return time != 0.0 || signbit(time);
+}
+
 /* Unlocked: all of them write at a place that has room, and return what is behind it. */
-static uint8_t *put32(uint8_t *to, uint32_t number)
+static uint8_t *put(uint8_t *to, const void *from, size_t size)
 {
-    for (int i = 0; i < 4; i++)
-        *to++ = (uint8_t)(number >> 8 * i);
-    return to;
+    memcpy(to, from, size);
+    return to + size;
 }
 
-static uint8_t *put64(uint8_t *to, uint64_t number)
-{
-    return put32(put32(to, (uint32_t)number), (uint32_t)(number >> 32));
-}
-
-static uint8_t *put_varint(uint8_t *to, uint64_t number)
+uint8_t *tblog_put_varint(uint8_t *to, uint64_t number)
 {
     for (; number > 0x7F; number >>= 7)
         *to++ = (uint8_t)(number & 0x7F) | 0x80;
@@ -31,34 +37,25 @@ static uint8_t *put_varint(uint8_t *to, uint64_t number)
 static uint8_t *put_checksum(uint8_t *to, const uint8_t *data, size_t size)
 {
     uint32_t crc = tblog_crc32c(0, data, size);
-    return put32(to, (crc >> 15 | crc << 17) + MASK_DELTA);
-}
-
-static uint8_t *put_number(uint8_t *to, Prefix *prefix, float value)
-{
-    uint32_t pattern;
-    memcpy(&pattern, &value, 4);
-    memcpy(to, prefix->bytes, (size_t)Py_SIZE((PyObject *)prefix));
-    return put32(to + Py_SIZE((PyObject *)prefix), pattern);
+    crc = (crc >> 15 | crc << 17) + MASK_DELTA;
+    return put(to, &crc, 4);
 }
 
 static uint8_t *put_head(uint8_t *to, double time, int64_t step)
 {
-    uint64_t pattern;
-    memcpy(&pattern, &time, 8);
-    if (pattern) {
+    if (has_time(time)) {
         *to++ = TIME_KEY;
-        to = put64(to, pattern);
+        to = put(to, &time, 8);
     }
     if (step) {
         *to++ = STEP_KEY;
-        to = put_varint(to, (uint64_t)step);
+        to = tblog_put_varint(to, (uint64_t)step);
     }
     return to;
 }
 
 /* Either. */
-static size_t varint_bytes(uint64_t number)
+size_t tblog_varint_bytes(uint64_t number)
 {
     size_t bytes = 1;
     while (number >>= 7)
@@ -71,7 +68,7 @@ static size_t number_bytes(const Cell *event)
 {
     size_t bytes = 0;
     do
-        bytes += (size_t)Py_SIZE((PyObject *)(++event)->number.prefix) + 4;
+        bytes += (++event)->number.prefix_bytes + 4u;
     while (event->number.left);
     return bytes;
 }
@@ -79,11 +76,9 @@ static size_t number_bytes(const Cell *event)
 /* Either: how many bytes an event takes, framed. */
 size_t tblog_event_bytes(const Cell *event)
 {
-    uint64_t pattern;
-    memcpy(&pattern, &event->head.time, 8);
     size_t numbers = number_bytes(event);
-    size_t head = (pattern ? 9 : 0) + (event->head.step ? 1 + varint_bytes((uint64_t)event->head.step) : 0);
-    return 12 + head + 1 + varint_bytes(numbers) + numbers + 4;
+    size_t head = (has_time(event->head.time) ? 9 : 0) + (event->head.step ? 1 + tblog_varint_bytes((uint64_t)event->head.step) : 0);
+    return 12 + head + 1 + tblog_varint_bytes(numbers) + numbers + 4;
 }
 
 /* Unlocked: write an event, and return the next one. */
@@ -91,13 +86,14 @@ static const Cell *put_event(uint8_t **to, const Cell *event)
 {
     uint8_t *frame = *to, *data = frame + 12, *end = put_head(data, event->head.time, event->head.step);
     *end++ = SUMMARY_KEY;
-    end = put_varint(end, number_bytes(event));
+    end = tblog_put_varint(end, number_bytes(event));
     do {
         event++;
-        end = put_number(end, event->number.prefix, event->number.value);
+        end = put(put(end, event->number.prefix, event->number.prefix_bytes), &event->number.value, 4);
     } while (event->number.left);
-    put_checksum(put64(frame, (uint64_t)(end - data)), frame, 8);
-    *to = put_checksum(end, data, (size_t)(end - data));
+    const uint64_t size = (uint64_t)(end - data);
+    put_checksum(put(frame, &size, 8), frame, 8);
+    *to = put_checksum(end, data, size);
     return event + 1;
 }
 

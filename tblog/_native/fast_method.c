@@ -26,36 +26,23 @@ typedef struct {
     PyObject *dict;
 } FastMethod;
 
-enum { MOST_NAMES = 3 };
-
-/* Locked: whether the call gives the writer and the arguments of these names, and nothing else; then these in order. */
-static int sort_arguments(
-    PyObject *names, PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **sorted)
+/* Locked: whether the call gives the writer and the arguments of these names, in this order, and nothing else. */
+static int fits(PyObject *names, Py_ssize_t count, PyObject *keywords)
 {
-    const Py_ssize_t wanted = 1 + PyTuple_Size(names), named = keywords == NULL ? 0 : PyTuple_Size(keywords);
-    if (count < 1 || count + named != wanted)
+    Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
+    if (count < 1 || count + named != 1 + PyTuple_Size(names))
         return 0;
-    for (Py_ssize_t i = 0; i < wanted; i++)
-        sorted[i] = i < count ? args[i] : NULL;
-    for (Py_ssize_t i = 0; i < named; i++) {
-        PyObject *name = PyTuple_GetItem(keywords, i);
-        Py_ssize_t which = 1;
-        while (which < wanted && name != PyTuple_GetItem(names, which - 1))
-            which++;
-        if (which == wanted || sorted[which] != NULL)
-            return 0;
-        sorted[which] = args[count + i];
-    }
-    return 1;
+    while (named-- && PyTuple_GetItem(keywords, named) == PyTuple_GetItem(names, count - 1 + named))
+        ;
+    return named < 0;
 }
 
 /* Locked: the method. */
 static PyObject *fast_call(PyObject *self, PyObject *const *args, size_t flagged, PyObject *keywords)
 {
     FastMethod *method = (FastMethod *)self;
-    PyObject *given[1 + MOST_NAMES];
-    if (sort_arguments(method->names, args, (Py_ssize_t)(flagged & ~OFFSET_FLAG), keywords, given)) {
-        if (method->fast(method->numbers, given))
+    if (fits(method->names, (Py_ssize_t)(flagged & ~OFFSET_FLAG), keywords)) {
+        if (method->fast(method->numbers, args))
             Py_RETURN_NONE;
         /* The function meets the same error again, or knows a way; an interrupt is not to be lost. */
         if (PyErr_Occurred()) {
@@ -90,14 +77,13 @@ static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *function, *names, *numbers, *bind;
     if (!PyArg_ParseTuple(args, "OO!O!O", &function, &PyTuple_Type, &names, &PyDict_Type, &numbers, &bind))
         return NULL;
-    const Py_ssize_t count = PyTuple_Size(names);
-    if (count != MOST_NAMES && count != MOST_NAMES - 1)
-        return PyErr_Format(PyExc_ValueError, "no fast path has %zd arguments", count);
+    if (PyTuple_Size(names) != 3 && PyTuple_Size(names) != 2)
+        return PyErr_Format(PyExc_ValueError, "no fast path has the arguments %R", names);
     FastMethod *method = (FastMethod *)PyType_GenericAlloc(type, 0);
     if (method == NULL)
         return NULL;
     method->vectorcall = fast_call;
-    method->fast = count == MOST_NAMES ? tblog_add_scalar : tblog_add_scalar_dict;
+    method->fast = PyTuple_Size(names) == 3 ? tblog_add_scalar : tblog_add_scalar_dict;
     method->function = Py_NewRef(function);
     method->names = Py_NewRef(names);
     method->numbers = Py_NewRef(numbers);

@@ -8,12 +8,7 @@
 #include <structmember.h>
 
 #define MOST_TAGS 100000
-
-/* Locked: what events have of a tag before its value; NULL where the tag is not known. Runs no Python's code. */
-Prefix *tblog_lane_prefix(Lane *lane, PyObject *tag)
-{
-    return PyUnicode_CheckExact(tag) ? (Prefix *)PyDict_GetItemWithError(lane->tags, tag) : NULL;
-}
+#define MOST_TAG_BYTES 4000
 
 /* Locked: where the next event begins, with room behind it for so many numbers. NULL where they are too many, or, with an
    exception, memory is short. Valid as long as nothing else is done with the lane. */
@@ -44,60 +39,76 @@ int tblog_lane_add(Lane *lane, double time, int64_t step)
     return 0;
 }
 
-/* Locked: learn(tag, prefix): from now on, events may have that tag. */
-static PyObject *learn(PyObject *self, PyObject *args)
+/* Locked: know an exact str from now on, written as a name in UTF-8; 0, perhaps with an exception, where that cannot be. */
+static int learn_name(Lane *lane, PyObject *tag, const char *name, size_t size)
 {
-    Lane *lane = (Lane *)self;
-    PyObject *tag;
-    const char *bytes;
-    Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "Uy#", &tag, &bytes, &size))
-        return NULL;
-    if (!PyUnicode_CheckExact(tag) || tblog_lane_prefix(lane, tag) != NULL)
-        Py_RETURN_NONE;
+    uint8_t prefix[MOST_TAG_BYTES + 8], *end = prefix;
+    if (size > MOST_TAG_BYTES || PyDict_GetItemWithError(lane->tags, tag) != NULL)
+        return 0;
     if (PyDict_Size(lane->tags) >= MOST_TAGS) {
-        PyObject *tags = PyDict_New(), *before = lane->tags;
+        PyObject *tags = PyDict_New(), *before = lane->tags, *open = (PyObject *)lane->open;
         if (tags == NULL)
-            return NULL;
-        Numbers *open = lane->open;  /* it and those that wait keep the prefixes that they have */
-        lane->open = NULL;
+            return 0;
         lane->tags = tags;
+        lane->open = NULL;  /* it and those that wait keep the prefixes that they have */
         Py_DECREF(before);
-        Py_XDECREF((PyObject *)open);
+        Py_XDECREF(open);
     }
-    Prefix *prefix = (Prefix *)PyType_GenericAlloc(tblog_prefix_type, size);
-    if (prefix == NULL)
-        return NULL;
-    memcpy(prefix->bytes, bytes, (size_t)size);
-    int failed = PyDict_SetItem(lane->tags, tag, (PyObject *)prefix);
-    Py_DECREF((PyObject *)prefix);
-    return failed ? NULL : Py_NewRef(Py_None);
+    const size_t tag_bytes = size ? 1 + tblog_varint_bytes(size) + size : 0;
+    *end++ = 0x0A;
+    end = tblog_put_varint(end, tag_bytes + 5);
+    if (size) {
+        *end++ = 0x0A;
+        end = tblog_put_varint(end, size);
+        memcpy(end, name, size);
+        end += size;
+    }
+    *end++ = 0x15;
+    PyObject *made = PyBytes_FromStringAndSize((char *)prefix, end - prefix);
+    const int learned = made != NULL && PyDict_SetItem(lane->tags, tag, made) == 0;
+    Py_XDECREF(made);
+    return learned;
 }
 
-/* Locked: whether an entry is a plain number of a known tag, which then was added. */
-static int add_number(Lane *lane, PyObject *entry)
+/* Locked: learn(tag, name): know a tag from now on, written as a name, where that can be. */
+static PyObject *learn(PyObject *self, PyObject *args)
 {
-    PyObject *tag, *value;
-    double time;
-    long long step;
-    if (!PyTuple_CheckExact(entry) || PyTuple_Size(entry) != 4 || !PyFloat_CheckExact(PyTuple_GetItem(entry, 1)) ||
-        !PyArg_ParseTuple(entry, "OOLd", &tag, &value, &step, &time))
+    PyObject *tag;
+    const char *name;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(args, "Us#", &tag, &name, &size))
+        return NULL;
+    if (PyUnicode_CheckExact(tag))
+        learn_name((Lane *)self, tag, name, (size_t)size);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Locked: know a tag from now on, written as it is, if the lane may; 0, perhaps with an exception, where that cannot be. */
+int tblog_lane_learn(Lane *lane, PyObject *tag)
+{
+    Py_ssize_t size;
+    const char *name = lane->learns && PyUnicode_CheckExact(tag) ? PyUnicode_AsUTF8AndSize(tag, &size) : NULL;
+    return name != NULL && learn_name(lane, tag, name, (size_t)size);
+}
+
+/* Locked: put one number of an event where there is room for it; 0 where the tag is not known. Runs no
+   Python's code. */
+int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t left)
+{
+    PyObject *prefix = PyUnicode_CheckExact(tag) ? PyDict_GetItemWithError(lane->tags, tag) : NULL;
+    if (prefix == NULL)
         return 0;
-    Prefix *prefix = tblog_lane_prefix(lane, tag);
-    Cell *end = prefix == NULL ? NULL : tblog_lane_end(lane, 1);
-    if (end == NULL)
-        return 0;
-    tblog_put_number(end + 1, prefix, PyFloat_AsDouble(value), 0);
-    return tblog_lane_add(lane, time, step) == 0;
+    to->number.prefix = (const uint8_t *)PyBytes_AsString(prefix);
+    to->number.prefix_bytes = (uint16_t)PyBytes_Size(prefix);
+    to->number.value = (float)value;
+    to->number.left = (uint16_t)left;
+    return 1;
 }
 
 /* Locked: append(entry). */
 static PyObject *append(PyObject *self, PyObject *entry)
 {
     Lane *lane = (Lane *)self;
-    if (add_number(lane, entry))
-        Py_RETURN_NONE;
-    PyErr_Clear();
     PyObject *none = PyObject_CallFunctionObjArgs(lane->append, entry, NULL);
     if (none != NULL) {
         lane->put++;
@@ -152,6 +163,7 @@ static PyMemberDef members[] = {
     {"pieces", T_OBJECT_EX, offsetof(Lane, pieces), READONLY, "what waits, numbers in larger pieces"},
     {"taken", T_PYSSIZET, offsetof(Lane, taken), 0, "entries that were taken, by who takes them"},
     {"room", T_PYSSIZET, offsetof(Lane, room), 0, "the fast path adds to fewer than so many, or forgets if negative"},
+    {"learns", T_INT, offsetof(Lane, learns), 0, "whether the fast path learns tags, written as they are"},
     {"alarm", T_PYSSIZET, offsetof(Lane, alarm), 0, "at so many, the fast path goes the long way"},
     {NULL, 0, 0, 0, NULL},
 };
@@ -161,11 +173,3 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 PyType_Spec tblog_lane_spec = {"tblog._native._compiled.Lane", sizeof(Lane), 0, Py_TPFLAGS_DEFAULT, slots};
-
-static PyType_Slot prefix_slots[] = {
-    {Py_tp_doc, "What an event has of a tag before its value."},
-    {0, NULL},
-};
-PyType_Spec tblog_prefix_spec = {
-    "tblog._native._compiled.Prefix", offsetof(Prefix, bytes), 1,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, prefix_slots};

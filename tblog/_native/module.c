@@ -5,7 +5,7 @@
    one: there was no stable ABI for such builds when it was written, and the pure path is taken.) */
 #include "native.h"
 
-PyTypeObject *tblog_prefix_type, *tblog_numbers_type, *tblog_lane_type;
+PyTypeObject *tblog_numbers_type, *tblog_lane_type;
 static PyTypeObject *fast_method_type;
 
 static PyMethodDef functions[] = {
@@ -30,8 +30,7 @@ PyMODINIT_FUNC PyInit__compiled(void)
 {
     tblog_crc32c_prepare();
     PyObject *module = PyModule_Create(&definition);
-    if (module != NULL && (add_type(module, &tblog_prefix_spec, &tblog_prefix_type) < 0 ||
-                           add_type(module, &tblog_numbers_spec, &tblog_numbers_type) < 0 ||
+    if (module != NULL && (add_type(module, &tblog_numbers_spec, &tblog_numbers_type) < 0 ||
                            add_type(module, &tblog_lane_spec, &tblog_lane_type) < 0 ||
                            add_type(module, &tblog_fast_method_spec, &fast_method_type) < 0 ||
                            tblog_calls_prepare() < 0))

@@ -11,13 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an event has of a tag before its value. Nothing of it changes after it is made, so that it may be read without
-   the lock by who keeps it alive. */
-typedef struct {
-    PyObject_VAR_HEAD
-    uint8_t bytes[];
-} Prefix;
-
 /* An event is a head and at least one number behind it. */
 typedef union {
     struct {
@@ -25,9 +18,10 @@ typedef union {
         int64_t step;
     } head;
     struct {
-        Prefix *prefix;
+        const uint8_t *prefix;  /* what the event has of the tag before the value */
         float value;
-        uint32_t left;  /* numbers that follow in the same event */
+        uint16_t prefix_bytes;
+        uint16_t left;  /* numbers that follow in the same event */
     } number;
 } Cell;
 
@@ -47,30 +41,33 @@ typedef struct {
     PyObject_HEAD
     PyObject *pieces;  /* a deque: what waits, numbers and other entries */
     PyObject *append;  /* its method */
-    PyObject *tags;    /* dict of Prefix by tag, an exact str, as it was given; none is ever replaced */
+    PyObject *tags;    /* dict: prefixes, which are bytes, by tag, an exact str, as it was given; none is ever replaced */
     Numbers *open;     /* the numbers that grow: the last piece, or, without events, to be the next one; or NULL */
     Py_ssize_t put;    /* entries so far: an event of numbers is one */
     Py_ssize_t taken;  /* and those that were taken */
     Py_ssize_t room;   /* the fast path adds to fewer waiting ones than so many; negative: it forgets */
     Py_ssize_t alarm;  /* and at so many goes the long way, which wakes the worker */
+    int learns;        /* whether the fast path learns tags, written as they are */
 } Lane;
 
-extern PyTypeObject *tblog_prefix_type, *tblog_numbers_type, *tblog_lane_type;
-extern PyType_Spec tblog_prefix_spec, tblog_numbers_spec, tblog_lane_spec, tblog_fast_method_spec;
+extern PyTypeObject *tblog_numbers_type, *tblog_lane_type;
+extern PyType_Spec tblog_numbers_spec, tblog_lane_spec, tblog_fast_method_spec;
 
 /* numbers.c */
 Numbers *tblog_numbers_new(PyObject *tags);
 Cell *tblog_numbers_end(Numbers *numbers, size_t more);
-void tblog_put_number(Cell *to, Prefix *prefix, double value, size_t left);
 void tblog_numbers_add(Numbers *numbers, double time, int64_t step);
 
 /* encode.c */
+uint8_t *tblog_put_varint(uint8_t *to, uint64_t number);
+size_t tblog_varint_bytes(uint64_t number);
 size_t tblog_event_bytes(const Cell *event);
 PyObject *tblog_encode(PyObject *module, PyObject *several);
 
 /* lane.c */
-Prefix *tblog_lane_prefix(Lane *lane, PyObject *tag);
+int tblog_lane_learn(Lane *lane, PyObject *tag);
 Cell *tblog_lane_end(Lane *lane, size_t numbers);
+int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t left);
 int tblog_lane_add(Lane *lane, double time, int64_t step);
 
 /* calls.c: each logs what was given and returns 1, or 0 where anything is unusual, perhaps with an exception. */

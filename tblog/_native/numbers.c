@@ -24,14 +24,6 @@ Cell *tblog_numbers_end(Numbers *numbers, size_t more)
     return !numbers->ended && more < CELLS - numbers->used ? numbers->cells + numbers->used : NULL;
 }
 
-/* Locked: put one number of an event, which so many follow. */
-void tblog_put_number(Cell *to, Prefix *prefix, double value, size_t left)
-{
-    to->number.prefix = prefix;
-    to->number.value = (float)value;
-    to->number.left = (uint32_t)left;
-}
-
 /* Locked: add the event whose numbers were put behind `tblog_numbers_end`. */
 void tblog_numbers_add(Numbers *numbers, double time, int64_t step)
 {
