@@ -123,7 +123,7 @@ def test_import_refuses_what_it_cannot_read_and_leaves_nothing(tmp_path):
         ("step,run,loss\n1,../../up,1\n", "x.csv", "outside"),
         ("[1]\n", "x.jsonl", "no JSON object"),
         ("{\n", "x.jsonl", "no JSON"),
-        ("", "x.txt", "end in .csv or .jsonl"),
+        ("", "x.txt", "end in .csv, .jsonl"),
     ):
         (tmp_path / name).write_text(text)
         assert told in tblog("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]

@@ -1,18 +1,21 @@
-"""`tblog import`: scalars of csv and jsonl files as runs."""
+"""`tblog import`: scalars of csv and jsonl files, of wandb and of trackio as runs."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, CommandError, command
+from tblog._cli.points import LoggedRun, Point, number, run_name, step_number
 from tblog._cli.rewriting import new_directory
+from tblog._cli.trackio_database import trackio_runs
+from tblog._cli.wandb_file import wandb_runs
 
 if TYPE_CHECKING:
     import argparse
@@ -23,25 +26,23 @@ _EXAMPLES = """
   tblog import log.csv -o runs                  columns run, tag, step, wall_time, value, as tblog export writes them
   tblog import wide.csv -o runs                 or step and a column for each tag (run and wall_time may be there)
   tblog import log.jsonl --step-column epoch --run baseline -o runs
+  tblog import wandb/offline-run-*/run-*.wandb -o runs                a run for each, by its name
+  tblog import ~/.cache/huggingface/trackio/project.db -o runs        all runs of a trackio project
 """
-
-_TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-class _Point(NamedTuple):
-    run: str
-    tag: str
-    step: int
-    wall_time: float
-    value: float
 
 
 def add(subcommands: Any) -> None:
     """Add the subcommand."""
-    text = "Write the scalars of a csv or jsonl file as runs. Values become float32, as a SummaryWriter logs them."
+    text = (
+        "Write the scalars of csv and jsonl files, of wandb's offline runs and of trackio's databases as runs. Values "
+        "become float32, as a SummaryWriter logs them."
+    )
     parser = command(subcommands, "import", _import, text, _EXAMPLES)
     parser.add_argument(
-        "file", metavar="FILE", help="a file that ends in .csv or .jsonl; - is csv from the standard input"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="a file that ends in .csv, .jsonl, .wandb or .db; - is csv from the standard input",
     )
     parser.add_argument("-o", "--output", metavar="NEWDIR", required=True, help="a new log directory")
     parser.add_argument("--run", default=".", help="the run of rows that name none (default: NEWDIR itself)")
@@ -54,7 +55,7 @@ def _import(given: argparse.Namespace) -> int:
     with new_directory(given.output) as partial:
         runs = _write(partial, _points(given))
     if not runs:
-        output.tell(f"there is no number in {given.file}, nothing is written")
+        output.tell(f"there is no number in {', '.join(given.files)}, nothing is written")
         return NOTHING
     output.tell(
         f"{output.counted(sum(runs.values()), 'scalar')} of {output.counted(len(runs), 'run')} in {given.output}"
@@ -62,7 +63,7 @@ def _import(given: argparse.Namespace) -> int:
     return DONE
 
 
-def _write(folder: str, points: Iterator[_Point]) -> dict[str, int]:
+def _write(folder: str, points: Iterator[Point]) -> dict[str, int]:
     """Log points; return how many each run has."""
     from tblog.writer import SummaryWriter
 
@@ -80,15 +81,36 @@ def _write(folder: str, points: Iterator[_Point]) -> dict[str, int]:
     return counts
 
 
-def _points(given: argparse.Namespace) -> Iterator[_Point]:
-    ending = "csv" if given.file == "-" else given.file.rpartition(".")[2].lower()
-    if ending not in _READERS:
-        raise CommandError(f"files that end in .csv or .jsonl are imported; {given.file} was given")
-    if given.file == "-":
-        yield from _of_rows(_READERS[ending](sys.stdin), given)
-        return
-    with open(given.file, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield from _of_rows(_READERS[ending](file), given)
+def _points(given: argparse.Namespace) -> Iterator[Point]:
+    names: set[str] = set()
+    for path in given.files:
+        ending = "csv" if path == "-" else path.rpartition(".")[2].lower()
+        if ending in _READERS:
+            with _opened(path) as file:
+                yield from _of_rows(_READERS[ending](file), given)
+        elif ending in _RUNS:
+            try:
+                for run in _RUNS[ending](path):
+                    yield from run.points(_free(run, names))
+            except (ValueError, TypeError, OverflowError) as error:
+                raise CommandError(f"{path} cannot be read: {error}") from None
+        else:
+            raise CommandError(
+                f"files that end in .csv, .jsonl, .wandb or .db are imported; {path} was given"
+            )
+
+
+def _opened(path: str) -> contextlib.AbstractContextManager[TextIO]:
+    if path == "-":
+        return contextlib.nullcontext(sys.stdin)
+    return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _free(run: LoggedRun, names: set[str]) -> str:
+    """Return the name of a run, with its id where another one has the name."""
+    name = run_name(run.name if run.name not in names else f"{run.name}-{run.key}")
+    names.add(run.name)
+    return name
 
 
 def _csv_rows(file: TextIO) -> Iterator[dict[str, Any]]:
@@ -96,68 +118,36 @@ def _csv_rows(file: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def _jsonl_rows(file: TextIO) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
+    for place, line in enumerate(file, 1):
         try:
             row = json.loads(line) if line.strip() else {}
         except ValueError as error:
-            raise CommandError(f"line {number} is no JSON: {error}") from None
+            raise CommandError(f"line {place} is no JSON: {error}") from None
         if not isinstance(row, dict):
-            raise CommandError(f"line {number} is no JSON object: {line.strip()[:60]}")
+            raise CommandError(f"line {place} is no JSON object: {line.strip()[:60]}")
         yield row
 
 
+_RUNS: dict[str, Callable[[str], Iterator[LoggedRun]]] = {"wandb": wandb_runs, "db": trackio_runs}
 _READERS: dict[str, Callable[[TextIO], Iterator[dict[str, Any]]]] = {"csv": _csv_rows, "jsonl": _jsonl_rows}
 
 
-def _of_rows(rows: Iterator[dict[str, Any]], given: argparse.Namespace) -> Iterator[_Point]:
+def _of_rows(rows: Iterator[dict[str, Any]], given: argparse.Namespace) -> Iterator[Point]:
     now = time.time()
-    for number, row in enumerate(rows, 1):
+    for place, row in enumerate(rows, 1):
         if not row:
             continue
         try:
-            run, step = _run(row.pop("run", None) or given.run), _step(row.pop(given.step_column))
+            run, step = run_name(row.pop("run", None) or given.run), step_number(row.pop(given.step_column))
             wall_time = float(row.pop("wall_time", None) or now)
             values = [(row["tag"], row["value"])] if {"tag", "value"} <= row.keys() else [*row.items()]
-            numbers = [(tag, _number(value)) for tag, value in values]
+            numbers = [(tag, number(value)) for tag, value in values]
         except KeyError:
             raise CommandError(
-                f"row {number} has no column {given.step_column!r}; name the one of the step by --step-column"
+                f"row {place} has no column {given.step_column!r}; name the one of the step by --step-column"
             ) from None
         except (TypeError, ValueError) as error:
-            raise CommandError(f"row {number} cannot be read: {error}") from None
+            raise CommandError(f"row {place} cannot be read: {error}") from None
         yield from (
-            _Point(run, str(tag), step, wall_time, value) for tag, value in numbers if value is not None
+            Point(run, str(tag), step, wall_time, value) for tag, value in numbers if value is not None
         )
-
-
-def _run(given: Any) -> str:
-    """Return a run's name, which is a directory below the new one."""
-    name = os.path.normpath(str(given))
-    if os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
-        raise ValueError(f"the run {given!r} would lie outside of the new directory")
-    return name
-
-
-def _step(given: Any) -> int:
-    """Return a step, which is a whole number of 64 bits, written as an integer or, as pandas does, as a float."""
-    try:
-        step = int(given) if isinstance(given, str) or given == int(given) else None
-    except (TypeError, ValueError, OverflowError):
-        step = None
-    if step is None and isinstance(given, str):
-        step = int(float(given)) if float(given).is_integer() else None
-    if step is None or not -(2**63) <= step < 2**63:
-        raise ValueError(f"the step is {given!r}; give a whole number of 64 bits")
-    return step
-
-
-def _number(value: Any) -> float | None:
-    """Return a value as a number, or None for what is none: an empty cell, a text."""
-    if value is None or isinstance(value, (bool, list, dict)):
-        return None
-    if isinstance(value, str) and value in _TEXTS:
-        return _TEXTS[value]
-    try:
-        return float(value)
-    except ValueError:
-        return None
