@@ -26,6 +26,13 @@ class Report:
     Attributes:
         html: the whole page.
         path: the path of its file, None if none was written.
+
+    Example:
+        >>> import tblog
+        >>> with tblog.SummaryWriter("runs") as writer:
+        ...     writer.add_scalar("loss", 1.0, 0)
+        >>> tblog.report("runs").html[:15]
+        '<!DOCTYPE html>'
     """
 
     def __init__(self, html: str, path: str | None) -> None:
