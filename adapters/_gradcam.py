@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tblog._side_effects import random_states_kept
 from tblog.adapters._hooks import Hooks
-from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,10 +74,10 @@ def masks_of(
     """Return grad-cam's masks, (N, H, W) from 0 to 1, and release everything that it keeps.
 
     Raises:
-        InvalidValueError: the method lacks an option.
+        InvalidValueError: the method lacks an option, or the score cannot be differentiated.
+        InvalidTypeError: a part of the model passes no gradients back.
     """
-    second_order = cam_class.__name__ == SECOND_ORDER
-    if second_order and transform is not None:
+    if cam_class.__name__ == SECOND_ORDER and transform is not None:
         raise InvalidValueError(
             f"{SECOND_ORDER} got a reshape_transform, which grad-cam ignores there; choose another method"
         )
@@ -88,9 +88,23 @@ def masks_of(
     arguments: dict[str, Any] = {} if transform is None else {"reshape_transform": transform}
     if "ablation_layer" in inspect.signature(cam_class).parameters:
         arguments["ablation_layer"] = _ablation_layer(tokens=transform is not None)
-    cam = cam_class(model, list(layers), **arguments)
+    with Hooks() as hooks:
+        for layer in layers or _layers_with_bias(model):
+            hooks.forward(
+                layer, _require_gradient
+            )  # before grad-cam's own hook, which takes None for a tensor
+        return _masks(cam_class(model, list(layers), **arguments), model, inputs, targets, options)
+
+
+def _masks(
+    cam: Any,
+    model: nn.Module,
+    inputs: torch.Tensor,
+    targets: Sequence[Callable[[Any], torch.Tensor]] | None,
+    options: Mapping[str, bool],
+) -> NDArray[np.float32]:
     one = inputs.new_ones((), requires_grad=True)
-    if second_order and targets is not None:
+    if type(cam).__name__ == SECOND_ORDER and targets is not None:
         # The parameters have no gradients. If everything after the layer is linear, this factor gives the
         # gradient something to depend on, so that it can be differentiated (the result is 0).
         targets = [_scaled(target, one) for target in targets]
@@ -99,6 +113,8 @@ def masks_of(
             hooks.forward_pre(model, _differentiable)
             masks: NDArray[np.float32] = cam(inputs, targets, **options)
     except RuntimeError as error:
+        if "not have been used in the graph" in str(error):
+            raise _without_gradients() from error
         if "does not require grad" not in str(error):
             raise
         raise InvalidValueError(
@@ -112,6 +128,30 @@ def masks_of(
             if store is not None:  # the graph's hooks refer to these, which may refer to the graph
                 store.activations, store.gradients = [], []
     return masks
+
+
+def _layers_with_bias(model: nn.Module) -> list[nn.Module]:
+    """Return the layers whose gradients FullGrad uses."""
+    from torch import nn
+
+    return [module for module in model.modules() if type(module) in {nn.Conv2d, nn.BatchNorm2d}]
+
+
+def _require_gradient(_layer: nn.Module, _args: tuple[Any, ...], _kwargs: Any, output: Any) -> None:
+    if getattr(output, "requires_grad", False):
+        output.register_hook(_refuse_none)
+
+
+def _refuse_none(gradient: torch.Tensor | None) -> None:
+    if gradient is None:
+        raise _without_gradients()
+
+
+def _without_gradients() -> InvalidTypeError:
+    return InvalidTypeError(
+        "A part of the model passes no gradients back to the layer, like a dynamically quantized layer, but the method "
+        'needs them; give the model in floating point, or a method without gradients, such as "ScoreCAM"'
+    )
 
 
 def _scaled(target: Callable[[Any], torch.Tensor], factor: torch.Tensor) -> Callable[[Any], torch.Tensor]:

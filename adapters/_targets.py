@@ -165,6 +165,23 @@ def score(outputs: Any, chosen: Sequence[Target]) -> torch.Tensor:
     return torch.stack([value.reshape(()) for value in each])
 
 
+def input_gradient(scores: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of the sum of scores with respect to the inputs.
+
+    Raises:
+        InvalidTypeError: none arrives at the inputs, and zeros would be shown as a finding.
+    """
+    import torch
+
+    (found,) = torch.autograd.grad(scores.sum(), inputs, allow_unused=True)
+    if found is None:
+        raise InvalidTypeError(
+            "The model passes no gradient back to the inputs, like one with a dynamically quantized layer; give a "
+            "model in floating point whose output depends on the inputs"
+        )
+    return found
+
+
 def _require_one_for_each(outputs: Any, number: int) -> None:
     try:
         entries = None if isinstance(outputs, Mapping) else len(outputs)

@@ -14,7 +14,7 @@ from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_ran
 from tblog.adapters._overlays import PictureGrid
 from tblog.adapters._pictures import ChannelValues, require_channel_values
-from tblog.adapters._targets import run, undisturbed
+from tblog.adapters._targets import input_gradient, run, undisturbed
 from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
 from tblog.records import ImageRecord
 
@@ -140,8 +140,6 @@ class _Excitement:
 
     def gradient(self, pictures: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the mean activations with respect to the images."""
-        import torch
-
         leaf = pictures.detach().requires_grad_()
         excitement = self.of(leaf)
         if not excitement.requires_grad:
@@ -149,7 +147,7 @@ class _Excitement:
                 f"The output of {self._name} cannot be differentiated with respect to the input; give a model that "
                 "does not run under no_grad, and a layer before any detach() or argmax()"
             )
-        return torch.autograd.grad(excitement.sum(), leaf, materialize_grads=True)[0]
+        return input_gradient(excitement, leaf)
 
     def _output(self, pictures: torch.Tensor) -> Any:
         outputs: list[Any] = []

@@ -10,7 +10,16 @@ from tblog.adapters._attributions import METHODS, Averaging, averaging
 from tblog.adapters._classes import ClassNames, TrueClasses, target_labels
 from tblog.adapters._overlays import OverlayGrid, Style
 from tblog.adapters._pictures import ChannelValues, require_channel_values
-from tblog.adapters._targets import Target, Targets, chosen_targets, own_inputs, run, score, undisturbed
+from tblog.adapters._targets import (
+    Target,
+    Targets,
+    chosen_targets,
+    input_gradient,
+    own_inputs,
+    run,
+    score,
+    undisturbed,
+)
 from tblog.errors import InvalidValueError
 from tblog.records import ImageRecord
 
@@ -157,7 +166,7 @@ def attributions(
     Raises:
         InvalidValueError: a class is out of range, the inputs do not fit the model, or an option is wrong,
             or is none of the method's.
-        InvalidTypeError: inputs or targets have a wrong type.
+        InvalidTypeError: inputs or targets have a wrong type, or the model passes no gradient back to the inputs.
 
     Example:
         >>> import torch
@@ -213,7 +222,7 @@ def _explained(
                     "The score of the target cannot be differentiated with respect to the input; give a function without "
                     "detach(), argmax() or comparisons, and a model that does not run under no_grad"
                 )
-            return torch.autograd.grad(scores.sum(), at, materialize_grads=True)[0]
+            return input_gradient(scores, at)
 
         found = METHODS[method](gradient, own.detach(), settings)
     return _Explained(own.detach(), chosen, outputs, found)

@@ -304,6 +304,19 @@ def test_what_has_no_gradients_in_numpys_terms_is_refused():
         class_activation_maps(torch.jit.script(_network()), _pictures(), LAST_CONVOLUTION)
 
 
+def test_a_head_without_gradients_is_refused_by_the_methods_that_need_them():
+    """A dynamically quantized one passes none back: the error says so, and a method without gradients has maps."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+    for method in ("GradCAM", "LayerCAM", "ShapleyCAM", "FullGrad"):
+        with untouched(quantized), pytest.raises(InvalidTypeError, match="quantized"):
+            class_activation_maps(quantized, _pictures(), None if method == "FullGrad" else "1", method)
+    (record,) = class_activation_maps(quantized, _pictures(), "1", "ScoreCAM")
+    assert np.ptp(record.image.maps) > 0
+
+
 def test_frozen_models_have_maps():
     """A model whose parameters need no gradients is explained like any other."""
     model, inputs = _network(), _pictures()

@@ -200,6 +200,15 @@ def test_an_output_without_an_entry_for_each_input_is_refused(returned, said):
         attributions(Returns(), _pictures(2, 2, 4, 5), lambda scores: scores[0])
 
 
+def test_a_model_that_passes_no_gradient_back_is_refused():
+    """A dynamically quantized head gives none, and a black picture would look like a finding."""
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4))
+    model(_pictures(2, 2, 4, 5))
+    quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+    with untouched(quantized), pytest.raises(InvalidTypeError, match="no gradient back"):
+        attributions(quantized, _pictures(2, 2, 4, 5))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_model_is_left_as_it_was(method):
     """Mode, gradients, hooks, buffers and random states survive each method."""
