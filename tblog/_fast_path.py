@@ -55,7 +55,7 @@ def in_c(*names: str) -> Callable[[Method], Method]:
     def decorate(method: Method) -> Method:
         if compiled is None:
             return method
-        fast = compiled.FastMethod(method, names, _QUICK, MethodType)
+        fast = compiled.FastMethod(method, ("_lane", *names), _QUICK, MethodType)
         return cast("Method", functools.update_wrapper(fast, method, _OF_A_FUNCTION))
 
     return decorate

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tblog._native import kind
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Stats:
         values_left_out: values that summaries skipped or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system, or confirmed by an object store.
         worker_secs: CPU seconds that the worker threads spent on this writer.
+        lane: "native" if the compiled module takes and encodes scalars, "pure" if Python alone does.
 
     Example:
         >>> from tblog import SummaryWriter
@@ -37,7 +41,10 @@ class Stats:
     bytes: int = 0
     worker_secs: float = 0.0
     values_left_out: int = 0
+    lane: str = kind()
 
     def __add__(self, other: Stats) -> Stats:
-        """Return the sum of both, field by field."""
-        return Stats(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+        """Return the sum of both, counter by counter."""
+        counters = [field.name for field in fields(self) if field.name != "lane"]
+        sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in counters}
+        return Stats(**sums)

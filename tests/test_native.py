@@ -55,6 +55,16 @@ def test_what_is_used_is_told():
         assert done.stdout.rstrip().endswith(kind)
 
 
+def test_the_counters_name_the_lane(tmp_path):
+    """`stats` says what takes scalars, also when the counts of two files are added."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("a", 1.0, 1)
+        assert writer.stats.lane == _native.kind()
+    writer.add_scalar("a", 2.0, 2)
+    writer.close()
+    assert (writer.stats.lane, writer.stats.written) == (_native.kind(), 2)
+
+
 @needs_compiled
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 2**32 - 1))

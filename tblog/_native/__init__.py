@@ -7,7 +7,15 @@ also there in Python, in the modules that ask for it; those are the specificatio
 Free threading: nothing here is safe without the interpreter lock, nor is the pure path. The lane is changed by plain
 statements in C, one call at a time under that lock, so the module does not declare the slot `Py_mod_gil`, and an
 interpreter without the lock takes it back when it loads the module. (3.13 and 3.14 without the lock load no module of the
-stable ABI, and take the pure path.) There, `deque.append` and `popleft` are whole by themselves, but three things are not:
+stable ABI, and take the pure path.) Statement by statement, what would be shared in C:
+
+- `lane->put++`, the cells of `lane->open`, its `used`, `events` and `bytes`: changed by callers, all under the lock; no call
+  between `tblog_lane_end` and `tblog_lane_add` lets go of it (a deque's `append` runs no Python code).
+- `lane->taken`: written by the thread that takes, read by callers; a stale one makes a caller see less room, never more.
+- `Numbers.end` and `encode` set `ended` under the lock; only then is anything read without it, and nothing is added any more.
+- `lane->tags`: a prefix is never replaced, and numbers keep the dict that has theirs.
+
+In the pure path, `deque.append` and `popleft` are whole by themselves, but three things are not:
 `len(pending) < room` and the append behind it, so that the bound is exceeded by one record for each thread, as it is
 promised; `self._pending = channel.queue.pending`, between whose halves a close may come, so that what is appended then is
 lost; and the counters (`taken`, `_bytes_taken`), which one thread alone changes. So an interpreter without the lock keeps all

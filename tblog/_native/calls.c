@@ -4,21 +4,11 @@
 
 #include <time.h>
 
-static PyObject *lane_name;
-
-/* Locked. */
-int tblog_calls_prepare(void)
-{
-    lane_name = PyUnicode_InternFromString("_lane");
-    return lane_name == NULL ? -1 : 0;
-}
-
-/* Unlocked: seconds since the epoch, as time.time() has them. */
+/* Unlocked: seconds since the epoch, as time.time() has them, and never 0, which an event would leave out. */
 static double now(void)
 {
-    struct timespec time;
-    if (clock_gettime(CLOCK_REALTIME, &time) != 0)
-        return 0.0;
+    struct timespec time = {1, 0};
+    clock_gettime(CLOCK_REALTIME, &time);
     return (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
 }
 
@@ -51,9 +41,9 @@ static int as_number(PyObject *numbers, PyObject *value, double *number)
 }
 
 /* Locked: the lane that a writer appends to, if it has room or forgets; a new reference. */
-static Lane *lane_with_room(PyObject *writer)
+static Lane *lane_with_room(PyObject *writer, PyObject *name)
 {
-    PyObject *found = PyObject_GetAttr(writer, lane_name);
+    PyObject *found = PyObject_GetAttr(writer, name);
     if (found == NULL)
         return NULL;
     Lane *lane = Py_IS_TYPE(found, tblog_lane_type) ? (Lane *)found : NULL;
@@ -80,11 +70,12 @@ static int put(Lane *lane, PyObject *tag, double number)
 }
 
 /* Locked: add_scalar(writer, tag, number, step). Runs no Python's code once it has looked at the lane. */
-int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
+int tblog_add_scalar(PyObject *name, PyObject *numbers, PyObject *const *given)
 {
     double number;
     int64_t step;
-    Lane *lane = as_number(numbers, given[2], &number) && as_step(given[3], &step) ? lane_with_room(given[0]) : NULL;
+    int fits = as_number(numbers, given[2], &number) && as_step(given[3], &step);
+    Lane *lane = fits ? lane_with_room(given[0], name) : NULL;
     if (lane == NULL)
         return 0;
     int added = put(lane, given[1], number) || (tblog_lane_learn(lane, given[1]) && put(lane, given[1], number));
@@ -94,12 +85,12 @@ int tblog_add_scalar(PyObject *numbers, PyObject *const *given)
 }
 
 /* Locked: add_scalar_dict(writer, numbers by tag, step). Runs no Python's code, so the dict stays as it is meanwhile. */
-int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given)
+int tblog_add_scalar_dict(PyObject *name, PyObject *numbers, PyObject *const *given)
 {
     int64_t step;
     double number;
     size_t left = PyDict_CheckExact(given[1]) ? (size_t)PyDict_Size(given[1]) : 0;
-    Lane *lane = left && as_step(given[2], &step) ? lane_with_room(given[0]) : NULL;
+    Lane *lane = left && as_step(given[2], &step) ? lane_with_room(given[0], name) : NULL;
     if (lane == NULL)
         return 0;
     Cell *end = tblog_lane_end(lane, left);

@@ -18,8 +18,6 @@
 /* Below this many bytes, letting go of the lock costs more than the checksum. */
 #define UNLOCK_AT 16384
 
-#define POLYNOMIAL 0x82F63B78u
-
 static uint32_t table[256];
 
 /* Unlocked. */
@@ -53,7 +51,7 @@ void tblog_crc32c_prepare(void)
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte;
         for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
+            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
         table[byte] = crc;
     }
 #if defined(BY_INSTRUCTION)

@@ -2,8 +2,6 @@
    tblog/_wire/events.py say what stands where, and why. */
 #include "native.h"
 
-#include <math.h>
-
 #define TIME_KEY 0x09
 #define STEP_KEY 0x10
 #define SUMMARY_KEY 0x2A
@@ -12,12 +10,6 @@
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire format is little-endian, and so must be the machine"
 #endif
-
-/* Unlocked: protobuf leaves out +0.0, and no other zero. */
-static int has_time(double time)
-{
-    return time != 0.0 || signbit(time);
-}
 
 /* Unlocked: all of them write at a place that has room, and return what is behind it. */
 static uint8_t *put(uint8_t *to, const void *from, size_t size)
@@ -39,19 +31,6 @@ static uint8_t *put_checksum(uint8_t *to, const uint8_t *data, size_t size)
     uint32_t crc = tblog_crc32c(0, data, size);
     crc = (crc >> 15 | crc << 17) + MASK_DELTA;
     return put(to, &crc, 4);
-}
-
-static uint8_t *put_head(uint8_t *to, double time, int64_t step)
-{
-    if (has_time(time)) {
-        *to++ = TIME_KEY;
-        to = put(to, &time, 8);
-    }
-    if (step) {
-        *to++ = STEP_KEY;
-        to = tblog_put_varint(to, (uint64_t)step);
-    }
-    return to;
 }
 
 /* Either. */
@@ -77,14 +56,20 @@ static size_t number_bytes(const Cell *event)
 size_t tblog_event_bytes(const Cell *event)
 {
     size_t numbers = number_bytes(event);
-    size_t head = (has_time(event->head.time) ? 9 : 0) + (event->head.step ? 1 + tblog_varint_bytes((uint64_t)event->head.step) : 0);
-    return 12 + head + 1 + tblog_varint_bytes(numbers) + numbers + 4;
+    size_t step = event->head.step ? 1 + tblog_varint_bytes((uint64_t)event->head.step) : 0;
+    return 12 + 9 + step + 1 + tblog_varint_bytes(numbers) + numbers + 4;
 }
 
 /* Unlocked: write an event, and return the next one. */
 static const Cell *put_event(uint8_t **to, const Cell *event)
 {
-    uint8_t *frame = *to, *data = frame + 12, *end = put_head(data, event->head.time, event->head.step);
+    uint8_t *frame = *to, *data = frame + 12, *end = data;
+    *end++ = TIME_KEY;
+    end = put(end, &event->head.time, 8);
+    if (event->head.step) {
+        *end++ = STEP_KEY;
+        end = tblog_put_varint(end, (uint64_t)event->head.step);
+    }
     *end++ = SUMMARY_KEY;
     end = tblog_put_varint(end, number_bytes(event));
     do {
@@ -117,8 +102,7 @@ PyObject *tblog_encode(PyObject *module, PyObject *several)
         all[i]->ended = 1;
         bytes += all[i]->bytes;
     }
-    frames = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes);
-    if (frames == NULL)
+    if ((frames = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes)) == NULL)
         goto done;
     uint8_t *end = (uint8_t *)PyByteArray_AsString(frames);
     Py_BEGIN_ALLOW_THREADS

@@ -2,8 +2,8 @@
    long way, and is called wherever anything is unusual.
 
    The interpreter calls a method of this kind without making a bound one or a tuple. It does so for types with
-   the flags below, which are part of the stable ABI from Python 3.12 on, as is the function; 3.11 has them under the
-   same numbers and the same name. */
+   the flags below, which are part of the stable ABI from Python 3.12 on, as are the functions; 3.11 has them under the
+   same numbers and the same names. */
 #include "native.h"
 
 #include <structmember.h>
@@ -13,26 +13,28 @@
 #define OFFSET_FLAG ((size_t)1 << (8 * sizeof(size_t) - 1))
 #if Py_LIMITED_API < 0x030C0000
 extern PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *);
+extern PyObject *PyVectorcall_Call(PyObject *, PyObject *, PyObject *);
 #endif
 
 typedef struct {
     PyObject_HEAD
     PyObject *(*vectorcall)(PyObject *, PyObject *const *, size_t, PyObject *);
     tblog_Call fast;
+    PyObject *parts;     /* keeps the next four alive */
     PyObject *function;  /* the Python function */
-    PyObject *names;     /* tuple: of the arguments that the fast path needs, behind the writer; interned */
+    PyObject *names;     /* tuple: of the writer's lane, and of the arguments that a fast call has; interned */
     PyObject *numbers;   /* dict: functions that make a float, by the type of a number */
     PyObject *bind;      /* makes a bound method */
     PyObject *dict;
 } FastMethod;
 
-/* Locked: whether the call gives the writer and the arguments of these names, in this order, and nothing else. */
+/* Locked: whether the call gives the writer and the arguments that have names, in this order, and nothing else. */
 static int fits(PyObject *names, Py_ssize_t count, PyObject *keywords)
 {
     Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
-    if (count < 1 || count + named != 1 + PyTuple_Size(names))
+    if (count < 1 || count + named != PyTuple_Size(names))
         return 0;
-    while (named-- && PyTuple_GetItem(keywords, named) == PyTuple_GetItem(names, count - 1 + named))
+    while (named-- && PyTuple_GetItem(keywords, named) == PyTuple_GetItem(names, count + named))
         ;
     return named < 0;
 }
@@ -42,7 +44,7 @@ static PyObject *fast_call(PyObject *self, PyObject *const *args, size_t flagged
 {
     FastMethod *method = (FastMethod *)self;
     if (fits(method->names, (Py_ssize_t)(flagged & ~OFFSET_FLAG), keywords)) {
-        if (method->fast(method->numbers, args))
+        if (method->fast(PyTuple_GetItem(method->names, 0), method->numbers, args))
             Py_RETURN_NONE;
         /* The function meets the same error again, or knows a way; an interrupt is not to be lost. */
         if (PyErr_Occurred()) {
@@ -52,12 +54,6 @@ static PyObject *fast_call(PyObject *self, PyObject *const *args, size_t flagged
         }
     }
     return PyObject_Vectorcall(method->function, args, flagged, keywords);
-}
-
-/* Locked: calls with a tuple and a dict go straight to the function. */
-static PyObject *plain_call(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    return PyObject_Call(((FastMethod *)self)->function, args, kwargs);
 }
 
 /* Locked: of an instance, a bound method like any other; of a class, the Python function itself, which is what tools
@@ -70,37 +66,31 @@ static PyObject *get(PyObject *self, PyObject *object, PyObject *type)
     return PyObject_CallFunctionObjArgs(((FastMethod *)self)->bind, self, object, NULL);
 }
 
-/* Locked: FastMethod(function, names, numbers, bind): of one number, with three names, or of a dict of them, with two. */
+/* Locked: FastMethod(function, names, numbers, bind): of one number, with four names, or of a dict of them, with three. */
 static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)kwargs;
     PyObject *function, *names, *numbers, *bind;
     if (!PyArg_ParseTuple(args, "OO!O!O", &function, &PyTuple_Type, &names, &PyDict_Type, &numbers, &bind))
         return NULL;
-    if (PyTuple_Size(names) != 3 && PyTuple_Size(names) != 2)
+    if (PyTuple_Size(names) != 4 && PyTuple_Size(names) != 3)
         return PyErr_Format(PyExc_ValueError, "no fast path has the arguments %R", names);
     FastMethod *method = (FastMethod *)PyType_GenericAlloc(type, 0);
     if (method == NULL)
         return NULL;
     method->vectorcall = fast_call;
-    method->fast = PyTuple_Size(names) == 3 ? tblog_add_scalar : tblog_add_scalar_dict;
-    method->function = Py_NewRef(function);
-    method->names = Py_NewRef(names);
-    method->numbers = Py_NewRef(numbers);
-    method->bind = Py_NewRef(bind);
+    method->fast = PyTuple_Size(names) == 4 ? tblog_add_scalar : tblog_add_scalar_dict;
+    method->parts = Py_NewRef(args);
+    method->function = function, method->names = names, method->numbers = numbers, method->bind = bind;
     return (PyObject *)method;
 }
 
 /* Locked. */
 static void dealloc(PyObject *self)
 {
-    FastMethod *method = (FastMethod *)self;
     PyTypeObject *type = Py_TYPE(self);
-    Py_XDECREF(method->dict);
-    Py_XDECREF(method->function);
-    Py_XDECREF(method->names);
-    Py_XDECREF(method->numbers);
-    Py_XDECREF(method->bind);
+    Py_XDECREF(((FastMethod *)self)->dict);
+    Py_XDECREF(((FastMethod *)self)->parts);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -124,7 +114,7 @@ static PyGetSetDef getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot slots[] = {
-    {Py_tp_new, new},       {Py_tp_dealloc, dealloc}, {Py_tp_call, plain_call}, {Py_tp_descr_get, get},
+    {Py_tp_new, new},       {Py_tp_dealloc, dealloc}, {Py_tp_call, PyVectorcall_Call}, {Py_tp_descr_get, get},
     {Py_tp_members, members}, {Py_tp_getset, getset},   {0, NULL},
 };
 PyType_Spec tblog_fast_method_spec = {

@@ -65,7 +65,7 @@ static int learn_name(Lane *lane, PyObject *tag, const char *name, size_t size)
     }
     *end++ = 0x15;
     PyObject *made = PyBytes_FromStringAndSize((char *)prefix, end - prefix);
-    const int learned = made != NULL && PyDict_SetItem(lane->tags, tag, made) == 0;
+    int learned = made != NULL && PyDict_SetItem(lane->tags, tag, made) == 0;
     Py_XDECREF(made);
     return learned;
 }
@@ -76,9 +76,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
     PyObject *tag;
     const char *name;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "Us#", &tag, &name, &size))
-        return NULL;
-    if (PyUnicode_CheckExact(tag))
+    if (PyArg_ParseTuple(args, "Us#", &tag, &name, &size) && PyUnicode_CheckExact(tag))
         learn_name((Lane *)self, tag, name, (size_t)size);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }

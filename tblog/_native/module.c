@@ -1,12 +1,10 @@
 /* The module tblog._native._compiled: what tblog/_native/__init__.py offers, where it could be built.
 
-   It shares state between threads under the interpreter lock alone, so it says nothing of running without
-   it: a free-threaded interpreter takes the lock back when it loads such a module. (It could not load this
-   one: there was no stable ABI for such builds when it was written, and the pure path is taken.) */
+   It shares state between threads under the interpreter lock alone, so it says nothing of running without it:
+   a free-threaded interpreter takes the lock back when it loads such a module. */
 #include "native.h"
 
-PyTypeObject *tblog_numbers_type, *tblog_lane_type;
-static PyTypeObject *fast_method_type;
+PyTypeObject *tblog_numbers_type, *tblog_lane_type, *tblog_fast_method_type;
 
 static PyMethodDef functions[] = {
     {"crc32c", tblog_crc32c_of, METH_VARARGS, "Return the CRC-32C of bytes."},
@@ -32,8 +30,7 @@ PyMODINIT_FUNC PyInit__compiled(void)
     PyObject *module = PyModule_Create(&definition);
     if (module != NULL && (add_type(module, &tblog_numbers_spec, &tblog_numbers_type) < 0 ||
                            add_type(module, &tblog_lane_spec, &tblog_lane_type) < 0 ||
-                           add_type(module, &tblog_fast_method_spec, &fast_method_type) < 0 ||
-                           tblog_calls_prepare() < 0))
+                           add_type(module, &tblog_fast_method_spec, &tblog_fast_method_type) < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -50,38 +50,34 @@ typedef struct {
     int learns;        /* whether the fast path learns tags, written as they are */
 } Lane;
 
-extern PyTypeObject *tblog_numbers_type, *tblog_lane_type;
+extern PyTypeObject *tblog_numbers_type, *tblog_lane_type, *tblog_fast_method_type;
 extern PyType_Spec tblog_numbers_spec, tblog_lane_spec, tblog_fast_method_spec;
 
-/* numbers.c */
 Numbers *tblog_numbers_new(PyObject *tags);
 Cell *tblog_numbers_end(Numbers *numbers, size_t more);
 void tblog_numbers_add(Numbers *numbers, double time, int64_t step);
 
-/* encode.c */
 uint8_t *tblog_put_varint(uint8_t *to, uint64_t number);
 size_t tblog_varint_bytes(uint64_t number);
 size_t tblog_event_bytes(const Cell *event);
-PyObject *tblog_encode(PyObject *module, PyObject *several);
 
-/* lane.c */
 int tblog_lane_learn(Lane *lane, PyObject *tag);
 Cell *tblog_lane_end(Lane *lane, size_t numbers);
 int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t left);
 int tblog_lane_add(Lane *lane, double time, int64_t step);
 
-/* calls.c: each logs what was given and returns 1, or 0 where anything is unusual, perhaps with an exception. */
-typedef int (*tblog_Call)(PyObject *numbers, PyObject *const *given);
-int tblog_add_scalar(PyObject *numbers, PyObject *const *given);
-int tblog_add_scalar_dict(PyObject *numbers, PyObject *const *given);
-int tblog_calls_prepare(void);
+/* Each logs what was given, by the attribute of that name, and returns 1, or 0 where anything is unusual, perhaps with
+   an exception. */
+typedef int (*tblog_Call)(PyObject *name, PyObject *numbers, PyObject *const *given);
+int tblog_add_scalar(PyObject *name, PyObject *numbers, PyObject *const *given);
+int tblog_add_scalar_dict(PyObject *name, PyObject *numbers, PyObject *const *given);
 
-/* crc32c.c */
 uint32_t tblog_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 void tblog_crc32c_prepare(void);
-PyObject *tblog_crc32c_of(PyObject *module, PyObject *args);
 
-/* counts.c */
+/* Functions of the module. */
+PyObject *tblog_encode(PyObject *module, PyObject *several);
+PyObject *tblog_crc32c_of(PyObject *module, PyObject *args);
 PyObject *tblog_count(PyObject *module, PyObject *args);
 
 #endif

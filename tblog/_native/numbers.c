@@ -7,14 +7,11 @@
 Numbers *tblog_numbers_new(PyObject *tags)
 {
     Numbers *numbers = (Numbers *)PyType_GenericAlloc(tblog_numbers_type, 0);
-    if (numbers == NULL)
-        return NULL;
-    numbers->tags = Py_NewRef(tags);
-    numbers->cells = malloc(CELLS * sizeof(Cell));
-    if (numbers->cells == NULL) {
-        Py_DECREF((PyObject *)numbers);
+    if (numbers == NULL || (numbers->cells = malloc(CELLS * sizeof(Cell))) == NULL) {
+        Py_XDECREF((PyObject *)numbers);
         return (Numbers *)PyErr_NoMemory();
     }
+    numbers->tags = Py_NewRef(tags);
     return numbers;
 }
 
