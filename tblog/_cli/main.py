@@ -11,7 +11,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from tblog import __version__, _native
-from tblog._cli import check, drop, export, import_, kept, ls, mean, merge, rename, report, show, tail, thin
+from tblog._cli import (
+    check,
+    completion,
+    drop,
+    export,
+    import_,
+    kept,
+    ls,
+    mean,
+    merge,
+    rename,
+    report,
+    show,
+    tail,
+    thin,
+)
 from tblog._cli.arguments import CommandError
 
 if TYPE_CHECKING:
@@ -19,7 +34,22 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
-_SUBCOMMANDS = (ls, show, tail, export, report, rename, drop, merge, thin, mean, import_, check, kept)
+_SUBCOMMANDS = (
+    ls,
+    show,
+    tail,
+    export,
+    report,
+    rename,
+    drop,
+    merge,
+    thin,
+    mean,
+    import_,
+    check,
+    kept,
+    completion,
+)
 
 _STATUS = """exit status:
   0    done

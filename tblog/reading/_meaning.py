@@ -122,6 +122,8 @@ class Meaning:
         for column in columns:
             metadata = [slot.metadata for slot in column.layout.slots]
             telling = [number for number, raw in enumerate(metadata) if raw is not None]
+            if not telling:
+                continue
             numbers, first = np.unique(column.tags[:, telling], return_index=True)
             for number, at in zip(numbers.tolist(), first.tolist(), strict=True):
                 row, raw = int(column.rows[at // len(telling)]), metadata[telling[at % len(telling)]]
@@ -135,6 +137,8 @@ class Meaning:
 
     def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
         """Return which events of a column hold only scalars, now that the tags are known."""
+        if not any(slot.is_tensor for slot in column.layout.slots):
+            return np.ones(len(column.rows), bool)
         tensors = column.tags[:, [slot.is_tensor for slot in column.layout.slots]]
         others = [n for n in np.unique(tensors) if self.kind(self.tags.names[n], _events.TENSOR) != SCALARS]
         is_scalar: NDArray[np.bool_] = ~np.logical_or.reduce(np.isin(tensors, others), axis=1)

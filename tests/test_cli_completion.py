@@ -1,0 +1,70 @@
+"""`tblog completion`: what a real bash offers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.command import tblog
+
+ASK = """
+eval "$SCRIPT"
+COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 ))
+complete -p tblog >&2
+_tblog || true  # compgen's status where nothing fits
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def offered():
+    """Return what bash offers for the words of a line, of which the last is not complete."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash on this machine")
+    script, _ = tblog("completion", "bash")
+
+    def ask(*words):
+        done = subprocess.run(
+            [bash, "--norc", "-c", ASK, "bash", "tblog", *words],
+            env={"SCRIPT": script},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "-o default" in done.stderr
+        return done.stdout.split()
+
+    return ask
+
+
+def test_bash_completes_subcommands_options_and_choices(offered):
+    """Each as the command itself has it."""
+    assert offered("re") == ["report", "rename"]
+    assert {"ls", "export", "import", "kept", "completion"} <= {*offered("")}
+    assert offered("export", "runs", "--to", "p") == ["parquet"]
+    assert offered("ls", "--so") == ["--sort"]
+    assert offered("ls", "runs", "--sort", "s") == ["size", "step"]
+    assert {"--run", "--tag", "--in-place", "-o"} <= {*offered("drop", "runs", "-")}
+
+
+def test_bash_offers_paths_where_the_command_has_no_words_for_it(offered):
+    """The list is empty, and `-o default` has bash complete files."""
+    assert offered("ls", "ru") == []
+    assert offered("export", "runs", "-o", "x") == []
+    assert offered("none", "-") == []
+
+
+def test_the_script_for_zsh_is_that_of_bash_behind_its_own_bridge():
+    """Zsh has one for such scripts."""
+    assert (
+        tblog("completion", "zsh")[0]
+        == "autoload -U +X bashcompinit && bashcompinit\n" + tblog("completion", "bash")[0]
+    )
+
+
+def test_a_shell_without_a_script_is_refused():
+    """The message names those that there are."""
+    assert "bash" in tblog("completion", "tcsh", status=2)[1]
