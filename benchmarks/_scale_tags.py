@@ -1,0 +1,13 @@
+"""What the ranks of `python -m benchmarks.scale` log: the same in the rank that logs and in the parent that reads back."""
+
+from __future__ import annotations
+
+
+def tags_of(count: int) -> list[str]:
+    """Return tags as long as the one of the other benchmarks, whose bytes are known."""
+    return [f"loss/{number:05d}" for number in range(count)]
+
+
+def value_of(rank: int, step: int) -> float:
+    """Return the value of all tags of a rank at a step, exact in float32."""
+    return float(step + rank / 1024)
