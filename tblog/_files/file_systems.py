@@ -27,7 +27,6 @@ SLOWEST_BYTES = 1 << 16
 clients' own limits are of a minute and more, and some know none while they wait for leave to send."""
 
 _S3 = ("s3", "s3a")
-_EXTRAS = {"fsspec": "remote", "s3fs": "s3"}
 
 
 def implementation(scheme: str, purpose: str) -> type[Any] | None:
@@ -51,7 +50,7 @@ def implementation(scheme: str, purpose: str) -> type[Any] | None:
             package = known_implementations[scheme]["class"].partition(".")[0]
             if package == "fsspec":  # its own class, which needs another package
                 package = getattr(error.__cause__, "name", None) or package
-            raise MissingDependencyError(package, _EXTRAS.get(package, ""), purpose) from None
+            raise _missing(package, purpose) from None
         except ValueError:
             return None
 
@@ -76,10 +75,17 @@ def file_system(url: str) -> tuple[Any, str]:
             files, path = url_to_fs(url, skip_instance_cache=True, **options)
         except ImportError as error:  # of a package that fsspec's class imports late
             package = (error.name or scheme).partition(".")[0]
-            raise MissingDependencyError(package, _EXTRAS.get(package, ""), shown) from None
+            raise _missing(package, shown) from None
     if hasattr(files, "retries"):
         files.retries = 1  # the client below repeats a request, and tblog does
     return files, path
+
+
+def _missing(package: str, purpose: str) -> MissingDependencyError:
+    """Return the error that says how to install a package: by an extra, or for other stores than S3, by its name."""
+    if package == "s3fs":
+        return MissingDependencyError("s3fs", "s3", purpose)
+    return MissingDependencyError(package, "", purpose)
 
 
 class Store:
