@@ -102,7 +102,7 @@ class InvalidTypeError(TblogError, TypeError):
 
 
 class MissingDependencyError(TblogError, ModuleNotFoundError):
-    """The call needs a package that is not installed. The message names the extra that installs it.
+    """The call needs a package that is not installed. The message names the extra that installs it, or the package.
 
     Example:
         >>> from tblog.errors import MissingDependencyError
@@ -112,9 +112,9 @@ class MissingDependencyError(TblogError, ModuleNotFoundError):
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        wanted = f'"tblog[{extra}]"' if extra else package
         super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed. "
-            f'Install it with: pip install "tblog[{extra}]"',
+            f"{purpose} needs the package {package!r}, which is not installed. Install it with: pip install {wanted}",
             name=package,
         )
         self._given = package, extra, purpose

@@ -46,6 +46,15 @@ class WriterOptions:
         ranks: which processes of a distributed training write: "all" of them, each to the directory that it gives, as
             both originals do; "zero", rank 0 alone; or "each", to a run of its own below the directory. The rank
             is found in torch's process group, or in the variables of torchrun, SLURM or Open MPI. See docs/ranks.md.
+        segment_bytes: size at which a segment of a run in a store ends and is sent. Of such a run, each segment is one
+            object and one request, and up to `max_queue_bytes` of them wait in memory while the store is slow or
+            refuses. Local runs have no segments.
+        segment_secs: age at which a segment ends and is sent, in seconds; None for the writer's `flush_secs`. It
+            bounds what a killed process loses, and decides what a run's requests cost: see docs/stores.md.
+        spill_dir: a local directory for segments that a store refuses, so that they wait there and not in memory.
+            Those that it has not taken by the end stay there, as event files, and count in `stats.spilled`.
+        merge_segments: make few objects of a run's segments when the writer closes. It reads them again and removes
+            them, which needs the rights, and a TensorBoard that shows the run then must be started again.
 
     Raises:
         InvalidTypeError: a number is wanted, and something else was given.
@@ -73,6 +82,10 @@ class WriterOptions:
     exit_timeout_secs: float = 60.0
     close_at_sigterm: bool = False
     ranks: Ranks = "all"
+    segment_bytes: int = 8 * MEBIBYTE
+    segment_secs: float | None = None
+    spill_dir: str | None = None
+    merge_segments: bool = False
 
     DEFAULT: ClassVar[WriterOptions]
     NEVER_WAIT: ClassVar[WriterOptions]
@@ -92,6 +105,15 @@ class WriterOptions:
         _require_number("max_queue_bytes", self.max_queue_bytes, 1, "1 or more")
         _require_number("png_compress_level", self.png_compress_level, 0, "0 to 9", highest=9)
         _require_number("exit_timeout_secs", self.exit_timeout_secs, 0, "seconds, 0 or more")
+        _require_number("segment_bytes", self.segment_bytes, 1, "1 or more")
+        if self.segment_secs is not None:
+            _require_number("segment_secs", self.segment_secs, 0, "seconds, 0 or more, or None")
+        require(
+            self.spill_dir is None or (isinstance(self.spill_dir, str) and bool(self.spill_dir)),
+            _named("spill_dir"),
+            self.spill_dir,
+            "a local directory as a str, or None",
+        )
 
     @classmethod
     def of(cls, given: WriterOptions | None) -> WriterOptions:

@@ -48,15 +48,16 @@ class RecordWriter:
     """Write records as event files and TFRecord files hold them, in the calling thread.
 
     A local file that exists is never truncated: records are added after those that it holds. A store's
-    object is written anew. A device or a pipe takes them as they come.
+    object is written anew, is kept in memory, and is sent whole at each flush. A device or a pipe takes them as they come.
 
     Args:
-        path: a path, a URL of `s3://` or `gs://` or of a factory that tensorboardX knows (tensorboardX's
+        path: a path, a URL that fsspec or a factory that tensorboardX knows writes to (tensorboardX's
             argument), or a file that is open for writing bytes (tensorboard's).
 
     Raises:
         InvalidTypeError: it is none of these.
         InvalidValueError: it is a URL that nothing can write to.
+        MissingDependencyError: the package that can is not installed.
         FileExistsError: the file exists and its end is no whole record, so that nothing written
             after it could be read.
         OSError: the file cannot be opened, or the store refuses it.

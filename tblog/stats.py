@@ -14,10 +14,11 @@ class Stats:
 
     Attributes:
         queued: records accepted.
-        written: records handed to the operating system, or confirmed by an object store. An embedding counts
+        written: records handed to the operating system, or confirmed by a store. An embedding counts
             when its files are.
         dropped: records refused because the queue was full, or given up at `close` because the
-            storage did not take or confirm them. A record counts once, as written, dropped or failed.
+            storage did not take or confirm them. A record counts once, as written, dropped, failed or spilled.
+        spilled: records in the spill directory of a writer whose store refuses, and not in the store.
         failed: records that could not be encoded, and models whose graph could not be read.
         values_left_out: values that summaries skipped or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system, or confirmed by an object store.
@@ -41,6 +42,7 @@ class Stats:
     bytes: int = 0
     worker_secs: float = 0.0
     values_left_out: int = 0
+    spilled: int = 0
     lane: str = kind()
 
     def __add__(self, other: Stats) -> Stats:

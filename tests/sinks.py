@@ -39,7 +39,6 @@ class MemorySink:
     """One file of a `MemoryDisk`."""
 
     buffers = False
-    repeats = True
 
     def __init__(self, disk: MemoryDisk, path: str) -> None:
         self.disk = disk

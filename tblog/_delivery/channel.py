@@ -28,7 +28,8 @@ from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
 from tblog._files import sinks
 from tblog._files.run_files import RunFiles
-from tblog._files.stores import is_remote
+from tblog._files.stored_runs import StoredRuns
+from tblog._files.stores import has_factory, is_remote
 from tblog._locks import ForkSafeLock, on_worker
 from tblog._reports import Reports
 from tblog._wire.framing import crc32c
@@ -119,9 +120,7 @@ class Channel:
         self._closing: dict[
             str, Close
         ] = {}  # at most one; `setdefault` is atomic, so two threads get the same command
-        self._files = RunFiles(
-            self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink
-        )
+        self._files = self._new_files()
         events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self.queue.progress = self._progress
         self.queue.on_crowd = self._detach
@@ -137,10 +136,34 @@ class Channel:
             clock=self._clock,
         )
 
+    def _new_files(self) -> RunFiles | StoredRuns:
+        if is_remote(self.logdir) and not has_factory(self.logdir):
+            return StoredRuns(
+                self.logdir,
+                self._suffix,
+                self._resume,
+                self.reports,
+                self.options,
+                self._flush_secs,
+                self._clock,
+            )
+        return RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink)
+
     @property
     def main_file(self) -> EventFile:
-        """Return the event file of the writer's own run."""
+        """Return the event file of the writer's own run, which is not in a store."""
+        assert isinstance(self._files, RunFiles)
         return self._files.own
+
+    @property
+    def sending(self) -> RunFiles | StoredRuns:
+        """Return the files, for the thread that sends what a store is to have."""
+        return self._files
+
+    def send_now(self) -> bool:
+        """Send what a store is to have, in this call, because no thread will; return False if there is nothing."""
+        self._files.end_segments()
+        return self._files.send_next()
 
     @property
     def closed(self) -> bool:
@@ -197,12 +220,21 @@ class Channel:
 
     def flush(self) -> bool:
         """Return when everything queued before is with the operating system; False if it gave up waiting."""
-        flush = Flush()
         try:
-            self.queue.command(flush)
+            flush = self.start_flush()
         except ClosedQueueError:
             flush = self.start_closing()
         return self._wait_for(flush)
+
+    def start_flush(self) -> Flush:
+        """Ask the worker to flush; return the command, which says when that is done.
+
+        Raises:
+            ClosedQueueError: the channel was closed.
+        """
+        flush = Flush()
+        self.queue.command(flush)
+        return flush
 
     def close(self) -> bool:
         """Return when everything is written, synced and closed; False if it gave up waiting."""
@@ -300,6 +332,7 @@ class Channel:
             bytes=self._files.bytes_written,
             worker_secs=self.drain.secs + self.heavy.secs,
             values_left_out=self.reports.left_out,
+            spilled=self._files.spilled,
         )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tblog._delivery.light_lane import LightLane
     from tblog._delivery.queue import RecordQueue
     from tblog._files.run_files import RunFiles
+    from tblog._files.stored_runs import StoredRuns
     from tblog._reports import Reports
 
 ENTRIES_A_STEP = 500  # a chunk of the scalar encoder
@@ -64,7 +65,7 @@ class Drain:
         queue: RecordQueue,
         light: LightLane,
         heavy: HeavyLane,
-        files: RunFiles,
+        files: RunFiles | StoredRuns,
         reports: Reports,
         *,
         flush_secs: float,
@@ -88,6 +89,7 @@ class Drain:
         self._commands: list[Flush] = []  # taken from the lane, and not yet answered
         self._next_sync = clock() + flush_secs
         self._retry_at = 0.0
+        self._refusal: OSError | None = None  # what a store said last
 
     @property
     def is_in_haste(self) -> bool:
@@ -110,7 +112,8 @@ class Drain:
             if self._queue.failing and not self._recovers():
                 self._answer_while_failing()
                 return 0
-            handled = self._take_light() + self._take_heavy()
+            handled = self._take_light() + self._take_heavy() if self._files.has_room else 0
+            self._hear()
             if self._clock() >= self._next_sync:
                 self._next_sync = self._clock() + self._flush_secs
                 self._try(self._files.sync)
@@ -181,6 +184,14 @@ class Drain:
         except OSError as error:
             self.fail(error)
 
+    def _hear(self) -> None:
+        """Report what a store says, which takes segments while others wait."""
+        before, self._refusal = self._refusal, self._files.refusal
+        if self._refusal is None and before is not None:
+            self._reports.storage_is_back(self._queue.dropped)
+        elif self._refusal is not None and self._refusal is not before:
+            self._reports.storage(self._refusal, self.unwritten())
+
     def fail(self, error: OSError) -> None:
         """Remember that the storage refuses, and report it."""
         self._queue.failing = True
@@ -202,7 +213,8 @@ class Drain:
         if self._queue.failing:
             return False
         self._queue.recovered()
-        self._reports.storage_is_back(self._queue.dropped)
+        if self._refusal is None:  # else `_hear` tells, once a store has confirmed something
+            self._reports.storage_is_back(self._queue.dropped)
         return True
 
     # Commands.
@@ -212,6 +224,9 @@ class Drain:
         for command in tuple(self._commands):
             if self._queue.failing or not self._heavy.has_settled(command):
                 break
+            if not self._files.has_settled(command, is_last=isinstance(command, Close)):
+                break
+            self._hear()
             self._commands.remove(command)
             if isinstance(command, Close):
                 self._close_files()
@@ -222,12 +237,16 @@ class Drain:
 
     def _answer_while_failing(self) -> None:
         """Answer flushes that cannot succeed now, and closes, which give up what waits."""
-        if not self._queue.command_pending:
+        if not self._queue.command_pending and not self._commands:
             return
         self._queue.command_pending = False
         commands, self._commands = [*self._commands, *self._queue.take_commands()], []
         for command in commands:
-            if isinstance(command, Close):
+            is_last = isinstance(command, Close)
+            if not self._queue.cut_off and not self._files.has_settled(command, is_last=is_last):
+                self._commands.append(command)
+                continue
+            if is_last:
                 self._close_files()
             command.done.set()
 

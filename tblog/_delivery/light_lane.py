@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tblog._delivery.entries import Scalar, TakenEntry
     from tblog._delivery.event_encoder import EventEncoder
     from tblog._files.run_files import RunFiles
+    from tblog._files.stored_runs import StoredRuns
     from tblog._native._compiled import Numbers as TakenNumbers
     from tblog._reports import Reports
 
@@ -39,7 +40,7 @@ class LightLane:
         reports: receives what cannot be encoded.
     """
 
-    def __init__(self, files: RunFiles, events: EventEncoder, reports: Reports) -> None:
+    def __init__(self, files: RunFiles | StoredRuns, events: EventEncoder, reports: Reports) -> None:
         self._files = files
         self._events = events
         self._reports = reports

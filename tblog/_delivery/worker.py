@@ -1,4 +1,4 @@
-"""The threads that write and encode: one pair per storage device, shared by all writers that log to it.
+"""The threads that write, encode and send: one of each per storage device, shared by all writers that log to it.
 
 Lives here: starting and ending threads, when they look at the queues, what happens at exit.
 Must not: encode or touch files itself; a channel does that.
@@ -7,7 +7,8 @@ A call of `add_*` wakes no thread. The worker looks at its queues every `ROUND_S
 less often when there are none. It takes entries in short stretches and sleeps for `BREATH_SECS` between them, so
 that it never keeps the interpreter lock from the training thread for long. If somebody waits for it, or the queue
 fills up, stretches are longer and closer together. It wakes the encoder, a thread that starts with the first
-record that must be encoded and sleeps when there is none.
+record that must be encoded and sleeps when there is none. Where the device is a store, a third thread sends the
+segments that the worker cuts off, so that nobody else waits for the network.
 
 Shutdown, tested in tests/test_contract.py: at exit, every open channel is closed, within the longest
 `exit_timeout_secs` of their options. Then the threads are joined, because one that releases torch's objects while
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING
 from tblog._delivery import interrupts
 from tblog._delivery.channel import channels
 from tblog._delivery.drain import ENTRIES_A_STEP
+from tblog._delivery.queue import ClosedQueueError
 from tblog._delivery.sigterm import arrange
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
@@ -138,6 +140,7 @@ class Worker(ServingThread):
     def __init__(self, device: object) -> None:
         super().__init__("tblog-worker", [])
         self.encoder = Encoder(self.channels)
+        self._uploader = Uploader(self.channels)
         self._device = device
 
     def _serve_all(self) -> None:
@@ -155,7 +158,7 @@ class Worker(ServingThread):
 
     def _round(self) -> int:
         """Let each channel take a step; return the most entries that one took."""
-        most, heavy = 0, False
+        most, heavy, sends = 0, False, False
         for channel in tuple(self.channels):
             try:
                 most = max(most, channel.drain.step())
@@ -164,16 +167,19 @@ class Worker(ServingThread):
             if channel.closed:
                 self.channels.remove(channel)
             heavy = heavy or channel.heavy.has_work
+            sends = sends or channel.sending.has_to_send
         if heavy:
-            self._have_encoded()
+            self._have_done(self.encoder)
+        if sends:
+            self._have_done(self._uploader)
         return most
 
-    def _have_encoded(self) -> None:
-        self.encoder.ring()
+    def _have_done(self, helper: Encoder | Uploader) -> None:
+        helper.ring()
         try:
-            self.encoder.start()
+            helper.start()
         except RuntimeError:  # no thread can be started
-            self.encoder.round()
+            helper.round()
 
     def _ends(self) -> bool:
         # Without waiting: the thread that holds the lock may have been interrupted by a handler that
@@ -186,7 +192,8 @@ class Worker(ServingThread):
             _workers.pop(self._device, None)
         finally:
             _workers_lock.release()
-        self.encoder.ring()  # it ends, too
+        self.encoder.ring()  # they end, too
+        self._uploader.ring()
         return True
 
 
@@ -219,10 +226,36 @@ class Encoder(ServingThread):
         return worked
 
 
+class Uploader(ServingThread):
+    """The thread that sends segments to a store."""
+
+    def __init__(self, served: list[Channel]) -> None:
+        super().__init__("tblog-uploader", served)
+
+    def _serve_all(self) -> None:
+        while self.channels:
+            if not self.round():
+                self._wait(None)  # the worker rings when there is something to send, or to send again
+
+    def round(self) -> bool:
+        """Send one segment of each channel; return False if there was none."""
+        worked = False
+        for channel in tuple(self.channels):
+            try:
+                if channel.sending.send_next():
+                    worked = True
+                    channel.queue.wake()  # somebody may wait for it
+            except BaseException as error:
+                channel.tell_unforeseen(error)
+        return worked
+
+
 _workers: dict[object, Worker] = {}
 _workers_lock = ForkSafeLock()
 _live: dict[threading.Thread, ServingThread] = {}
 _exit_arranged_in = 0
+_last_uploads_arranged = False
+_exit_spent_secs = 0.0
 
 
 def serve(channel: Channel, *, patient: bool = False) -> None:
@@ -240,6 +273,8 @@ def serve(channel: Channel, *, patient: bool = False) -> None:
         _serve_inline(channel)
         return
     _arrange_exit_of_child()
+    if is_remote(channel.logdir):
+        _arrange_last_uploads()
     if channel.options.close_at_sigterm:
         arrange(close_all)
     with _workers_lock:
@@ -260,7 +295,7 @@ def serve(channel: Channel, *, patient: bool = False) -> None:
 def _device(logdir: str) -> object:
     """Return the storage device of a log directory; one worker serves each."""
     if is_remote(logdir):
-        return logdir.partition(":")[0]
+        return "/".join(logdir.split("/", 3)[:3])  # a bucket that does not answer delays no other
     path = os.path.abspath(logdir)
     while not os.path.exists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
@@ -285,7 +320,7 @@ def _drain(channel: Channel) -> None:
             try:
                 channel.must_drain = False
                 mark_worker(works=True)
-                while channel.drain.step() or channel.heavy.encode_next():
+                while channel.drain.step() or channel.heavy.encode_next() or channel.send_now():
                     pass
             except BaseException as error:
                 channel.fail_unforeseen(error)
@@ -304,13 +339,37 @@ def _arrange_exit_of_child() -> None:
         util.Finalize(None, close_all, exitpriority=0)
 
 
+def _arrange_last_uploads() -> None:
+    """Have stores flushed before the interpreter closes its pools of threads, by one of which they find addresses."""
+    global _last_uploads_arranged  # noqa: PLW0603 - once; a forked child inherits it
+    register = getattr(
+        threading, "_register_atexit", None
+    )  # as concurrent.futures does; the last to come is first
+    if not _last_uploads_arranged and register is not None:
+        _last_uploads_arranged = True
+        register(_flush_stores)
+
+
+def _flush_stores() -> None:
+    """Flush what goes to stores. Threads that still log are joined after this, and `close_all` comes last."""
+    global _exit_spent_secs  # noqa: PLW0603 - the exit's time is one
+    began = time.monotonic()
+    flushed = []
+    for channel in tuple(channels):
+        if channel.is_open and is_remote(channel.logdir):
+            with contextlib.suppress(ClosedQueueError):
+                flushed.append((channel.start_flush(), began + channel.options.exit_timeout_secs))
+    for flush, deadline in flushed:
+        flush.done.wait(max(0.0, deadline - time.monotonic()))
+    _exit_spent_secs = time.monotonic() - began
+
+
 @atexit.register
 def close_all() -> None:
     """Close every open channel. The storage has the longest `exit_timeout_secs` to answer."""
     open_channels = [channel for channel in tuple(channels) if channel.served and not channel.closed]
-    deadline = time.monotonic() + max(
-        (channel.options.exit_timeout_secs for channel in open_channels), default=0.0
-    )
+    longest = max((channel.options.exit_timeout_secs for channel in open_channels), default=0.0)
+    deadline = time.monotonic() + max(0.0, longest - _exit_spent_secs)
     for channel in open_channels:
         try:
             channel.start_closing()

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 LOOK_SECS = 1.0
 """Interval at which a file is checked, because someone may have removed or changed it."""
 
-MAX_OBJECT_BYTES = 8 << 20
-"""Size at which a store's file is uploaded and a new one begins. Each sync uploads the whole file, and what is not
-uploaded is in memory."""
+MAX_FACTORY_BYTES = 8 << 20
+"""Size at which a factory's file is closed and a new one begins: many send the whole file at each flush."""
 
 PIECE_BYTES = 8 << 20
 """Maximum size of one write."""
@@ -49,7 +48,7 @@ class EventFile:
     """An event file, created at the first write.
 
     Args:
-        logdir: the run's directory, or a URL.
+        logdir: the run's directory, or a URL for which there is a factory.
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
@@ -59,7 +58,7 @@ class EventFile:
     Attributes:
         path: the file's name, "" before it has one; another one when the file had to be left.
         size: bytes in the file.
-        handed_records: records handed to the operating system, or confirmed by a store.
+        handed_records: records handed to the operating system, or confirmed by a factory's file.
         handed_bytes: bytes of these.
     """
 
@@ -162,7 +161,7 @@ class EventFile:
             self._start, self._resume = self._resume.first_events(), None
         path, sink = self._new_sink()
         first, look_at = events.first_event(time.time()) + self._start, self._clock() + LOOK_SECS
-        if sink.buffers:  # a store: the first event shows whether it accepts any
+        if sink.buffers:  # a factory's: the first event shows whether it accepts any
             sink.write(bytearray(first))
             sink.sync()
         if self._sink is not None or self.path != before:  # a signal handler opened one during this call
@@ -241,7 +240,7 @@ class EventFile:
             self.handed_records += records
 
     def write(self) -> None:
-        """Hand everything that waits to the operating system, or to a store's file, which confirms it at a `sync`.
+        """Hand everything that waits to the operating system, or to a factory's file, which confirms it at a `sync`.
 
         Raises:
             OSError: when the storage refuses. What it did not take waits for the next call, which
@@ -274,7 +273,7 @@ class EventFile:
             self._write()
         if not self.buffers:
             self._forget_all()
-        elif self.size > MAX_OBJECT_BYTES:
+        elif self.size > MAX_FACTORY_BYTES:
             self._confirm()
 
     def _next_piece(self) -> bytearray:
@@ -358,8 +357,7 @@ class EventFile:
     def _leave_after(self, error: OSError) -> bool:
         """Leave a file that refused, if that can help; return whether a new file may take what waits."""
         if self._sink is not None and self._sink.buffers:
-            if not self._sink.repeats:  # its content is unknown: unconfirmed records go to a new file
-                self._leave()
+            self._leave()  # its content is unknown: unconfirmed records go to a new file
             return False
         if error.errno == errno.EFBIG:
             self._cut_torn()
@@ -449,10 +447,10 @@ class EventFile:
         self._all_is_synced()
 
     def _confirm(self) -> None:
-        """Have the store confirm what was written, and begin a new file if this one is large."""
+        """Have the file confirm what was written, and begin a new one if this one is large."""
         assert self._sink is not None
         try:
-            if self.size > MAX_OBJECT_BYTES:
+            if self.size > MAX_FACTORY_BYTES:
                 self._close_sink()
                 self.path = ""
             else:
@@ -501,7 +499,7 @@ class EventFile:
         self._has_news = False
 
     def release(self) -> None:
-        """Close the handle. A later `write` opens the file again and appends. A store's file stays open."""
+        """Close the handle. A later `write` opens the file again and appends. A factory's file stays open."""
         with self._use():
             if self._sink is not None and not self._sink.buffers:
                 self._give_back()

@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 from typing import TYPE_CHECKING, Any
 
 from tblog._files.stores import check_url, is_remote
-from tblog.errors import InvalidTypeError, InvalidValueError, shortened, without_user
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")  # of two letters or more: C:// is a drive
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR}
 _FULL = "Make room, or give another directory"
 _NO_HANDLES = "Close some, or raise the limit (ulimit -n)"
@@ -68,20 +66,14 @@ def address_of(name: str, argument: str) -> str:
 
     Raises:
         InvalidValueError: it is a URL that nothing here can write to.
+        MissingDependencyError: the package that can is not installed.
         FileNotFoundError: it is relative, and the current directory is gone.
     """
     if is_remote(name):
-        check_url(name)
+        check_url(name, argument)
         return name if name.endswith("://") else name.rstrip("/")
     if name.startswith("file:///"):
         return name.removeprefix("file://")
-    scheme = _SCHEME.match(name)
-    if scheme is not None:
-        raise InvalidValueError(
-            f"{argument} was {shortened(without_user(name))}, and tblog cannot write to {scheme[0]}:// URLs. Give a local "
-            "directory, s3:// or gs://, or register a factory for the files: "
-            f"tensorboardX.record_writer.register_writer_factory({scheme[0]!r}, factory)"
-        )
     if os.path.isabs(name):
         return name
     try:
@@ -97,7 +89,7 @@ def explained(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # a store's, which says so itself
+        if error.errno is None or is_remote(name):  # a store's, which says so itself
             raise
         told = f"cannot write to the log directory {shortened(name)}: "
         if error.errno in _IN_THE_WAY:

@@ -66,18 +66,35 @@ class RunFiles:
 
     @property
     def written(self) -> int:
-        """Return the number of records handed to the operating system, or confirmed by a store."""
+        """Return the number of records handed to the operating system, or confirmed by a factory's."""
         return sum(file.handed_records for file in tuple(self._files.values()))
 
     @property
     def bytes_written(self) -> int:
-        """Return the number of bytes handed to the operating system, or confirmed by a store."""
+        """Return the number of bytes handed to the operating system, or confirmed by a factory's."""
         return sum(file.handed_bytes for file in tuple(self._files.values()))
 
     @property
     def waiting(self) -> int:
         """Return the number of records here that the storage has not confirmed."""
         return sum(file.waiting_records for file in tuple(self._files.values()))
+
+    has_room = True
+    """Whether more may be appended now: a file takes what is written at once, or raises."""
+    has_to_send = False
+    refusal: OSError | None = None
+    spilled = 0
+
+    def has_settled(self, command: object, *, is_last: bool) -> bool:  # noqa: ARG002 - see `StoredRuns`
+        """Return True: nothing is on its way once it is written."""
+        return True
+
+    def end_segments(self) -> None:
+        """Do nothing: there are none."""
+
+    def send_next(self) -> bool:
+        """Return False: nothing is sent later."""
+        return False
 
     def path(self, run: str) -> str:
         """Return the event file of a run, "" before it has one."""
@@ -168,10 +185,10 @@ class RunFiles:
         self.flush()
 
     def flush(self) -> None:
-        """Upload what the files of a store keep in this process. `write` is enough for local files.
+        """Have a factory's files confirm what they took. `write` is enough for local files.
 
         Raises:
-            OSError: when the storage of a run refuses. Those of the others are uploaded.
+            OSError: when the storage of a run refuses. Those of the others are flushed.
         """
         first_error: OSError | None = None
         for run, file in self._files.items():

@@ -1,4 +1,4 @@
-"""The storage of one event file: a local file, or a file of a store.
+"""The storage of one event file: a local file, or one that a user's factory opens.
 
 Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
 Must not: know what a record or an event is. Whatever fails is an OSError. Runs on the worker thread, but
@@ -16,8 +16,8 @@ import stat
 import time
 from typing import Any, BinaryIO, Protocol
 
-from tblog._files.objects import StoredObject
-from tblog._files.stores import as_os_errors, check_directory, is_remote, open_store
+from tblog._files.store_errors import as_os_errors
+from tblog._files.stores import check_directory, is_remote, open_store
 
 try:
     import fcntl  # early: finalisers that run while the interpreter exits cannot import
@@ -33,13 +33,12 @@ class Sink(Protocol):
     """Takes bytes in order, and can make them durable.
 
     Attributes:
-        buffers: what is written may still be lost, until a `sync` or `close` returns.
-        repeats: a `sync` that failed can be made again. If not, nobody knows what the file has then.
+        buffers: what is written may still be lost, until a `sync` or `close` returns. Nobody knows what such a file
+            has after a failure.
         identity: of a local file.
     """
 
     buffers: bool
-    repeats: bool
     identity: Identity | None
 
     def write(self, data: bytearray) -> int:
@@ -124,7 +123,6 @@ class LocalSink:
     """A file of the local file system, opened for appending and never truncated at opening."""
 
     buffers = False
-    repeats = True
 
     def __init__(self, path: str, *, create: bool) -> None:
         # Also for reading: a shared lock on NFS wants that (man 2 flock).
@@ -193,7 +191,7 @@ class LocalSink:
 
 
 class FactorySink:
-    """A file of a store, or what a user's factory opened."""
+    """What a user's factory opened, or for a `RecordWriter`, a file of a store."""
 
     buffers = True
     identity: Identity | None = None
@@ -201,17 +199,16 @@ class FactorySink:
     def __init__(self, path: str) -> None:
         self._file: Any = open_store(path)
         self._path = path
-        self.repeats = isinstance(self._file, StoredObject)
 
     def write(self, data: bytes | bytearray) -> int:
         """Write to the file, which takes all or raises."""
-        with as_os_errors(self._path):
+        with as_os_errors(self._path, users=True):
             self._file.write(bytes(data))
         return len(data)
 
     def sync(self) -> None:
         """Flush the file, which confirms what was written."""
-        with as_os_errors(self._path):
+        with as_os_errors(self._path, users=True):
             self._file.flush()
 
     def write_again(self, data: bytearray, start: int) -> None:
@@ -231,7 +228,7 @@ class FactorySink:
 
     def close(self) -> None:
         """Close the file, which confirms what it has."""
-        with as_os_errors(self._path):
+        with as_os_errors(self._path, users=True):
             self._file.close()
 
     def forget_in_child(self) -> None:
@@ -253,7 +250,7 @@ class OpenSink(Protocol):
 
 
 def open_sink(path: str, *, create: bool) -> Sink:
-    """Open a local file, or a file of a store by its URL."""
+    """Open a local file, or what a user's factory opens for a URL."""
     return FactorySink(path) if is_remote(path) else LocalSink(path, create=create)
 
 

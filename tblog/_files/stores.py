@@ -1,62 +1,43 @@
-"""Files that are not in a local file system: objects of a store, and what a registered factory opens.
+"""Files that are not in a local file system: what fsspec opens, and what a user's factory does.
 
-Lives here: telling such a path, opening it, the factories that users registered with tensorboardX, and all
-errors as OSErrors that say what to do.
-Must not: know what an event is. Nobody imports tensorboardX here before a URL asks for it.
+Lives here: telling such a path, checking it, the factories that users registered with tensorboardX, whole
+files by URL.
+Must not: know what an event is. Nobody imports tensorboardX here before a factory is registered.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tblog._files.objects import KINDS, bucket_and_key, code_of
-from tblog.errors import without_user
+from tblog._files.file_systems import forget_store, implementation, store_of
+from tblog._files.store_errors import as_os_errors
+from tblog.errors import InvalidValueError, shortened, without_user
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_CREDENTIALS = "Give credentials that are valid"
-_ENDPOINT = "Check the network and the endpoint, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set"
-_LATER = "The store is in trouble: try again later"
-_WHAT_TO_DO = {
-    "NoSuchBucket": "Create the bucket, or name another",
-    "NotFound": "Create the bucket, or name another",
-    "AccessDenied": "Give credentials that may write there",
-    "Forbidden": "Give credentials that may write there",
-    "NoCredentialsError": f"{_CREDENTIALS}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
-    "PartialCredentialsError": _CREDENTIALS,
-    "CredentialRetrievalError": _CREDENTIALS,
-    "InvalidAccessKeyId": _CREDENTIALS,
-    "SignatureDoesNotMatch": _CREDENTIALS,
-    "ExpiredToken": _CREDENTIALS,
-    "InvalidToken": _CREDENTIALS,
-    "DefaultCredentialsError": f"{_CREDENTIALS}: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth",
-    "RefreshError": _CREDENTIALS,
-    "EndpointConnectionError": _ENDPOINT,
-    "ConnectTimeoutError": _ENDPOINT,
-    "ReadTimeoutError": _ENDPOINT,
-    "ConnectionClosedError": _ENDPOINT,
-    "500": _LATER,
-    "503": _LATER,
-    "InternalError": _LATER,
-    "ServiceUnavailable": _LATER,
-    "SlowDown": _LATER,
-}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # of two letters or more: C:// is a drive
+_BUCKETS = ("s3", "s3a", "gs", "gcs")
+_ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
+_NOT_WRITTEN = ("http", "https", "file")
+"""No loader could find what is put to the first two; a local directory is `file:///PATH`, which is no URL here."""
 
 
 def is_remote(path: str) -> bool:
-    """Return whether a path is a URL that something here opens, by the prefix, as tensorboardX tells them apart."""
+    """Return whether a path is a URL of a store, or a factory's, by the prefix, as tensorboardX tells them apart."""
     prefix, colon, _ = path.partition(":")
-    if not colon or len(prefix) == 1 or os.sep in prefix:
+    if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):
         return False
-    return prefix in KINDS or _factory_of(path) is not None
+    return _URL.match(path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
+
+
+def has_factory(path: str) -> bool:
+    """Return whether a user's factory opens the files of a URL."""
+    return _factory_of(path) is not None
 
 
 def _factory_of(path: str) -> Any:
-    """Return the factory that a user registered with tensorboardX for a URL, in place of s3's and gs's too."""
+    """Return the factory that a user registered with tensorboardX for a URL, in place of fsspec, too."""
     originals = sys.modules.get("tensorboardX.record_writer")
     factory = originals and originals.REGISTERED_FACTORIES.get(path.partition(":")[0])
     return None if type(factory).__module__ == "tensorboardX.record_writer" else factory
@@ -75,14 +56,55 @@ def register(prefix: str, factory: Any) -> None:
     register_writer_factory(prefix, factory)
 
 
-def check_url(url: str) -> None:
-    """Check that a URL names what its opener needs.
+def check_url(url: str, argument: str) -> None:
+    """Check that something here can write to a URL.
 
     Raises:
-        InvalidValueError: there is no bucket in it, or somebody's credentials.
+        InvalidValueError: nothing can, it names no bucket, or it holds somebody's credentials.
+        MissingDependencyError: the package that can is not installed.
     """
-    if _factory_of(url) is None:
-        bucket_and_key(url)
+    if _factory_of(url) is not None:
+        return
+    scheme = url.partition(":")[0]
+    shown = shortened(without_user(url))
+    if scheme in _BUCKETS and _ADDRESS.fullmatch(url) is None:
+        raise InvalidValueError(
+            f"{argument}: {shown} names no bucket; give {scheme}://BUCKET/PATH, as a str (pathlib leaves out a "
+            "slash), and credentials in the environment"
+        )
+    if scheme in _NOT_WRITTEN or implementation(scheme, f"{argument} {shown}") is None:
+        raise InvalidValueError(
+            f"{argument} was {shown}, and tblog cannot write to {scheme}:// URLs. Give a local directory, a URL "
+            "that fsspec writes to, such as s3:// or gs://, or register a factory for the files: "
+            f"tensorboardX.record_writer.register_writer_factory({scheme!r}, factory)"
+        )
+
+
+class StoredFile:
+    """A file of a store, which is put there whole at each flush.
+
+    Args:
+        url: where it lies.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._content = bytearray()
+        self._stored_bytes = -1
+
+    def write(self, data: bytes) -> None:
+        """Keep bytes for the next `flush`."""
+        self._content += data
+
+    def flush(self) -> None:
+        """Return when the store has confirmed everything that was written; the file exists from then on."""
+        if self._stored_bytes != len(self._content):
+            _put(self._url, bytes(self._content))
+            self._stored_bytes = len(self._content)
+
+    def close(self) -> None:
+        """Flush."""
+        self.flush()
 
 
 def open_store(path: str) -> Any:
@@ -92,8 +114,10 @@ def open_store(path: str) -> Any:
         OSError: it cannot be opened.
     """
     factory = _factory_of(path)
-    with as_os_errors(path):
-        return KINDS[path.partition(":")[0]](path) if factory is None else factory.open(path)
+    if factory is None:
+        return StoredFile(path)
+    with as_os_errors(path, users=True):
+        return factory.open(path)
 
 
 def store(path: str, content: bytes) -> None:
@@ -102,10 +126,21 @@ def store(path: str, content: bytes) -> None:
     Raises:
         OSError: the store refuses.
     """
+    if _factory_of(path) is None:
+        _put(path, content)
+        return
     file = open_store(path)
-    with as_os_errors(path):
+    with as_os_errors(path, users=True):
         file.write(content)
         file.close()
+
+
+def _put(url: str, content: bytes) -> None:
+    try:
+        store_of(url).put(url, content)
+    except OSError:
+        forget_store(url)
+        raise
 
 
 def stored(path: str) -> bytes | None:
@@ -114,41 +149,16 @@ def stored(path: str) -> bytes | None:
     Raises:
         OSError: the store does not answer.
     """
-    if _factory_of(path) is not None:
-        return None
-    with as_os_errors(path):
-        content: bytes | None = open_store(path).get()
-    return content
+    return store_of(path).get(path) if _factory_of(path) is None else None
 
 
 def check_directory(path: str) -> None:
-    """Let a user's factory prepare a log directory; a store of objects has none.
+    """Let a user's factory prepare a log directory; a store needs none.
 
     Raises:
         OSError: that cannot be done.
     """
     check = getattr(_factory_of(path), "directory_check", None)
     if check is not None:
-        with as_os_errors(path):
+        with as_os_errors(path, users=True):
             check(path)
-
-
-@contextlib.contextmanager
-def as_os_errors(path: str) -> Iterator[None]:
-    """Turn what a store or factory raises into an OSError that says where, what to do, and no secret."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError) and (error.errno is not None or _factory_of(path) is not None):
-            raise
-        raise _os_error(error, path) from None
-
-
-def _os_error(error: Exception, path: str) -> OSError:
-    code = code_of(error)
-    what_to_do = _WHAT_TO_DO.get(code, "")
-    if isinstance(error, ImportError):
-        package = {"s3": "boto3", "gs": "google-cloud-storage"}.get(path.partition(":")[0], error.name)
-        what_to_do = f"Install it with: pip install {package}"
-    told = f"{path} was not stored: {code}: {str(error).rstrip('.')}. {what_to_do}".rstrip(". ")
-    return OSError(without_user(told))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Protocol, cast
 
+from tblog._files.file_systems import file_system
 from tblog._wire.framing import HEADER_BYTES, header
 
 
@@ -178,9 +179,5 @@ def _as_path(place: Any) -> str:
 def _opened(given: str) -> tuple[FileSystem, str]:
     if "://" not in given:
         return LocalFiles(), os.path.expanduser(given).rstrip("/") or "/"
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise ImportError(f"reading {given!r} needs the package fsspec: pip install tblog[remote]") from None
-    files, path = url_to_fs(given)
+    files, path = file_system(given)
     return _Remote(files), path

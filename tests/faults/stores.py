@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -17,6 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tensorboardX.proto.event_pb2 import Event
+
+from tblog._files.walk import walk
 from tests.faults import remote
 from tests.faults.outcome import Outcome
 from tests.faults.processes import start
@@ -33,7 +37,7 @@ _one_store = threading.Lock()  # all stores of a process share their buckets, an
 
 def can_happen() -> bool:
     """Return whether there is an object store to run."""
-    return all(importlib.util.find_spec(name) for name in ("boto3", "moto", "flask"))
+    return all(importlib.util.find_spec(name) for name in ("boto3", "moto", "flask", "s3fs"))
 
 
 @contextmanager
@@ -134,3 +138,22 @@ def _ask(method: str, url: str, data: bytes = b"") -> None:
     request = urllib.request.Request(url, data, {"Content-Type": "text/plain"}, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
         answer.read()
+
+
+def keys(client: Any) -> list[str]:
+    """Return the names of all objects, in their order."""
+    return sorted(found["Key"] for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()))
+
+
+def stored_steps(client: Any, tag: str = "x") -> list[int]:
+    """Return the steps of a tag in all objects, in their order; each of them must be a whole event file."""
+    steps: list[int] = []
+    for key in keys(client):
+        content = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        pieces = list(walk(io.BytesIO(content)))
+        for nth, piece in enumerate(pieces):
+            assert piece.data is not None
+            event = Event.FromString(piece.data)
+            assert bool(event.file_version) == (nth == 0)
+            steps += [event.step for value in event.summary.value if value.tag == tag]
+    return steps

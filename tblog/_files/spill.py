@@ -1,0 +1,56 @@
+"""A local directory for segments that a store does not take: whole event files, at the same places below it.
+
+Lives here: writing, reading and removing them. Must not: know when. Used by the threads that write and send.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from tblog._files.completing import completed
+from tblog._files.handles import with_handles
+from tblog.errors import without_user
+
+
+class Spill:
+    """The files of one writer in a spill directory.
+
+    Args:
+        folder: the directory, which is made when the first file is.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = os.path.abspath(folder)
+
+    def keep(self, url: str, content: bytes) -> str:
+        """Write a segment to a file; return its path, which is that of the URL without the scheme.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        place = without_user(url).partition("://")[2].lstrip("/")
+        path = os.path.join(self.folder, *place.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        partial = os.path.join(os.path.dirname(path), f".{os.getpid()}.part")  # no loader reads such a name
+        with completed(path, partial), with_handles(lambda: open(partial, "wb")) as file:
+            file.write(content)
+        return path
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with with_handles(lambda: open(path, "rb")) as file:
+            return file.read()
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and the directories that are empty then."""
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+            folder = os.path.dirname(path)
+            while folder != os.path.dirname(self.folder):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)

@@ -1,0 +1,89 @@
+"""What a store raises, as OSErrors that say where, what happened and what to do, and repeat no secret.
+
+Lives here: the names of a store's errors, and what a user can do about each.
+Must not: know a store's package; errors are told apart by their codes and names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from tblog.errors import InvalidValueError, MissingDependencyError, without_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BUCKET = "Create the bucket, or name another"
+_RIGHTS = "Give credentials that may write there"
+_CREDENTIALS = "Give credentials that are valid"
+_ENDPOINT = "Check the network and the endpoint, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set"
+_LATER = "The store is in trouble: try again later"
+_WHAT_TO_DO = {
+    "NoSuchBucket": _BUCKET,
+    "ContainerNotFound": _BUCKET,
+    "FileNotFoundError": _BUCKET,
+    "AccessDenied": _RIGHTS,
+    "Forbidden": _RIGHTS,
+    "AuthorizationPermissionMismatch": _RIGHTS,
+    "PermissionError": _RIGHTS,
+    "NoCredentialsError": f"{_CREDENTIALS}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
+    "PartialCredentialsError": _CREDENTIALS,
+    "CredentialRetrievalError": _CREDENTIALS,
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "ExpiredToken": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "DefaultCredentialsError": f"{_CREDENTIALS}: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth",
+    "RefreshError": _CREDENTIALS,
+    "ClientAuthenticationError": _CREDENTIALS,
+    "EndpointConnectionError": _ENDPOINT,
+    "ConnectTimeoutError": _ENDPOINT,
+    "ReadTimeoutError": _ENDPOINT,
+    "ConnectionClosedError": _ENDPOINT,
+    "TimeoutError": _ENDPOINT,
+    "500": _LATER,
+    "503": _LATER,
+    "InternalError": _LATER,
+    "ServiceUnavailable": _LATER,
+    "SlowDown": _LATER,
+}
+_SECRETS = re.compile(
+    r"((?:X-Amz-[\w-]+|AWSAccessKeyId|Signature|sig|token|access_token)=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+@contextlib.contextmanager
+def as_os_errors(path: str, *, users: bool = False) -> Iterator[None]:
+    """Turn what a store raises in this block into an OSError.
+
+    Args:
+        path: the URL that is written or read.
+        users: a user's own factory opened it, whose OSErrors are as they are meant.
+    """
+    try:
+        yield
+    except (InvalidValueError, MissingDependencyError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and users:
+            raise
+        raise _os_error(error, path) from None
+
+
+def code_of(error: BaseException) -> str:
+    """Return what the store calls the error, or its class."""
+    for each in (error, error.__cause__):
+        answer = getattr(each, "response", None)
+        code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+        if code:
+            return str(code)
+    return type(error).__name__
+
+
+def _os_error(error: Exception, path: str) -> OSError:
+    code = code_of(error)
+    said = " ".join(str(error).split()).rstrip(".")
+    told = f"{path} was not stored: {code}{': ' * bool(said)}{said}. {_WHAT_TO_DO.get(code, '')}".rstrip(". ")
+    return OSError(_SECRETS.sub(r"\1...", without_user(told)))

@@ -1,0 +1,248 @@
+"""The runs of one writer in a store: its own, and those below it.
+
+Lives here: which run a record belongs to, when segments are cut off, when a flush or close has what it waits for.
+Must not: send. Runs on the worker thread, but for the first segment, which the constructor's caller sends, and
+`send_next`, on the uploader's. It takes the place of `RunFiles`, which is for files that can be appended to.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from tblog._files.file_systems import store_of
+from tblog._files.merging import Part, merge
+from tblog._files.outbox import Outbox
+from tblog._files.segments import SegmentedRun
+from tblog._files.spill import Spill
+from tblog._files.stores import store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._files.resume import Resume
+    from tblog._files.segments import Segment
+    from tblog._reports import Reports
+    from tblog.options import WriterOptions
+
+CLOSE_PATIENCE_SECS = 30.0
+"""Maximum time that a close goes on trying while the store refuses, and no spill directory has everything."""
+
+
+class _Wait(NamedTuple):
+    """What a flush or close waits for."""
+
+    segments: int
+    begun: int
+    until: float
+
+
+class StoredRuns:
+    """The runs of a log directory that is a URL.
+
+    Args:
+        logdir: the own run's URL.
+        suffix: appended to the segments' names.
+        resume: what the first segment of each run begins with.
+        reports: receives what the spill directory and the merging refuse.
+        options: the bounds of segments, and what becomes of them.
+        flush_secs: the age of a segment, unless the options give one.
+        clock: monotonic seconds.
+        put: stores bytes under a URL.
+    """
+
+    def __init__(
+        self,
+        logdir: str,
+        suffix: str,
+        resume: Resume | None,
+        reports: Reports,
+        options: WriterOptions,
+        flush_secs: float,
+        clock: Callable[[], float] = time.monotonic,
+        put: Callable[[str, bytes], None] = store,
+    ) -> None:
+        self._logdir = logdir
+        self._new = (suffix, resume, clock)
+        self._reports = reports
+        self._clock = clock
+        self._put = put
+        self._max_bytes = options.segment_bytes
+        self._max_secs = flush_secs if options.segment_secs is None else options.segment_secs
+        self._patience_secs = min(CLOSE_PATIENCE_SECS, options.exit_timeout_secs)
+        self._backlog_bytes = options.max_queue_bytes
+        self._spill = None if options.spill_dir is None else Spill(options.spill_dir)
+        self._outbox = Outbox(put, options.max_queue_bytes, self._spill, clock)
+        self._runs = {"": SegmentedRun(logdir, *self._new)}
+        self._merges = options.merge_segments
+        self._parts: dict[str, list[Part]] = {}
+        self._waits: dict[object, _Wait] = {}
+        self._first_bytes = 0
+        self._elsewhere = 0
+        self.spilled_at_close = 0
+
+    @property
+    def written(self) -> int:
+        """Return the number of records that the store has confirmed."""
+        return self._outbox.written + self._elsewhere
+
+    @property
+    def bytes_written(self) -> int:
+        """Return the number of bytes that the store has confirmed."""
+        return self._outbox.nbytes + self._first_bytes
+
+    @property
+    def spilled(self) -> int:
+        """Return the number of records that are in the spill directory, and not in the store."""
+        return self._outbox.spilled + self.spilled_at_close
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of records here that the store has not confirmed."""
+        return self._outbox.waiting + sum(run.records for run in tuple(self._runs.values()))
+
+    @property
+    def refusal(self) -> OSError | None:
+        """Return what the store said last, if it refuses."""
+        return self._outbox.error
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether more may be appended now."""
+        open_bytes = sum(run.nbytes for run in self._runs.values())
+        return open_bytes < self._backlog_bytes and not self._outbox.is_full
+
+    def path(self, run: str) -> str:
+        """Return the newest segment of a run, "" before it has one."""
+        found = self._runs.get(run)
+        return "" if found is None else found.path
+
+    def open(self) -> None:
+        """Send a first segment without a record: it shows whether the store takes any.
+
+        Raises:
+            OSError: it does not.
+        """
+        if not self._first_bytes:
+            first = self._runs[""].first()
+            self._put(first.url, first.content)
+            self._first_bytes = first.nbytes
+            self._remember("", first)
+
+    def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
+        """Append framed records of a run to its open segment; see `EventFile.append`."""
+        if not frames:  # the records have objects of their own, which the store has confirmed
+            self._elsewhere += records
+            return
+        found = self._runs.get(run)
+        if found is None:
+            depth = 1 + run.count("/")
+            found = self._runs[run] = SegmentedRun(f"{self._logdir}/{run}", *self._new, depth=depth)
+        found.append(frames, records)
+
+    def write(self) -> None:
+        """Cut off the segments that are large or old enough.
+
+        Raises:
+            OSError: the store refuses, and no more may wait.
+        """
+        for name, run in self._runs.items():
+            if run.is_due(self._max_bytes, self._max_secs):
+                self._cut_off(name, run)
+        if self._outbox.spill_error is not None:
+            self._reports.once(
+                "spill",
+                f"tblog cannot write to the spill directory: {self._outbox.spill_error}. Segments wait in memory",
+            )
+        if self._outbox.is_full and self._outbox.error is not None:
+            raise self._outbox.error
+
+    flush = sync = write
+
+    def recover(self) -> None:
+        """Go on after the store refused, and no more could wait. Whoever waits, waits for what follows now, too.
+
+        Raises:
+            OSError: that is still so.
+        """
+        self.write()
+        self._waits.clear()
+
+    def end_segments(self) -> None:
+        """Cut off all open segments, so that they can be sent."""
+        for name, run in self._runs.items():
+            self._cut_off(name, run)
+
+    def _cut_off(self, name: str, run: SegmentedRun) -> None:
+        segment = run.cut_off()
+        if segment is not None:
+            self._outbox.put(segment)
+            self._remember(name, segment)
+
+    def _remember(self, name: str, segment: Segment) -> None:
+        if self._merges:
+            self._parts.setdefault(name, []).append(Part(segment.url, segment.nbytes))
+
+    def has_settled(self, command: object, *, is_last: bool) -> bool:
+        """Return whether everything appended before a command is confirmed, or was refused again since.
+
+        Args:
+            command: a flush or close; the first call for it cuts off all segments.
+            is_last: it is a close, which goes on trying for a while.
+        """
+        wait = self._waits.get(command)
+        if wait is None:
+            self.end_segments()
+            until = self._clock() + self._patience_secs
+            wait = self._waits[command] = _Wait(self._outbox.put_count, self._outbox.begun, until)
+            if is_last and self._merges:
+                self._outbox.last_job = self._merge
+            self._outbox.hurry()
+        if self._outbox.done_count < wait.segments:
+            given_up = not is_last or self._outbox.is_all_spilled or self._clock() >= wait.until
+            if self._outbox.refused <= wait.begun or not given_up:
+                return False
+        elif is_last and self._outbox.last_job is not None:
+            return False
+        del self._waits[command]
+        return True
+
+    def _merge(self) -> None:
+        try:
+            for parts in self._parts.values():
+                merge(store_of(self._logdir), parts)
+        except OSError as error:
+            self._reports.once("merging", f"tblog could not merge all segments of {self._logdir}: {error}")
+
+    @property
+    def has_to_send(self) -> bool:
+        """Return whether `send_next` has something to do now."""
+        return self._outbox.is_due
+
+    def send_next(self) -> bool:
+        """Send the oldest segment; return False if there is none to send now."""
+        return self._outbox.send_next()
+
+    def leave(self) -> None:
+        """Do nothing: segments are nobody else's to mistake for another writer's."""
+
+    ignore_neighbours = leave
+
+    def close(self) -> tuple[int, OSError | None]:
+        """Give up what is not confirmed; return the number of records lost, and what the store said."""
+        self.end_segments()
+        self._outbox.keep_aside()
+        error = self._outbox.error
+        self.spilled_at_close = self._outbox.spilled
+        lost = self._outbox.give_up() + self._outbox.lost
+        if self.spilled_at_close and self._spill is not None:
+            self._reports.once(
+                "spilled",
+                f"tblog: {self._logdir} did not take the last {self.spilled_at_close} records: {error}. They are in "
+                f"event files below {self._spill.folder}; copy these to the same places in the store",
+            )
+        return lost, error if lost else None
+
+    def forget_in_child(self) -> None:
+        """Forget what waits in a forked child's copy: the parent sends it."""
+        self._outbox.give_up()

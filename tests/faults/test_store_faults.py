@@ -1,0 +1,292 @@
+"""An object store behind a bad network: what is sent again, what is lost, who waits."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import tblog
+from tblog import SummaryWriter
+from tblog._files import outbox as _outbox
+from tblog._files import stored_runs as _stored_runs
+from tblog.options import WriterOptions
+from tests.faults.stores import BUCKET, keys, stored_steps
+from tests.processes import run_program
+from tests.reading import points
+from tests.waiting import wait_until
+
+URL = f"s3://{BUCKET}/run"
+QUICK = WriterOptions(segment_secs=0.05)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    """Let what was refused be tried again soon."""
+    monkeypatch.setattr(_outbox, "FIRST_PAUSE_SECS", 0.05)
+    monkeypatch.setattr(_outbox, "LONGEST_PAUSE_SECS", 0.2)
+
+
+def log(writer, steps):
+    """Log each step as its own value."""
+    for step in steps:
+        writer.add_scalar("x", step, step)
+
+
+@pytest.mark.parametrize("fault", ["slow", "500", "expired", "cut", "cut answer"])
+def test_no_fault_of_the_network_or_the_store_loses_or_repeats_a_record(proxy, store, caplog, fault):
+    """The segments are sent again, in their order, until the store has confirmed them."""
+    with SummaryWriter(URL, options=QUICK) as writer:
+        log(writer, range(50))
+        writer.flush()
+        proxy.fault = fault
+        for start in range(50, 100, 10):
+            log(writer, range(start, start + 10))
+            wait_until(lambda hit=proxy.hit: proxy.hit > hit)
+        if fault != "slow":
+            assert writer.stats.written == 50
+        proxy.fault = ""
+        log(writer, range(100, 110))
+        writer.flush()
+        assert (writer.stats.written, writer.stats.dropped) == (110, 0)
+    assert stored_steps(store) == list(range(110))
+    assert sum("cannot write" in record.getMessage() for record in caplog.records) == (fault != "slow")
+    paths = [path for path, _ in proxy.bodies]
+    assert sorted(paths) == paths  # what was sent again was sent before what came later
+
+
+def test_who_logs_waits_for_no_store(proxy):
+    """Nor does a writer of another directory, nor one of another store."""
+    with (
+        SummaryWriter(URL, options=QUICK) as writer,
+        SummaryWriter("memory://other/run", options=QUICK) as other,
+    ):
+        proxy.fault = "slow"
+        longest = 0.0
+        for step in range(300):
+            started = time.perf_counter()
+            writer.add_scalar("x", step, step)
+            longest = max(longest, time.perf_counter() - started)
+            time.sleep(0.002)  # a training step
+        other.add_scalar("x", 0, 0)
+        wait_until(lambda: other.stats.written == 1)
+        assert longest < 0.2  # a request takes 0.3
+        proxy.fault = ""
+
+
+def test_a_store_that_is_away_is_tried_less_and_less_often(proxy):
+    """And at once when somebody flushes."""
+    with SummaryWriter(URL, options=QUICK) as writer:
+        proxy.fault = "500"
+        log(writer, range(10))
+        wait_until(lambda: proxy.hit >= 5)
+        hit = proxy.hit
+        writer.flush()
+        assert proxy.hit > hit
+        proxy.fault = ""
+    assert (writer.stats.written, writer.stats.dropped) == (10, 0)
+
+
+def test_a_close_waits_for_a_store_that_comes_back(server, store):
+    """Within its patience; nothing is lost."""
+    writer = SummaryWriter(URL)
+    log(writer, range(10))
+    with server.away():
+        writer.flush()
+        closing = writer.file_writer.channel().start_closing()
+        assert not closing.done.wait(0.5)
+    assert closing.done.wait(20)
+    writer.close()
+    assert (writer.stats.written, writer.stats.dropped) == (10, 0)
+    assert stored_steps(store) == list(range(10))
+
+
+def test_what_waits_in_memory_is_bounded_and_the_rest_is_dropped_and_counted(proxy, store, caplog):
+    """Segments up to the bound, then the queue, then the options decide; a store that is back gets what was kept."""
+    options = WriterOptions(
+        segment_secs=0.05, segment_bytes=2_000, max_queue_bytes=20_000, max_queue_records=500
+    )
+    with SummaryWriter(URL, options=options) as writer:
+        proxy.fault = "500"
+        writer.flush()
+        for start in range(0, 5_000, 100):
+            log(writer, range(start, start + 100))
+            time.sleep(0.01)  # the worker looks
+        wait_until(lambda: writer.stats.dropped)
+        assert writer.file_writer.channel().sending.waiting * 40 < 80_000
+        proxy.fault = ""
+        writer.flush()
+    stats = writer.stats
+    assert stats.queued == stats.written == len(stored_steps(store))
+    assert stats.written + stats.dropped == 5_000
+    assert sum("the queue of" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_what_a_store_refuses_waits_in_the_spill_directory_and_is_sent_from_there(proxy, store, tmp_path):
+    """Not in memory; and nothing is left behind."""
+    options = WriterOptions(segment_secs=0.05, spill_dir=str(tmp_path / "spill"))
+    with SummaryWriter(URL, options=options) as writer:
+        proxy.fault = "500"
+        log(writer, range(10))
+        wait_until(lambda: writer.stats.spilled == 10)
+        assert points(tmp_path / "spill" / BUCKET / "run")["x"] == [(step, float(step)) for step in range(10)]
+        log(writer, range(10, 20))
+        wait_until(lambda: writer.stats.spilled == 20)
+        proxy.fault = ""
+    stats = writer.stats
+    assert (stats.written, stats.spilled, stats.dropped) == (20, 0, 0)
+    assert stored_steps(store) == list(range(20))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_stays_away_leaves_whole_event_files_in_the_spill_directory(
+    proxy, store, tmp_path, caplog
+):
+    """They count as spilled, neither written nor dropped; the message says where they are, and copying them is enough."""
+    options = WriterOptions(spill_dir=str(tmp_path))
+    writer = SummaryWriter(URL, options=options)
+    log(writer, range(10))
+    writer.flush()
+    proxy.fault = "cut"
+    log(writer, range(10, 20))
+    writer.add_scalars("pair", {"a": 1.0}, 0)
+    writer.close()
+    stats = writer.stats
+    assert (stats.queued, stats.written, stats.spilled, stats.dropped) == (21, 10, 11, 0)
+    assert any(f"in event files below {tmp_path}" in record.getMessage() for record in caplog.records)
+    assert "11 spilled" in repr(writer)
+    for path in Path(tmp_path, BUCKET).rglob("*tfevents*"):
+        store.upload_file(str(path), BUCKET, str(path.relative_to(tmp_path / BUCKET)))
+    assert stored_steps(store) == list(range(20))
+
+
+def test_a_program_that_ends_in_front_of_a_silent_store_ends_in_time_and_says_what_is_lost(
+    proxy, tmp_path, monkeypatch
+):
+    """The exit waits as long as its options say, and counts and names the rest."""
+    monkeypatch.setenv("TBLOG_TEST_STORE", proxy.address)
+    told = run_program(
+        f"""
+        import os, socket
+        os.dup2(1, 2)
+        from tblog import SummaryWriter, WriterOptions
+        writer = SummaryWriter("{URL}", options=WriterOptions(exit_timeout_secs=1))
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+        from tblog._files import file_systems
+        silent = socket.create_server(("127.0.0.1", 0))
+        os.environ["S3_ENDPOINT"] = f"http://127.0.0.1:{{silent.getsockname()[1]}}"
+        """,
+        tmp_path,
+    )
+    assert "did not take its last 100 records within the 1 s that the exit waits" in told
+
+
+def test_a_program_that_ends_finds_the_address_of_its_store(proxy, store, tmp_path):
+    """A connection that is made while the interpreter ends, when pools of threads are closed, one of which looks it up."""
+    run_program(
+        f"""
+        from tblog import SummaryWriter
+        from tblog._files import file_systems
+        writer = SummaryWriter("{URL}")
+        for step in range(100):
+            writer.add_scalar("x", step, step)
+        file_systems.forget_store("{URL}")
+        """,
+        tmp_path,
+    )
+    assert stored_steps(store) == list(range(100))
+    assert proxy.requests["PUT"] == 2
+
+
+def test_a_forked_child_sends_its_own_segments(store, tmp_path):
+    """By a connection of its own, to objects of its own; the parent's waiting segments are the parent's."""
+    run_program(
+        f"""
+        import os
+        from tblog import SummaryWriter
+        writer = SummaryWriter("{URL}")
+        for step in range(10):
+            writer.add_scalar("x", step, step)
+        child = os.fork()
+        if not child:
+            for step in range(10, 20):
+                writer.add_scalar("x", step, step)
+            writer.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        writer.close()
+        """,
+        tmp_path,
+    )
+    assert sorted(stored_steps(store)) == list(range(20))
+
+
+def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy):
+    """As it grows, and from the start, also where it was resumed: the cut-off points are forgotten."""
+    live = EventAccumulator(URL)
+    with SummaryWriter(URL) as writer:
+        for start in range(0, 100, 10):
+            log(writer, range(start, start + 10))
+            writer.flush()
+            if not start % 30:
+                live.Reload()
+                assert [event.step for event in live.Scalars("x")] == list(range(start + 10))
+    with SummaryWriter(URL, resume=50) as writer:
+        log(writer, range(50, 70))
+    again = EventAccumulator(URL)
+    for loader in (live, again):
+        loader.Reload()
+        assert [event.step for event in loader.Scalars("x")] == list(range(70))
+    read = tblog.read(URL)
+    assert read.scalars.filter(tag="x").step.tolist() == list(range(70))
+    assert proxy.requests["GET"] > 20
+
+
+def test_merged_segments_are_one_object_that_loaders_read(store):
+    """The constructor's object, and all others of each run; their points are the same."""
+    with SummaryWriter(URL, options=WriterOptions(merge_segments=True)) as writer:
+        for start in range(0, 50, 10):
+            log(writer, range(start, start + 10))
+            writer.add_scalars("pair", {"a": 1.0}, start)
+            writer.flush()
+        assert len(keys(store)) == 11
+    assert len(keys(store)) == 2
+    assert stored_steps(store) == list(range(50))
+    assert stored_steps(store, "pair") == list(range(0, 50, 10))
+    loader = EventAccumulator(URL)
+    loader.Reload()
+    assert [event.step for event in loader.Scalars("x")] == list(range(50))
+
+
+def test_a_merging_that_the_store_refuses_loses_nothing(store, monkeypatch, caplog):
+    """The segments stay, and a warning says so."""
+    with SummaryWriter(URL, options=WriterOptions(merge_segments=True)) as writer:
+        log(writer, range(10))
+        writer.flush()
+
+        def refuse(*_):
+            raise OSError("not today")
+
+        monkeypatch.setattr(_stored_runs, "merge", refuse)
+    assert stored_steps(store) == list(range(10))
+    assert any("could not merge" in record.getMessage() for record in caplog.records)
+    assert (writer.stats.written, writer.stats.dropped) == (10, 0)
+
+
+def test_no_message_names_a_key(proxy, caplog, capfd):
+    """Neither of the credentials, nor what signs a request."""
+    options = WriterOptions(exit_timeout_secs=0.1)
+    writer = SummaryWriter(URL, options=options)
+    for fault in ("expired", "500", "cut"):
+        proxy.fault = fault
+        log(writer, range(3))
+        writer.flush()
+    writer.close()
+    told = "".join(record.getMessage() for record in caplog.records) + "".join(capfd.readouterr())
+    assert "ExpiredToken" in told
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in told
+    assert "Signature" not in told

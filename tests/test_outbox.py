@@ -1,0 +1,196 @@
+"""The outbox of a writer: the order of its segments, its retries, its bound and its spill directory, by a turned clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from tblog._files.outbox import FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS, Outbox
+from tblog._files.segments import Segment
+from tblog._files.spill import Spill
+
+
+class Store:
+    """Takes what it is given while it is there."""
+
+    def __init__(self):
+        self.objects = {}
+        self.is_away = False
+        self.tried = []
+
+    def put(self, url, content):
+        self.tried.append(url)
+        if self.is_away:
+            raise OSError(f"{url}: away")
+        self.objects[url] = content
+
+
+@pytest.fixture
+def store():
+    """Return a store that is there."""
+    return Store()
+
+
+def segment(number, records=1):
+    """Return a segment of ten bytes."""
+    return Segment(f"s3://bucket/run/{number}", b"x" * 10, 10, records)
+
+
+def outbox(store, clock, spill=None, max_bytes=100):
+    """Return an outbox whose pauses are never shortened."""
+    return Outbox(store.put, max_bytes, spill, clock, chance=float)
+
+
+def send_all(box):
+    """Send what is due."""
+    while box.send_next():
+        pass
+
+
+def test_segments_are_sent_in_their_order_and_count_when_they_are_confirmed(store, clock):
+    """Not before; those behind a refused one wait."""
+    box = outbox(store, clock)
+    store.is_away = True
+    for number in range(3):
+        box.put(segment(number))
+    send_all(box)
+    assert (box.written, box.nbytes, box.waiting, box.done_count) == (0, 0, 3, 0)
+    assert store.tried == ["s3://bucket/run/0"]
+    store.is_away = False
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert (box.written, box.nbytes, box.waiting, box.done_count) == (3, 30, 0, 3)
+    assert list(store.objects) == [f"s3://bucket/run/{number}" for number in range(3)]
+    assert box.error is None
+
+
+def test_pauses_grow_to_a_longest_one_and_a_confirmed_segment_ends_them(store, clock):
+    """Each is twice as long as the one before."""
+    box = outbox(store, clock)
+    store.is_away = True
+    box.put(segment(0))
+    pauses = []
+    for _ in range(10):
+        assert box.send_next()
+        began = clock.now
+        while not box.is_due:
+            clock.turn(0.25)
+        pauses.append(clock.now - began)
+    assert pauses[:4] == [FIRST_PAUSE_SECS * 2**nth for nth in range(4)]
+    assert pauses[-1] == LONGEST_PAUSE_SECS
+    store.is_away = False
+    send_all(box)
+    store.is_away = True
+    box.put(segment(1))
+    box.send_next()
+    clock.turn(FIRST_PAUSE_SECS)
+    assert box.is_due
+
+
+def test_chance_makes_pauses_shorter_by_half_at_most(store, clock):
+    """So that many writers do not come back at once."""
+    box = Outbox(store.put, 100, None, clock, chance=lambda: 1.0)
+    store.is_away = True
+    box.put(segment(0))
+    box.send_next()
+    clock.turn(FIRST_PAUSE_SECS / 2 - 0.01)
+    assert not box.is_due
+    clock.turn(0.01)
+    assert box.is_due
+
+
+def test_a_request_that_was_begun_before_somebody_waited_is_made_once_more_at_once(store, clock):
+    """What it met may be over."""
+    box = outbox(store, clock)
+
+    def put(url, _):
+        store.tried.append(url)
+        if len(store.tried) == 1:
+            box.hurry()
+        raise OSError("away")
+
+    box._put = put
+    box.put(segment(0))
+    send_all(box)
+    assert len(store.tried) == 2
+
+
+def test_the_bound_is_of_what_waits_in_memory(store, clock, tmp_path):
+    """A spill directory lifts it."""
+    full, spilling = outbox(store, clock), outbox(store, clock, Spill(str(tmp_path)))
+    store.is_away = True
+    for box in (full, spilling):
+        for number in range(10):
+            box.put(segment(number))
+        assert box.is_full
+        box.send_next()
+    assert full.is_full
+    assert not spilling.is_full
+    assert spilling.spilled == 10
+    spilling.put(segment(10))
+    assert spilling.spilled == 11
+
+
+def test_what_was_spilled_is_sent_with_the_same_bytes_and_removed(store, clock, tmp_path):
+    """From the file, under the same name."""
+    box = outbox(store, clock, Spill(str(tmp_path / "spill")))
+    store.is_away = True
+    box.put(segment(0))
+    box.send_next()
+    assert (tmp_path / "spill/bucket/run/0").read_bytes() == b"x" * 10
+    store.is_away = False
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert store.objects == {"s3://bucket/run/0": b"x" * 10}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spilled_segment_that_somebody_removed_is_lost_alone(store, clock, tmp_path):
+    """It is counted, and the others are sent."""
+    box = outbox(store, clock, Spill(str(tmp_path)))
+    store.is_away = True
+    box.put(segment(0, records=5))
+    box.put(segment(1))
+    box.send_next()
+    (tmp_path / "bucket/run/0").unlink()
+    store.is_away = False
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert (box.lost, box.written, list(store.objects)) == (5, 1, ["s3://bucket/run/1"])
+
+
+def test_a_spill_directory_that_takes_nothing_leaves_segments_in_memory(store, clock, tmp_path):
+    """And what it said can be told."""
+    (tmp_path / "file").touch()
+    box = outbox(store, clock, Spill(str(tmp_path / "file")))
+    store.is_away = True
+    box.put(segment(0))
+    box.send_next()
+    assert (box.spilled, box.waiting) == (0, 1)
+    assert box.spill_error is not None
+    store.is_away = False
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert box.written == 1
+
+
+def test_what_is_given_up_never_counts_as_written(store, clock):
+    """Not even if its request, on its way meanwhile, succeeds."""
+    box = outbox(store, clock)
+    lost = []
+    put, box._put = box._put, lambda url, content: (lost.append(box.give_up()), put(url, content))
+    box.put(segment(0, records=7))
+    box.send_next()
+    assert (lost, box.written) == ([7], 0)
+
+
+def test_an_unforeseen_error_is_a_refusal(store, clock):
+    """It is told, and the segment is tried again."""
+    box = outbox(store, clock)
+    put, box._put = box._put, lambda *_: 1 / 0
+    box.put(segment(0))
+    box.send_next()
+    assert "unforeseen: ZeroDivisionError" in str(box.error)
+    box._put = put
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert box.written == 1

@@ -1,0 +1,241 @@
+"""The runs of one writer in a store: when a segment ends, what is in it, and which are merged."""
+
+from __future__ import annotations
+
+import sys
+
+import fsspec
+import pytest
+
+from tblog import SummaryWriter
+from tblog._files import merging
+from tblog._files.merging import Part, merge
+from tblog._files.resume import Resume
+from tblog._files.stored_runs import CLOSE_PATIENCE_SECS, StoredRuns
+from tblog._files.stores import store, stored
+from tblog._reports import Reports
+from tblog._wire.events import FIRST_EVENT_BYTES
+from tblog.errors import MissingDependencyError
+from tblog.options import WriterOptions
+from tests import reading
+from tests.sinks import event_record
+
+RECORD = event_record(1)
+
+
+class Objects:
+    """A store of a test."""
+
+    def __init__(self):
+        self.objects = {}
+        self.error = None
+
+    def put(self, url, content):
+        if self.error is not None:
+            raise self.error
+        self.objects[url] = content
+
+    def get_all(self, urls):
+        if not self.objects.keys() >= set(urls):
+            raise FileNotFoundError(urls)
+        return [self.objects[url] for url in urls]
+
+    def remove_all(self, urls):
+        for url in urls:
+            del self.objects[url]
+
+
+@pytest.fixture
+def objects():
+    """Return an empty store."""
+    return Objects()
+
+
+def made(objects, clock, resume=None, **options):
+    """Return the runs of a writer with small segments."""
+    given = WriterOptions(**{"segment_bytes": 3 * len(RECORD), "segment_secs": 60.0, **options})
+    return StoredRuns("s3://b/run", "", resume, Reports("s3://b/run"), given, 120, clock, objects.put)
+
+
+def sent(runs):
+    """Send what is due; return how many segments."""
+    count = 0
+    while runs.send_next():
+        count += 1
+    return count
+
+
+def test_a_segment_ends_when_it_is_large_or_old_enough(objects, clock):
+    """Not before, and an empty one never does."""
+    runs = made(objects, clock)
+    for _ in range(2):
+        runs.append("", RECORD, 1)
+        runs.write()
+    assert sent(runs) == 0
+    runs.append("", RECORD, 1)
+    runs.write()
+    assert sent(runs) == 1
+    runs.append("", RECORD, 1)
+    clock.turn(59)
+    runs.write()
+    assert sent(runs) == 0
+    clock.turn(1)
+    runs.write()
+    assert sent(runs) == 1
+    clock.turn(1000)
+    runs.write()
+    assert sent(runs) == 0
+    assert (runs.written, runs.waiting) == (4, 0)
+
+
+def test_each_segment_is_an_event_file_and_sorts_behind_the_ones_before_it(objects, clock, tmp_path):
+    """It begins with the event of the version, and holds whole records; a run below has its own."""
+    runs = made(objects, clock)
+    runs.open()
+    for _ in range(7):
+        runs.append("", RECORD, 1)
+        runs.append("below", RECORD, 1)
+        runs.write()
+    runs.end_segments()
+    sent(runs)
+    own = [url for url in objects.objects if "/below/" not in url]
+    below = [url for url in objects.objects if "/below/" in url]
+    assert (len(own), len(below)) == (4, 3)
+    for urls, records in ((own, [0, 3, 3, 1]), (below, [3, 3, 1])):
+        assert urls == sorted(urls)
+        for url, count in zip(urls, records, strict=True):
+            path = tmp_path / url.rpartition("/")[2]
+            path.write_bytes(objects.objects[url])
+            events = reading.events(path)
+            assert [bool(event.file_version) for event in events] == [True] + [False] * count
+    assert runs.bytes_written == sum(map(len, objects.objects.values()))
+
+
+def test_the_first_segment_alone_says_where_a_resumed_run_goes_on(objects, clock):
+    """Of each run, whether or not the constructor has sent it."""
+    runs = made(objects, clock, Resume(5))
+    runs.open()
+    for _ in range(2):
+        runs.append("", RECORD, 1)
+        runs.append("below", RECORD, 1)
+        runs.end_segments()
+    sent(runs)
+    sizes = [len(content) for _, content in sorted(objects.objects.items())]
+    plain = FIRST_EVENT_BYTES + len(RECORD)
+    assert sizes.count(plain) == 3  # the second and third of the run, the second of the run below
+    assert len(sizes) == 5
+
+
+def test_a_flush_is_settled_when_what_was_before_it_is_confirmed(objects, clock):
+    """What comes later keeps nobody waiting."""
+    runs = made(objects, clock)
+    runs.append("", RECORD, 1)
+    assert not runs.has_settled("flush", is_last=False)
+    runs.append("", RECORD, 1)
+    assert sent(runs) == 1
+    assert runs.has_settled("flush", is_last=False)
+    assert (runs.written, runs.waiting) == (1, 1)
+
+
+def test_a_flush_ends_with_a_refusal_and_a_close_goes_on_trying_for_a_while(objects, clock):
+    """Then it gives up, and counts what is lost."""
+    runs = made(objects, clock)
+    runs.append("", RECORD, 1)
+    objects.error = OSError("away")
+    assert not runs.has_settled("flush", is_last=False)
+    sent(runs)
+    assert runs.has_settled("flush", is_last=False)
+    assert not runs.has_settled("close", is_last=True)
+    sent(runs)
+    clock.turn(CLOSE_PATIENCE_SECS - 1)
+    assert not runs.has_settled("close", is_last=True)
+    clock.turn(1)
+    assert runs.has_settled("close", is_last=True)
+    lost, error = runs.close()
+    assert (lost, str(error)) == (1, "away")
+
+
+def test_more_than_may_wait_is_an_error_while_the_store_refuses_and_no_room_while_it_is_slow(objects, clock):
+    """So that the queue drops or waits, as its options say."""
+    runs = made(objects, clock, max_queue_bytes=200)
+    while runs.has_room:
+        runs.append("", RECORD, 1)
+        runs.write()
+    runs.write()
+    assert runs.refusal is None
+    objects.error = OSError("away")
+    sent(runs)
+    with pytest.raises(OSError, match="away"):
+        runs.write()
+    objects.error = None
+    runs.has_settled("flush", is_last=False)
+    sent(runs)
+    runs.recover()
+    assert runs.has_room
+
+
+def test_merging_keeps_the_order_and_the_bound(objects, monkeypatch):
+    """Each merged file begins once, and takes its place behind its first part's name."""
+    monkeypatch.setattr(merging, "MERGED_BYTES", 250)
+    first = b"v" * FIRST_EVENT_BYTES
+    parts = []
+    for number in range(7):
+        url = f"s3://b/run/{number}"
+        objects.put(url, first + bytes([number]) * 40)
+        parts.append(Part(url, len(first) + 40))
+    merge(objects, parts)
+    assert sorted(objects.objects) == ["s3://b/run/0-merged", "s3://b/run/3-merged", "s3://b/run/6"]
+    assert objects.objects["s3://b/run/0-merged"] == first + b"".join(bytes([n]) * 40 for n in range(3))
+
+
+def test_parts_that_nobody_can_read_stay(objects):
+    """Nothing is removed that is not in another file."""
+    parts = [Part("s3://b/run/0", 50), Part("s3://b/run/1", 50)]
+    objects.put("s3://b/run/0", b"v" * 50)
+    with pytest.raises(FileNotFoundError):
+        merge(objects, parts)
+    assert list(objects.objects) == ["s3://b/run/0"]
+
+
+def test_any_file_system_of_fsspec_takes_a_run(tmp_path):
+    """One with directories, too, which are made."""
+    with SummaryWriter(f"local://{tmp_path}/new/run") as writer:
+        writer.add_scalar("x", 0.5, 0)
+        writer.flush()
+        writer.add_scalar("x", 0.5, 1)
+        writer.add_embedding([[1.0, 2.0]], metadata=["a"])
+    assert [step for step, _ in reading.points(tmp_path / "new/run")["x"]] == [0, 1]
+    assert (tmp_path / "new/run/projector_config.pbtxt").exists()
+    assert writer.stats.written == 3
+
+
+def test_a_file_of_a_store_is_replaced_whole_and_one_that_is_missing_is_none():
+    """In memory, as everywhere."""
+    store("memory://stored/file", b"one")
+    store("memory://stored/file", b"two")
+    assert stored("memory://stored/file") == b"two"
+    assert stored("memory://stored/none") is None
+    fsspec.filesystem("memory").rm("/stored", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "missing", "install"),
+    [
+        ("s3://bucket/run", "fsspec", r'"tblog\[remote\]"'),
+        ("s3://bucket/run", "s3fs", r'"tblog\[s3\]"'),
+        ("gs://bucket/run", "gcsfs", "gcsfs"),
+        ("abfs://container@account/run", "adlfs", "adlfs"),
+        ("hdfs://host/run", "pyarrow", "pyarrow"),
+    ],
+)
+def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch, url, missing, install):
+    """At the constructor, and by the reader; no local directory is made."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    if missing != "fsspec":
+        known = sys.modules["fsspec.registry"]._registry
+        monkeypatch.delitem(known, url.partition(":")[0], raising=False)
+        monkeypatch.delitem(sys.modules, "fsspec.implementations.arrow", raising=False)
+    with pytest.raises(MissingDependencyError, match=rf"{missing}', which is not .+ pip install {install}$"):
+        SummaryWriter(url)
