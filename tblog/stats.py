@@ -16,6 +16,7 @@ class Stats:
         dropped: records refused because the queue was full, or given up at `close` because the
             storage did not take or confirm them. A record counts once, as written, dropped or failed.
         failed: records that could not be encoded, and models whose graph could not be read.
+        incomplete: points of `ranks="reduce"` that were written without the numbers of some ranks.
         values_left_out: values that summaries skipped or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system, or confirmed by an object store.
         worker_secs: CPU seconds that the worker threads spent on this writer.
@@ -37,6 +38,7 @@ class Stats:
     bytes: int = 0
     worker_secs: float = 0.0
     values_left_out: int = 0
+    incomplete: int = 0
 
     def __add__(self, other: Stats) -> Stats:
         """Return the sum of both, field by field."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.entries import Entry
+    from tblog._delivery.light_lane import Reducer
     from tblog._delivery.mirrors import Mirror
     from tblog._files.event_file import EventFile
     from tblog._files.resume import Resume
@@ -119,16 +120,14 @@ class Channel:
         self._closing: dict[
             str, Close
         ] = {}  # at most one; `setdefault` is atomic, so two threads get the same command
-        self._files = RunFiles(
-            self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink
-        )
+        self._files = self._new_files()
         events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self.queue.progress = self._progress
         self.queue.on_crowd = self._detach
         self.heavy = HeavyLane(self.queue, events, self.reports, self._clock)
         self.drain = Drain(
             self.queue,
-            LightLane(self._files, events, self.reports),
+            LightLane(self._files, events, self.reports, self._new_reducer()),
             self.heavy,
             self._files,
             self.reports,
@@ -136,6 +135,12 @@ class Channel:
             max_records=self.options.max_queue_records,
             clock=self._clock,
         )
+
+    def _new_files(self) -> RunFiles:
+        return RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink)
+
+    def _new_reducer(self) -> Reducer | None:
+        return None
 
     @property
     def main_file(self) -> EventFile:
@@ -295,11 +300,12 @@ class Channel:
         return Stats(
             queued=self.queue.queued,
             written=self._files.written,
-            dropped=self.queue.dropped,
+            dropped=self.queue.dropped + self.reports.lost_between_ranks,
             failed=self.reports.failed,
             bytes=self._files.bytes_written,
             worker_secs=self.drain.secs + self.heavy.secs,
             values_left_out=self.reports.left_out,
+            incomplete=self.reports.incomplete,
         )
 
 
