@@ -28,7 +28,7 @@ from tblog.options import WriterOptions
 from tblog.stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from tblog._files.resume import Resume
@@ -42,6 +42,8 @@ class BaseWriter:
     """The attributes that a copy or a pickle leaves out and sets anew; each class lists its own."""
     _silent = False
     """Whether another rank writes what this one logs, too: no array is copied, no figure drawn, no graph read."""
+    _numberless = False
+    """Whether that holds for scalars as well."""
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class BaseWriter:
         """Look at the rank, which says whether this process writes, and where."""
         membership.look()
         self._silent = not membership.writes
+        self._numberless = self._silent and self.options.ranks != "reduce"
         if self.options.ranks == "each":
             self.log_dir = self.logdir = membership.logdir
             self._address = membership.address
@@ -167,10 +170,10 @@ class BaseWriter:
     def _new_file_writer(self) -> Any:
         if self._membership is not None:
             self._follow(self._membership)
-        if self._silent or not self._write_to_disk:
+        if self._numberless or not self._write_to_disk:
             return DiscardingFileWriter(self.log_dir)
         resume, self._resume = self._resume, None
-        return FileWriter(
+        return self._file_writer_class()(
             self.log_dir,
             self.max_queue,
             self.flush_secs,
@@ -181,6 +184,14 @@ class BaseWriter:
             patient=self._patient,
             address=self._address,
         )
+
+    def _file_writer_class(self) -> Callable[..., FileWriter]:
+        if self.options.ranks != "reduce" or self._membership is None:
+            return FileWriter
+        with explained(self.log_dir):
+            from tblog._ranks.reducing_writer import ReducingFileWriter
+
+        return partial(ReducingFileWriter, self._membership.place, self._membership.shared_name)
 
     def get_logdir(self) -> str:
         """Return the directory of the event files, as it was given."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tblog.stats import Stats
 
-_WORTH_TELLING = ("dropped", "failed", "values_left_out", "spilled")
+_WORTH_TELLING = ("dropped", "failed", "incomplete", "values_left_out", "spilled")
 
 
 def line(kind: str, logdir: str, state: str, stats: Stats) -> str:

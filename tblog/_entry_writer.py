@@ -76,7 +76,7 @@ class EntryWriter(BaseWriter):
     def _number(self, value: Any, tag: str) -> Any:
         if type(value) is float:
             return value
-        if self._silent:
+        if self._numberless:
             value = outline(value)
         if isinstance(value, list) and self.options.flavor == "tensorboardX":
             value = arrays.to_numpy(arrays.snapshot(value, tag))

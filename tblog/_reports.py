@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from tblog._locks import ForkSafeLock
-from tblog.errors import WriteError, shortened, without_user
+from tblog.errors import WriteError, reason, shortened, without_user
 
 logger = logging.getLogger("tblog")
 
@@ -23,6 +23,9 @@ class Reports:
         self._counting = ForkSafeLock()
         self.failed = 0
         self.left_out = 0
+        self.incomplete = 0
+        """Points of `ranks="reduce"` that were written without the numbers of some ranks."""
+        self.lost_between_ranks = 0
         self.first_error: BaseException | None = None
 
     def failure(self, error: BaseException, *, tag: str, step: int, kind: str, records: int = 1) -> None:
@@ -141,6 +144,42 @@ class Reports:
             self.left_out += count
         self.once(
             (tag, what), f"tblog: {shortened(tag)}: {what} ({count}); this is reported once for each tag"
+        )
+
+    def missing_ranks(self, tag: str, step: int, ranks: str, secs: float) -> None:
+        """Warn, once, that a point was written without some ranks."""
+        self.once(
+            "missing ranks",
+            f"tblog: {shortened(tag)} at step {step} was written to {self._logdir} without {ranks}, whose number did not come "
+            f"within {secs:g} s. Such points are counted in stats.incomplete; these ranks are not waited for at this "
+            "tag until they log it again",
+        )
+
+    def late_number(self, rank: int, tag: str, step: int) -> None:
+        """Count a number that came when its point was written, and warn once."""
+        self.lost_between_ranks += 1
+        self.once(
+            "late number",
+            f"tblog: {shortened(tag)} at step {step} of rank {rank} came too late for {self._logdir}: the point was written "
+            "without it. Such numbers are counted in stats.dropped; WriterOptions.reduce_wait_secs says how long "
+            "to wait",
+        )
+
+    def unsent(self, numbers: int, why: str) -> None:
+        """Count numbers that rank 0 did not get, and warn once for each cause."""
+        self.lost_between_ranks += numbers
+        self.once(
+            ("unsent", why),
+            f"tblog: {numbers} numbers of this rank do not come into {self._logdir}: {why}. Such numbers are counted in "
+            "stats.dropped",
+        )
+
+    def store_failed(self, error: Exception) -> None:
+        """Warn, once, that the store of the process group does not work."""
+        self.once(
+            "store",
+            f"tblog: the ranks cannot exchange what they log to {self._logdir}: {reason(error)}. Training goes on; "
+            "rank 0 writes what it has",
         )
 
     def once(self, cause: object, message: str) -> None:

@@ -116,7 +116,7 @@ class FileWriter(MessageWriter):
         return self.channel().reports
 
     def _new_channel(self, before: Channel | None) -> Channel:
-        channel = Channel(self._address, self._suffix, self._flush_secs, self._options, self._resume)
+        channel = self._make_channel(self._resume)
         if self._channel is not before and self._channel is not None:  # a signal handler was quicker
             return self._channel
         self._channel = channel
@@ -125,6 +125,9 @@ class FileWriter(MessageWriter):
         self._finalizer = weakref.finalize(self, Channel.start_closing, channel)
         self._finalizer.atexit = False
         return channel
+
+    def _make_channel(self, resume: Resume | None) -> Channel:
+        return Channel(self._address, self._suffix, self._flush_secs, self._options, resume)
 
     def _forget_closed_channels(self) -> None:
         for channel in tuple(self._channels):

@@ -12,7 +12,8 @@ from tblog.errors import InvalidTypeError, shortened
 
 Flavor = Literal["torch", "tensorboardX"]
 Overflow = Literal["wait", "drop"]
-Ranks = Literal["all", "zero", "each"]
+Ranks = Literal["all", "zero", "each", "reduce"]
+Reduction = Literal["mean", "sum", "min", "max"]
 
 MEBIBYTE = 1 << 20
 
@@ -44,8 +45,13 @@ class WriterOptions:
             main thread, so a long call to C delays the end. Without the option, SIGTERM loses at most what was
             logged in the last second.
         ranks: which processes of a distributed training write: "all" of them, each to the directory that it gives, as
-            both originals do; "zero", rank 0 alone; or "each", to a run of its own below the directory. The rank
-            is found in torch's process group, or in the variables of torchrun, SLURM or Open MPI. See docs/ranks.md.
+            both originals do; "zero", rank 0 alone; "each", to a run of its own below the directory; or "reduce":
+            rank 0 writes, and of each scalar what `reduce` makes of all ranks. The rank is found in torch's process group,
+            or in the variables of torchrun, SLURM or Open MPI. See docs/ranks.md.
+        reduce: with `ranks="reduce"`, "mean", "sum", "min" or "max" of the ranks' numbers of one tag and step; or a
+            tuple of several, which go to a run each.
+        reduce_wait_secs: maximum time from the first rank's number to the last one's, in seconds. Later ones are left
+            out, and counted.
         segment_bytes: size at which a segment of a run in a store ends and is sent. Of such a run, each segment is one
             object and one request, and up to `max_queue_bytes` of them wait in memory while the store is slow or
             refuses. Local runs have no segments.
@@ -86,6 +92,8 @@ class WriterOptions:
     segment_secs: float | None = None
     spill_dir: str | None = None
     merge_segments: bool = False
+    reduce: Reduction | tuple[Reduction, ...] = "mean"
+    reduce_wait_secs: float = 30.0
 
     DEFAULT: ClassVar[WriterOptions]
     NEVER_WAIT: ClassVar[WriterOptions]
@@ -100,7 +108,16 @@ class WriterOptions:
             '"torch" or "tensorboardX"',
         )
         require(self.overflow in ("wait", "drop"), _named("overflow"), self.overflow, '"wait" or "drop"')
-        require(self.ranks in ("all", "zero", "each"), _named("ranks"), self.ranks, '"all", "zero" or "each"')
+        wanted = '"all", "zero", "each" or "reduce"'
+        require(self.ranks in ("all", "zero", "each", "reduce"), _named("ranks"), self.ranks, wanted)
+        wanted = '"mean", "sum", "min" or "max", or a tuple of several'
+        require(
+            0 < len(self.reductions) == len({*self.reductions} & {"mean", "sum", "min", "max"}),
+            _named("reduce"),
+            self.reduce,
+            wanted,
+        )
+        _require_number("reduce_wait_secs", self.reduce_wait_secs, 0, "seconds, 0 or more")
         _require_number("max_queue_records", self.max_queue_records, 1, "1 or more")
         _require_number("max_queue_bytes", self.max_queue_bytes, 1, "1 or more")
         _require_number("png_compress_level", self.png_compress_level, 0, "0 to 9", highest=9)
@@ -114,6 +131,11 @@ class WriterOptions:
             self.spill_dir,
             "a local directory as a str, or None",
         )
+
+    @property
+    def reductions(self) -> tuple[Reduction, ...]:
+        """Return `reduce` as a tuple."""
+        return self.reduce if isinstance(self.reduce, tuple) else (self.reduce,)
 
     @classmethod
     def of(cls, given: WriterOptions | None) -> WriterOptions:

@@ -93,7 +93,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
                 tag=name, value=number, display_name=display_name or "", description=description or ""
             )
         else:
-            record = ScalarRecord(tag=name, value=number)
+            self._put_number((name, number, self._step(name, global_step), self._wall_time(name, walltime)))
+            return
         self._log(record, global_step, walltime)
 
     @in_c("tag_scalar_dict", "global_step")
@@ -117,7 +118,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         except (KeyError, TypeError):
             new, tags = tuple(tag_scalar_dict), tuple(map(self._name, tag_scalar_dict))
         values = tuple(tag_scalar_dict.values())
-        if self._silent:
+        if self._numberless:
             values = tuple(map(outline, values))
         if set(map(type, values)) != {float}:
             values = arrays.scalars(values, tags)

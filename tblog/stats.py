@@ -20,6 +20,7 @@ class Stats:
             storage did not take or confirm them. A record counts once, as written, dropped, failed or spilled.
         spilled: records in the spill directory of a writer whose store refuses, and not in the store.
         failed: records that could not be encoded, and models whose graph could not be read.
+        incomplete: points of `ranks="reduce"` that were written without the numbers of some ranks.
         values_left_out: values that summaries skipped or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system, or confirmed by an object store.
         worker_secs: CPU seconds that the worker threads spent on this writer.
@@ -43,6 +44,7 @@ class Stats:
     worker_secs: float = 0.0
     values_left_out: int = 0
     spilled: int = 0
+    incomplete: int = 0
     lane: str = kind()
 
     def __add__(self, other: Stats) -> Stats:

@@ -36,6 +36,7 @@ from tblog.records import (
     RawHistogramRecord,
     RawPrCurveRecord,
     Record,
+    ScalarRecord,
     TensorRecord,
     TextRecord,
     VideoRecord,
@@ -605,9 +606,14 @@ class SummaryWriter(ScalarWriter):
             domains=plain_domains(hparam_domain_discrete),
         )
         metrics = [(self._name(tag), self._number(value, tag)) for tag, value in metric_dict.items()]
+        if self._silent:  # the run may be named after the time
+            return
         step_of_all = None if self.options.flavor == "tensorboardX" else global_step
         self._log(record, step_of_all, None, run)
         for tag, value in metrics:
+            if self.options.ranks == "reduce":  # a record is not reduced: hyperparameters are those of rank 0
+                self._log(ScalarRecord(tag=tag, value=value), global_step, None, run)
+                continue
             self._put(RunScalar(run, (tag, value, self._step(tag, global_step), self._wall_time(tag, None))))
 
     def log_hparams(self, hparam_dict: dict[str, Any], metric_tags: Sequence[str] = ()) -> None:

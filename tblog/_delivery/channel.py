@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.entries import Entry
+    from tblog._delivery.light_lane import Reducer
     from tblog._delivery.mirrors import Mirror
     from tblog._files.event_file import EventFile
     from tblog._files.resume import Resume
@@ -127,7 +128,7 @@ class Channel:
         self.heavy = HeavyLane(self.queue, events, self.reports, self._clock)
         self.drain = Drain(
             self.queue,
-            LightLane(self._files, events, self.reports),
+            LightLane(self._files, events, self.reports, self._new_reducer()),
             self.heavy,
             self._files,
             self.reports,
@@ -148,6 +149,9 @@ class Channel:
                 self._clock,
             )
         return RunFiles(self.logdir, self._suffix, self._resume, self.reports, self._clock, self._open_sink)
+
+    def _new_reducer(self) -> Reducer | None:
+        return None
 
     @property
     def main_file(self) -> EventFile:
@@ -327,12 +331,13 @@ class Channel:
         return Stats(
             queued=self.queue.queued,
             written=self._files.written,
-            dropped=self.queue.dropped,
+            dropped=self.queue.dropped + self.reports.lost_between_ranks,
             failed=self.reports.failed,
             bytes=self._files.bytes_written,
             worker_secs=self.drain.secs + self.heavy.secs,
             values_left_out=self.reports.left_out,
             spilled=self._files.spilled,
+            incomplete=self.reports.incomplete,
         )
 
 

@@ -128,8 +128,10 @@ class Drain:
         self._in_hand = self._queue.take(min(self._batch_limit, most))
         if self._in_hand:
             self._encode(self._in_hand)
-        self._try(self._files.write)
         handled = _weight(self._in_hand[: self._handled_count])
+        if not self._queue.failing:
+            handled += self._light.collect()
+        self._try(self._files.write)
         if self._in_hand:
             self._put_back_rest()
             self._queue.done(0)
@@ -222,13 +224,14 @@ class Drain:
     def _answer(self) -> None:
         """Answer the commands whose records are with the operating system."""
         for command in tuple(self._commands):
-            if self._queue.failing or not self._heavy.has_settled(command):
+            if self._queue.failing or self._light.has_more or not self._heavy.has_settled(command):
                 break
             if not self._files.has_settled(command, is_last=isinstance(command, Close)):
                 break
             self._hear()
             self._commands.remove(command)
             if isinstance(command, Close):
+                self._light.collect(is_last=True)
                 self._close_files()
             else:
                 self._try(self._files.flush)
@@ -252,6 +255,7 @@ class Drain:
 
     def _close_files(self) -> None:
         try:
+            self._light.end()
             self._queue.give_up()  # what is left: everything if the process ends, else embeddings that were refused
             self._heavy.let_go()
             lost, error = self._files.close()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tblog._native._compiled import Numbers
 
 Scalar: TypeAlias = "tuple[str, Any, int, float]"
+NumberOfRun: TypeAlias = tuple[str, str, float, int, float]
+"""A run, "" for the own one, a tag, a value, a step and a time: a scalar in whatever form, as the ranks exchange it."""
 
 # All scalars of a tag are on one lane, in whatever form, so that they stay in order.
 _LIGHT_RECORDS = (EventRecord, SummaryRecord, ScalarRecord, TensorScalarRecord, DescribedScalarRecord)

@@ -8,18 +8,19 @@ never waits for a picture.
 
 from __future__ import annotations
 
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tblog._delivery.entries import LightRecord, RunScalar, ScalarDict, kind_of, records_in
 from tblog._native import compiled
 from tblog._wire import framing
 from tblog._wire.scalar_columns import ScalarEncoder
+from tblog.records import DescribedScalarRecord, TensorScalarRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tblog._delivery.entries import Scalar, TakenEntry
+    from tblog._delivery.entries import Entry, NumberOfRun, Scalar, TakenEntry
     from tblog._delivery.event_encoder import EventEncoder
     from tblog._files.run_files import RunFiles
     from tblog._files.stored_runs import StoredRuns
@@ -31,6 +32,27 @@ Numbers = TypeVar("Numbers", "Scalar", ScalarDict)
 _TOGETHER = {tuple, RunScalar, ScalarDict, *(() if compiled is None else (compiled.Numbers,))}
 
 
+class Reducer(Protocol):
+    """Takes the scalars of a writer in place of its files, and gives what is to be written instead."""
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether `collect` would have something to do."""
+        ...
+
+    def take(self, numbers: Sequence[NumberOfRun]) -> None:
+        """Take scalars, in the order of their calls."""
+        ...
+
+    def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
+        """Do a stretch of work; return how many numbers it was, and what is to be written, by run."""
+        ...
+
+    def end(self) -> None:
+        """Stop: the writer is closed. Idempotent."""
+        ...
+
+
 class LightLane:
     """Encodes light entries into what the files write next.
 
@@ -38,17 +60,42 @@ class LightLane:
         files: receive the frames.
         events: encodes single records.
         reports: receives what cannot be encoded.
+        reducer: takes scalars in place of the files, if there is one.
     """
 
-    def __init__(self, files: RunFiles | StoredRuns, events: EventEncoder, reports: Reports) -> None:
+    def __init__(
+        self, files: RunFiles | StoredRuns, events: EventEncoder, reports: Reports, reducer: Reducer | None
+    ) -> None:
         self._files = files
         self._events = events
         self._reports = reports
         self._scalars = ScalarEncoder()
+        self._reducer = reducer
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether numbers of other ranks wait to be joined."""
+        return self._reducer is not None and self._reducer.has_more
+
+    def collect(self, *, is_last: bool = False) -> int:
+        """Encode what a reducer has made of scalars; return how many numbers it has joined."""
+        if self._reducer is None:
+            return 0
+        joined, points = self._reducer.collect(is_last=is_last)
+        for run, scalars in points.items():
+            self._encode_numbers(run, scalars, self._scalars.encode)
+        return joined
+
+    def end(self) -> None:
+        """Let a reducer stop."""
+        if self._reducer is not None:
+            self._reducer.end()
 
     def encode(self, kind: type, entries: list[Any]) -> None:
         """Encode one of the `stretches`."""
-        if kind is tuple:
+        if self._reducer is not None and is_scalar(entries[0]):
+            self._reducer.take(list(self._floats(entries)))
+        elif kind is tuple:
             self._encode_numbers("", entries, self._scalars.encode)
         elif kind is ScalarDict:
             self._encode_numbers("", entries, self._scalars.encode_dicts)
@@ -62,6 +109,14 @@ class LightLane:
             self._encode_pieces(entries)
         else:
             self._encode_record(*entries)
+
+    def _floats(self, entries: list[Any]) -> Iterator[NumberOfRun]:
+        """Yield each number of scalars in any form."""
+        for run, tag, value, step, wall_time in chain.from_iterable(map(_numbers, entries)):
+            try:
+                yield run, tag, float(value), step, wall_time
+            except Exception as error:  # of the device that has it
+                self._reports.failure(error, tag=tag, step=step, kind="scalar")
 
     def _encode_numbers(
         self, run: str, entries: list[Numbers], encode: Callable[[list[Numbers]], bytes]
@@ -101,6 +156,28 @@ class LightLane:
             self._reports.failure(error, tag=entry.record.tag, step=entry.step, kind=kind_of(entry.record))
             return
         self._files.append(entry.run, frames, 1)
+
+
+def is_scalar(entry: Entry | TakenEntry) -> bool:
+    """Return whether an entry is one or several scalars, in whatever form."""
+    if isinstance(entry, LightRecord):
+        return isinstance(entry.record, (TensorScalarRecord, DescribedScalarRecord))
+    return type(entry) in _TOGETHER
+
+
+def _numbers(entry: Any) -> Iterable[tuple[str, str, Any, int, float]]:
+    """Return run, tag, value, step and time of each number of an entry that `is_scalar`."""
+    if isinstance(entry, LightRecord):
+        record: Any = entry.record
+        return [(entry.run, record.tag, record.value, entry.step, entry.wall_time)]
+    if isinstance(entry, RunScalar):
+        return [(entry.run, *entry.scalar)]
+    if isinstance(entry, ScalarDict):
+        pairs = zip(entry.tags, entry.values, strict=True)
+        return [("", tag, value, entry.step, entry.wall_time) for tag, value in pairs]
+    if type(entry) is tuple:
+        return [("", *entry)]
+    return [("", *number) for number in entry.rows()]
 
 
 def stretches(entries: list[TakenEntry]) -> Iterator[tuple[type, int, int]]:

@@ -66,6 +66,11 @@ class Membership:
         return self._ranks == "each" or self.place.rank == 0
 
     @property
+    def shared_name(self) -> str:
+        """Return what tells this writer from others of a rank, and is the same on all of them."""
+        return self._logdir
+
+    @property
     def suffix(self) -> str:
         """Return what the names of the event files end with: hosts of one name share a disk at times."""
         return f".rank{self.place.rank}" if self._ranks == "each" else ""

@@ -1,0 +1,58 @@
+"""The numbers of one rank as bytes, on their way to rank 0: a line of JSON with the names, and columns behind it.
+
+Lives here: packing and unpacking. Nothing of it runs what was sent. Used on the courier's thread.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tblog._delivery.entries import NumberOfRun
+
+
+class Batch(NamedTuple):
+    """Numbers that one rank logged, in the order of its calls.
+
+    Attributes:
+        rank: whose.
+        numbers: what it logged.
+        is_last: whether it has closed its writer.
+    """
+
+    rank: int
+    numbers: Sequence[NumberOfRun]
+    is_last: bool
+
+
+def pack(batch: Batch) -> bytes:
+    """Return a batch as bytes."""
+    names: dict[tuple[str, str], int] = {}
+    which = [names.setdefault((run, tag), len(names)) for run, tag, *_ in batch.numbers]
+    _, _, values, steps, times = zip(*batch.numbers, strict=True) if batch.numbers else ((),) * 5
+    head = {"rank": batch.rank, "count": len(which), "last": batch.is_last, "names": list(names)}
+    columns = struct.pack(_columns(len(which)), *which, *values, *steps, *times)
+    return json.dumps(head).encode() + b"\n" + columns
+
+
+def unpack(data: bytes) -> Batch:
+    """Return the batch that was packed.
+
+    Raises:
+        ValueError, KeyError, struct.error: it is none.
+    """
+    line, _, columns = data.partition(b"\n")
+    head = json.loads(line)
+    count = head["count"]
+    names = [(str(run), str(tag)) for run, tag in head["names"]]
+    numbers = struct.unpack(_columns(count), columns)
+    rows = zip(*(numbers[start : start + count] for start in range(0, 4 * count, count or 1)), strict=True)
+    return Batch(head["rank"], [(*names[name], *rest) for name, *rest in rows], head["last"])
+
+
+def _columns(count: int) -> str:
+    return f"<{count}I{count}d{count}q{count}d"

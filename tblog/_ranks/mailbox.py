@@ -1,0 +1,149 @@
+"""The way from the ranks to rank 0: batches of bytes in the key-value store that torch's process group was made with.
+
+A pile has a counter of what was put on it, and a key for each. A rank counts up, and sets the key of that number. Rank 0
+reads the counter, which tells in one question whether there is anything, and takes it. All of it goes over a connection
+of its own, a clone of the store: a training thread that waits in the store holds the original's lock.
+
+A store may live longer than a training: torchrun's does, when it starts all ranks anew. So rank 0 invents a session,
+and each rank asks for its name with a word of its own. Nobody reads or continues what an earlier generation left.
+
+Lives here: keys, and their order. Must not: wait for a key that nobody may set.
+Runs on the courier's thread. A call takes some 20 us for each question, and raises or hangs with the store.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections import deque
+from typing import Any
+
+MAX_POSTED = 64
+"""Batches of one rank that rank 0 has not taken: the store keeps them in memory."""
+MAX_HOLES = 1_000
+"""Batches that were announced and have not come: of ranks that died in between."""
+
+
+def group_store() -> Any:
+    """Return the store that torch's process group was made with; None if there is no group yet."""
+    distributed = sys.modules.get("torch.distributed")
+    is_initialized = getattr(distributed, "is_initialized", None)
+    if distributed is None or is_initialized is None or not is_initialized():
+        return None
+    return distributed.distributed_c10d._get_default_store()  # noqa: SLF001 - there is no public way
+
+
+class Session:
+    """What a rank knows of a box, also while its writer is closed: a writer that is opened again goes on there."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything: nothing was exchanged yet, or in another store."""
+        self.hellos = _Pile("hello")
+        self.batches: _Pile | None = None
+
+
+class Mailbox:
+    """One writer's box, as one rank sees it.
+
+    Args:
+        store: the process group's, or one like it.
+        name: the same on all ranks, and of no other writer.
+        rank: whose view this is.
+        session: of this rank and box; changed here.
+    """
+
+    def __init__(self, store: Any, name: str, rank: int, session: Session) -> None:
+        self._store: Any = sys.modules["torch.distributed"].PrefixStore(f"tblog/{name}", store.clone())
+        self._session = session
+        self._word = ""
+        if session.batches is not None and self._store.check([f"{session.batches.name}/open"]):
+            return
+        session.begin()
+        if rank == 0:
+            session.batches = _Pile(uuid.uuid4().hex)
+            self._store.set(f"{session.batches.name}/open", "")
+        else:
+            self._word = uuid.uuid4().hex
+            session.hellos.put(self._store, self._word.encode())
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether rank 0 has told the session's name."""
+        if self._session.batches is None and self._store.check([self._word]):
+            self._session.batches = _Pile(self._store.get(self._word).decode())
+        return self._session.batches is not None
+
+    def post(self, data: bytes) -> bool:
+        """Send a batch to rank 0; return False if so many of this rank wait there that it must wait here."""
+        assert self._session.batches is not None
+        return self._session.batches.put(self._store, data)
+
+    def confirm(self) -> None:
+        """Return when the store has all that was posted: it answers in the order of the questions."""
+        assert self._session.batches is not None
+        self._session.batches.count(self._store)
+
+    def take(self, most: int) -> list[bytes]:
+        """Remove and return the oldest batches, up to so many; tell new ranks the session's name (rank 0's side)."""
+        assert self._session.batches is not None
+        for word in self._session.hellos.take(self._store, most):
+            self._store.set(word.decode(), self._session.batches.name)
+        return self._session.batches.take(self._store, most)
+
+
+class _Pile:
+    """Numbered values below one name in a store."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._mine: deque[str] = deque()  # put here by this rank, and perhaps not taken
+        self._seen = 0
+        self._holes: deque[int] = deque()
+
+    def count(self, store: Any) -> int:
+        """Return how many values were put here."""
+        counted: int = store.add(f"{self.name}/count", 0)
+        return counted
+
+    def put(self, store: Any, data: bytes) -> bool:
+        """Put a value; return False, and do not, if `MAX_POSTED` of this rank wait."""
+        while len(self._mine) >= MAX_POSTED // 2 and not store.check([self._mine[0]]):
+            self._mine.popleft()
+        if len(self._mine) >= MAX_POSTED:
+            return False
+        key = self._key(store.add(f"{self.name}/count", 1))
+        store.set(key, data)
+        self._mine.append(key)
+        return True
+
+    def take(self, store: Any, most: int) -> list[bytes]:
+        """Remove and return the oldest values, up to so many."""
+        counted = self.count(store)
+        taken: list[bytes] = []
+        for number in (*self._holes, *range(self._seen + 1, counted + 1)):
+            if len(taken) == most:
+                break
+            key = self._key(number)
+            is_there = store.check([key])
+            if is_there:
+                taken.append(store.get(key))
+                store.delete_key(key)
+            self._note(number, is_there=is_there)
+        return taken
+
+    def _key(self, number: int) -> str:
+        return f"{self.name}/{number}"
+
+    def _note(self, number: int, *, is_there: bool) -> None:
+        if number <= self._seen:
+            if is_there:
+                self._holes.remove(number)
+            return
+        self._seen = number
+        if not is_there:
+            self._holes.append(number)
+            if len(self._holes) > MAX_HOLES:
+                self._holes.popleft()

@@ -1,0 +1,55 @@
+"""The event files of a rank that sends its numbers to rank 0: there are none. Runs on the worker thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tblog._files.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tblog._reports import Reports
+
+
+class NoFiles(RunFiles):
+    """Takes the place of a channel's files.
+
+    Args:
+        logdir: the directory that rank 0 writes to.
+        reports: for the class above.
+        sent: returns how many numbers the store has.
+        refused: is told how many records came here: those of a forked child, which cannot send.
+    """
+
+    def __init__(
+        self, logdir: str, reports: Reports, sent: Callable[[], int], refused: Callable[[int], None]
+    ) -> None:
+        super().__init__(logdir, "", None, reports)
+        self._sent = sent
+        self._refused = refused
+
+    @property
+    def written(self) -> int:
+        """Return the number of records that were sent."""
+        return self._sent()
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
+        """Count records as dropped."""
+        del run, frames
+        self._refused(records)
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+    def recover(self) -> None:
+        """Do nothing."""
+
+    write = flush = sync = recover
+
+    def close(self) -> tuple[int, OSError | None]:
+        """Do nothing; nothing is lost."""
+        return 0, None

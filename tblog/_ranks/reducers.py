@@ -1,0 +1,79 @@
+"""What becomes of the numbers of one rank: rank 0 joins them with those of the others, which send theirs.
+
+Lives here: the two parts between the light lane and the courier. Runs on the worker thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tblog._delivery.entries import NumberOfRun, Scalar
+    from tblog._ranks.courier import Courier
+    from tblog._ranks.joining import Joiner
+
+NUMBERS_A_STEP = 1_000
+
+
+class JoiningReducer:
+    """Rank 0's.
+
+    Args:
+        joiner: joins the numbers.
+        courier: has those of the others; None if there are none.
+    """
+
+    def __init__(self, joiner: Joiner, courier: Courier | None) -> None:
+        self._joiner = joiner
+        self._courier = courier
+
+    def take(self, numbers: Sequence[NumberOfRun]) -> None:
+        """Join numbers that this rank logged."""
+        self._joiner.add(0, numbers)
+
+    def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
+        """Join what has come; return how many numbers that were, and the points that are complete, by run."""
+        joined = 0
+        if self._courier is not None:
+            self._courier.start()
+            while (is_last or joined < NUMBERS_A_STEP) and (batch := self._courier.received()) is not None:
+                self._joiner.add(batch.rank, batch.numbers)
+                joined += len(batch.numbers)
+        if is_last:
+            self._joiner.close_all()
+        return joined, self._joiner.closed()
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether numbers have come that are not joined."""
+        return self._courier is not None and self._courier.has_received
+
+    def end(self) -> None:
+        """Let the courier go."""
+        if self._courier is not None:
+            self._courier.end()
+
+
+class SendingReducer:
+    """That of any other rank."""
+
+    has_more = False
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+
+    def take(self, numbers: Sequence[NumberOfRun]) -> None:
+        """Send numbers that this rank logged to rank 0."""
+        self._courier.send(numbers)
+
+    def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
+        """Return nothing to write."""
+        del is_last
+        self._courier.start()
+        return 0, {}
+
+    def end(self) -> None:
+        """Let the courier send the rest."""
+        self._courier.end()

@@ -1,0 +1,92 @@
+"""The file writer of `ranks="reduce"`, and the names of its mailboxes.
+
+Lives here: which mailbox a writer has, and the end of the process. Runs on callers' threads.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from tblog._locks import ForkSafeLock
+from tblog._ranks.mailbox import Session
+from tblog._ranks.reducing_channel import ReducingChannel
+from tblog.file_writer import FileWriter
+
+if TYPE_CHECKING:
+    from tblog._delivery.channel import Channel
+    from tblog._files.resume import Resume
+    from tblog._ranks.place import Place
+
+_naming = ForkSafeLock()
+_used: dict[str, set[int]] = {}
+_open: weakref.WeakSet[ReducingFileWriter] = weakref.WeakSet()
+_sessions: dict[str, Session] = {}
+_exit_arranged_in = 0
+
+
+class ReducingFileWriter(FileWriter):
+    """A `FileWriter` whose scalars are joined over all ranks.
+
+    Args:
+        place: this process.
+        shared_name: what all ranks call the directory.
+        arguments: those of `FileWriter`.
+        more: those of `FileWriter`.
+    """
+
+    def __init__(self, place: Place, shared_name: str, *arguments: Any, **more: Any) -> None:
+        self._place = place
+        self._shared_name = shared_name.encode(errors="backslashreplace").decode()
+        with _naming:
+            used = _used.setdefault(self._shared_name, set())
+            self._number = next(number for number in range(len(used) + 1) if number not in used)
+            used.add(self._number)
+        self._free = weakref.finalize(self, used.discard, self._number)
+        self._free.atexit = False
+        super().__init__(*arguments, **more)
+        _arrange_exit()
+        _open.add(self)
+
+    def _make_channel(self, resume: Resume | None) -> Channel:
+        name = f"{self._number}/{self._shared_name}"
+        return ReducingChannel(
+            self._place,
+            name,
+            _sessions.setdefault(name, Session()),
+            *(self._address, self._suffix, self._flush_secs, self._options, resume),
+        )
+
+    def _find_mirror(self, channel: Channel) -> None:
+        del channel  # what tools would see are the numbers of one rank
+
+    def close(self) -> None:
+        """Write or send everything; see `ReducingChannel.close`."""
+        try:
+            super().close()
+        finally:
+            self._free()
+            _open.discard(self)
+
+
+def _arrange_exit() -> None:
+    """Let the end of the process close what is open, before tblog's worker does, which waits for no other rank."""
+    global _exit_arranged_in  # noqa: PLW0603 - once in each process
+    if _exit_arranged_in == os.getpid():
+        return
+    util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(None, _close_open, exitpriority=1)  # such a process runs no functions of atexit
+    if not _exit_arranged_in:
+        atexit.register(_close_open)
+    _exit_arranged_in = os.getpid()
+
+
+def _close_open() -> None:
+    for writer in tuple(_open):
+        with contextlib.suppress(Exception):  # which the options asked for, and nobody can catch any more
+            writer.close()
