@@ -1,1 +1,1 @@
-"""Event files: their names, what goes into them, and what is done about those that are damaged or resumed."""
+"""Event files: naming and writing them, and repairing and resuming them."""

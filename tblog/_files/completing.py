@@ -1,4 +1,4 @@
-"""A file that takes its name once it is complete: nobody reads half of it, and an error leaves nothing behind."""
+"""A file that gets its name when it is complete, so that nobody reads half of it, and an error leaves nothing behind."""
 
 from __future__ import annotations
 

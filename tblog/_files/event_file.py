@@ -52,11 +52,11 @@ class EventFile:
         suffix: appended to the file's name.
         resume: what to do with earlier files of the directory, before this one is created.
         clock: monotonic seconds.
-        depth: how many directories further up the writer's own file is.
+        depth: how many directories the writer's own file is further up.
         open_sink: opens what takes the bytes.
 
     Attributes:
-        path: the file's name, "" before it has one; another one when the file had to be left.
+        path: the file's name, "" before it has one. It changes if the file had to be left.
         size: bytes in the file.
         handed_records: records handed to the operating system, or confirmed by a factory's file.
         handed_bytes: bytes of these.
@@ -90,7 +90,9 @@ class EventFile:
         self._is_at_hand = False
         self._waiting = bytearray()  # whole records; the first `_torn` bytes are written but not confirmed
         self._torn = 0
-        self._appended: deque[tuple[int, int]] = deque()  # bytes and records of what waits, oldest first
+        self._appended: deque[tuple[int, int]] = (
+            deque()
+        )  # bytes and records of each waiting frame, oldest first
         self._has_news = False  # for the next sync
         self._unsynced = Unsynced()
         self._synced_records = 0  # of those handed
@@ -104,7 +106,7 @@ class EventFile:
 
     @property
     def buffers(self) -> bool:
-        """Return whether written bytes are still in this process, and would be lost with it, until a sync."""
+        """Return whether written bytes are still in this process, and would be lost with it before a sync."""
         return self._sink is not None and self._sink.buffers and self._has_news
 
     @contextlib.contextmanager
@@ -189,7 +191,7 @@ class EventFile:
                 continue
 
     def _reopen(self) -> bool:
-        """Open the same file again; return False if it is not as it was left."""
+        """Open the same file again; return False if it has changed."""
         try:
             sink = self._open_sink(self.path, create=False)
         except FileNotFoundError:
@@ -205,7 +207,7 @@ class EventFile:
         return size == self.size or (self._is_doubtful and self._unsynced.fits(size, self.size))
 
     def leave(self) -> None:
-        """Note that no more records follow those that wait: a writer that goes on has another file."""
+        """Note that the waiting records are the last ones. A writer that continues has another file."""
         if self._identity is not None:
             in_use.leave(self._identity)
 
@@ -243,8 +245,8 @@ class EventFile:
         """Hand everything that waits to the operating system, or to a factory's file, which confirms it at a `sync`.
 
         Raises:
-            OSError: when the storage refuses. What it did not take waits for the next call, which
-                goes on in the middle of a record if it must: nothing else is ever written between.
+            OSError: when the storage refuses. The rest waits for the next call, which continues in the
+                middle of a record if necessary. Nothing is ever written between.
         """
         with self._use():
             self._again_if_stale(self._write)
@@ -277,7 +279,7 @@ class EventFile:
             self._confirm()
 
     def _next_piece(self) -> bytearray:
-        """Return the next bytes to write, so few that progress can be seen even in a large record."""
+        """Return the next bytes to write, few enough to show progress even in a large record."""
         if not self._torn and len(self._waiting) <= PIECE_BYTES:
             return self._waiting
         return self._waiting[self._torn : self._torn + PIECE_BYTES]
@@ -355,7 +357,7 @@ class EventFile:
         return lost
 
     def _leave_after(self, error: OSError) -> bool:
-        """Leave a file that refused, if that can help; return whether a new file may take what waits."""
+        """Leave a file that refused, if that helps; return whether a new file may take what waits."""
         if self._sink is not None and self._sink.buffers:
             self._leave()  # its content is unknown: unconfirmed records go to a new file
             return False
@@ -422,7 +424,7 @@ class EventFile:
         return dropped
 
     def sync(self) -> None:
-        """Write what waits, and return when it is on stable storage. Does nothing if nothing is new.
+        """Write what waits, and wait until it is on stable storage. Does nothing if nothing is new.
 
         Raises:
             OSError: when the storage refuses.
@@ -482,7 +484,7 @@ class EventFile:
                 if self._sink is not None:
                     self._close_sink()
             finally:
-                self._sink = None  # after a failure it is not tried again: what it did not confirm is lost
+                self._sink = None  # not tried again after a failure: what it did not confirm is lost
         self._be_at(None)
 
     def _write_and_sync(self) -> None:

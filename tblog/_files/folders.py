@@ -1,6 +1,6 @@
 """The runs of a log directory: itself and all directories below it, as TensorBoard finds them.
 
-TensorBoard follows links, and so do we, but into each directory once: a link may lead back.
+Like TensorBoard, this follows links, but into each directory only once, because a link may lead back.
 https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/logdir.rs
 Must not: look into event files. Runs on any thread.
 """
@@ -21,7 +21,7 @@ def folders_below(logdir: str, refused: Callable[[OSError], object]) -> list[str
 
     Args:
         logdir: the directory.
-        refused: is given the error of each directory that cannot be listed.
+        refused: called with the error of each directory that cannot be listed.
     """
     found: list[str] = []
     seen: set[Identity] = set()

@@ -1,7 +1,7 @@
-"""The pool of file handles that event files hold, small enough that the program has enough left.
+"""The pool of file handles for event files, which leaves enough handles for the program.
 
-Lives here: the handles that no file uses at the moment, how many may stay open, which are closed where the
-system has none left. A process has few, 1,024 as a rule, and all its writers share them with the program.
+Lives here: the handles that no file uses at the moment, how many may stay open, and which are closed if the
+system has none left. A process has few, usually 1,024, and all its writers share them with the program.
 Must not: open or write files. Runs on any thread: whoever takes a handle out of the table has it alone.
 """
 
@@ -38,7 +38,7 @@ class Holder(Protocol):
     """A file that reopens itself if its handle was closed.
 
     Attributes:
-        is_spare: it is a run's below, whose handle is closed before that of a writer's own run.
+        is_spare: the file of a run below, whose handle is closed before that of a writer's own run.
     """
 
     is_spare: bool
@@ -54,7 +54,7 @@ _few_until = 0.0
 
 
 def take_up(holder: Holder) -> bool:
-    """Take one's handle from the pool; return False if it was closed meanwhile."""
+    """Take a file's handle from the pool; return False if it was closed meanwhile."""
     return _idle.pop(holder, None) is not None
 
 

@@ -1,14 +1,14 @@
 """Finds out who may be writing to an event file, so that nobody cuts a file that a writer has open.
 
-- tblog's writers hold a lock on the files that they have open. A run below a writer's own, whose file may be closed
-  for want of handles, is protected by the lock on the writer's own file.
-- Other writers are seen in the system's tables of open handles (/proc of Linux), those of this process, too.
-- torch's writer opens its file for each record. Its thread is there, in this process; in another, the one that is named
-  in the file's name runs, and wrote to it lately.
-- A file out of sight of these (of another machine, of another user, or where there are no such tables) is watched
-  for a moment if it was changed lately: it may grow.
+- tblog's writers hold a lock on their open files. The file of a run below a writer's own may be closed to free handles;
+  the lock on the writer's own file protects it.
+- The system's tables of open handles (/proc of Linux) show other writers, also those of this process.
+- torch's writer opens its file for each record. In this process, its thread shows it. In another, the process in the
+  file's name is running, and wrote to the file recently.
+- A file that these cannot cover (on another machine, of another user, or without such tables) is watched for a moment
+  if it changed recently: it may grow.
 
-What cannot be known: a writer out of sight whose file does not grow in that moment.
+What cannot be known: a writer that none of these covers, and whose file does not grow in that moment.
 
 Lives here: the evidence, in words. Must not: change files, warn. Runs on any thread.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WATCH_SECS = 1.0
-"""Time that a file is watched whose writers cannot be seen."""
+"""Time to watch a file whose writers cannot be seen."""
 
 RECENT_SECS = 150.0
 """A file unchanged for this time has no writer: both originals flush every 120 seconds."""
@@ -56,7 +56,7 @@ def begin(file: Identity) -> None:
 
 
 def leave(file: Identity) -> None:
-    """Note that the writer of a file takes no more records for it, and still writes those that it has."""
+    """Note that the writer of a file takes no more records for it, but still writes the waiting ones."""
     _leaving.add(file)
 
 
@@ -91,12 +91,12 @@ def by_tblog(path: str, file: BinaryIO) -> str:
 
 
 def by_others(path: str, file: BinaryIO, patience: float) -> str:
-    """Say that a process has a file open for writing, or that it grows; return "" where neither can be seen.
+    """Say that a process has a file open for writing, or that it grows; return "" if neither can be seen.
 
     Args:
         path: the event file.
-        file: it, open.
-        patience: seconds that a file out of sight may be watched.
+        file: the open file.
+        patience: the most seconds to watch a file whose writers cannot be seen.
     """
     here = identity(file.fileno())
     deadline = time.monotonic() + ENDING_SECS
@@ -109,7 +109,7 @@ def by_others(path: str, file: BinaryIO, patience: float) -> str:
 
 
 def by_others_now(path: str, file: BinaryIO) -> str:
-    """Say that a process has a file open for writing; return "" where none can be seen, without any wait."""
+    """Say that a process has a file open for writing; return "" if none can be seen. This does not wait."""
     holders = _holders(identity(file.fileno()), file)
     if holders:
         return _told(holders)
@@ -117,7 +117,7 @@ def by_others_now(path: str, file: BinaryIO) -> str:
 
 
 def _by_owner(path: str) -> str:
-    """Say that the writer of a run below its own is at work, where the run's file may be closed."""
+    """Say that the writer of a run below its own is at work, because the run's file may be closed."""
     folder, name = os.path.split(path)
     run = parsed(name)
     if run is None or not run.depth:
@@ -146,7 +146,7 @@ def _by_torch(path: str) -> str:
 
 
 def _is_torchs_thread(thread: threading.Thread, path: str) -> bool:
-    """Return whether a thread is the one of tensorboard's EventFileWriter that appends to a file.
+    """Return whether a thread belongs to tensorboard's EventFileWriter and appends to a file.
 
     https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/summary/writer/event_file_writer.py
     """
@@ -178,8 +178,8 @@ def _named(pid: int) -> str:
 def _holders(wanted: Identity, file: BinaryIO) -> list[int]:
     """Return the processes that have a file open for writing, as far as this one can see.
 
-    The tables are long, and read once for many files: a file that was not changed since then had its
-    writers by then.
+    The tables are long, so they are read once for many files. The writers of a file that has not changed since
+    then are in them.
     """
     global _seen  # noqa: PLW0603 - what was read last
     seen_at, found = _seen
@@ -212,7 +212,7 @@ def _look() -> dict[Identity, list[tuple[str, str]]]:
 
 
 def _opened_by(pid: str) -> Iterator[tuple[str, Identity]]:
-    """Yield a process's handles on event files; none of a process that is gone, or another user's."""
+    """Yield a process's handles on event files; none if the process is gone, or belongs to another user."""
     with contextlib.suppress(*_GONE), os.scandir(f"{_PROC}/{pid}/fd") as handles:
         for handle in handles:
             with contextlib.suppress(*_GONE):
@@ -231,7 +231,7 @@ def _is_for_writing(pid: str, handle: str) -> bool:
 
 
 def _all_end(pids: list[int], deadline: float) -> bool:
-    """Return after a pause that processes are about to end, or at once that one is not, or takes too long."""
+    """Return True after a pause if all processes are about to end, or False at once if not, or after the deadline."""
     if not pids or not all(map(_ends, pids)) or time.monotonic() > deadline:
         return False
     time.sleep(_PAUSE_SECS)
@@ -251,7 +251,7 @@ def _ends(pid: int) -> bool:
 
 
 def _started_at(pid: int) -> float | None:
-    """Return when a process began, in seconds since the epoch, or None where it is gone."""
+    """Return when a process began, in seconds since the epoch, or None if it is gone."""
     try:
         with open(f"{_PROC}/{pid}/stat", "rb") as stat, open(f"{_PROC}/stat", "rb") as system:
             ticks = int(stat.read().rpartition(b")")[2].split()[19])

@@ -1,7 +1,7 @@
-"""Finds what TensorBoard's two loaders stumble over in the event files of a run, and repairs records.
+"""Finds what TensorBoard's two loaders cannot handle in the event files of a run, and repairs records.
 
 Lives here: looking at each record, and the order of each tag's points over all files of a run.
-Must not: change files, import tensorboard. The demands are those of TensorBoard's Rust loader, the default:
+Must not: change files, import tensorboard. The requirements are those of TensorBoard's Rust loader, the default:
 https://github.com/tensorflow/tensorboard/blob/da1944c21c9cc83b0d7e10dbe1b39bc2357cd87e/tensorboard/data/server/run.rs
 """
 
@@ -30,7 +30,7 @@ _DT_DOUBLE = 2
 
 
 class Finding(NamedTuple):
-    """Something that is wrong; `is_repairable` says whether a rewritten file is without it."""
+    """Something that is wrong; `is_repairable` says whether rewriting the file corrects it."""
 
     text: str
     is_repairable: bool
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 class FileReport:
     """What one file holds.
 
-    `in_use` says who may be writing to it, and `lost` what nobody can read any more, as far as that can be told.
+    `in_use` says who may be writing to it, and `lost` what can no longer be read, as far as that is known.
     """
 
     path: str
@@ -52,7 +52,7 @@ class FileReport:
 
     @property
     def needs_repair(self) -> bool:
-        """Return whether a rewritten file would be better."""
+        """Return whether rewriting the file would correct something."""
         return any(finding.is_repairable for finding in self.findings)
 
 
@@ -155,7 +155,7 @@ class _FileLook:
         self._first_at.setdefault(what, piece.start)
 
     def findings(self, *, in_use: bool) -> Iterator[Finding]:
-        """Yield what is wrong, in words and numbers; a torn end of a file in use will still be completed."""
+        """Yield what is wrong, in words and numbers. A torn end of a file in use is not wrong: it will be completed."""
         if not self._end:
             yield Finding("the file is empty", is_repairable=False)
             return
@@ -225,7 +225,7 @@ _WRONG = [
 
 
 def repaired_records(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the data of each record of a file that holds an event, put right where that is possible."""
+    """Yield the data of each record of a file that holds an event, corrected if possible."""
     wall_time, first = 0.0, True
     for piece in walk(file):
         event = _parsed(piece.data) if piece.data is not None else None
@@ -241,7 +241,7 @@ def repaired_records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _put_right(event: Any, wall_time: float) -> bool:
-    """Give an event the last one's time if it has none, and each histogram as many limits as counts."""
+    """Give an event the time of the last one if it has none, and each histogram as many limits as counts."""
     changed = not math.isfinite(event.wall_time)
     if changed:
         event.wall_time = wall_time
@@ -255,7 +255,7 @@ def _put_right(event: Any, wall_time: float) -> bool:
 
 
 def _parsed(data: bytes) -> Any:
-    """Return the Event message, or None where the bytes are none."""
+    """Return the Event message, or None if the bytes are not one."""
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 
@@ -266,7 +266,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _lost(file: BinaryIO, damage: list[Piece]) -> str:
-    """Say what damaged records were, as far as their bytes tell."""
+    """Say what damaged records held, as far as their bytes show it."""
     points = [point for piece in damage for point in _points_in(file, piece)]
     shown = [f"{_shown(tag)} at step {step}" for tag, step in points[:_POINTS_SHOWN]]
     if len(points) > _POINTS_SHOWN:
@@ -275,7 +275,7 @@ def _lost(file: BinaryIO, damage: list[Piece]) -> str:
 
 
 def _points_in(file: BinaryIO, piece: Piece) -> Iterator[tuple[str, int]]:
-    """Yield the tag and the step of what look like events in a damaged stretch; one that was cut off is none."""
+    """Yield the tag and the step of what look like complete events in a damaged stretch."""
     file.seek(piece.start)
     data = file.read(min(piece.end - piece.start, _CHUNK_BYTES))
     while len(data) > HEADER_BYTES + FOOTER_BYTES:

@@ -1,10 +1,10 @@
 """What was cut out of event files, kept beside them under names that no loader reads.
 
 `events.out.tfe-<why>-<when>-at-<byte>-<checksum>.<the rest of the event file's name>` holds an event file's bytes
-from that byte on, as they were. The checksum is that of the bytes before: as long as the event file begins with
-them, they and the kept ones are the file as it was. What one writer or one command kept has one time.
+from that byte on. The checksum covers the bytes before. As long as the event file still begins with these, they and
+the kept bytes are the old file. Everything that one writer or one command kept has the same time.
 
-Lives here: such names, taking out and keeping, finding. Must not: decide what is taken out, or put it back.
+Lives here: these names, cutting out and keeping, finding. Must not: decide what to cut out, or restore it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Kept(NamedTuple):
     """A file that holds what was cut out of an event file.
 
     Attributes:
-        path: of this file.
-        event_path: of the event file.
-        why: why it was taken out.
-        when: identifies what took it out; see `stamp`.
-        start: where it stood in the event file, in bytes.
+        path: path of this file.
+        event_path: path of the event file.
+        why: why it was cut out.
+        when: identifies the writer or command that did it; see `stamp`.
+        start: its position in the event file, in bytes.
         crc: checksum of the bytes before.
     """
 
@@ -64,7 +64,7 @@ class Extent(NamedTuple):
     last: int = 0
 
     def and_then(self, other: Extent) -> Extent:
-        """Return both together."""
+        """Return the sum of both."""
         if not (self.records and other.records):
             shown = self if self.records else other
             return shown._replace(nbytes=self.nbytes + other.nbytes)
@@ -77,7 +77,7 @@ class Extent(NamedTuple):
 
 
 def together(extents: Iterable[Extent]) -> Extent:
-    """Return all together."""
+    """Return the sum of all."""
     return reduce(Extent.and_then, extents, Extent())
 
 
@@ -92,7 +92,7 @@ def in_words(extent: Extent) -> str:
 
 
 def stamp() -> str:
-    """Return the time, in UTC, as it identifies what one writer or one command keeps."""
+    """Return the current time, in UTC, which identifies what one writer or one command keeps."""
     return datetime.now(UTC).strftime(_TIME)
 
 
@@ -105,7 +105,7 @@ def _is_stamp(text: str) -> bool:
 
 
 def local_time(when: str) -> str:
-    """Return a stamp as people read it."""
+    """Return a stamp for people to read."""
     moment = datetime.strptime(when, _TIME).replace(tzinfo=UTC)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
@@ -118,7 +118,7 @@ class TakenOut:
     """What was taken out of an event file.
 
     Attributes:
-        kept: the file that has it, "" where nothing was worth keeping.
+        kept: the file that has it, "" if nothing was worth keeping.
         extent: how much it is.
     """
 
@@ -129,20 +129,20 @@ class TakenOut:
 def take_out(
     path: str, keeps: Callable[[bytes], bool], why: Why, when: str, patience: float = WATCH_SECS
 ) -> TakenOut:
-    """Replace an event file by one that has the wanted records alone, and keep what the old one had.
+    """Replace an event file by one with only the wanted records, and keep the rest of the old one.
 
-    A file that a writer has open, or that does not start with a record, is left alone. A torn record at the
+    A file that a writer has open, or that does not start with a record, does not change. A torn record at the
     end is not kept.
 
     Args:
         path: the event file.
-        keeps: says of a record's data whether it stays.
-        why: why the others do not.
-        when: identifies what takes them out; see `stamp`.
+        keeps: returns whether a record stays, by its data.
+        why: why the others are cut out.
+        when: identifies the writer or command; see `stamp`.
         patience: see `HeldFile.may_change`.
 
     Raises:
-        OSError: that cannot be done. The file is as it was.
+        OSError: this failed. The file has not changed.
     """
     with unless_in_use(path) as held:
         if held is None or not held.is_event_file():
@@ -163,7 +163,7 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _survey(file: BinaryIO, keeps: Callable[[bytes], bool]) -> tuple[int | None, bool, Extent]:
-    """Return where the first byte is that goes, whether what goes is worth keeping, and how much it is."""
+    """Return the position of the first byte to cut out, whether it is worth keeping, and how much it is."""
     start, damaged, is_worth_it, extent = None, False, False, Extent()
     for piece in walk(file):
         stays = piece.data is not None and keeps(piece.data)
@@ -179,12 +179,12 @@ def _survey(file: BinaryIO, keeps: Callable[[bytes], bool]) -> tuple[int | None,
 
 
 def _keep_rest(held: HeldFile, start: int, why: Why, when: str) -> str:
-    """Keep an event file's bytes from a place on; return the name of the file that has them."""
+    """Keep an event file's bytes from a position on; return the name of the file that has them."""
     crc = _crc(held.chunks(0, start))
     kept = beside(held.path, f"{why}-{when}-at-{start}-{crc:08x}")
     for earlier in kept_in(os.path.dirname(held.path)):
         if earlier[1:] == (held.path, why, earlier.when, start, crc) and _has_rest(earlier.path, held, start):
-            os.rename(earlier.path, kept)  # of an attempt that was killed before it changed the file
+            os.rename(earlier.path, kept)  # left by an attempt that was killed before it changed the file
             return kept
     write_file(kept, held.chunks(start))
     return kept
@@ -256,7 +256,7 @@ def _of_record(data: bytes) -> Extent:
 
 
 def fits(kept: Kept, file: BinaryIO) -> bool:
-    """Return whether an event file still begins with the bytes that stood before the kept ones."""
+    """Return whether an event file still begins with the bytes that came before the kept ones."""
     size = os.fstat(file.fileno()).st_size
     return size >= kept.start and _crc(chunks_of(file, 0, kept.start)) == kept.crc
 

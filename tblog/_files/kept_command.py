@@ -37,7 +37,7 @@ def list_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> 
 
 
 def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -> int:
-    """Put back what was taken out at one time; return the exit status."""
+    """Restore what was cut out at one time; return the exit status."""
     found = found_of(path, when)
     times = {time for time, _ in found}
     if len(times) != 1:
@@ -48,7 +48,7 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
             if when
             else f"nothing is kept in {path}"
         )
-    (_, files), *_ = found.items()  # a restore that was not ended goes on: "cut" comes before "undone"
+    (_, files), *_ = found.items()  # an unfinished restore continues: "cut" comes before "undone"
     failed = 0
     for folder in sorted({os.path.dirname(kept.path) for kept in files}):
         try:
@@ -66,7 +66,7 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
 
 
 def remove_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
-    """Remove what is kept, or what was taken out at one time; return the exit status."""
+    """Delete what is kept, or what was cut out at one time; return the exit status."""
     for files in found_of(path, when).values():
         extent = together(extent_of(kept.path) for kept in files)
         for kept in files:
@@ -89,12 +89,12 @@ def _say_unread(error: OSError) -> None:
 def found_of(
     path: str, when: str | None = None, refused: Callable[[OSError], object] = _say_unread
 ) -> dict[tuple[str, Why], list[Kept]]:
-    """Return what is kept below a directory, by its time and why; of a file, what was taken out together with it.
+    """Return what is kept below a directory, by time and reason; for a file, what was cut out together with it.
 
     Args:
         path: the directory or the file.
-        when: only what was taken out at this time.
-        refused: is given the error of each directory that cannot be listed.
+        when: only what was cut out at this time.
+        refused: called with the error of each directory that cannot be listed.
     """
     if not os.path.isfile(path):
         times = None

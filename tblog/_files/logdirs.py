@@ -1,6 +1,6 @@
 """Resolves the name of a log directory: to a local path, made absolute once, or to a URL.
 
-Lives here: checking what a writer is given, and telling why a directory cannot be used.
+Lives here: checking the argument, and saying why a directory cannot be used.
 Must not: make directories, open files. Runs on the caller's thread.
 """
 
@@ -35,8 +35,8 @@ def name_of(given: Any, argument: str) -> str:
     """Return a path or URL as a string.
 
     Raises:
-        InvalidTypeError: it is none.
-        InvalidValueError: it is empty, or there is a NUL in it.
+        InvalidTypeError: it is not one.
+        InvalidValueError: it is empty, or has a NUL in it.
     """
     name = given if isinstance(given, bytes) or not hasattr(given, "__fspath__") else os.fspath(given)
     if not isinstance(name, str):
@@ -54,7 +54,7 @@ def suffix_of(given: str) -> str:
     """Return the suffix of event files' names, checked.
 
     Raises:
-        InvalidValueError: no name can end so.
+        InvalidValueError: a name cannot end like this.
     """
     if "/" in given or os.sep in given or "\0" in given:
         raise InvalidValueError(f"filename_suffix was {shortened(given)}; give one without a slash and a NUL")
@@ -62,7 +62,7 @@ def suffix_of(given: str) -> str:
 
 
 def address_of(name: str, argument: str) -> str:
-    """Return the absolute path or the URL that a name stands for now.
+    """Return the absolute path or the URL that a name means now.
 
     Raises:
         InvalidValueError: it is a URL that nothing here can write to.

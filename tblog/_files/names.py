@@ -27,10 +27,10 @@ class Name(NamedTuple):
     """The parts of the name of a file that tblog made.
 
     Attributes:
-        time_ns: when it was opened, in nanoseconds since the epoch.
-        host: on which machine.
-        pid: by which process.
-        depth: how many directories further up the own file of its writer is.
+        time_ns: the time of opening, in nanoseconds since the epoch.
+        host: the machine's name.
+        pid: the process's id.
+        depth: how many directories the writer's own file is further up.
     """
 
     time_ns: int
@@ -75,5 +75,5 @@ def new_name(suffix: str, depth: int = 0) -> str:
 
 
 def host() -> str:
-    """Return this machine's name as file names have it."""
+    """Return this machine's name as it is in file names."""
     return platform.node().replace("/", "_")

@@ -1,14 +1,14 @@
 """Reports what else is in a log directory: another active writer, or an earlier run that is logged over.
 
 TensorBoard shows all event files of a directory as one run: two writers make one zigzag curve of each tag that both
-log, and so does a program that is started again without `resume`. Either is told once in a process.
+log, and so does a program that is started again without `resume`. Each is reported once in a process.
 
-Lives here: looking, after the first record and then less and less often, and what is said. A writer at work holds
-tblog's lock, or its file grows. Of an earlier run the end is read, and of the own file the beginning.
+Lives here: looking, after the first record and then less and less often, and the messages. An active writer holds
+tblog's lock, or its file grows. An earlier run is read at its end, and the own file at its beginning.
 Must not: change anything. Runs on the worker thread.
 
-Not told: a forked child that goes on with its parent's writer, which is what that is for; a writer that logs nothing;
-tblog's writers that were there later, which tell themselves.
+Not reported: a forked child that uses its parent's writer, as intended; a writer that logs nothing; tblog's writers
+that came later, which report this themselves.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Neighbours:
 
     Args:
         logdir: the directory.
-        goes_on: whether the writer was told how to go on with what is there.
+        goes_on: whether the writer knows how to continue what is there.
         clock: monotonic seconds.
     """
 

@@ -1,8 +1,8 @@
 """Restores what was cut out of event files, also after the run went on.
 
-The old points come back to where they were. What was logged since, under the same tag and up to the last step
-that came back, would hide them from TensorBoard's loaders or make a zigzag with them: it is set aside in turn,
-and restoring that undoes the restore. Killed at any moment, nothing is lost, and the next attempt ends the work.
+The old points come back to where they were. Newer points of the same tag, up to the last step that came back, would
+hide them from TensorBoard's loaders or make a zigzag with them. They are set aside in turn, and restoring those undoes
+the restore. If the process is killed at any moment, nothing is lost, and the next attempt finishes the work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OTHER: dict[Why, Why] = {"cut": "undone", "undone": "cut"}
 
 
 class NotRestoredError(Exception):
-    """Something stands in the way; the message says what, and what to do."""
+    """The restore is not possible now. The message says why, and what to do."""
 
 
 class Steps(NamedTuple):
@@ -49,7 +49,7 @@ def restore(kept: list[Kept]) -> tuple[Extent, Extent]:
 
     Raises:
         NotRestoredError: a writer has a file of the run open, or one has changed since. Nothing was done.
-        OSError: a file cannot be written. The next call goes on from there.
+        OSError: a file cannot be written. The next call continues from there.
     """
     folder, why, when = os.path.dirname(kept[0].path), kept[0].why, kept[0].when
     for path in event_paths(folder):
@@ -121,10 +121,10 @@ def _steps_of_tags(path: str) -> dict[str, Steps]:
 
 
 def _stays_beside(path: str, back: dict[str, dict[str, Steps]]) -> Callable[[bytes], bool]:
-    """Return what says of a record of another file whether it goes together with what came back.
+    """Return a function that says whether a record of another file can stay beside what came back.
 
-    TensorBoard reads the files in the order of their names, and a record drops those of its tag that were
-    before it, at its step and beyond. A session's START does so with all tags, in the Python loader.
+    TensorBoard reads the files in the order of their names. A record drops earlier ones of its tag at its step and
+    beyond. In the Python loader, a session's START does so for all tags.
     """
     first: dict[str, int] = {}  # of what comes after this file
     last: dict[str, int] = {}  # of what comes before it

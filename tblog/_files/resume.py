@@ -1,9 +1,9 @@
-"""Resumes a run that is on disk: finds where it ended, and cuts off what is logged again.
+"""Resumes a run on disk: finds where it ended, and cuts off what will be logged again.
 
-TensorBoard's Rust loader ignores a `purge_step`, and shows points of tags that are not logged again;
-only shortening the old files removes them for both loaders. A file that a living tblog writer holds is
-left alone. A file changes in one step: what is cut off is kept, and the new one is complete, under names
-that no loader reads, before it takes the old one's place.
+TensorBoard's Rust loader ignores a `purge_step`, and shows points of tags that are not logged again.
+Only shortening the old files removes them for both loaders. A file that a living writer of tblog holds is
+not changed. A file changes in one step: before the new file replaces the old one, it is complete and the
+part cut off is kept, under names that no loader reads.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Resume:
     """How a writer resumes runs that are on disk.
 
     Attributes:
-        step: the step to go on from; what lies at it and beyond is cut off. None keeps all.
-        when: identifies what is cut off and kept, in all its runs.
+        step: the step to continue from; this step and later ones are cut off. None keeps all.
+        when: identifies the kept parts of all runs.
     """
 
     step: int | None = None
@@ -44,12 +44,10 @@ class Resume:
     _told: bool = False
 
     def prepare(self, logdir: str) -> None:
-        """Make a run's earlier files end whole, and before the step; the writer's own run is the first."""
+        """Make a run's earlier files end with a whole record before the step. The writer's own run is the first."""
         if is_remote(logdir):
             return
-        patience = (
-            0.0 if self._logdir else WATCH_SECS
-        )  # whoever writes to runs below writes to the own one, too
+        patience = 0.0 if self._logdir else WATCH_SECS  # a writer to runs below also writes to its own
         self._logdir = self._logdir or logdir
         if self.step is not None:
             self._tell(cut_from(logdir, self.step, self.when, patience))
@@ -57,10 +55,10 @@ class Resume:
             cut_torn_tails(logdir, patience)
 
     def first_events(self) -> bytes:
-        """Return how a new file of a run begins that is gone on with from a step: framed events.
+        """Return the first events, framed, of a new file of a run that continues from a step.
 
-        A loader that has read the earlier files forgets their points from the step on: TensorBoard's
-        Python loader does so at a START that is not the run's first, hence two.
+        A loader that has read the earlier files drops their points from the step on. TensorBoard's Python
+        loader does so at a START that is not the run's first, hence two.
         """
         if self.step is None:
             return b""
@@ -120,7 +118,7 @@ def _last_step(logdir: str) -> int | None:
 
 
 def cut_from(logdir: str, step: int, when: str, patience: float = WATCH_SECS) -> list[TakenOut]:
-    """Take a run's summaries from a step on, and the damage, out of its files; return what was taken out of each."""
+    """Cut a run's summaries from a step on, and the damage, out of its files; return the part cut out of each."""
 
     def stays(data: bytes) -> bool:
         head = event_head(data)

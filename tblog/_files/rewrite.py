@@ -24,7 +24,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class _GrowsError(Exception):
-    """Someone wrote to the file that was to be replaced."""
+    """Someone wrote to the file that should be replaced."""
 
 
 class HeldFile:
@@ -32,7 +32,7 @@ class HeldFile:
 
     Attributes:
         path: its name.
-        file: it, open for reading.
+        file: the file, open for reading.
     """
 
     def __init__(self, path: str, file: BinaryIO) -> None:
@@ -45,11 +45,9 @@ class HeldFile:
         return stat.st_size, stat.st_mtime_ns
 
     def is_event_file(self) -> bool:
-        """Return whether it starts with a record. Another one, a compressed copy say, no loader reads: that is told."""
+        """Return whether it starts with a record. If not (a compressed copy, say), report it: no loader reads it."""
         is_one = any(piece.data is not None for piece in islice(walk(self.file), 1))
-        if (
-            not is_one and self._before[0]
-        ):  # of an empty one there is nothing to tell: its writer ended too soon
+        if not is_one and self._before[0]:  # an empty file needs no report: its writer ended too soon
             logger.warning(
                 "tblog leaves %s as it is: it does not start with a record. python -m tblog.check tells more",
                 self.path,
@@ -57,10 +55,10 @@ class HeldFile:
         return is_one
 
     def may_change(self, patience: float = in_use.WATCH_SECS) -> bool:
-        """Return whether no other writer is known to have it either, and tell of one.
+        """Return whether no other writer is known to have it, and report one.
 
         Args:
-            patience: seconds that it may be watched where a writer would be out of sight.
+            patience: the most seconds to watch it if a writer could not be seen.
         """
         why = in_use.by_others(self.path, self.file, patience)
         if why:
@@ -68,13 +66,13 @@ class HeldFile:
         return not why
 
     def rewrite(self, chunks: Iterable[ReadableBuffer]) -> bool:
-        """Put a file of these bytes, which may be read from this one, in its place.
+        """Replace the file by one of these bytes, which may be read from it.
 
         Returns:
-            Whether that was done. It is left alone, and that is told, if somebody wrote to it meanwhile.
+            Whether this was done. If someone wrote to the file meanwhile, it stays, and this is reported.
 
         Raises:
-            OSError: the new file cannot be written. The old one is as it was.
+            OSError: the new file cannot be written. The old one has not changed.
         """
         try:
             write_file(self.path, chunks, mode_of=self.path, check=self._require_unchanged)
@@ -84,11 +82,11 @@ class HeldFile:
         return True
 
     def rewrite_records(self, records: Iterable[bytes]) -> bool:
-        """Put a file of these records in its place; see `rewrite`."""
+        """Replace the file by one of these records; see `rewrite`."""
         return self.rewrite(map(frame, records))
 
     def cut_back(self, size: int) -> None:
-        """Shorten it to its first `size` bytes. What a link leads to is not touched."""
+        """Shorten it to its first `size` bytes. The target of a link does not change."""
         if os.path.islink(self.path):
             self.rewrite(self.chunks(0, size))
         else:
@@ -105,9 +103,9 @@ class HeldFile:
 
 @contextlib.contextmanager
 def unless_in_use(path: str) -> Iterator[HeldFile | None]:
-    """Yield the file, locked against tblog's writers, or None while one has it, which is told.
+    """Yield the file, locked against tblog's writers, or None if one has it, which is reported.
 
-    Before the file is changed, `HeldFile.may_change` is to be asked.
+    Ask `HeldFile.may_change` before you change the file.
     """
     with _locked(path) as (file, why):
         if why:
@@ -117,7 +115,7 @@ def unless_in_use(path: str) -> Iterator[HeldFile | None]:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[tuple[BinaryIO, str]]:
-    """Yield what a path names once it is locked, or why it cannot be: somebody may have put another file there first."""
+    """Yield the locked file of a path, or why it cannot be locked. Someone may have replaced the file first."""
     while True:
         with open_to_claim(path) as file:
             why = in_use.by_tblog(path, file)
@@ -138,16 +136,16 @@ def _tell(path: str, why: str) -> None:
 def write_file(
     path: str, chunks: Iterable[ReadableBuffer], mode_of: str = "", check: Callable[[], None] = lambda: None
 ) -> None:
-    """Make a file, or put it in the place of another, once it is complete and on the disk.
+    """Create or replace a file, once the new one is complete and on the disk.
 
     Args:
         path: the file.
-        chunks: its bytes; may be read from the old file.
-        mode_of: a file whose permissions it gets.
-        check: raises where the old one is not to be replaced after all.
+        chunks: its bytes, which may be read from the old file.
+        mode_of: the file whose permissions it gets.
+        check: raises if the old file must not be replaced after all.
 
     Raises:
-        OSError: it cannot be written. An old one is as it was.
+        OSError: it cannot be written. An old file has not changed.
     """
     folder, name = os.path.split(path)
     partial = os.path.join(folder, name.replace("tfevents", "tfe-").replace("tfe-", "tfe-partial-"))
@@ -162,7 +160,7 @@ def write_file(
 
 
 def beside(path: str, what: str) -> str:
-    """Return a name beside an event file's that no loader reads."""
+    """Return a name beside an event file that no loader reads."""
     folder, name = os.path.split(path)
     return os.path.join(folder, name.replace("tfevents", f"tfe-{what}"))
 

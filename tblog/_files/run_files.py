@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tblog._reports import Reports
 
 _HOPELESS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
-"""Errors that waiting does not cure. Only runs below can have them: the own file is opened in a call."""
+"""Errors that waiting does not cure. Only runs below can have them, because a call opens the writer's own file."""
 
 
 def is_hopeless(error: OSError, logdir: str) -> bool:
@@ -143,7 +143,7 @@ class RunFiles:
                 self._reports.once(message, message)
 
     def leave(self) -> None:
-        """Note that the writer is closing, so that its next file does not take this one for another writer's."""
+        """Note that the writer is closing, so that its next file does not mistake this one for another writer's."""
         self.own.leave()
 
     def ignore_neighbours(self) -> None:
@@ -175,7 +175,7 @@ class RunFiles:
                     raise
 
     def recover(self) -> None:
-        """Try everything again that may have failed.
+        """Retry everything that may have failed.
 
         Raises:
             OSError: when the storage still refuses.

@@ -1,9 +1,9 @@
 """The storage of one event file: a local file, or one that a user's factory opens.
 
 Lives here: opening under a name that nobody else has, writing, cutting back, syncing.
-Must not: know what a record or an event is. Whatever fails is an OSError. Runs on the worker thread, but
-for the first opening, which the caller does so that a log directory that cannot be written is an error
-at the call.
+Must not: know what a record or an event is. Every failure is an OSError. Runs on the worker thread, except
+for the first opening, which runs in the call, so that a log directory that cannot be written is an error
+there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sink(Protocol):
         ...
 
     def sync(self) -> None:
-        """Return when everything written is on stable storage."""
+        """Wait until everything written is on stable storage."""
         ...
 
     def write_again(self, data: bytearray, start: int) -> None:
@@ -81,9 +81,9 @@ def identity(fd: int) -> Identity:
 
 
 def claim(fd: int, *, alone: bool = False) -> bool:
-    """Lock a file as one of its writers, or `alone`; return False where others hold it.
+    """Lock a file as one of its writers, or `alone`; return False if others hold it.
 
-    Readers take no notice. Where there are no locks (Windows, some network file systems), it is True.
+    Readers are not affected. Without locks (Windows, some network file systems), this returns True.
     """
     if fcntl is None:
         return True
@@ -232,7 +232,7 @@ class FactorySink:
             self._file.close()
 
     def forget_in_child(self) -> None:
-        """Never close or finalise the file: both may write what the parent writes, too."""
+        """Never close or finalise the file: both might write what the parent also writes."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
 
 

@@ -2,7 +2,7 @@
 
 Lives here: walking a file record by record, and finding the next whole record behind damage.
 Must not: change a file, know what a record holds.
-Whatever the bytes are, a walk ends, and holds one record at a time.
+A walk ends whatever the bytes are, and holds one record at a time.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def walk(file: BinaryIO) -> Iterator[Piece]:
 
 
 class Patience:
-    """How many bytes may be looked through for records that then are not whole.
+    """How many bytes to search for records that turn out not to be whole.
 
-    A file that was made for it has a length with its checksum at every twelfth byte, each as long as the file.
+    A malicious file may have a length with its checksum at every twelfth byte, each as long as the file.
     """
 
     def __init__(self, size: int) -> None:
@@ -57,7 +57,7 @@ class Patience:
 
 
 def record_at(file: BinaryIO, offset: int, size: int, patience: Patience | None = None) -> bytes | None:
-    """Return the data of the whole record that starts at `offset` of a file of `size` bytes, or None if there is none."""
+    """Return the data of the whole record at `offset` of a file of `size` bytes, or None if there is none."""
     length = _length_at(file, offset, size)
     if length is None or (patience is not None and length > patience.bytes):
         return None
@@ -105,7 +105,7 @@ def _is_whole(file: BinaryIO, start: int, length: int) -> bool:
 
 def next_record(file: BinaryIO, offset: int, size: int, patience: Patience | None = None) -> int:
     """Return where the next whole record of one byte or more starts, or the file's end."""
-    length = _FIRST_WINDOW_BYTES  # it is near, as a rule
+    length = _FIRST_WINDOW_BYTES  # it is usually near
     while offset + _AROUND < size:
         file.seek(offset)
         window = np.frombuffer(file.read(length + HEADER_BYTES - 1), np.uint8)
@@ -118,7 +118,7 @@ def next_record(file: BinaryIO, offset: int, size: int, patience: Patience | Non
 
 
 def _headers(window: NDArray[np.uint8], remaining: int) -> NDArray[np.int64]:
-    """Return the positions in a window that may start a record: a length that fits the file, and its checksum."""
+    """Return the positions in a window that may start a record: a length that fits into the file, and its checksum."""
     count = len(window) - HEADER_BYTES + 1
     if count <= 0:
         return np.empty(0, np.int64)
