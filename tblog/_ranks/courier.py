@@ -17,7 +17,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tblog._locks import mark_worker
+from tblog._locks import ForkSafeLock, mark_worker
 from tblog._ranks.batches import Batch, pack, unpack
 from tblog._ranks.mailbox import Mailbox, group_store
 
@@ -36,10 +36,14 @@ NUMBERS_A_BATCH = 500  # the worker joins so many without a breath
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Batches that wait for the worker of rank 0. Others stay in the store."""
+MAX_TRIES = 3
 LINK_SECS = 10.0
 """Maximum time that the end of another rank waits for rank 0 to open its writer."""
 MAX_NUMBERS = 262_144
 """Numbers that wait on another rank. A waiting one takes about 150 bytes."""
+
+
+_opening = ForkSafeLock()
 
 
 class Courier:
@@ -67,6 +71,7 @@ class Courier:
         self._incoming: deque[Batch] = deque()
         self._gone: set[int] = set()  # ranks that have closed their writers
         self._store: Any = None
+        self._tries = 0
         self._box: Mailbox | None = None
         self._closing = False
         self._give_up_at = 0.0
@@ -175,8 +180,13 @@ class Courier:
         store = group_store()
         if store is None or store is self._store:
             return None
+        self._tries += 1
+        if self._tries >= MAX_TRIES:
+            self._store = store
+        with _opening:  # writers of one process may find the store at the same moment
+            box = Mailbox(store, self._name, self._place.rank, self._session)
         self._store = store
-        return Mailbox(store, self._name, self._place.rank, self._session)
+        return box
 
     def _carry(self, box: Mailbox, *, is_last: bool) -> None:
         if self._place.rank:
