@@ -42,6 +42,7 @@ from tblog.records import (
     VideoRecord,
 )
 from tblog.scalar_writer import ScalarWriter
+from tblog.summaries import _call_counts
 from tblog.summaries._labels import label_rows, label_texts
 from tblog.summaries.histogram import plain_bins, tensorflow_bins
 from tblog.summaries.tensor import check_size
@@ -132,8 +133,6 @@ class SummaryWriter(ScalarWriter):
 
                 record = _gpu_counts.counted(name, values, max_bins)
             elif self.options.copy:
-                from tblog.summaries import _call_counts
-
                 record = _call_counts.counted(name, values, max_bins)
         if record is None:
             snapshot = self._snapshot(values, name, "left out")

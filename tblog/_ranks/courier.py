@@ -75,22 +75,27 @@ class Courier:
         self._box: Mailbox | None = None
         self._closing = False
         self._give_up_at = 0.0
-        self._is_linked = False
+        self._is_linked = self._has_ended = False
         self._asked = self._answered = 0
         self._bell: SimpleQueue[None] = SimpleQueue()  # put is reentrant: a signal handler may flush
         self._round_ended = threading.Condition()
         self._pid = os.getpid()
         self._pause_secs = PAUSE_SECS + PAUSE_OF_A_RANK_SECS * place.world_size
+        self._starting = ForkSafeLock()
         self._thread: threading.Thread | None = None
 
-    # On the worker's thread.
+    # On any thread.
 
     def start(self) -> None:
         """Start the thread, once."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="tblog-ranks", daemon=True)
-            with contextlib.suppress(RuntimeError):  # the interpreter ends
-                self._thread.start()
+        with self._starting:
+            if self._thread is None and self._pid == os.getpid():
+                thread = threading.Thread(target=self._run, name="tblog-ranks", daemon=True)
+                with contextlib.suppress(RuntimeError):  # the interpreter ends
+                    thread.start()
+                    self._thread = thread
+
+    # On the worker's thread.
 
     def send(self, numbers: Sequence[NumberOfRun]) -> None:
         """Let numbers go to rank 0. Those beyond the bound are lost and counted."""
@@ -130,19 +135,29 @@ class Courier:
 
     def join(self, secs: float) -> None:
         """Return when the thread has ended, or after so many seconds."""
-        if self._runs_here:
-            assert self._thread is not None
+        if self._pid != os.getpid():
+            return
+        if self._thread is not None:
             self._thread.join(secs)
+        else:
+            self._work_until(lambda: self._has_ended, secs)
 
     def _wait_for(self, happened: Callable[[], bool], secs: float) -> None:
-        if self._runs_here:
+        if self._pid != os.getpid():  # a forked child has no part in this
+            return
+        self.start()
+        if self._thread is None:
+            self._work_until(happened, secs)
+        elif self._thread.is_alive():
             with self._round_ended:
                 self._round_ended.wait_for(happened, secs)
 
-    @property
-    def _runs_here(self) -> bool:
-        """Return whether the thread runs, in this process: not in one that was forked from it."""
-        return self._pid == os.getpid() and self._thread is not None and self._thread.is_alive()
+    def _work_until(self, happened: Callable[[], bool], secs: float) -> None:
+        """Do the thread's work here, because none starts any more: the interpreter ends."""
+        end = time.monotonic() + secs
+        while not (self._has_ended or happened()) and time.monotonic() < end:
+            self._has_ended = self._round()
+            time.sleep(PAUSE_OF_A_RANK_SECS)
 
     # On the thread.
 
