@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections import deque
 
 import numpy as np
@@ -20,7 +21,7 @@ from hypothesis.extra import numpy as arrays
 
 from tblog import SummaryWriter, _native
 from tblog._delivery.entries import records_in
-from tblog._delivery.queue import RecordQueue
+from tblog._delivery.queue import NUMBERS_AN_ENTRY, RecordQueue
 from tblog._fast_path import in_c
 from tblog._wire import framing
 from tblog._wire.event_heads import event_head, event_tags
@@ -357,6 +358,38 @@ def test_only_numbers_become_bytes():
     Logger(lane).add_scalar("a", 1.0, 2)
     assert len(lane) == len(lane.pieces) == 2
     assert compiled.encode(lane.pieces[0]) == first
+
+
+@needs_compiled
+def test_numbers_between_other_entries_take_little_memory():
+    """A stretch of one number takes no memory for a thousand, so a full queue is no larger than its bound promises."""
+    lane = lane_that_knows("a")
+    logger = Logger(lane)
+    tracemalloc.start()
+    try:
+        for step in range(1_000):
+            logger.add_scalar("a", 1.0, step)
+            lane.append(step)
+        waiting, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(lane.pieces) == 2_000
+    assert 50_000 < waiting < 1_000_000
+
+
+@needs_compiled
+def test_a_step_takes_few_large_dicts():
+    """What is taken at once is bounded in numbers, not in events, so its bytes are few however large the dicts are."""
+    queue = RecordQueue(1 << 30, 1 << 30, "wait")
+    lane = queue.pending
+    for tag in MANY:
+        lane.learn(tag, tag)
+    queue.quick_room()
+    logger = Logger(lane)
+    for step in range(300):
+        logger.add_scalar_dict(dict.fromkeys(MANY[:1_000], 0.5), step)
+    limit = 100 * NUMBERS_AN_ENTRY // 1_000
+    assert limit <= records_in(queue.take(100)) <= limit + 2
 
 
 @needs_compiled

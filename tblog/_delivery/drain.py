@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tblog._delivery.entries import Close, Flush, LightRecord, records_in
+from tblog._delivery.entries import Close, Flush, LightRecord, end_piece, records_in
 from tblog._delivery.light_lane import stretches
 from tblog._delivery.queue import NUMBERS_AN_ENTRY
 from tblog._native import compiled
@@ -266,7 +266,8 @@ class Drain:
 
 
 def _weight(entries: list[TakenEntry]) -> int:
-    """Return how many entries these count as where a step is measured: numbers in the compiled lane count less."""
+    """Return how many entries these count as where a step is measured, as `RecordQueue.take` counts them."""
     if compiled is None:
         return len(entries)
-    return len(entries) + (records_in(entries) - len(entries)) // NUMBERS_AN_ENTRY
+    numbers = sum(end_piece(entry) or NUMBERS_AN_ENTRY for entry in entries)
+    return -(-numbers // NUMBERS_AN_ENTRY)  # rounded up: a few are not nothing

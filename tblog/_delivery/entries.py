@@ -103,12 +103,8 @@ TakenEntry: TypeAlias = "LightEntry | Numbers"
 
 
 def end_piece(entry: TakenEntry) -> int:
-    """Let numbers of the compiled lane grow no more; return how many they are, and 0 for another entry."""
-    if compiled is None or type(entry) is not compiled.Numbers:
-        return 0
-    numbers = cast("Numbers", entry)
-    numbers.end()
-    return len(numbers)
+    """Let numbers of the compiled lane grow no more; return how many they are in all events, and 0 for another entry."""
+    return cast("Numbers", entry).end() if compiled is not None and type(entry) is compiled.Numbers else 0
 
 
 def entries_of(piece: TakenEntry, most: int) -> list[LightEntry]:

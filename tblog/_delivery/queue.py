@@ -343,7 +343,7 @@ class RecordQueue:
 
     def give_up(self) -> int:
         """Drop and count all records that wait on both lanes, and keep commands; return how many."""
-        entries = self.take(len(self._source))
+        entries = self.take(sys.maxsize)
         commands = [entry for entry in entries if isinstance(entry, Flush)]
         self.put_back([*commands])
         with self._callers:

@@ -10,8 +10,8 @@
 #define MOST_TAGS 100000
 #define MOST_TAG_BYTES 4000
 
-/* Locked: where the next event begins, with room behind it for so many numbers. NULL where they are too many, or, with an
-   exception, memory is short. Valid as long as nothing else is done with the lane. */
+/* Locked: where the next event begins, with room behind it for so many numbers. NULL where they are too many or, perhaps
+   with an exception, memory is short. Valid as long as nothing else is done with the lane. */
 Cell *tblog_lane_end(Lane *lane, size_t numbers)
 {
     Cell *end = lane->open == NULL ? NULL : tblog_numbers_end(lane->open, numbers);

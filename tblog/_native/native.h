@@ -30,9 +30,10 @@ typedef struct {
     PyObject_HEAD
     PyObject *tags;  /* keeps the prefixes alive */
     Cell *cells;
-    size_t used;     /* cells */
+    size_t room;     /* cells */
+    size_t used;     /* of these */
     size_t events;
-    size_t bytes;    /* of these, framed */
+    size_t bytes;    /* of the events, framed */
     int ended;
 } Numbers;
 

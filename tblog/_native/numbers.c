@@ -1,24 +1,35 @@
 /* Numbers that wait in a lane, or that were taken from it: events as they were logged, not yet bytes. */
 #include "native.h"
 
-#define CELLS 2048  /* 32 kB: 1,024 events of one number */
+#define MOST_CELLS 2048  /* 32 kB: 1,024 events of one number */
+#define FIRST_CELLS 4    /* of a block; where other entries come in between, few are used */
 
 /* Locked: without any events; NULL and an exception where memory is short. */
 Numbers *tblog_numbers_new(PyObject *tags)
 {
     Numbers *numbers = (Numbers *)PyType_GenericAlloc(tblog_numbers_type, 0);
-    if (numbers == NULL || (numbers->cells = malloc(CELLS * sizeof(Cell))) == NULL) {
-        Py_XDECREF((PyObject *)numbers);
-        return (Numbers *)PyErr_NoMemory();
-    }
+    if (numbers == NULL)
+        return NULL;
     numbers->tags = Py_NewRef(tags);
     return numbers;
 }
 
-/* Locked: where the next event begins, if it may have so many numbers; else NULL. */
+/* Locked: where the next event begins, if it may have so many numbers; else NULL, also where memory is short. */
 Cell *tblog_numbers_end(Numbers *numbers, size_t more)
 {
-    return !numbers->ended && more < CELLS - numbers->used ? numbers->cells + numbers->used : NULL;
+    if (numbers->ended || more >= MOST_CELLS - numbers->used)
+        return NULL;
+    if (more >= numbers->room - numbers->used) {  /* nobody else looks at the cells before it has ended */
+        size_t room = numbers->room ? numbers->room : FIRST_CELLS;
+        while (more >= room - numbers->used)
+            room *= 2;
+        Cell *cells = PyMem_Realloc(numbers->cells, room * sizeof(Cell));
+        if (cells == NULL)
+            return NULL;
+        numbers->cells = cells;
+        numbers->room = room;
+    }
+    return numbers->cells + numbers->used;
 }
 
 /* Locked: add the event whose numbers were put behind `tblog_numbers_end`. */
@@ -32,12 +43,13 @@ void tblog_numbers_add(Numbers *numbers, double time, int64_t step)
     numbers->bytes += tblog_event_bytes(event);  /* no overflow: a block of longest tags is a few MB */
 }
 
-/* Locked: end(): nothing is added any more. */
+/* Locked: end() -> how many numbers it has: nothing is added any more. */
 static PyObject *end(PyObject *self, PyObject *none)
 {
+    Numbers *numbers = (Numbers *)self;
     (void)none;
-    ((Numbers *)self)->ended = 1;
-    Py_RETURN_NONE;
+    numbers->ended = 1;
+    return PyLong_FromSize_t(numbers->used - numbers->events);
 }
 
 /* Unlocked: how many bytes a varint takes. */
@@ -63,7 +75,8 @@ static PyObject *name_in(const Cell *number)
 static PyObject *rows(PyObject *self, PyObject *none)
 {
     (void)none;
-    const Numbers *numbers = (Numbers *)self;
+    Numbers *numbers = (Numbers *)self;
+    numbers->ended = 1;  /* a finaliser that logs while these are made moves no cells */
     PyObject *found = PyList_New(0);
     for (size_t at = 0; found != NULL && at < numbers->used;) {
         const Cell *head = numbers->cells + at++, *number;
@@ -90,14 +103,14 @@ static Py_ssize_t length(PyObject *self)
 static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    free(((Numbers *)self)->cells);
+    PyMem_Free(((Numbers *)self)->cells);
     Py_XDECREF(((Numbers *)self)->tags);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
 static PyMethodDef methods[] = {
-    {"end", end, METH_NOARGS, "Let it grow no more."},
+    {"end", end, METH_NOARGS, "Let it grow no more; return how many numbers it has."},
     {"rows", rows, METH_NOARGS, "Return tag, value, step and time of each number."},
     {NULL, NULL, 0, NULL},
 };
