@@ -12,6 +12,7 @@ import pytest
 
 from tblog import SummaryWriter, WriterOptions
 from tblog._delivery.channel import Channel
+from tblog.errors import WriteError
 from tblog.records import TextRecord
 from tests.children import log_numbers
 from tests.faults.inside import end_of
@@ -217,7 +218,6 @@ def test_errors_on_the_worker_are_counted_and_told_once_and_the_rest_is_written(
 
 def test_errors_on_the_worker_are_raised_by_flush_where_the_options_say_strict(tmp_path):
     """A strict writer raises what failed, once, from the next flush or close."""
-    from tblog.errors import WriteError
     from tblog.records import HistogramRecord
 
     writer = SummaryWriter(tmp_path, options=WriterOptions.STRICT)
@@ -280,6 +280,26 @@ def test_fork_the_child_logs_to_a_file_of_its_own_and_nothing_is_written_twice(t
     writer.close()
     assert points(tmp_path) == {"parent": numbers(100), "child": numbers(50)}
     assert len(event_files(tmp_path)) == 2
+
+
+def test_fork_the_child_counts_its_own_records(tmp_path):
+    """Neither what the parent wrote nor what failed there is in the child's counters, or raised by its close."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(strict=True))
+    log_numbers(writer, "parent", 100)
+    writer.add_histogram("with NaN", [1.0, float("nan")], 0)
+    writer.file_writer.reports.failure(ValueError("for a test"), tag="parent", step=0, kind="scalar")
+
+    def log():
+        log_numbers(writer, "child", 50)
+        writer.add_scalar_dict({"child": 50.0}, 50)
+        writer.close()
+        stats = writer.stats
+        assert (stats.queued, stats.written, stats.failed, stats.values_left_out) == (51, 51, 0, 0)
+
+    assert end_of(fork(log), HANG_SECS) == 0
+    with pytest.raises(WriteError, match="for a test"):
+        writer.close()
+    assert (writer.stats.queued, writer.stats.failed) == (101, 1)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

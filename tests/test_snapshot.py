@@ -250,3 +250,31 @@ def torch_objects(value):
     elif isinstance(value, records.Record):
         for name in type(value).__match_args__ or value.__dataclass_fields__:
             yield from torch_objects(getattr(value, name))
+
+
+def test_a_dict_that_another_thread_changes_pairs_each_value_with_its_tag(tmp_path):
+    """A dict is taken as it is at one moment: no value is logged under the tag of another."""
+    shared = {f"{number}": Fraction(number) for number in range(20)}  # a type that is read by Python
+    done = threading.Event()
+
+    def change():
+        number = 20
+        while not done.is_set():
+            shared[f"{number}"] = Fraction(number)
+            del shared[f"{number - 20}"]
+            number += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        with SummaryWriter(tmp_path) as writer:
+            for step in range(500):
+                writer.add_scalar_dict(shared, step)
+    finally:
+        done.set()
+        join([thread])
+        sys.setswitchinterval(before)
+    assert writer.stats.failed == 0
+    assert all(value == float(tag) for tag, series in points(tmp_path).items() for _, value in series)

@@ -105,6 +105,7 @@ class Channel:
         self._files.forget_in_child()
         self._detach()
         self.queue.reset()
+        self.reports.start_anew_in_child()
         self._start_anew()
         self._files.ignore_neighbours()
 

@@ -113,8 +113,6 @@ class RecordQueue:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._overflow = overflow
-        self.taken = 0
-        """Entries taken from the light lane so far."""
         self._bytes_taken = 0
         self.progress: Callable[[], object] = int
         """Returns a value that changes whenever a thread or the storage makes progress."""
@@ -136,6 +134,8 @@ class RecordQueue:
             cast("deque[LightEntry]", self._pieces) if compiled is None else compiled.Lane(self._pieces)
         )
         self._arm_alarm()
+        self.taken = 0
+        """Entries taken from the light lane so far."""
         self._heavy: deque[Numbered] = deque()
         self.heavy_put = 0
         self._heavy_prefix = 0  # all heavy records before this number are done
