@@ -111,13 +111,13 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         Raises:
             The errors of `add_scalar`; nothing of the dict is logged then.
         """
-        _require_dict("add_scalar_dict", tag_scalar_dict)
+        numbers = _snapshot("add_scalar_dict", tag_scalar_dict)
         new: tuple[Any, ...] = ()
         try:
-            tags = self._known_names(tag_scalar_dict)
+            tags = self._known_names(numbers)
         except (KeyError, TypeError):
-            new, tags = tuple(tag_scalar_dict), tuple(map(self._name, tag_scalar_dict))
-        values = tuple(tag_scalar_dict.values())
+            new, tags = tuple(numbers), tuple(map(self._name, numbers))
+        values = tuple(numbers.values())
         if self._numberless:
             values = tuple(map(outline, values))
         if set(map(type, values)) != {float}:
@@ -151,12 +151,12 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             InvalidValueError: a key would name a directory outside the log directory.
             The errors of `add_scalar`; nothing of the dict is logged then.
         """
-        _require_dict("add_scalars", tag_scalar_dict)
+        numbers = _snapshot("add_scalars", tag_scalar_dict)
         name = self._name(main_tag)
         step, wall_time = self._step(name, global_step), self._wall_time(name, walltime)
         entries = [
             RunScalar(self._run_of(main_tag, key), (name, self._number(value, name), step, wall_time))
-            for key, value in tag_scalar_dict.items()
+            for key, value in numbers.items()
         ]
         for entry in entries:
             self._put_number(entry)
@@ -233,8 +233,12 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             self.add_record(record, global_step, walltime)
 
 
-def _require_dict(method: str, given: Any) -> None:
+def _snapshot(method: str, given: Any) -> dict[str, Any]:
+    """Return the numbers of a dict at one moment, which another thread may change meanwhile."""
+    if type(given) is dict:
+        return given.copy()
     if not hasattr(given, "items"):
         raise InvalidTypeError(
             f"{method} got {shortened(given)} of type {type(given).__name__}; give a dict of numbers"
         )
+    return dict(given.items())

@@ -11,6 +11,8 @@ import torch
 
 from tblog import SummaryWriter, records
 from tblog._delivery.channel import Channel
+from tblog._entry_writer import EntryWriter
+from tests import reading
 from tests.reading import everything
 
 
@@ -252,29 +254,29 @@ def torch_objects(value):
             yield from torch_objects(getattr(value, name))
 
 
-def test_a_dict_that_another_thread_changes_pairs_each_value_with_its_tag(tmp_path):
-    """A dict is taken as it is at one moment: no value is logged under the tag of another."""
-    shared = {f"{number}": Fraction(number) for number in range(20)}  # a type that is read by Python
-    done = threading.Event()
+@pytest.mark.parametrize("method", ["add_scalar_dict", "add_scalars"])
+def test_a_dict_that_changes_while_it_is_read_is_logged_as_it_was(tmp_path, monkeypatch, method):
+    """What another thread, a signal handler or a value's own code does to the dict in the middle of the call is too late."""
+    numbers = {"a": 1.0, "b": 2.0}
+    writer = SummaryWriter(tmp_path)
 
-    def change():
-        number = 20
-        while not done.is_set():
-            shared[f"{number}"] = Fraction(number)
-            del shared[f"{number - 20}"]
-            number += 1
+    def change(tag, name=EntryWriter._name):
+        numbers.update(a=3.0, c=4.0)
+        return name(writer, tag)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        with SummaryWriter(tmp_path) as writer:
-            for step in range(500):
-                writer.add_scalar_dict(shared, step)
-    finally:
-        done.set()
-        join([thread])
-        sys.setswitchinterval(before)
-    assert writer.stats.failed == 0
-    assert all(value == float(tag) for tag, series in points(tmp_path).items() for _, value in series)
+    monkeypatch.setattr(writer, "_name", change)
+    getattr(writer, method)(*(["main"] if method == "add_scalars" else []), numbers, 1)
+    writer.close()
+    logged = {folder.name: reading.points(folder) for folder in (tmp_path, *tmp_path.glob("main*"))}
+    assert numbers == {"a": 3.0, "b": 2.0, "c": 4.0}
+    assert (
+        logged
+        == {
+            "add_scalar_dict": {tmp_path.name: {"a": [(1, 1.0)], "b": [(1, 2.0)]}},
+            "add_scalars": {
+                tmp_path.name: {},
+                "main_a": {"main": [(1, 1.0)]},
+                "main_b": {"main": [(1, 2.0)]},
+            },
+        }[method]
+    )
