@@ -58,6 +58,8 @@ def test_mean_groups_runs_by_what_is_left_of_their_names(seeds, tmp_path):
         f"lr1/{name}" for name in ("mean", "std", "min", "max", "median")
     }
     tblog("mean", runs, "--tag", "none", "-o", tmp_path / "none", status=1)
+    told = tblog("mean", runs, "--by", "sede", "-o", tmp_path / "none", status=1)[1]
+    assert "'sede' is in no run's name, nothing is written" in told
     assert not (tmp_path / "none").exists()
 
 

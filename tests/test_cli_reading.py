@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -176,6 +177,42 @@ HOSTILE = [
     "A/b",
     "a/B",
 ]
+
+
+@pytest.mark.parametrize("what", [("export", "--to", "csv", "--force"), ("report",)])
+def test_an_output_replaces_no_event_file_no_pipe_and_no_link(runs, tmp_path, what):
+    """A pipe gets the bytes, a link stays one, and an event file is refused, --force or not."""
+    command, *options = what
+    [event_file] = event_files(runs / "a")
+    before = Path(event_file).read_bytes()
+    assert "is an event file" in tblog(command, runs, *options, "-o", event_file, status=2)[1]
+    assert Path(event_file).read_bytes() == before
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        tblog(command, runs, *options, "-o", pipe)
+        assert len(reader.communicate(timeout=60)[0]) > 100
+    assert pipe.is_fifo()
+    target.write_text("old")
+    link.symlink_to(target)
+    tblog(command, runs, *options, "-o", link)
+    assert link.is_symlink()
+    assert target.stat().st_size > 100
+    assert {each.name for each in tmp_path.iterdir()} == {"pipe", "link", "target"}
+
+
+def test_a_report_of_nothing_is_not_written(runs, tmp_path):
+    """A name that was mistyped is told, and there is no empty page."""
+    assert "nothing is written" in tblog("report", runs, "--run", "c", "-o", tmp_path / "x.html", status=1)[1]
+    told = tblog("report", runs, "-o", tmp_path / "no" / "x.html", status=2)[1]
+    assert f"there is no directory {tmp_path / 'no'}" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_standard_output_stops_nothing(runs):
+    """What a daemon starts has no streams."""
+    command = f"{sys.executable} -m tblog ls {runs} >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], env=UTF8, check=False).returncode == 0
 
 
 def test_images_and_sounds_become_files_below_the_new_directory_whatever_they_are_called(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -436,6 +437,31 @@ def test_a_file_of_another_kind_is_refused_and_a_pattern_leaves_it_out(tmp_path)
         str(tmp_path / "a" / "empty"),
         str(tmp_path / "a" / "renamed"),
     ]
+
+
+def test_what_is_no_file_is_left_out_and_never_waited_for(two_runs):
+    """A pipe, a socket or a link to nowhere may have an event file's name: opening a pipe would wait for ever."""
+    os.mkfifo(two_runs / "events.out.tfevents.1.pipe")
+    (two_runs / "events.out.tfevents.1.link").symlink_to(two_runs / "nowhere")
+    assert len(tblog.read(two_runs)) == 2
+    assert len(tblog.read(two_runs / "**")) == 2
+    with pytest.raises(OSError, match="is no event file"):
+        tblog.read(two_runs / "events.out.tfevents.1.pipe")
+
+
+@pytest.mark.parametrize(("place", "error"), [([], ValueError), (3, TypeError)])
+def test_no_place_at_all_is_refused_in_words(place, error):
+    """The message says what to give."""
+    with pytest.raises(error, match="give a path, a list of paths, or a dict"):
+        tblog.read(place)
+
+
+def test_run_names_that_are_no_utf_8_reach_arrow_and_polars(tmp_path):
+    """A directory's name may have any bytes; both take UTF-8 alone."""
+    write_events(tmp_path / os.fsdecode(b"bad\xff"), [scalar_event(0, loss=1.0)])
+    scalars = tblog.read(tmp_path).scalars
+    assert scalars.to_arrow()["run"].to_pylist() == scalars.to_polars()["run"].to_list() == [r"bad\udcff"]
+    assert scalars.to_polars(wide=True)["run"].to_list() == [r"bad\udcff"]
 
 
 def test_restarts_as_the_rust_loader_has_them_are_its_own(tmp_path):

@@ -23,7 +23,7 @@ from tblog._cli.arguments import (
     nothing_fits,
 )
 from tblog._cli.media import write_media
-from tblog._files.completing import completed
+from tblog._files.completing import check_output, written
 from tblog.reading._exports import needed, wide_columns
 
 if TYPE_CHECKING:
@@ -119,13 +119,8 @@ def _export_media(given: argparse.Namespace) -> int:
 
 
 def _refuse(path: str, *, may_replace: bool) -> None:
-    """Refuse a file that is a directory, lies in none, or is there."""
-    if os.path.isdir(path):
-        raise CommandError(f"{path} is a directory; give the name of a file")
-    if not os.path.isdir(folder := os.path.dirname(path) or "."):
-        raise CommandError(
-            f"there is no directory {folder} to write {os.path.basename(path)} to; make it first"
-        )
+    """Refuse a file that is a directory, lies in none, is an event file, or is there."""
+    check_output(path)
     if os.path.isfile(path) and not may_replace:
         raise CommandError(f"{path} is there already; give another name, or --force to replace it")
 
@@ -137,14 +132,10 @@ def _opened(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     with (
-        completed(path, _partial(path)) as partial,
+        written(path) as partial,
         open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         yield file
-
-
-def _partial(path: str) -> str:
-    return f"{path}.partial-{os.getpid()}"
 
 
 def _blocks(columns: dict[str, Any]) -> Iterator[list[tuple[Any, ...]]]:
@@ -219,5 +210,5 @@ def _write_parquet(scalars: Scalars, given: argparse.Namespace) -> None:
         raise CommandError("parquet is not written to the standard output; give a file by -o")
     parquet, pyarrow = needed("pyarrow.parquet", "arrow"), needed("pyarrow", "arrow")
     table = pyarrow.table(_columns(scalars, is_wide=True)) if given.wide else scalars.to_arrow()
-    with completed(given.output, _partial(given.output)) as partial:
+    with written(given.output) as partial:
         parquet.write_table(table, partial)

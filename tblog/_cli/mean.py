@@ -66,7 +66,11 @@ def _mean(given: argparse.Namespace) -> int:
     name_of = _grouper(given.by)
     keep_apart(given.dir, given.output, "count the means among its runs")
     found: dict[str, dict[str, list[Series]]] = {}
-    for series in chosen_runs(given).scalars.series():
+    chosen = chosen_runs(given)
+    if given.by is not None and all(name_of(run) == os.path.normpath(run) for run in chosen if run != "."):
+        output.tell(f"{given.by!r} is in no run's name, nothing is written")
+        return NOTHING
+    for series in chosen.scalars.series():
         found.setdefault(name_of(series.run), {}).setdefault(series.tag, []).append(series)
     groups = {group: [*map(_together, tags.values())] for group, tags in found.items()}
     if not any(len(curve.steps) for curves in groups.values() for curve in curves):

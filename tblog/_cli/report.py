@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import tblog
 from tblog._cli import output
-from tblog._cli.arguments import DONE, add_filters, add_source, command
+from tblog._cli.arguments import DONE, NOTHING, add_filters, add_source, chosen_runs, command
+from tblog._files.completing import check_output
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +31,16 @@ def add(subcommands: Any) -> None:
 
 
 def _report(given: argparse.Namespace) -> int:
-    tblog.report(given.dir, given.output, title=given.title, run=given.run, tag=given.tag, steps=given.steps)
-    output.tell(f"{output.size(os.path.getsize(given.output))} in {given.output}")
+    check_output(given.output)
+    runs = chosen_runs(given)
+    if not runs.tags:
+        output.tell(
+            f"nothing matches, nothing is written; tblog ls --tags {given.dir} shows what is there"
+            if runs or given.run
+            else f"there are no event files in {given.dir!r}, nothing is written"
+        )
+        return NOTHING
+    title = given.title or os.path.basename(os.path.abspath(given.dir))
+    made = tblog.report(runs, given.output, title=title)
+    output.tell(f"{output.size(len(made.html.encode()))} in {given.output}")
     return DONE

@@ -25,3 +25,30 @@ def completed(path: str, partial: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
+
+
+@contextlib.contextmanager
+def written(path: str) -> Iterator[str]:
+    """Yield the name to write a user's output to; a link stays a link, a pipe or a device gets the bytes itself.
+
+    Raises:
+        OSError: as `completed`.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        yield path
+        return
+    whole = os.path.realpath(path)
+    with completed(whole, f"{whole}.partial-{os.getpid()}") as partial:
+        yield partial
+
+
+def check_output(path: str) -> None:
+    """Raise OSError if a user's output can have no file at a path, or would replace an event file."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a directory; give the name of a file")
+    if not os.path.isdir(folder := os.path.dirname(path) or "."):
+        raise FileNotFoundError(
+            f"there is no directory {folder} to write {os.path.basename(path)} to; make it first"
+        )
+    if os.path.isfile(path) and "tfevents" in os.path.basename(os.path.realpath(path)):
+        raise FileExistsError(f"{path} is an event file; give another name")

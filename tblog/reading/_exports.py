@@ -6,6 +6,7 @@ Lives here: pandas, polars and Arrow. Must not: import them at the top.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,7 +77,8 @@ def arrow(scalars: Table) -> Any:
     names = {"run": (scalars.run_index, scalars.runs), "tag": (scalars.tag_index, scalars.tags)}
     columns = {
         name: pyarrow.DictionaryArray.from_arrays(
-            pyarrow.array(np.ascontiguousarray(index, np.int32)), pyarrow.array(categories, pyarrow.string())
+            pyarrow.array(np.ascontiguousarray(index, np.int32)),
+            pyarrow.array(_utf8(categories), pyarrow.string()),
         )
         for name, (index, categories) in names.items()
     }
@@ -92,7 +94,9 @@ def needed(package: str, extra: str) -> Any:
 
 
 def _polars_names(polars: Any, names: tuple[str, ...], index: NDArray[Any]) -> Any:
-    return polars.Series(list(names), dtype=polars.Categorical).gather(polars.Series(index.astype(np.uint32)))
+    return polars.Series(_utf8(names), dtype=polars.Categorical).gather(
+        polars.Series(index.astype(np.uint32))
+    )
 
 
 def wide_columns(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]:
@@ -111,3 +115,8 @@ def wide_columns(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[
         columns[tag] = np.full(int(is_new.sum()), np.nan)
         columns[tag][row[rows]] = scalars.value[rows]
     return runs[is_new], steps[is_new], columns
+
+
+def _utf8(names: Iterable[str]) -> list[str]:
+    """Return names with escapes for what is no UTF-8: the name of a directory may have any bytes."""
+    return [name.encode(errors="backslashreplace").decode() for name in names]

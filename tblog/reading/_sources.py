@@ -13,6 +13,8 @@ from typing import Any, BinaryIO, Protocol, cast
 from tblog._files.file_systems import file_system
 from tblog._wire.framing import HEADER_BYTES, header
 
+_WANTED = "give a path, a list of paths, or a dict of names and paths: {!r} was given"
+
 
 class FileSystem(Protocol):
     """What the reader needs from a file system."""
@@ -22,6 +24,9 @@ class FileSystem(Protocol):
 
     def isdir(self, path: str) -> bool:
         """Return whether a path is a directory."""
+
+    def isfile(self, path: str) -> bool:
+        """Return whether a path is a file to read: opening a pipe would wait for a writer."""
 
     def exists(self, path: str) -> bool:
         """Return whether there is anything at a path."""
@@ -47,7 +52,7 @@ class LocalFiles:
             seen.add((place.st_dev, place.st_ino))
             yield here, below, files
 
-    isdir = staticmethod(os.path.isdir)
+    isdir, isfile = staticmethod(os.path.isdir), staticmethod(os.path.isfile)
     exists = staticmethod(os.path.exists)
 
     def glob(self, pattern: str) -> list[str]:
@@ -67,6 +72,9 @@ class _Remote:
     def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
         self._files.invalidate_cache()  # a cached listing would never show a new file
         return cast("Iterable[tuple[str, Any, Iterable[str]]]", self._files.walk(directory))
+
+    def isfile(self, path: str) -> bool:  # noqa: ARG002
+        return True  # stores have nothing else, and asking would be a request for each file
 
     def glob(self, pattern: str) -> list[str]:
         return sorted(self._files.glob(pattern))
@@ -107,7 +115,7 @@ class Source:
                 continue
             for here, _, names in self.files.walk(match):
                 paths = [f"{here.rstrip('/')}/{name}" for name in names if is_event_file(name)]
-                if paths:
+                if paths := [*filter(self.files.isfile, paths)]:
                     _add(found, self._name(here, base), paths)
         return {name: sorted(set(paths)) for name, paths in found.items()}
 
@@ -118,7 +126,11 @@ class Source:
 
     def _is_place(self, path: str) -> bool:
         """Return whether a path is a directory, or a file with an event file's name or beginning; an empty one may be."""
-        if self.files.isdir(path) or is_event_file(os.path.basename(path)):
+        if self.files.isdir(path):
+            return True
+        if not self.files.isfile(path):
+            return False
+        if is_event_file(os.path.basename(path)):
             return True
         with self.files.open(path) as file:
             head = file.read(HEADER_BYTES)
@@ -143,7 +155,11 @@ def sources(given: Any) -> list[Source]:
         return [Source(_as_path(place), str(name)) for name, place in given.items()]
     if isinstance(given, (str, os.PathLike)):
         return [Source(_as_path(given))]
+    if not isinstance(given, Iterable):
+        raise TypeError(_WANTED.format(given))
     places = [_as_path(place) for place in given]
+    if not places:
+        raise ValueError(_WANTED.format(given))
     if len(places) == 1:
         return [Source(places[0])]
     return [Source(place, prefix) for place, prefix in zip(places, _prefixes(places), strict=True)]
@@ -172,7 +188,7 @@ def _add(found: dict[str, list[str]], name: str, paths: list[str]) -> None:
 def _as_path(place: Any) -> str:
     path = os.fspath(place)
     if not isinstance(path, str) or not path:
-        raise TypeError(f"give a path, a list of paths, or a dict of names and paths: {place!r} was given")
+        raise TypeError(_WANTED.format(place))
     return path
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from tblog._files.completing import completed
+from tblog._files.completing import check_output, written
 from tblog.reading import Runs, read
 from tblog.reading._selection import Names, Steps
 from tblog.reporting import _curves, _kinds, _page
@@ -88,6 +88,8 @@ def report(
         >>> tblog.report("runs", "report.html").path
         'report.html'
     """
+    if output is not None:
+        check_output(os.fspath(output))
     if isinstance(source, Runs):
         runs = (
             source
@@ -125,7 +127,7 @@ def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
 def _write(path: str, text: str) -> None:
     """Write a file in one step."""
     with (
-        completed(path, f"{path}.{os.getpid()}.part") as part,
+        written(path) as part,
         open(part, "w", encoding="utf-8", newline="\n") as file,
     ):
         file.write(text)
