@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 import tracemalloc
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from tblog._wire import framing
 from tblog._wire.event_heads import event_head, event_tags
 from tblog._wire.scalar_columns import ScalarEncoder
 from tblog.summaries import _bins, _counting
+from tests.processes import run_python
 from tests.reading import points
 
 compiled = _native.compiled
@@ -64,6 +67,28 @@ def test_the_counters_name_the_lane(tmp_path):
     writer.add_scalar("a", 2.0, 2)
     writer.close()
     assert (writer.stats.lane, writer.stats.written) == (_native.kind(), 2)
+
+
+@needs_compiled
+@pytest.mark.parametrize("name", ["lane.c", "native.h"])
+def test_a_checkout_whose_source_is_newer_does_without_the_module(tmp_path, name):
+    """After a `git pull`, the calls and the module would not fit each other: it says so and how to build it."""
+    folder = tmp_path / "_native"
+    shutil.copytree(Path(_native.__file__).parent, folder)
+    code = """
+        import sys, importlib.util
+        spec = importlib.util.spec_from_file_location("tblog._native", sys.argv[1] + "/__init__.py",
+                                                      submodule_search_locations=[sys.argv[1]])
+        sys.modules["tblog._native"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        print(module.kind())
+    """
+    built = next(folder.glob("_compiled*.so"))
+    for secs, kind in ((-1, "native"), (1, "pure")):
+        os.utime(folder / name, (0, built.stat().st_mtime + secs))
+        done = run_python(code, folder, timeout=60)
+        assert done.stdout == f"{kind}\n"
+        assert ("pip install --editable" in done.stderr) == (kind == "pure")
 
 
 @needs_compiled

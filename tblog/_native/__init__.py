@@ -24,11 +24,21 @@ promises but this one: what is logged in the very moment in which another thread
 
 from __future__ import annotations
 
+import logging
 import os
 from types import ModuleType
 
 compiled: ModuleType | None = None
 """The module `tblog._native._compiled`, or None."""
+
+
+def _is_outdated(built: str, folder: str) -> bool:
+    """Return whether a source beside the module is newer than it. Only a checkout has sources there."""
+    when = os.stat(built).st_mtime
+    return any(
+        entry.name.endswith((".c", ".h")) and entry.stat().st_mtime > when for entry in os.scandir(folder)
+    )
+
 
 if os.environ.get("TBLOG_PURE", "") in {"", "0"}:
     try:
@@ -37,6 +47,13 @@ if os.environ.get("TBLOG_PURE", "") in {"", "0"}:
         compiled = _compiled
     except ImportError:  # it was not built, or for another machine
         pass
+    else:
+        if _is_outdated(_compiled.__file__, os.path.dirname(__file__)):
+            compiled = None
+            logging.getLogger("tblog").warning(
+                "tblog: the compiled module is older than its source, so it is not used; "
+                "build it again by: pip install --editable ."
+            )
 
 
 def kind() -> str:
