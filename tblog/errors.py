@@ -17,7 +17,10 @@ __all__ = [
 
 _LONGEST_SHOWN = 200
 
-_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
+_USER = re.compile(r"(?<=://)[^/\s]*@")
+_SIGNED = re.compile(
+    r"([?&](?:X-Amz-[\w-]+|AWSAccessKeyId|Signature|sig|token|access_token)=)[^&\s'\"]+", re.IGNORECASE
+)
 
 
 def shortened(value: object) -> str:
@@ -145,5 +148,5 @@ class WriteError(TblogError, OSError):
 
 
 def without_user(text: str) -> str:
-    """Return a text without the user names and passwords in its URLs."""
-    return _USER.sub("", text)
+    """Return a text without the user names, passwords and signatures in its URLs."""
+    return _SIGNED.sub(r"\1...", _USER.sub("", text))

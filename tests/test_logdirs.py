@@ -6,11 +6,13 @@ import copy
 import json
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tblog import FileWriter, GlobalSummaryWriter, RecordWriter, SummaryWriter
+from tblog.options import WriterOptions
 from tblog.records import ScalarRecord
 from tests.processes import run_program
 from tests.reading import event_files, points
@@ -199,6 +201,18 @@ def test_a_url_that_nothing_can_write_to_is_refused_by_name(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    "url", ["az://box/run", "hdfs://host/run", "memory://run", "gs://b/run", "file:///tmp/run"]
+)
+def test_a_url_that_went_through_pathlib_is_refused(tmp_path, monkeypatch, writer, url):
+    """It leaves out a slash; no local directory of such a name is made."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"as a str \(pathlib leaves out a slash\)"):
+        writer(Path(url))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("given", [3, 1.5, b"run", ["run"]])
 def test_what_is_no_path_is_refused(tmp_path, monkeypatch, writer, given):
     """By name, value and type, rather than by an error from below."""
@@ -262,6 +276,18 @@ def test_a_directory_that_nobody_may_make_is_told_with_what_to_do(writer):
     )
     with pytest.raises(OSError, match=wanted):
         writer("/sys/tblog")
+
+
+def test_messages_and_reprs_show_nothing_secret_of_a_url(caplog):
+    """Neither what stands before the host, whatever signs it has, nor what signs a request."""
+    url = "memory://user:pa'ss@shown/run?sig=secret&X-Amz-Signature=secret"
+    writer = SummaryWriter(url, options=WriterOptions(max_queue_records=1, overflow="drop"))
+    writer.file_writer.channel().reports.silence(60, 1, [])
+    told = repr(writer) + writer._repr_html_() + caplog.text
+    writer.close()
+    assert "shown/run" in told
+    assert "pa'ss" not in told
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize("suffix", ["/x", "../x", "x\0"])

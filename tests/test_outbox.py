@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tblog._files.outbox import FIRST_PAUSE_SECS, LONGEST_PAUSE_SECS, Outbox
@@ -171,6 +173,30 @@ def test_a_spill_directory_that_takes_nothing_leaves_segments_in_memory(store, c
     clock.turn(FIRST_PAUSE_SECS)
     send_all(box)
     assert box.written == 1
+
+
+def test_writers_that_spill_to_one_folder_at_the_same_time_keep_their_bytes_apart(tmp_path):
+    """As the threads of two writers to one directory do."""
+
+    def keep(number):
+        spill = Spill(str(tmp_path))
+        for nth in range(200):
+            spill.keep(f"s3://bucket/run/{number}-{nth}", bytes([number]) * 200)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(keep, range(2)))
+    for number in range(2):
+        for nth in range(200):
+            assert (tmp_path / f"bucket/run/{number}-{nth}").read_bytes() == bytes([number]) * 200
+
+
+def test_a_url_that_leads_upwards_spills_below_the_folder(tmp_path):
+    """To a store, two dots are a name; no file or directory beside the folder is touched."""
+    spill = Spill(str(tmp_path / "a/b/spill"))
+    path = spill.keep("s3://bucket/../../../../run/0", b"x")
+    assert [str(each) for each in tmp_path.rglob("*") if each.is_file()] == [path]
+    assert path.startswith(str(tmp_path / "a/b/spill/bucket"))
+    assert spill.read(path) == b"x"
 
 
 def test_what_is_given_up_never_counts_as_written(store, clock):

@@ -21,6 +21,7 @@ from tests import reading
 from tests.sinks import event_record
 
 RECORD = event_record(1)
+FIRST = b"v" * FIRST_EVENT_BYTES
 
 
 class Objects:
@@ -35,10 +36,12 @@ class Objects:
             raise self.error
         self.objects[url] = content
 
-    def get_all(self, urls):
+    def get_all(self, urls, nbytes):
         if not self.objects.keys() >= set(urls):
             raise FileNotFoundError(urls)
-        return [self.objects[url] for url in urls]
+        found = [self.objects[url] for url in urls]
+        assert sum(map(len, found)) == nbytes
+        return found
 
     def remove_all(self, urls):
         for url in urls:
@@ -174,18 +177,28 @@ def test_more_than_may_wait_is_an_error_while_the_store_refuses_and_no_room_whil
     assert runs.has_room
 
 
+def test_open_segments_that_have_what_may_wait_together_end_and_leave_room(objects, clock):
+    """However large or old each of them may become: nothing else would ever make room."""
+    runs = made(objects, clock, segment_bytes=1_000_000, max_queue_bytes=6 * len(RECORD))
+    for step in range(12):
+        runs.append(f"below/{step % 3}", RECORD, 1)
+        runs.write()
+        sent(runs)
+        assert runs.has_room
+    assert (runs.written, runs.waiting) == (12, 0)
+
+
 def test_merging_keeps_the_order_and_the_bound(objects, monkeypatch):
     """Each merged file begins once, and takes its place behind its first part's name."""
     monkeypatch.setattr(merging, "MERGED_BYTES", 250)
-    first = b"v" * FIRST_EVENT_BYTES
     parts = []
     for number in range(7):
         url = f"s3://b/run/{number}"
-        objects.put(url, first + bytes([number]) * 40)
-        parts.append(Part(url, len(first) + 40))
-    merge(objects, parts)
+        objects.put(url, FIRST + bytes([number]) * 40)
+        parts.append(Part(url, len(FIRST) + 40))
+    list(merge(objects, parts))
     assert sorted(objects.objects) == ["s3://b/run/0-merged", "s3://b/run/3-merged", "s3://b/run/6"]
-    assert objects.objects["s3://b/run/0-merged"] == first + b"".join(bytes([n]) * 40 for n in range(3))
+    assert objects.objects["s3://b/run/0-merged"] == FIRST + b"".join(bytes([n]) * 40 for n in range(3))
 
 
 def test_parts_that_nobody_can_read_stay(objects):
@@ -193,8 +206,47 @@ def test_parts_that_nobody_can_read_stay(objects):
     parts = [Part("s3://b/run/0", 50), Part("s3://b/run/1", 50)]
     objects.put("s3://b/run/0", b"v" * 50)
     with pytest.raises(FileNotFoundError):
-        merge(objects, parts)
+        list(merge(objects, parts))
     assert list(objects.objects) == ["s3://b/run/0"]
+
+
+class Refusing(Objects):
+    """A store that refuses one kind of request, when it has done a part of it."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+        self.refusals = 2
+
+    def put(self, url, content):
+        super().put(url, content)
+        if self.call == "the answer to a put" and self.refusals:
+            self.refusals -= 1
+            raise OSError("cut")
+
+    def remove_all(self, urls):
+        if self.call == "all removing":
+            raise PermissionError("AccessDenied")
+        super().remove_all(urls[:2])
+        if self.call == "the third removing":
+            raise OSError("away")
+
+
+@pytest.mark.parametrize("call", ["the answer to a put", "all removing", "the third removing"])
+def test_a_merging_that_the_store_refuses_half_way_shows_no_point_twice(call):
+    """What exists a second time is emptied, which takes no other right than to put."""
+    objects = Refusing(call)
+    parts = [Part(f"s3://b/run/{number}", FIRST_EVENT_BYTES + 40) for number in range(4)]
+    for number, part in enumerate(parts):
+        objects.objects[part.url] = FIRST + bytes([number]) * 40
+    pauses = []
+    with pytest.raises(OSError, match=r"cut|AccessDenied|away"):
+        list(merge(objects, parts, pauses.append))
+    contents = [content for _, content in sorted(objects.objects.items())]
+    assert all(content.startswith(FIRST) for content in contents)
+    shown = b"".join(content[FIRST_EVENT_BYTES:] for content in contents)
+    assert shown == b"".join(bytes([number]) * 40 for number in range(4))
+    assert pauses == [0.5] * (call == "the answer to a put")
 
 
 def test_any_file_system_of_fsspec_takes_a_run(tmp_path):

@@ -315,6 +315,7 @@ class Channel:
             self.queue.heavy_done,
             self.reports.failed,
             self._files.bytes_written,
+            self._files.moves,
             self.busy_secs() if self.heavy.gets_on else 0.0,
         )
 

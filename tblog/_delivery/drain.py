@@ -112,7 +112,13 @@ class Drain:
             if self._queue.failing and not self._recovers():
                 self._answer_while_failing()
                 return 0
-            handled = self._take_light() + self._take_heavy() if self._files.has_room else 0
+            handled = 0
+            if self._files.has_room:
+                handled = self._take_light() + self._take_heavy()
+            else:
+                self._try(
+                    self._files.write
+                )  # it raises once the store refuses, and then nobody waits for room
             self._hear()
             if self._clock() >= self._next_sync:
                 self._next_sync = self._clock() + self._flush_secs

@@ -139,14 +139,14 @@ class Store:
                     return None
                 raise
 
-    def get_all(self, urls: Sequence[str]) -> list[bytes]:
-        """Return the contents of objects, asked for at the same time where that can be.
+    def get_all(self, urls: Sequence[str], nbytes: int) -> list[bytes]:
+        """Return the contents of objects, of so many bytes together, asked for at the same time where that can be.
 
         Raises:
             OSError: one is missing, or the store refuses.
         """
         with as_os_errors(urls[0]):
-            return cast("list[bytes]", self._ask_all("cat_file", urls))
+            return cast("list[bytes]", self._ask_all("cat_file", urls, nbytes))
 
     def remove_all(self, urls: Sequence[str]) -> None:
         """Remove objects.
@@ -155,9 +155,9 @@ class Store:
             OSError: the store refuses; some may be removed.
         """
         with as_os_errors(urls[0]):
-            self._ask_all("rm_file", urls)
+            self._ask_all("rm_file", urls, 0)
 
-    def _ask_all(self, call: str, urls: Sequence[str]) -> list[Any]:
+    def _ask_all(self, call: str, urls: Sequence[str], nbytes: int) -> list[Any]:
         paths = [self._files._strip_protocol(url) for url in urls]  # noqa: SLF001
         if not self._is_asked_asynchronously:
             return [getattr(self._files, call)(path) for path in paths]
@@ -168,7 +168,8 @@ class Store:
         async def ask() -> list[Any]:
             return await gather(*(getattr(self._files, f"_{call}")(path) for path in paths))
 
-        return cast("list[Any]", sync(self._files.loop, ask, timeout=REQUEST_SECS + len(paths)))
+        most = REQUEST_SECS + len(paths) + nbytes / SLOWEST_BYTES
+        return cast("list[Any]", sync(self._files.loop, ask, timeout=most))
 
     def _ask(self, call: str, *args: Any, nbytes: int = 0) -> Any:
         """Call a method of the file system, with a time limit where fsspec has one."""

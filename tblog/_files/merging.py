@@ -3,21 +3,25 @@
 Lives here: which are put together, under which name, in which order. Must not: know fsspec or the network.
 
 A merged file is put before its parts are removed, and its name lies right behind its first part's: no moment loses
-anything, and a process that is killed between leaves points twice. A loader that is at a part that is removed stays
+anything, and a process that is killed between leaves points twice. Where the store removes nothing, as for a key
+without that right, the parts are emptied: who may put may do that. A loader that is at a part that is removed stays
 there; so merging is an option, for runs that are read later.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tblog._wire.events import FIRST_EVENT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MERGED_BYTES = 32 << 20
 """Maximum size of a merged file: this much is in memory meanwhile."""
+PAUSES_SECS = (0.5, 1.0, 2.0, 4.0)
+"""Pauses between the tries to empty files that would show points twice."""
 
 
 class Part(NamedTuple):
@@ -34,8 +38,8 @@ class Objects(Protocol):
         """Give an object this content."""
         ...
 
-    def get_all(self, urls: Sequence[str]) -> list[bytes]:
-        """Return the contents of objects."""
+    def get_all(self, urls: Sequence[str], nbytes: int) -> list[bytes]:
+        """Return the contents of objects, which have so many bytes together."""
         ...
 
     def remove_all(self, urls: Sequence[str]) -> None:
@@ -43,21 +47,49 @@ class Objects(Protocol):
         ...
 
 
-def merge(store: Objects, parts: Sequence[Part]) -> None:
-    """Put the segments of one run together, as many as fit into a file each time.
+def merge(
+    store: Objects, parts: Sequence[Part], pause: Callable[[float], None] = time.sleep
+) -> Iterator[str]:
+    """Put the segments of one run together, as many as fit into a file each time; yield the URL of each such file.
 
     Args:
         store: has the segments.
         parts: in the order of their names.
+        pause: waits so many seconds.
 
     Raises:
-        OSError: the store refuses, or somebody removed a segment; what is merged so far stays.
+        OSError: the store refuses, or somebody removed a segment; what is merged so far stays, and no point is there
+            twice unless the store refuses everything for longer than the pauses.
     """
     for group in _groups(parts):
         urls = [part.url for part in group]
-        first, *others = store.get_all(urls)
-        store.put(f"{urls[0]}-merged", b"".join((first, *(other[FIRST_EVENT_BYTES:] for other in others))))
-        store.remove_all(urls)
+        first, *others = store.get_all(urls, sum(part.nbytes for part in group))
+        merged, empty = f"{urls[0]}-merged", first[:FIRST_EVENT_BYTES]
+        content = b"".join((first, *(other[FIRST_EVENT_BYTES:] for other in others)))
+        try:
+            store.put(merged, content)
+        except OSError:  # it may have it, and only the answer was lost
+            _put_all(store, [merged], empty, pause)
+            raise
+        try:
+            store.remove_all(urls)
+        except OSError:
+            _put_all(store, urls, empty, pause)
+            raise
+        yield merged
+
+
+def _put_all(store: Objects, urls: Iterable[str], content: bytes, pause: Callable[[float], None]) -> None:
+    for url in urls:
+        for secs in PAUSES_SECS:
+            try:
+                store.put(url, content)
+            except OSError:
+                pause(secs)
+            else:
+                break
+        else:
+            store.put(url, content)
 
 
 def _groups(parts: Iterable[Part]) -> Iterator[list[Part]]:

@@ -82,6 +82,7 @@ class RunFiles:
     has_room = True
     """Whether more may be appended now: a file takes what is written at once, or raises."""
     has_to_send = False
+    moves = 0
     refusal: OSError | None = None
     spilled = 0
 

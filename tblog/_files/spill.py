@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 
 from tblog._files.completing import completed
 from tblog._files.handles import with_handles
@@ -26,13 +27,16 @@ class Spill:
     def keep(self, url: str, content: bytes) -> str:
         """Write a segment to a file; return its path, which is that of the URL without the scheme.
 
+        It is below the folder, also where the URL has "..", which is a name as any other in a store.
+
         Raises:
             OSError: it cannot be written.
         """
         place = without_user(url).partition("://")[2].lstrip("/")
-        path = os.path.join(self.folder, *place.split("/"))
+        path = os.path.join(self.folder, *("%2E%2E" if part == ".." else part for part in place.split("/")))
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        partial = os.path.join(os.path.dirname(path), f".{os.getpid()}.part")  # no loader reads such a name
+        # A name that no loader reads, and no other writer of this folder uses.
+        partial = os.path.join(os.path.dirname(path), f".{uuid.uuid4().hex}.part")
         with completed(path, partial), with_handles(lambda: open(partial, "wb")) as file:
             file.write(content)
         return path

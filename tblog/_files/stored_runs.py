@@ -79,6 +79,7 @@ class StoredRuns:
         self._waits: dict[object, _Wait] = {}
         self._first_bytes = 0
         self._elsewhere = 0
+        self._merged_files = 0
         self.spilled_at_close = 0
 
     @property
@@ -90,6 +91,11 @@ class StoredRuns:
     def bytes_written(self) -> int:
         """Return the number of bytes that the store has confirmed."""
         return self._outbox.nbytes + self._first_bytes
+
+    @property
+    def moves(self) -> int:
+        """Return a number that grows with each segment that is sent or refused, and each file that is merged."""
+        return self._outbox.begun + self._merged_files
 
     @property
     def spilled(self) -> int:
@@ -109,8 +115,7 @@ class StoredRuns:
     @property
     def has_room(self) -> bool:
         """Return whether more may be appended now."""
-        open_bytes = sum(run.nbytes for run in self._runs.values())
-        return open_bytes < self._backlog_bytes and not self._outbox.is_full
+        return not self._outbox.is_full
 
     def path(self, run: str) -> str:
         """Return the newest segment of a run, "" before it has one."""
@@ -141,13 +146,14 @@ class StoredRuns:
         found.append(frames, records)
 
     def write(self) -> None:
-        """Cut off the segments that are large or old enough.
+        """Cut off the segments that are large or old enough, and all if they have as many bytes together as may wait.
 
         Raises:
             OSError: the store refuses, and no more may wait.
         """
+        is_much = sum(run.nbytes for run in self._runs.values()) >= self._backlog_bytes
         for name, run in self._runs.items():
-            if run.is_due(self._max_bytes, self._max_secs):
+            if is_much or run.is_due(self._max_bytes, self._max_secs):
                 self._cut_off(name, run)
         if self._outbox.spill_error is not None:
             self._reports.once(
@@ -210,7 +216,10 @@ class StoredRuns:
     def _merge(self) -> None:
         try:
             for parts in self._parts.values():
-                merge(store_of(self._logdir), parts)
+                for _ in merge(store_of(self._logdir), parts):
+                    self._merged_files += 1
+                    if self._outbox.last_job is None:  # nobody waits for it any more
+                        return
         except OSError as error:
             self._reports.once("merging", f"tblog could not merge all segments of {self._logdir}: {error}")
 

@@ -19,6 +19,8 @@ from tblog.errors import InvalidValueError, shortened, without_user
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # of two letters or more: C:// is a drive
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 _ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
+_SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
+"""A URL of which pathlib has left out a slash. `file:/PATH` is taken for one, too: no loader reads such a directory."""
 _NOT_WRITTEN = ("http", "https", "file")
 """No loader could find what is put to the first two; a local directory is `file:///PATH`, which is no URL here."""
 
@@ -28,7 +30,12 @@ def is_remote(path: str) -> bool:
     prefix, colon, _ = path.partition(":")
     if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):
         return False
-    return _URL.match(path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
+    return (
+        _URL.match(path) is not None
+        or _SHORT.match(path) is not None
+        or prefix in _BUCKETS
+        or _factory_of(path) is not None
+    )
 
 
 def has_factory(path: str) -> bool:
@@ -60,7 +67,7 @@ def check_url(url: str, argument: str) -> None:
     """Check that something here can write to a URL.
 
     Raises:
-        InvalidValueError: nothing can, it names no bucket, or it holds somebody's credentials.
+        InvalidValueError: nothing can, it names no bucket, it lacks a slash, or it holds somebody's credentials.
         MissingDependencyError: the package that can is not installed.
     """
     if _factory_of(url) is not None:
@@ -71,6 +78,10 @@ def check_url(url: str, argument: str) -> None:
         raise InvalidValueError(
             f"{argument}: {shown} names no bucket; give {scheme}://BUCKET/PATH, as a str (pathlib leaves out a "
             "slash), and credentials in the environment"
+        )
+    if _SHORT.match(url) is not None:
+        raise InvalidValueError(
+            f"{argument}: {shown} is no URL, which begins with {scheme}://. Give it as a str (pathlib leaves out a slash)"
         )
     if scheme in _NOT_WRITTEN or implementation(scheme, f"{argument} {shown}") is None:
         raise InvalidValueError(

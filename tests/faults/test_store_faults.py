@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tblog
 from tblog import SummaryWriter
+from tblog._delivery.queue import STALL_SECS
 from tblog._files import outbox as _outbox
 from tblog._files import stored_runs as _stored_runs
 from tblog.options import WriterOptions
@@ -123,6 +125,32 @@ def test_what_waits_in_memory_is_bounded_and_the_rest_is_dropped_and_counted(pro
     assert stats.queued == stats.written == len(stored_steps(store))
     assert stats.written + stats.dropped == 5_000
     assert sum("the queue of" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_small_bound_holds_up_no_segment_that_the_store_would_take():
+    """Not even where a segment may be larger than all that may wait: it ends sooner."""
+    options = WriterOptions(max_queue_bytes=10_000, max_queue_records=1_000)
+    with SummaryWriter("memory://small/run", options=options) as writer:
+        log(writer, range(5_000))
+        assert writer.stats.dropped == 0
+    assert (writer.stats.written, writer.stats.dropped) == (5_000, 0)
+
+
+def test_callers_that_wait_for_a_slow_store_wait_no_more_once_it_refuses(proxy):
+    """Records are dropped and counted from then on, also if no more could wait before that."""
+    options = WriterOptions(
+        segment_bytes=2_000, max_queue_bytes=10_000, max_queue_records=100, exit_timeout_secs=0.1
+    )
+    with SummaryWriter(URL, options=options) as writer:
+        proxy.fault = "slow"
+        logging = Thread(target=log, args=(writer, range(3_000)), daemon=True)
+        logging.start()
+        wait_until(lambda: not writer.file_writer.channel().sending.has_room)
+        proxy.fault = "500"
+        logging.join(STALL_SECS / 2)
+        assert not logging.is_alive()
+    assert writer.stats.dropped
+    assert writer.stats.written + writer.stats.dropped == 3_000
 
 
 def test_what_a_store_refuses_waits_in_the_spill_directory_and_is_sent_from_there(proxy, store, tmp_path):
