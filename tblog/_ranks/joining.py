@@ -81,9 +81,13 @@ class Joiner:
             if point.came | point.passed | series.absent == self._everybody:
                 self._close(point)
 
-    def closed(self) -> dict[str, list[Scalar]]:
-        """Return the points that were closed since the last call, by run; close those that have waited too long."""
-        now = self._clock()
+    def closed(self, *, has_all: bool = True) -> dict[str, list[Scalar]]:
+        """Return the points that were closed since the last call, by run; close those that have waited too long.
+
+        Args:
+            has_all: whether all numbers that came are joined. If not, the missing ones may be among the others.
+        """
+        now = self._clock() if has_all else -math.inf
         while self._open and (not self._open[0].is_open or self._is_due(self._open[0], now)):
             point = self._open.popleft()
             if point.is_open:

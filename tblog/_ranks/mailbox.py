@@ -16,7 +16,12 @@ from __future__ import annotations
 import sys
 import uuid
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import threading
+
+    from tblog._ranks.batches import Batch
 
 MAX_POSTED = 64
 """Batches of one rank that rank 0 has not taken: the store keeps them in memory."""
@@ -37,6 +42,12 @@ class Session:
     """What a rank knows of a box, also while its writer is closed: a writer that is opened again goes on there."""
 
     def __init__(self) -> None:
+        self.openings = 0
+        """How often this rank has opened the writer."""
+        self.thread: threading.Thread | None = None
+        """The courier's of the latest opening."""
+        self.early: deque[tuple[float, Batch]] = deque()
+        """Of rank 0: batches of ranks that have opened it more often, and when they came."""
         self.begin()
 
     def begin(self) -> None:
