@@ -128,3 +128,26 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
         assert ranks[0].stdout.readline() == "True\n"
         turn(ranks[1:])
         assert ends(ranks) == [0, 0]
+
+
+def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(tmp_path):
+    """It waits for nobody, and takes none of what other ranks send to the parent."""
+    program = """
+        import time
+        from tests.processes import fork
+        join_group()
+        options = WriterOptions(ranks="reduce", reduce="sum")
+        writer = SummaryWriter(logdir, options=options)
+        writer.add_scalar("x", 10 ** rank, 0)
+        def work():
+            began = time.monotonic()
+            with SummaryWriter(logdir, options=options) as own:
+                own.add_scalar("child", 10 ** rank, 0)
+            assert time.monotonic() - began < 4.0, time.monotonic() - began
+        assert os.waitpid(fork(work), 0)[1] == 0
+        writer.add_scalar("x", 10 ** rank, 1)
+        writer.close()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path) == {"x": [(0, 11.0), (1, 11.0)], "child": [(0, 1.0)]}
