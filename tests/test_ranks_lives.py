@@ -151,3 +151,21 @@ def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(t
     with running_ranks(program, 2, tmp_path) as ranks:
         assert ends(ranks) == [0, 0]
     assert points(tmp_path) == {"x": [(0, 11.0), (1, 11.0)], "child": [(0, 1.0)]}
+
+
+def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
+    """It waits until rank 0 has taken some, and sends the rest."""
+    program = """
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        for step in range(60_000):
+            writer.add_scalar("x", 10 ** rank, step)
+        writer.close()
+        print(writer.stats.dropped, writer.stats.incomplete, flush=True)
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert ends(ranks) == [0, 0]
+    found = points(tmp_path)["x"]
+    assert len(found) == 60_000
+    assert {value for _, value in found} == {11.0}

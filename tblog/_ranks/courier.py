@@ -37,7 +37,7 @@ BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Batches that wait for the worker of rank 0. Others stay in the store."""
 LINK_SECS = 10.0
-"""Maximum time that the end of another rank waits for rank 0 to open its writer."""
+"""Maximum time that the end of another rank waits for rank 0 to open its writer, and to take numbers."""
 MAX_NUMBERS = 262_144
 """Numbers that wait on another rank. A waiting one takes about 150 bytes."""
 
@@ -192,6 +192,8 @@ class Courier:
             self._is_linked = is_open or must_wait
             if self._box is not None and is_open:
                 self._carry(self._box, is_last=is_last)
+                if self._place.rank and self._outgoing:  # the store is full until rank 0 takes some
+                    is_last = is_last and time.monotonic() >= self._give_up_at
             elif self._box is not None or must_wait:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
         except Exception as error:  # of the store: its server is gone, for one

@@ -160,7 +160,13 @@ class Joiner:
 
     def _report_missing(self, point: _Point, missing: int) -> None:
         if missing:
-            self._reports.missing_ranks(point.series.tag, point.step, _listed(missing), self._wait_secs)
+            is_due = self._clock() >= point.deadline
+            why = (
+                f"within {self._wait_secs:g} s"
+                if is_due
+                else f"before {MAX_OPEN_POINTS} later points were begun"
+            )
+            self._reports.missing_ranks(point.series.tag, point.step, _listed(missing), why)
 
     def _report_late(self, rank: int, tag: str, step: int) -> None:
         self._reports.late_number(rank, tag, step)
