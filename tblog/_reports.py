@@ -150,12 +150,12 @@ class Reports:
             (tag, what), f"tblog: {shortened(tag)}: {what} ({count}); this is reported once for each tag"
         )
 
-    def missing_ranks(self, tag: str, step: int, ranks: str, secs: float) -> None:
+    def missing_ranks(self, tag: str, step: int, ranks: str, when: str) -> None:
         """Warn, once, that a point was written without some ranks."""
         self.once(
             "missing ranks",
             f"tblog: {shortened(tag)} at step {step} was written to {self._logdir} without {ranks}, whose number did not come "
-            f"within {secs:g} s. Such points are counted in stats.incomplete; these ranks are not waited for at this "
+            f"{when}. Such points are counted in stats.incomplete; these ranks are not waited for at this "
             "tag until they log it again",
         )
 

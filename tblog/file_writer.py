@@ -122,7 +122,7 @@ class FileWriter(MessageWriter):
         self._channel = channel
         self._channels.append(channel)
         self._forget_closed_channels()
-        self._finalizer = weakref.finalize(self, Channel.start_closing, channel)
+        self._finalizer = weakref.finalize(self, type(channel).let_go, channel)
         self._finalizer.atexit = False
         return channel
 

@@ -127,6 +127,17 @@ def test_what_is_missing_at_the_deadline_is_left_out_counted_and_told_once(caplo
     ]
 
 
+def test_nothing_is_missing_while_numbers_that_came_wait_to_be_joined():
+    """The deadline may pass while the disk takes nothing; the missing ones may be among them."""
+    joined = Joined(2)
+    joined.add(0, (0, 1))
+    joined.now = 11.0
+    assert joined.joiner.closed(has_all=False) == {}
+    joined.add(1, (0, 2))
+    assert joined.points() == [(0, 3.0)]
+    assert joined.reports.incomplete == 0
+
+
 def test_a_rank_that_comes_back_is_waited_for_again_and_its_late_numbers_are_counted(caplog):
     """They change no point that was written, and make no second one of its step."""
     joined = Joined(2)

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 import torch.distributed as dist
 
-from tblog._ranks import courier
-from tblog._ranks.courier import Courier
 from tblog._ranks.mailbox import MAX_POSTED, Mailbox, Session
-from tblog._ranks.place import Place
-from tblog._reports import Reports
-from tests.gates import let_no_thread_start
-from tests.waiting import HANG_SECS
 
 
 @pytest.fixture
@@ -95,25 +89,3 @@ def test_a_batch_that_was_announced_and_never_came_holds_no_other_up(store):
     inner.set(f"{name}/1", b"slow")
     one.post(b"one")
     assert zero.take(10) == [b"slow", b"one"]
-
-
-@pytest.mark.parametrize("prefix", ["nobody", "tblog-ranks"])
-def test_who_waits_for_a_courier_starts_it_or_does_its_work(store, monkeypatch, prefix):
-    """A writer that logged nothing until the end has none yet, and an interpreter that ends starts none."""
-    let_no_thread_start(monkeypatch, prefix)
-    monkeypatch.setattr(courier, "group_store", lambda: store)
-    zero = Courier(Place(0, 2), "run", Session(), Reports("run"), lambda: None)
-    zero.settle(HANG_SECS)
-    one = Courier(Place(1, 2), "run", Session(), Reports("run"), lambda: None)
-    one.settle(HANG_SECS)
-    zero.settle(HANG_SECS)
-    one.send([("", "loss", 0.5, 3, 0.0)])
-    one.end()
-    one.join(HANG_SECS)
-    zero.wait_for_others(HANG_SECS)
-    batch = zero.received()
-    assert batch is not None
-    assert batch.is_last
-    assert len(batch.numbers) == 1
-    zero.end()
-    zero.join(HANG_SECS)

@@ -256,6 +256,10 @@ class Channel:
             self.queue.end_with(closing)
         return closing
 
+    def let_go(self) -> None:
+        """Close without waiting: the writer was dropped."""
+        self.start_closing()
+
     def cut_off(self, grace_secs: float) -> None:
         """Give up, count and name everything that is not written: the process is ending.
 

@@ -22,11 +22,13 @@ class Batch(NamedTuple):
         rank: whose.
         numbers: what it logged.
         is_last: whether it has closed its writer.
+        opening: how often that rank has opened this writer, this time included.
     """
 
     rank: int
     numbers: Sequence[NumberOfRun]
     is_last: bool
+    opening: int = 1
 
 
 def pack(batch: Batch) -> bytes:
@@ -34,7 +36,13 @@ def pack(batch: Batch) -> bytes:
     names: dict[tuple[str, str], int] = {}
     which = [names.setdefault((run, tag), len(names)) for run, tag, *_ in batch.numbers]
     _, _, values, steps, times = zip(*batch.numbers, strict=True) if batch.numbers else ((),) * 5
-    head = {"rank": batch.rank, "count": len(which), "last": batch.is_last, "names": list(names)}
+    head = {
+        "rank": batch.rank,
+        "opening": batch.opening,
+        "last": batch.is_last,
+        "count": len(which),
+        "names": list(names),
+    }
     columns = struct.pack(_columns(len(which)), *which, *values, *steps, *times)
     return json.dumps(head).encode() + b"\n" + columns
 
@@ -51,7 +59,7 @@ def unpack(data: bytes) -> Batch:
     names = [(str(run), str(tag)) for run, tag in head["names"]]
     numbers = struct.unpack(_columns(count), columns)
     rows = zip(*(numbers[start : start + count] for start in range(0, 4 * count, count or 1)), strict=True)
-    return Batch(head["rank"], [(*names[name], *rest) for name, *rest in rows], head["last"])
+    return Batch(head["rank"], [(*names[name], *rest) for name, *rest in rows], head["last"], head["opening"])
 
 
 def _columns(count: int) -> str:

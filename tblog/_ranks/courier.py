@@ -17,7 +17,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tblog._locks import ForkSafeLock, mark_worker
+from tblog._locks import mark_worker, on_worker
 from tblog._ranks.batches import Batch, pack, unpack
 from tblog._ranks.mailbox import Mailbox, group_store
 
@@ -36,14 +36,10 @@ NUMBERS_A_BATCH = 500  # the worker joins so many without a breath
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Batches that wait for the worker of rank 0. Others stay in the store."""
-MAX_TRIES = 3
 LINK_SECS = 10.0
-"""Maximum time that the end of another rank waits for rank 0 to open its writer."""
+"""Maximum time that the end of another rank waits for rank 0 to open its writer, and to take numbers."""
 MAX_NUMBERS = 262_144
 """Numbers that wait on another rank. A waiting one takes about 150 bytes."""
-
-
-_opening = ForkSafeLock()
 
 
 class Courier:
@@ -55,10 +51,17 @@ class Courier:
         session: what this rank knows of that.
         reports: receives what is lost, and why.
         arrived: called when numbers of others have come.
+        early_secs: maximum time that numbers wait here of a rank that has opened its writer more often.
     """
 
     def __init__(
-        self, place: Place, name: str, session: Session, reports: Reports, arrived: Callable[[], None]
+        self,
+        place: Place,
+        name: str,
+        session: Session,
+        reports: Reports,
+        arrived: Callable[[], None],
+        early_secs: float,
     ) -> None:
         self.sent = 0
         """Numbers that the store has."""
@@ -67,33 +70,28 @@ class Courier:
         self._session = session
         self._reports = reports
         self._arrived = arrived
+        self._early_secs = early_secs
+        session.openings += 1
+        self._opening = session.openings
+        self._before = session.thread
         self._outgoing: deque[NumberOfRun] = deque()
         self._incoming: deque[Batch] = deque()
-        self._gone: set[int] = set()  # ranks that have closed their writers
-        self._store: Any = None
-        self._tries = 0
+        self._gone: set[int] = set()  # ranks that have closed their writers as often as this one
+        self._store = group_store()  # the group may be destroyed before the thread runs
+        self._tried: Any = None
+        self._let_in: dict[int, int] = {}  # by rank: the opening that is not the same as here, and taken
         self._box: Mailbox | None = None
         self._closing = False
         self._give_up_at = 0.0
-        self._is_linked = self._has_ended = False
+        self._leave_at = 0.0
+        self._leave: Callable[[], object] | None = None
+        self._is_linked = False
         self._asked = self._answered = 0
         self._bell: SimpleQueue[None] = SimpleQueue()  # put is reentrant: a signal handler may flush
         self._round_ended = threading.Condition()
         self._pid = os.getpid()
         self._pause_secs = PAUSE_SECS + PAUSE_OF_A_RANK_SECS * place.world_size
-        self._starting = ForkSafeLock()
         self._thread: threading.Thread | None = None
-
-    # On any thread.
-
-    def start(self) -> None:
-        """Start the thread, once."""
-        with self._starting:
-            if self._thread is None and self._pid == os.getpid():
-                thread = threading.Thread(target=self._run, name="tblog-ranks", daemon=True)
-                with contextlib.suppress(RuntimeError):  # the interpreter ends
-                    thread.start()
-                    self._thread = thread
 
     # On the worker's thread.
 
@@ -121,6 +119,20 @@ class Courier:
 
     # On callers' threads.
 
+    def start(self) -> None:
+        """Start the thread, when the files are open."""
+        self._thread = self._session.thread = threading.Thread(
+            target=self._run, name="tblog-ranks", daemon=True
+        )
+        with contextlib.suppress(RuntimeError):  # the interpreter ends
+            self._thread.start()
+
+    def when_others_have_closed(self, leave: Callable[[], object], secs: float) -> None:
+        """Have a function called by the thread once they have, or after so many seconds."""
+        self._leave_at = time.monotonic() + secs
+        self._leave = leave
+        self._bell.put(None)
+
     def settle(self, secs: float) -> None:
         """Return when all that was sent is with the store, and all that was there is here, or after so many seconds."""
         self._asked += 1
@@ -130,59 +142,65 @@ class Courier:
 
     def wait_for_others(self, secs: float) -> None:
         """Return when all other ranks have closed their writers, and their numbers are here, or after so many seconds."""
-        others = self._place.world_size - 1
-        self._wait_for(lambda: not self._is_linked or len(self._gone) >= others, secs)
+        self._wait_for(lambda: self._are_others_gone, secs)
 
     def join(self, secs: float) -> None:
         """Return when the thread has ended, or after so many seconds."""
-        if self._pid != os.getpid():
-            return
-        if self._thread is not None:
+        if self.is_running and not on_worker():
+            assert self._thread is not None
             self._thread.join(secs)
-        else:
-            self._work_until(lambda: self._has_ended, secs)
+            lost = len(self._outgoing)
+            if self._thread.is_alive() and lost:
+                self._reports.unsent(lost, "the writer was closed, and the store did not answer")
+
+    @property
+    def _are_others_gone(self) -> bool:
+        return not self._is_linked or len(self._gone) >= self._place.world_size - 1
 
     def _wait_for(self, happened: Callable[[], bool], secs: float) -> None:
-        if self._pid != os.getpid():  # a forked child has no part in this
-            return
-        self.start()
-        if self._thread is None:
-            self._work_until(happened, secs)
-        elif self._thread.is_alive():
+        if self.is_running and not on_worker():
             with self._round_ended:
                 self._round_ended.wait_for(happened, secs)
 
-    def _work_until(self, happened: Callable[[], bool], secs: float) -> None:
-        """Do the thread's work here, because none starts any more: the interpreter ends."""
-        end = time.monotonic() + secs
-        while not (self._has_ended or happened()) and time.monotonic() < end:
-            self._has_ended = self._round()
-            time.sleep(PAUSE_OF_A_RANK_SECS)
+    @property
+    def is_running(self) -> bool:
+        """Return whether the thread runs, in this process: not in one that was forked from it."""
+        return self._pid == os.getpid() and self._thread is not None and self._thread.is_alive()
 
     # On the thread.
 
     def _run(self) -> None:
         mark_worker(works=True)
         while not self._round():
+            if self._leave is not None and (self._are_others_gone or time.monotonic() >= self._leave_at):
+                leave, self._leave = self._leave, None
+                leave()
             with contextlib.suppress(Empty):
                 self._bell.get(timeout=self._pause_secs)
                 while True:
                     self._bell.get_nowait()
+        self._box = self._store = self._tried = None  # the group's store ends with its last user
 
     def _round(self) -> bool:
         """Carry what there is; return whether that was the last time."""
         asked, is_last = self._asked, self._closing
+        must_wait = self._before is not None and self._before.is_alive()  # the opening before has not ended
         try:
-            if self._box is None:
+            if self._box is None and not must_wait:
                 self._box = self._open_box()
-            self._is_linked = self._box is not None and self._box.is_open
-            if self._box is not None and self._is_linked:
+            is_open = self._box is not None and self._box.is_open
+            self._is_linked = is_open or must_wait
+            if self._box is not None and is_open:
                 self._carry(self._box, is_last=is_last)
-            elif self._box is not None:  # rank 0 has no writer yet
+                if self._place.rank and self._outgoing:  # the store is full until rank 0 takes some
+                    is_last = is_last and time.monotonic() >= self._give_up_at
+            elif self._box is not None or must_wait:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
         except Exception as error:  # of the store: its server is gone, for one
             self._box, self._is_linked = None, False
             self._reports.store_failed(error)
+        if is_last and self._place.rank == 0:  # what came too late is for the next opening
+            self._session.early.extendleft((0.0, batch) for batch in reversed(self._incoming))
         if is_last and self._outgoing:
             self._reports.unsent(len(self._outgoing), "the writer was closed, and they could not be sent")
         with self._round_ended:
@@ -193,20 +211,16 @@ class Courier:
     def _open_box(self) -> Mailbox | None:
         """Open the box in the store of the process group, but not again in one that failed: that may take minutes."""
         store = group_store()
-        if store is None or store is self._store:
+        store = self._store if store is None else store
+        if store is None or store is self._tried:
             return None
-        self._tries += 1
-        if self._tries >= MAX_TRIES:
-            self._store = store
-        with _opening:  # writers of one process may find the store at the same moment
-            box = Mailbox(store, self._name, self._place.rank, self._session)
-        self._store = store
-        return box
+        self._store = self._tried = store
+        return Mailbox(store, self._name, self._place.rank, self._session)
 
     def _carry(self, box: Mailbox, *, is_last: bool) -> None:
         if self._place.rank:
             self._post(box, is_last=is_last)
-        else:
+        elif not is_last:  # what comes too late is for the next opening
             self._fetch(box)
 
     def _post(self, box: Mailbox, *, is_last: bool) -> None:
@@ -215,7 +229,7 @@ class Courier:
             is_all = is_last and not self._outgoing
             is_posted = False
             try:
-                is_posted = box.post(pack(Batch(self._place.rank, numbers, is_all)))
+                is_posted = box.post(pack(Batch(self._place.rank, numbers, is_all, self._opening)))
             finally:
                 if not is_posted:
                     self._outgoing.extendleft(reversed(numbers))
@@ -227,6 +241,8 @@ class Courier:
         box.confirm()
 
     def _fetch(self, box: Mailbox) -> None:
+        for came, batch in [early.popleft() for early in (self._session.early,) for _ in range(len(early))]:
+            self._sort(batch, came)
         while len(self._incoming) < MAX_BATCHES and (taken := box.take(BATCHES_AT_ONCE)):
             for data in taken:
                 try:
@@ -234,6 +250,19 @@ class Courier:
                 except Exception as error:  # of another version of tblog
                     self._reports.store_failed(error)
                     continue
-                self._incoming.append(batch)
-                (self._gone.add if batch.is_last else self._gone.discard)(batch.rank)
+                self._sort(batch, time.monotonic())
             self._arrived()
+
+    def _sort(self, batch: Batch, came: float) -> None:
+        """Take a batch now, or keep it for the next opening if its rank is there already."""
+        expected = max(self._opening, self._let_in.get(batch.rank, 0))
+        if batch.opening > expected:
+            self._gone.add(batch.rank)
+            if len(self._session.early) < MAX_BATCHES and time.monotonic() < came + self._early_secs:
+                self._session.early.append((came, batch))
+                return
+            self._let_in[batch.rank] = expected = batch.opening  # this rank alone has closed its writer
+        if batch.opening == expected:
+            (self._gone.add if batch.is_last else self._gone.discard)(batch.rank)
+        self._incoming.append(batch)
+        self._arrived()

@@ -81,9 +81,13 @@ class Joiner:
             if point.came | point.passed | series.absent == self._everybody:
                 self._close(point)
 
-    def closed(self) -> dict[str, list[Scalar]]:
-        """Return the points that were closed since the last call, by run; close those that have waited too long."""
-        now = self._clock()
+    def closed(self, *, has_all: bool = True) -> dict[str, list[Scalar]]:
+        """Return the points that were closed since the last call, by run; close those that have waited too long.
+
+        Args:
+            has_all: whether all numbers that came are joined. If not, the missing ones may be among the others.
+        """
+        now = self._clock() if has_all else -math.inf
         while self._open and (not self._open[0].is_open or self._is_due(self._open[0], now)):
             point = self._open.popleft()
             if point.is_open:
@@ -156,7 +160,13 @@ class Joiner:
 
     def _report_missing(self, point: _Point, missing: int) -> None:
         if missing:
-            self._reports.missing_ranks(point.series.tag, point.step, _listed(missing), self._wait_secs)
+            is_due = self._clock() >= point.deadline
+            why = (
+                f"within {self._wait_secs:g} s"
+                if is_due
+                else f"before {MAX_OPEN_POINTS} later points were begun"
+            )
+            self._reports.missing_ranks(point.series.tag, point.step, _listed(missing), why)
 
     def _report_late(self, rank: int, tag: str, step: int) -> None:
         self._reports.late_number(rank, tag, step)

@@ -13,10 +13,16 @@ Runs on the courier's thread. A call takes some 20 us for each question, and rai
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import threading
+
+    from tblog._ranks.batches import Batch
 
 MAX_POSTED = 64
 """Batches of one rank that rank 0 has not taken: the store keeps them in memory."""
@@ -25,7 +31,12 @@ MAX_HOLES = 1_000
 
 
 def group_store() -> Any:
-    """Return the store that torch's process group was made with; None if there is no group yet."""
+    """Return the store that torch's process group was made with; None if this process made no group."""
+    store = _store_of_group()
+    return None if store is _inherited else store
+
+
+def _store_of_group() -> Any:
     distributed = sys.modules.get("torch.distributed")
     is_initialized = getattr(distributed, "is_initialized", None)
     if distributed is None or is_initialized is None or not is_initialized():
@@ -33,10 +44,29 @@ def group_store() -> Any:
     return distributed.distributed_c10d._get_default_store()  # noqa: SLF001 - there is no public way
 
 
+_inherited: Any = None
+
+
+def _note_inherited() -> None:
+    """Note the group of the parent process: a forked child that used it would pass for the parent's rank."""
+    global _inherited  # noqa: PLW0603 - once in each child
+    _inherited = _store_of_group()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_inherited)
+
+
 class Session:
     """What a rank knows of a box, also while its writer is closed: a writer that is opened again goes on there."""
 
     def __init__(self) -> None:
+        self.openings = 0
+        """How often this rank has opened the writer."""
+        self.thread: threading.Thread | None = None
+        """The courier's of the latest opening."""
+        self.early: deque[tuple[float, Batch]] = deque()
+        """Of rank 0: batches of ranks that have opened it more often, and when they came."""
         self.begin()
 
     def begin(self) -> None:

@@ -37,13 +37,12 @@ class JoiningReducer:
         """Join what has come; return how many numbers that were, and the points that are complete, by run."""
         joined = 0
         if self._courier is not None:
-            self._courier.start()
             while (is_last or joined < NUMBERS_A_STEP) and (batch := self._courier.received()) is not None:
                 self._joiner.add(batch.rank, batch.numbers)
                 joined += len(batch.numbers)
         if is_last:
             self._joiner.close_all()
-        return joined, self._joiner.closed()
+        return joined, self._joiner.closed(has_all=not self.has_more)
 
     @property
     def has_more(self) -> bool:
@@ -71,7 +70,6 @@ class SendingReducer:
     def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
         """Return nothing to write."""
         del is_last
-        self._courier.start()
         return 0, {}
 
     def end(self) -> None:

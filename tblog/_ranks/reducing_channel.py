@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._delivery.channel import Channel
 from tblog._delivery.light_lane import is_scalar
+from tblog._locks import on_worker
 from tblog._ranks.courier import Courier
 from tblog._ranks.joining import Joiner
 from tblog._ranks.no_files import NoFiles
 from tblog._ranks.reducers import JoiningReducer, SendingReducer
+from tblog._ranks.working_time import WorkingTime
 
 if TYPE_CHECKING:
     from tblog._delivery.entries import Entry
@@ -28,6 +30,9 @@ FLUSH_SECS = 5.0
 """Maximum time that `flush` waits for the store."""
 CLOSE_SECS = 10.0
 """Maximum time that `close` of rank 0 waits for the other ranks, and that of another for the store."""
+
+leaving: list[ReducingChannel] = []
+"""Channels of dropped writers, some of which still send or wait for other ranks."""
 
 
 class ReducingChannel(Channel):
@@ -49,15 +54,24 @@ class ReducingChannel(Channel):
         super().__init__(*arguments)
 
     def _new_reducer(self) -> Reducer | None:
-        if self._pid != os.getpid():  # a forked child: it has no courier
+        if self._pid != os.getpid():  # a forked child
+            self._courier = None
             return None
         if self._place.world_size > 1:
-            self._courier = Courier(self._place, self._name, self._session, self.reports, self._wake)
+            early_secs = (
+                self.options.reduce_wait_secs / 2
+            )  # so that points of rank 0 still wait for these numbers
+            arguments = (self._place, self._name, self._session, self.reports, self._wake)
+            self._courier = Courier(*arguments, early_secs)
         if self._place.rank and self._courier is not None:
             return SendingReducer(self._courier)
         options = self.options
         joiner = Joiner(
-            self._place.world_size, options.reductions, options.reduce_wait_secs, self.reports, self._clock
+            self._place.world_size,
+            options.reductions,
+            options.reduce_wait_secs,
+            self.reports,
+            WorkingTime(self._clock),
         )
         return JoiningReducer(joiner, self._courier)
 
@@ -73,6 +87,12 @@ class ReducingChannel(Channel):
             lambda: 0 if self._courier is None else self._courier.sent,
             self.queue.count_dropped,
         )
+
+    def open(self, *, patient: bool) -> None:
+        """Create the event file, on rank 0, and start to exchange numbers; see `Channel.open`."""
+        super().open(patient=patient)
+        if self._courier is not None:
+            self._courier.start()
 
     def put(self, entry: Entry) -> None:
         """Queue an entry; on another rank than 0, only scalars."""
@@ -91,6 +111,9 @@ class ReducingChannel(Channel):
 
     def close(self) -> bool:
         """Return when everything is written or sent, and the others have closed, for which it waits `CLOSE_SECS`."""
+        if on_worker():
+            self.let_go()
+            return False
         if self._courier is not None and not self._place.rank and not self.is_closing:
             self._courier.settle(FLUSH_SECS)  # it may not have seen yet that there is a store
             self._courier.wait_for_others(CLOSE_SECS)
@@ -98,3 +121,20 @@ class ReducingChannel(Channel):
         if self._courier is not None:
             self._courier.join(CLOSE_SECS)
         return is_closed
+
+    def let_go(self) -> None:
+        """Close without waiting: rank 0 once the others have, or after `CLOSE_SECS`."""
+        if self._courier is None:
+            self.start_closing()
+            return
+        leaving[:] = [channel for channel in leaving if channel.is_leaving]
+        leaving.append(self)
+        if self._place.rank or not self._courier.is_running:
+            self.start_closing()
+        else:
+            self._courier.when_others_have_closed(self.start_closing, CLOSE_SECS)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Return whether it is not closed, or its courier has something to do."""
+        return self.served and (not self.closed or (self._courier is not None and self._courier.is_running))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._locks import ForkSafeLock
 from tblog._ranks.mailbox import Session
-from tblog._ranks.reducing_channel import ReducingChannel
+from tblog._ranks.reducing_channel import ReducingChannel, leaving
 from tblog.file_writer import FileWriter
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _arrange_exit() -> None:
 
 
 def _close_open() -> None:
-    for writer in tuple(_open):
+    still_there = [channel.close for channel in leaving if channel.is_leaving]
+    for close in (*still_there, *(writer.close for writer in tuple(_open))):
         with contextlib.suppress(Exception):  # which the options asked for, and nobody can catch any more
-            writer.close()
+            close()

@@ -1,0 +1,171 @@
+"""Writers of `ranks="reduce"` that are closed, dropped, opened again, or stopped for a while."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.ranks import ends, running_ranks, turn
+from tests.reading import points
+
+pytest.importorskip("torch.distributed")
+
+
+def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
+    """A function that makes one and never closes it ends while other ranks still send; the next writer goes on."""
+    program = """
+        join_group()
+        def train(begin):
+            writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+            for step in range(begin, begin + 1000):
+                writer.add_scalar("x", 10 ** rank, step)
+        train(0)
+        train(1000)
+    """
+    with running_ranks(program, 3, tmp_path) as ranks:
+        assert ends(ranks) == [0, 0, 0]
+    assert points(tmp_path) == {"x": [(step, 111.0) for step in range(2000)]}
+
+
+def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
+    """What it logs then is joined with what rank 0 logs after the same number of closes."""
+    program = """
+        import json
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        if rank == 0:
+            next_turn()
+        for opening in range(3):
+            for step in range(10):
+                writer.add_scalar("x", 10 ** rank, 10 * opening + step)
+            writer.close()
+        if rank:
+            next_turn()
+        print(json.dumps([writer.stats.dropped, writer.stats.incomplete]), flush=True)
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        turn(ranks[1:])
+        turn(ranks[:1])
+        assert [json.loads(process.stdout.readline()) for process in ranks] == [[0, 0], [0, 0]]
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path) == {"x": [(step, 11.0) for step in range(30)]}
+
+
+def test_what_is_logged_just_before_the_group_is_destroyed_arrives(tmp_path):
+    """The writer knows the store from its construction on."""
+    program = """
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        writer.add_scalar("x", 10 ** rank, 0)
+        dist.destroy_process_group()
+        writer.close()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path) == {"x": [(0, 11.0)]}
+
+
+def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tmp_path):
+    """Its process was stopped for longer than `reduce_wait_secs`; the numbers of others come once it runs again."""
+    program = """
+        import time
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum", reduce_wait_secs=2.0))
+        writer.add_scalar("first", 1.0, 0)
+        writer.flush()
+        next_turn()
+        if rank == 0:
+            for step in range(10):
+                writer.add_scalar("x", 1.0, step)
+        next_turn()
+        if rank == 1:
+            for step in range(10):
+                writer.add_scalar("x", 10.0, step)
+        writer.close()
+        print(writer.stats.incomplete, writer.stats.dropped, flush=True)
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        turn(ranks)
+        ranks[0].stdout.readline()
+        ranks[0].send_signal(signal.SIGSTOP)
+        turn(ranks[1:])
+        with pytest.raises(Exception, match="timed out"):  # it waits for the store, which is in rank 0
+            ranks[1].wait(3.0)
+        ranks[0].send_signal(signal.SIGCONT)
+        ranks[0].stdin.write("\n")
+        ranks[0].stdin.flush()
+        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path)["x"] == [(step, 11.0) for step in range(10)]
+
+
+def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
+    """A finaliser may run on any thread, the one that carries numbers included."""
+    program = """
+        import threading, time
+        from tblog._locks import mark_worker
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        writer.add_scalar("x", 10 ** rank, 0)
+        def finalise():
+            mark_worker(works=True)
+            began = time.monotonic()
+            writer.flush()
+            writer.close()
+            print(time.monotonic() - began < 4.0, flush=True)
+        if rank == 0:
+            next_turn()
+            thread = threading.Thread(target=finalise)
+            thread.start()
+            thread.join()
+        else:
+            next_turn()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        turn(ranks[:1])
+        assert ranks[0].stdout.readline() == "True\n"
+        turn(ranks[1:])
+        assert ends(ranks) == [0, 0]
+
+
+def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(tmp_path):
+    """It waits for nobody, and takes none of what other ranks send to the parent."""
+    program = """
+        import time
+        from tests.processes import fork
+        join_group()
+        options = WriterOptions(ranks="reduce", reduce="sum")
+        writer = SummaryWriter(logdir, options=options)
+        writer.add_scalar("x", 10 ** rank, 0)
+        def work():
+            began = time.monotonic()
+            with SummaryWriter(logdir, options=options) as own:
+                own.add_scalar("child", 10 ** rank, 0)
+            assert time.monotonic() - began < 4.0, time.monotonic() - began
+        assert os.waitpid(fork(work), 0)[1] == 0
+        writer.add_scalar("x", 10 ** rank, 1)
+        writer.close()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path) == {"x": [(0, 11.0), (1, 11.0)], "child": [(0, 1.0)]}
+
+
+def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
+    """It waits until rank 0 has taken some, and sends the rest."""
+    program = """
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        for step in range(60_000):
+            writer.add_scalar("x", 10 ** rank, step)
+        writer.close()
+        print(writer.stats.dropped, writer.stats.incomplete, flush=True)
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert ends(ranks) == [0, 0]
+    found = points(tmp_path)["x"]
+    assert len(found) == 60_000
+    assert {value for _, value in found} == {11.0}
