@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Picture:
-    """One page of TensorBoard after one example: which tags are shown, on how many pixels."""
+    """One page of TensorBoard after one example: the tags shown, and the size in pixels."""
 
     example: str
     page: str
@@ -48,13 +48,13 @@ PICTURES = {
 
 
 def images(page: Page, tags: str) -> None:
-    """Show pictures of chosen tags, as large as the page shows them."""
+    """Show the images of chosen tags at full size."""
     page.locator("tf-tag-filterer input").fill(tags)
     page.locator("tf-image-loader img").first.wait_for()
 
 
 def time_series(page: Page, tags: str) -> None:
-    """Show curves as they were logged, whole, without the settings beside them."""
+    """Show unsmoothed curves, outliers included, without the settings panel."""
     page.locator("scalar-card line-chart").first.wait_for()
     page.locator(".scalars-smoothing input.slider-input").fill("0")
     page.get_by_text("Ignore outliers in chart scaling").click()
@@ -80,19 +80,19 @@ _SHOWS = {"images": images, "timeseries": time_series, "text": texts, "custom_sc
 
 
 def shoot(browser: Browser, address: str, picture: Picture) -> Image.Image:
-    """Take one page, without the list of runs."""
+    """Take a screenshot of one page, without the list of runs."""
     page = browser.new_page(viewport={"width": picture.width, "height": picture.height})
     page.goto(f"{address}#{picture.page}")
     _SHOWS[picture.page](page, picture.tags)
-    page.wait_for_timeout(3000)  # animations; the picture is looked at by a person anyway
+    page.wait_for_timeout(3000)  # animations; a person looks at the picture anyway
     main = page.locator("metrics-main-view" if picture.page == "timeseries" else ".center").last
     return Image.open(io.BytesIO(main.screenshot())).convert("RGB")
 
 
 def main(names: list[str]) -> None:
-    """Run examples, and take a picture of each."""
+    """Run the examples, and take a picture of each."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        # Without WebGL, which a browser without a GPU emulates, line charts are drawn by SVG.
+        # Chromium emulates WebGL without a GPU; with WebGL off, line charts are drawn as SVG.
         arguments = [*CHROMIUM_FLAGS, "--disable-3d-apis"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         for name in names or PICTURES:

@@ -1,6 +1,6 @@
-"""A TensorBoard server and a headless Chromium, for tests that look at what a person sees.
+"""A TensorBoard server and a headless Chromium, for tests of what a person sees.
 
-A test asks for `tensorboard`, a function that serves a log directory, and for `page`, a browser's
+A test asks for `tensorboard`, a function that serves a log directory, and for `page`, a browser
 page of its own. `TBLOG_SCREENSHOTS=<folder>` keeps a picture of each page that a test names.
 """
 
@@ -22,14 +22,14 @@ expect.set_options(timeout=TIMEOUT_SECS * 1000)
 
 @pytest.fixture(scope="module")
 def tensorboard() -> Iterator[Callable[[Path], Server]]:
-    """Return a function that serves a log directory until the module's tests are done."""
+    """Return a function that serves a log directory until the module's tests end."""
     with ExitStack() as servers:
         yield lambda log_dir: servers.enter_context(serve(log_dir))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return a headless Chromium. Playwright's event loop runs as long, so a module is its bound."""
+    """Return a headless Chromium for one module, since Playwright's event loop runs for as long."""
     if not CHROMIUM.exists():
         do_without(
             f"no Chromium at {CHROMIUM}: install it (apt-get install chromium) or name one by TBLOG_CHROMIUM"
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Return an empty page with a profile of its own; an assertion on it waits up to a minute."""
+    """Return an empty page with its own profile; its assertions wait up to a minute."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.set_default_timeout(TIMEOUT_SECS * 1000)
     yield context.new_page()
@@ -51,7 +51,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def screenshot(page: Page) -> Callable[[str], None]:
-    """Return a function that keeps a picture of the page, where TBLOG_SCREENSHOTS says."""
+    """Return a function that saves a picture of the page in TBLOG_SCREENSHOTS, if set."""
 
     def keep(name: str) -> None:
         if folder := os.environ.get("TBLOG_SCREENSHOTS"):

@@ -35,7 +35,7 @@ TEXT = ImageFont.load_default(18)
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A model, what goes in, which scopes to open in either picture, and whose card to show."""
+    """A model, its inputs, the scopes to open in either picture, and the node whose card to show."""
 
     make: Callable[[], nn.Module]
     inputs: Any
@@ -109,7 +109,7 @@ EXHIBITS = {
 
 
 def log_torchs(folder: Path, exhibit: Exhibit) -> str:
-    """Write torch's graph; return what it raised instead, if it did."""
+    """Write torch's graph; return the error if it raised one."""
     inputs = tuple(exhibit.inputs.values()) if isinstance(exhibit.inputs, dict) else exhibit.inputs
     with TorchWriter(str(folder)) as writer, contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -121,7 +121,7 @@ def log_torchs(folder: Path, exhibit: Exhibit) -> str:
 
 
 def shoot(browser: Browser, server: Server, run: str, scopes: Sequence[str], card: str) -> Image.Image:
-    """Return the picture of a run with some scopes open, its empty margins cut off."""
+    """Return the picture of a run with some scopes open, cropped to the graph."""
     page = browser.new_page(
         viewport={"width": 1400, "height": round(HEIGHT / SCALE) + 64}, device_scale_factor=SCALE
     )
@@ -131,7 +131,7 @@ def shoot(browser: Browser, server: Server, run: str, scopes: Sequence[str], car
         viewer.expand(scope)
     if card:
         viewer.expect_details(card)
-        page.wait_for_timeout(1000)  # the viewer goes to the chosen node, before the whole is shown again
+        page.wait_for_timeout(1000)  # the viewer moves to the node before it shows the whole graph
     with tempfile.NamedTemporaryFile(suffix=".png") as file:
         viewer.picture(Path(file.name), card=bool(card))
         picture = Image.open(file.name).convert("RGB")
@@ -144,14 +144,14 @@ def shoot(browser: Browser, server: Server, run: str, scopes: Sequence[str], car
 
 
 def message(text: str) -> Image.Image:
-    """Return a picture of a text, in the place of a graph."""
+    """Return a picture of a text, in place of a graph."""
     picture = Image.new("RGB", (460, 300), "white")
     ImageDraw.Draw(picture).text((20, 40), textwrap.fill(text, 44), fill="#b00020", font=TEXT)
     return picture
 
 
 def side_by_side(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Return captioned pictures beside each other."""
+    """Return captioned pictures side by side."""
     width = sum(picture.width + PAD for _, picture in pictures) + PAD
     height = max(picture.height for _, picture in pictures) + CAPTION + PAD
     whole = Image.new("RGB", (width, height), "#dddddd")
@@ -164,7 +164,7 @@ def side_by_side(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 
 def main(names: Sequence[str]) -> None:
-    """Draw the exhibits of these names, or all."""
+    """Draw the exhibits with these names, or all of them."""
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     GALLERY.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""TensorBoard's Graphs dashboard, driven as a person drives it."""
+"""Drives TensorBoard's Graphs dashboard as a person does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GraphViewer:
         return self.page.locator("tf-graph-scene g.node")
 
     def open(self, run: str) -> None:
-        """Show the graph of a run, and wait until none of another run is left."""
+        """Show the graph of a run, and wait until the graph of any other run is gone."""
         menu = self.page.locator("tf-graph-controls paper-dropdown-menu.run-dropdown").first
         if menu.locator("input").first.input_value() == run:
             return
@@ -36,22 +36,22 @@ class GraphViewer:
         self._drawn.first.wait_for(state="attached")
 
     def expand(self, name: str) -> None:
-        """Open a scope, as a double click does, and wait until what is in it is drawn."""
+        """Double-click a scope, and wait until its contents are drawn."""
         self.node(name).locator(".nodeshape").first.dispatch_event("dblclick")
         self.page.locator(f'g.node.expanded[data-name="{name}"] g.node').first.wait_for(state="attached")
 
     def node(self, name: str) -> Locator:
-        """Return the drawing of a node or scope, once it is there."""
+        """Return the drawing of a node or scope, once it exists."""
         node = self.page.locator(f'g.node[data-name="{name}"]').first
         node.wait_for(state="attached")
         return node
 
     def names(self) -> set[str]:
-        """Return the names of all nodes and scopes that are drawn."""
+        """Return the names of all nodes and scopes on the page."""
         return set(self._drawn.evaluate_all("nodes => nodes.map(node => node.dataset.name)"))
 
     def labels(self, scope: str) -> dict[str, str]:
-        """Return what is written on the closed scopes right inside an open one, by their names."""
+        """Return the labels of the closed scopes directly inside an open one, by name."""
         found = self._drawn.evaluate_all(
             "nodes => nodes.map(node => [node.dataset.name, node.querySelector(':scope > text')?.textContent])"
         )
@@ -62,11 +62,11 @@ class GraphViewer:
         }
 
     def edge_labels(self) -> set[str]:
-        """Return the texts beside the edges: the shapes that flow along them."""
+        """Return the edge labels, which are tensor shapes."""
         return set(self.page.locator("tf-graph-scene g.edge text").all_text_contents())
 
     def expect_details(self, name: str, *texts: str) -> None:
-        """Click on a node, and wait until its card has all these texts."""
+        """Click on a node, and wait until its card contains all these texts."""
         card = self.page.locator("tf-node-info")
         title = card.locator(".node-name").filter(has_text=name.rpartition("/")[2])
         first = card.locator(".subtitle, .attr-right").filter(has_text=texts[0]).first if texts else title
@@ -80,10 +80,10 @@ class GraphViewer:
             expect(card.locator(".subtitle, .attr-right").filter(has_text=text).first).to_be_attached()
 
     def picture(self, path: Path, *, card: bool = False) -> None:
-        """Write a picture of the whole graph, with the card of the chosen node if asked to."""
+        """Save a picture of the whole graph, with the chosen node's card if asked."""
         hidden = ["tf-graph-minimap", ".titleContainer", *([] if card else ["tf-graph-info"])]
         for name in hidden:
             self.page.locator(name).evaluate_all("all => all.forEach(one => { one.style.display = 'none' })")
         self.page.get_by_text("Fit to screen").click()
-        self.page.wait_for_timeout(1000)  # the animation; a picture taken early is blurred, not wrong
+        self.page.wait_for_timeout(1000)  # the animation; a picture taken too early is blurred, not wrong
         self.page.locator("tf-graph-scene").screenshot(path=path)

@@ -16,7 +16,7 @@ GAP = 10
 
 
 def time_series(page: Page) -> None:
-    """Show the charts and pictures of chosen tags, without the settings beside them."""
+    """Show the charts and pictures of chosen tags, without the settings panel."""
     page.locator("image-card img").first.wait_for()
     page.get_by_role("button", name="Settings").last.click()
     chosen = "^(accuracy|loss|confusion|mistakes|parameters/conv2.weight|watch/layers)$"
@@ -38,26 +38,26 @@ def graphs(page: Page) -> None:
 
 
 def projector(page: Page) -> None:
-    """Show the digits as the penultimate layer sees them."""
+    """Show the digits in the space of the penultimate layer."""
     inner = page.frame_locator("iframe").frame_locator("iframe")
     expect(inner.locator("vz-projector")).to_contain_text("Points: 360")
 
 
 def shoot(chromium: BrowserType, address: str, name: str) -> Image.Image:
-    """Take one page of TensorBoard."""
-    # Without WebGL, which a browser without a GPU emulates, line charts are drawn by SVG; the projector needs it.
+    """Take a screenshot of one page of TensorBoard."""
+    # Chromium emulates WebGL without a GPU. Without WebGL, line charts are drawn as SVG; the projector needs it.
     flags = [*CHROMIUM_FLAGS, *(["--disable-3d-apis"] if name == "timeseries" else [])]
     page = chromium.launch(executable_path=CHROMIUM, args=flags).new_page(
         viewport={"width": 1180, "height": 760}
     )
     page.goto(f"{address}#{name}")
     {"timeseries": time_series, "images": images, "graphs": graphs, "projector": projector}[name](page)
-    page.wait_for_timeout(3000)  # animations; the picture is looked at by a person anyway
+    page.wait_for_timeout(3000)  # animations; a person looks at the picture anyway
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def main(run: Path) -> None:
-    """Put four pages into one picture."""
+    """Combine four pages into one picture."""
     with serve(run) as server, sync_playwright() as playwright:
         server.wait_for_scalar(".", "final/accuracy")
         shots = [

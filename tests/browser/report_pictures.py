@@ -28,7 +28,7 @@ Scheme: TypeAlias = Literal["dark", "light"]
 
 
 def log_seeds(folder: Path) -> None:
-    """Log what three trainings with other seeds would look like, at two learning rates."""
+    """Log made-up curves of three seeds at two learning rates."""
     for rate in (0.03, 0.1):
         for seed in range(3):
             generator = np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def log_seeds(folder: Path) -> None:
 
 @contextmanager
 def report_page(browser: Browser, runs: Path, size: Size, scheme: Scheme) -> Iterator[Page]:
-    """Make a report and open it, as a file, in a window of a size."""
+    """Make a report and open its file in a window of the given size."""
     report = runs.with_suffix(".html")
     tblog.report(runs, report)
     width, height = size
@@ -55,8 +55,8 @@ def report_page(browser: Browser, runs: Path, size: Size, scheme: Scheme) -> Ite
 
 
 def keep(page: Page, name: str) -> None:
-    """Keep a picture of the page, in a palette."""
-    # Charts come as they are scrolled to; a person looks at the picture anyway.
+    """Save a picture of the page with a reduced palette."""
+    # A chart is drawn when it scrolls into view; a person looks at the picture anyway.
     page.wait_for_timeout(1000)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
@@ -68,7 +68,7 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def draw_demo(browser: Browser, runs: Path) -> None:
-    """Draw the demo's curves and pictures, at a desk and on a phone, in both colours."""
+    """Draw the demo's curves and pictures, on a desktop and on a phone, in light and dark colours."""
     with report_page(browser, runs, DESK, "light") as page:
         keep(page, "demo")
         open_tab(page, "Images")
@@ -84,7 +84,7 @@ def draw_demo(browser: Browser, runs: Path) -> None:
 
 
 def draw_seeds(browser: Browser, runs: Path) -> None:
-    """Draw bands over seeds and the lines of their hyperparameters."""
+    """Draw bands over seeds and the parallel coordinates of their hyperparameters."""
     with report_page(browser, runs, (DESK[0], 520), "dark") as page:
         page.get_by_label("Show").select_option("range")
         keep(page, "seeds")

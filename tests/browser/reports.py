@@ -1,4 +1,4 @@
-"""A report in a browser without a network, for tests of what a person sees in it."""
+"""A report in a browser without a network, for tests of what a person sees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def opened(
     scheme: Literal["light", "dark"] = "light",
     has_touch: bool = False,
 ) -> Iterator[Page]:
-    """Open a report, and check at the end that it asked for nothing else, complained of nothing and opened no dialog."""
+    """Open a report; at the end check that it made no other request, logged no error and opened no dialog."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, has_touch=has_touch
@@ -56,13 +56,13 @@ def show(page: Page, tab: str) -> None:
 
 
 def card(page: Page, tag: str) -> Locator:
-    """Return the first card of a tag, scrolled to, which draws it."""
+    """Scroll to the first card of a tag, which draws it, and return it."""
     found = page.locator("section:not([hidden]) .card").filter(has=page.get_by_text(tag, exact=True)).first
     found.scroll_into_view_if_needed()
     return found
 
 
 def ink(page: Page, tag: str) -> str:
-    """Return the picture that a card's chart shows."""
+    """Return the pixels of a card's chart."""
     picture: str = card(page, tag).locator("canvas").evaluate("canvas => canvas.toDataURL()")
     return picture

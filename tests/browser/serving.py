@@ -1,4 +1,4 @@
-"""A TensorBoard of one's own, started on a free port and ended, and the browser that looks at it."""
+"""Starts and stops a TensorBoard on a free port, and holds the options of the browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 TIMEOUT_SECS = 60
 CHROMIUM = Path(os.environ.get("TBLOG_CHROMIUM", "/usr/bin/chromium"))
-# Without a GPU, alone: no first-run pages, no traffic of its own.
+# Without a GPU, first-run pages or background traffic.
 CHROMIUM_FLAGS = [
     "--disable-gpu",
     "--disable-quic",
@@ -33,17 +33,17 @@ CHROMIUM_FLAGS = [
 
 @dataclass(frozen=True)
 class Server:
-    """A running TensorBoard: where it is, and what it has read so far."""
+    """A running TensorBoard: its address and what it has read so far."""
 
     url: str
 
     def get(self, path: str) -> Any:
-        """Fetch a JSON answer, such as that of "data/plugin/scalars/tags"."""
+        """Fetch a JSON answer, such as "data/plugin/scalars/tags"."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=TIMEOUT_SECS) as answer:
             return json.load(answer)
 
     def wait_for_scalar(self, run: str, tag: str) -> None:
-        """Wait until TensorBoard has read a tag; a run's file is read from its start to its end."""
+        """Wait until TensorBoard has read a tag; it reads a run's file from start to end."""
         deadline = time.monotonic() + TIMEOUT_SECS
         while tag not in (tags := self.get("data/plugin/scalars/tags")).get(run, {}):
             assert time.monotonic() < deadline, f"no scalar {tag!r} in run {run!r}: {tags}"
@@ -52,7 +52,7 @@ class Server:
 
 @contextmanager
 def serve(log_dir: Path, *options: str) -> Iterator[Server]:
-    """Start TensorBoard on a free port of the loopback interface, with these options, and end it."""
+    """Start TensorBoard with these options on a free loopback port, and stop it at the end."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), *options]
     with tempfile.TemporaryFile("a+") as said:
         process = subprocess.Popen(
@@ -66,7 +66,7 @@ def serve(log_dir: Path, *options: str) -> Iterator[Server]:
 
 
 def _address(process: subprocess.Popen[bytes], said: TextIO) -> str:
-    """Wait until TensorBoard says where it listens."""
+    """Wait until TensorBoard prints its address."""
     deadline = time.monotonic() + TIMEOUT_SECS
     while True:
         said.seek(0)

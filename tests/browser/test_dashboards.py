@@ -1,4 +1,4 @@
-"""What a person sees: each of TensorBoard's pages shows what the demo and a small extra run logged."""
+"""What a person sees: each TensorBoard page shows what the demo and a small extra run logged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log_extra(run: Path) -> None:
-    """Log the kinds that the demo has no use for: a point cloud, a sound and a moving picture."""
+    """Log the kinds that the demo does not use: a point cloud, a sound and a moving picture."""
     generator = np.random.default_rng(seed=0)
     points = generator.normal(size=(1, 2000, 3))
     points /= np.linalg.norm(points, axis=2, keepdims=True)
@@ -68,7 +68,7 @@ def server(tensorboard: Callable[[Path], Server], log_dir: Path) -> Server:
 
 @pytest.fixture
 def show(page: Page, server: Server) -> Callable[[str], Page]:
-    """Return a function that opens a dashboard, named as in TensorBoard's address."""
+    """Return a function that opens a dashboard by its name in TensorBoard's address."""
 
     def open_dashboard(name: str) -> Page:
         page.goto(f"{server.url}#{name}")
@@ -78,12 +78,12 @@ def show(page: Page, server: Server) -> Callable[[str], Page]:
 
 
 def logged(run: Path, tag: str) -> dict[int, float]:
-    """Return the values of a scalar by step, as TensorBoard's reader finds them."""
+    """Return the values of a scalar by step, as TensorBoard's reader gives them."""
     return dict(points(run)[tag])
 
 
 def open_category(page: Page, name: str) -> Locator:
-    """Unfold a group of cards: TensorBoard opens the first two of a page."""
+    """Unfold a group of cards; TensorBoard opens only a page's first two groups."""
     title = page.locator(".category-name", has_text=re.compile(rf"^\s*{name}\s*$"))
     category = page.locator("tf-category-paginated-view").filter(has=title)
     if "iron-collapse-opened" not in category.locator("iron-collapse").first.get_attribute("class"):
@@ -92,17 +92,17 @@ def open_category(page: Page, name: str) -> Locator:
 
 
 def card(page: Page, element: str, title: str, category: str | None = None) -> Locator:
-    """Return the card of that title; its group is named by its first part, where nothing else is said."""
+    """Return the card with that title; its group defaults to the first part of the title."""
     group = open_category(page, category or title.partition("/")[0])
     return group.locator(element).filter(has=page.get_by_text(title, exact=True)).first
 
 
 def tooltip(page: Page, chart: Locator) -> list[list[str]]:
-    """Move over a chart until it tells values, and return its table's rows."""
+    """Move the mouse over a chart until a tooltip appears, and return the rows of its table."""
     rows = page.locator("vz-line-chart-tooltip tbody tr")
     deadline = time.monotonic() + TIMEOUT_SECS
     for move in itertools.count():
-        # The chart answers to a move of the mouse only, and only once its data have come.
+        # The chart reacts only to mouse moves, and only once its data are loaded.
         chart.hover(position={"x": 100 + 5 * (move % 2), "y": 50})
         if rows.count():
             break
@@ -111,7 +111,7 @@ def tooltip(page: Page, chart: Locator) -> list[list[str]]:
 
 
 def wait_for_colours(canvas: Locator, number: int = 100) -> None:
-    """Wait until a canvas, which has no elements to ask for, shows so many colours."""
+    """Wait until a canvas, which has no elements to query, shows at least this many colours."""
     expect(canvas).to_be_visible()
     deadline = time.monotonic() + TIMEOUT_SECS
     while len(colours := Image.open(io.BytesIO(canvas.screenshot())).getcolors(1 << 24)) < number:
@@ -136,7 +136,7 @@ def test_timeseries_shows_train_and_validation_in_one_chart(
 def test_scalars_shows_the_logged_values(
     show: Callable[[str], Page], log_dir: Path, screenshot: Callable[[str], None]
 ) -> None:
-    """Under the mouse, the chart tells each run's value at that step as it was logged."""
+    """The tooltip shows each run's value at that step as it was logged."""
     page = show("scalars")
     chart = card(page, "tf-scalar-card", "accuracy").locator(".main")
     rows = tooltip(page, chart)
@@ -149,7 +149,7 @@ def test_scalars_shows_the_logged_values(
 def test_images_shows_the_pictures_with_their_steps(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:
-    """The grid of inputs, both figures and the moving picture have come, at their last steps."""
+    """The input grid, both figures and the moving picture are shown at their last steps."""
     page = show("images")
     steps = {"inputs": 0, "confusion": LAST_STEP, "mistakes": LAST_STEP, "moving_bar": 0}
     for title, step in steps.items():
@@ -166,7 +166,7 @@ def test_images_shows_the_pictures_with_their_steps(
 def test_histograms_draws_one_for_each_epoch(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:
-    """The weights' chart holds as many outlines as epochs."""
+    """The weights' chart has one outline for each epoch."""
     page = show("histograms")
     outlines = card(page, "tf-histogram-loader", "parameters/conv1.weight").locator("svg .histogram")
     expect(outlines).to_have_count(EPOCHS)
@@ -175,7 +175,7 @@ def test_histograms_draws_one_for_each_epoch(
 
 
 def test_distributions_draws_bands(show: Callable[[str], Page], screenshot: Callable[[str], None]) -> None:
-    """The weights' chart has bands, between an axis of values and one of steps."""
+    """The weights' chart has bands, an axis of values and an axis of steps."""
     page = show("distributions")
     chart = card(page, "tf-distribution-loader", "parameters/conv1.weight")
     expect(chart.locator("path.area").first).to_be_visible()
@@ -199,7 +199,7 @@ def test_graphs_shows_the_network_and_opens_it(
 def test_hparams_tells_parameters_and_metrics(
     show: Callable[[str], Page], log_dir: Path, screenshot: Callable[[str], None]
 ) -> None:
-    """The table has the run's learning rate and its final accuracy."""
+    """The table contains the run's learning rate and final accuracy."""
     page = show("hparams")
     table = page.locator("tf-hparams-table-view")
     expect(table).to_contain_text("learning_rate")
@@ -212,7 +212,7 @@ def test_hparams_tells_parameters_and_metrics(
 def test_text_renders_the_configuration_as_a_table(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:
-    """Markdown has become a table with a row for each name."""
+    """The Markdown becomes a table with one row for each name."""
     page = show("text")
     rows = card(page, "tf-text-loader", "configuration/text_summary").locator("tbody tr")
     expect(rows.filter(has_text="learning_rate").last).to_contain_text("0.01")
@@ -222,7 +222,7 @@ def test_text_renders_the_configuration_as_a_table(
 def test_pr_curves_shows_one_for_each_digit(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:
-    """Ten charts, at the last step; the mouse finds precision and recall."""
+    """There are ten charts at the last step; a tooltip shows precision and recall."""
     page = show("pr_curves")
     expect(page.locator("tf-category-paginated-view").filter(has_text="digit")).to_contain_text("10")
     chart = card(page, "tf-pr-curve-card", "digit/0")
@@ -234,7 +234,7 @@ def test_pr_curves_shows_one_for_each_digit(
 
 
 def test_projector_shows_the_digits(show: Callable[[str], Page], screenshot: Callable[[str], None]) -> None:
-    """All validation digits are loaded, in 64 dimensions, with labels and pictures, and drawn."""
+    """All validation digits are drawn in 64 dimensions, with labels and pictures."""
     projector = show("projector").frame_locator("iframe").frame_locator("iframe").locator("vz-projector")
     expect(projector).to_contain_text(re.compile(r"Points:\s*360"))
     expect(projector).to_contain_text(re.compile(r"Dimension:\s*64"))
@@ -252,7 +252,7 @@ def test_mesh_draws_the_points(show: Callable[[str], Page], screenshot: Callable
 
 
 def test_audio_can_be_played(show: Callable[[str], Page], screenshot: Callable[[str], None]) -> None:
-    """The browser has decoded the sound: it lasts one second."""
+    """The browser decodes the sound, which lasts one second."""
     page = show("audio")
     audio = card(page, "tf-audio-loader", "a4").locator("audio")
     expect(audio).to_have_js_property("duration", 1)
@@ -262,7 +262,7 @@ def test_audio_can_be_played(show: Callable[[str], Page], screenshot: Callable[[
 def test_custom_scalars_follows_the_layout(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:
-    """All categories and charts are there, each with the tags it asked for."""
+    """All categories and charts are present, each with its tags."""
     page = show("custom_scalars")
     lines, margin = "tf-custom-scalar-multi-line-chart-card", "tf-custom-scalar-margin-chart-card"
     for category, element, title, matches in (

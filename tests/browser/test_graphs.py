@@ -1,4 +1,4 @@
-"""What a person sees of a model: TensorBoard draws the scopes, operations, shapes and attributes."""
+"""How TensorBoard draws a model: its scopes, operations, shapes and attributes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def server(tensorboard: Callable[[Path], Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """Return a TensorBoard on one run for each model."""
+    """Return a TensorBoard that serves one run for each model."""
     folder = tmp_path_factory.mktemp("graphs")
     thousand = nn.Sequential(*[layer for _ in range(500) for layer in (nn.Linear(2, 2), nn.ReLU())])
     models = {
@@ -51,7 +51,7 @@ def viewer(page: Page, server: Server) -> GraphViewer:
 
 
 def test_a_residual_network_opens_scope_by_scope_down_to_an_operation(viewer):
-    """The scopes are the modules, edges carry shapes, and a click shows parameters and options."""
+    """Scopes are the modules, edges carry shapes, and a click shows parameters and options."""
     viewer.open("resnet")
     assert viewer.names() == {"input", "ResNet", "output"}
     viewer.expand("ResNet")
@@ -66,7 +66,7 @@ def test_a_residual_network_opens_scope_by_scope_down_to_an_operation(viewer):
 
 
 def test_a_language_model_shows_its_named_inputs_and_outputs(viewer):
-    """Inputs and outputs are called as forward and its result call them."""
+    """Inputs and outputs have the names that forward and its result give them."""
     viewer.open("language")
     viewer.expand("input")
     viewer.expand("output")
@@ -78,7 +78,7 @@ def test_a_language_model_shows_its_named_inputs_and_outputs(viewer):
 
 
 def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
-    """The graph that hooks recorded is drawn like any other."""
+    """A graph recorded by hooks is drawn like any other."""
     viewer.open("dynamic")
     viewer.expand("Dynamic")
     assert {"Dynamic/a (Linear)", "Dynamic/b (Linear)", "Dynamic/b #2 (Linear)"} <= viewer.names()
@@ -88,7 +88,7 @@ def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
 
 
 def test_a_thousand_layers_open_as_twenty_groups_of_fifty(viewer):
-    """No scope of a thousand layers is laid out at once, and each layer is found where it should be."""
+    """No scope lays out a thousand layers at once, and each layer is in the expected group."""
     viewer.open("thousand")
     viewer.expand("Sequential")
     groups = {name for name in viewer.names() if name.startswith("Sequential/")} - {"Sequential/about"}
@@ -99,7 +99,7 @@ def test_a_thousand_layers_open_as_twenty_groups_of_fifty(viewer):
 
 
 def test_the_blocks_of_a_transformer_have_labels_of_their_own(viewer):
-    """However little the viewer leaves of a label, no two of a scope's are alike."""
+    """However short the viewer cuts a label, no two labels in a scope are equal."""
     viewer.open("vision")
     scope = "VisionTransformer"
     for step in ("", "/encoder (Encoder)", "/layers (Sequential)"):
@@ -113,7 +113,7 @@ def test_the_blocks_of_a_transformer_have_labels_of_their_own(viewer):
 
 @pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="transformers is not installed")
 def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
-    """No operation that prepares a mask lies among the layers."""
+    """No operation that prepares a mask is among the layers."""
     viewer.open("bert")
     viewer.expand("BertModel")
     boxes = {name.removeprefix("BertModel/") for name in viewer.names() if name.startswith("BertModel/")}
@@ -125,7 +125,7 @@ def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
 
 
 def test_a_scope_says_beside_its_operations_what_it_is(viewer):
-    """The card of the node that is set aside has the class, the path and the number of all parameters."""
+    """The card of the auxiliary node shows the class, the path and the total number of parameters."""
     viewer.open("resnet")
     viewer.expand("ResNet")
     viewer.expect_details("ResNet/about", "ResNet()", "11689512")

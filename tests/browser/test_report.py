@@ -1,4 +1,4 @@
-"""The report in a real browser: opened as a file, without a network, at a desk and on a phone."""
+"""The report in a real browser: opened as a file, without a network, on a desktop and on a phone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABS = ("Scalars", "Images", "Histograms", "Audio", "PR curves", "Texts", "HPara
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a report of every kind: three seeds, a long curve with a spike, names and texts that are scripts."""
+    """Return a report of every kind: three seeds, a long curve with a spike, and names and texts that are scripts."""
     folder = tmp_path_factory.mktemp("shared")
     generator = np.random.default_rng(seed=0)
     for seed in range(3):
@@ -60,7 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=[(1400, 900, "light"), (390, 844, "dark")], ids=["desk", "phone"])
 def opened(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return the report, open in an offline browser; asks for nothing else and no complaint, till the test's end."""
+    """Return the report in an offline browser; it must make no other request and log no error during the test."""
     width, height, scheme = request.param
     with reports.opened(browser, report, (width, height), scheme, has_touch=width < 500) as page:
         expect(page.locator(".card canvas").first).to_be_visible()
@@ -68,7 +68,7 @@ def opened(browser: Browser, report: Path, request: pytest.FixtureRequest) -> It
 
 
 def test_every_tab_shows_what_was_logged(opened: Page) -> None:
-    """Curves, pictures, histograms, texts and the table of hyperparameters are there, drawn."""
+    """Curves, pictures, histograms, texts and the hyperparameter table are drawn."""
     expect(card(opened, "loss/train").locator("canvas")).to_have_count(1)
     show(opened, "Images")
     picture = card(opened, "sample").locator("img")
@@ -90,7 +90,7 @@ def test_every_tab_shows_what_was_logged(opened: Page) -> None:
 
 
 def test_a_slider_goes_through_the_steps(opened: Page) -> None:
-    """Moved to its start, the slider shows the first step."""
+    """At its start, the slider shows the first step."""
     show(opened, "Texts")
     first = card(opened, "remark/text_summary")
     first.get_by_label("Step").fill("0")
@@ -99,7 +99,7 @@ def test_a_slider_goes_through_the_steps(opened: Page) -> None:
 
 
 def test_a_step_that_was_chosen_stays(opened: Page) -> None:
-    """Drawn anew in other colours, a card shows the step that it showed; curves of precision follow it, too."""
+    """A card redrawn in other colours keeps its step, and so do PR curves."""
     show(opened, "PR curves")
     curves = card(opened, "pr/one")
     last = ink(opened, "pr/one")
@@ -111,7 +111,7 @@ def test_a_step_that_was_chosen_stays(opened: Page) -> None:
 
 
 def test_dragging_along_an_axis_keeps_the_lines_that_pass_there(opened: Page) -> None:
-    """Of the parallel coordinates, what is not in the part dragged over is faint, until a tap on the axis."""
+    """In the parallel coordinates, lines outside the dragged range are faint until a tap on the axis."""
     show(opened, "HParams")
     coordinates = card(opened, "Parallel coordinates")
     axis = coordinates.locator(".axis").filter(has_text="loss/train").locator(".handle")
@@ -129,7 +129,7 @@ def test_dragging_along_an_axis_keeps_the_lines_that_pass_there(opened: Page) ->
 
 
 def test_axes_are_chosen_and_coloured(opened: Page) -> None:
-    """An axis comes and goes by its box, and lines take the colour of a column."""
+    """A checkbox adds or removes an axis, and lines take the colour of a column."""
     show(opened, "HParams")
     coordinates = card(opened, "Parallel coordinates")
     before = coordinates.locator(".axis").count()
@@ -144,7 +144,7 @@ def test_axes_are_chosen_and_coloured(opened: Page) -> None:
 
 
 def test_what_was_logged_is_text_and_runs_nowhere(opened: Page) -> None:
-    """Tags, texts, hyperparameters and a title that are HTML are shown as they are, and do nothing."""
+    """HTML in tags, texts, hyperparameters and a title is shown as text and never runs."""
     for tab in TABS:
         show(opened, tab)
         expect(opened.locator("main")).to_contain_text(HOSTILE[:30])
@@ -153,7 +153,7 @@ def test_what_was_logged_is_text_and_runs_nowhere(opened: Page) -> None:
 
 
 def test_search_leaves_the_tags_that_fit(opened: Page) -> None:
-    """A regular expression hides the cards and groups whose tags it is not found in."""
+    """A regular expression hides the cards and groups whose tags do not match."""
     opened.get_by_label("Search tags").fill("loss/(tr|x)")
     cards = opened.locator("section:not([hidden]) .card:visible h3 span")
     expect(cards).to_have_text(["loss/train"])
@@ -162,7 +162,7 @@ def test_search_leaves_the_tags_that_fit(opened: Page) -> None:
 
 
 def test_settings_change_the_curves(opened: Page) -> None:
-    """Smoothing, the axes and bands over seeds are drawn otherwise than plain curves."""
+    """Smoothing, axis scales and bands over seeds change the drawing."""
     panel = opened.locator("#panel")
     if panel.get_attribute("open") is None:
         panel.locator("summary").click()
@@ -184,7 +184,7 @@ def test_settings_change_the_curves(opened: Page) -> None:
 
 
 def test_a_spike_is_drawn_and_told_with_its_value(opened: Page) -> None:
-    """The largest of many points is kept exactly, at its step, and found under the pointer."""
+    """The largest of many points keeps its exact value and step, and the tooltip shows it."""
     long = card(opened, "loss/long")
     long.scroll_into_view_if_needed()
     expect(long.locator(".note")).to_contain_text(re.compile(r"[\d,.]+ of 10.000 points"))
@@ -204,7 +204,7 @@ def test_a_spike_is_drawn_and_told_with_its_value(opened: Page) -> None:
 
 
 def test_dragging_zooms_and_a_double_click_goes_back(opened: Page) -> None:
-    """A part of a chart that is chosen by dragging fills it, until a double click."""
+    """Dragging zooms into a part of a chart; a double click resets it."""
     whole = ink(opened, "loss/train")
     over = card(opened, "loss/train").locator(".u-over")
     over.scroll_into_view_if_needed()
@@ -222,7 +222,7 @@ def test_dragging_zooms_and_a_double_click_goes_back(opened: Page) -> None:
 
 
 def test_two_fingers_zoom_and_pan(opened: Page) -> None:
-    """What lay under two fingers lies under them when they have moved apart; a double click shows all again."""
+    """Points under two fingers stay under them during a pinch; a double click resets the chart."""
     whole = ink(opened, "loss/train")
     over = card(opened, "loss/train").locator(".u-over")
     over.scroll_into_view_if_needed()
@@ -250,7 +250,7 @@ def test_two_fingers_zoom_and_pan(opened: Page) -> None:
 
 
 def test_keys_reach_everything(opened: Page) -> None:
-    """Arrows go through the tabs and along a curve; plus zooms in and 0 shows all; each control has a name."""
+    """Arrows move through tabs and along a curve; plus zooms in, 0 resets; each control has a name."""
     whole = ink(opened, "loss/train")
     chart = card(opened, "loss/train").get_by_role("group")
     chart.focus()
@@ -277,7 +277,7 @@ def test_keys_reach_everything(opened: Page) -> None:
 
 
 def test_printing_draws_what_was_not_in_view(opened: Page) -> None:
-    """The printed page has a chart in each card of the open tab."""
+    """The printed page has a drawn chart in each card of the open tab."""
     expect(opened.locator("html")).to_have_attribute("data-unpacked", "yes")
     opened.evaluate("dispatchEvent(new Event('beforeprint'))")
     cards = opened.locator("section:not([hidden]) .card")
@@ -288,7 +288,7 @@ def test_printing_draws_what_was_not_in_view(opened: Page) -> None:
 def test_the_page_opens_at_once(
     opened: Page, report: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """How large the file is, and when its first chart stood, is told beside the test; the file is small."""
+    """The file is small and its first chart appears at once; the test records both figures."""
     record_property("bytes", report.stat().st_size)
     record_property("first_paint_ms", opened.evaluate("performance.getEntriesByType('paint')[0].startTime"))
     assert report.stat().st_size < 400_000

@@ -1,4 +1,4 @@
-"""A report of runs that mean it no good: names that are code, numbers that are none, far too much of everything."""
+"""A report of hostile runs: names that are code, values that are not finite, and far too much of everything."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nothing_that_was_logged_does_anything(
     browser: Browser, hostile: Path, size: tuple[int, int]
 ) -> None:
-    """Every tab is gone through, pointed at, searched and printed: no dialog, no request, no error, no wide page."""
+    """Opening, hovering, searching and printing every tab causes no dialog, request, error or overflow in width."""
     with reports.opened(browser, hostile, size) as page:
         for tab in page.get_by_role("tab").all():
             tab.click()
@@ -79,7 +79,7 @@ def test_nothing_that_was_logged_does_anything(
 
 
 def test_a_report_in_a_notebook_draws_and_stays_in_its_frame(browser: Browser, tmp_path: Path) -> None:
-    """The frame shows the page, whose scripts see nothing of the one around it."""
+    """The frame shows the page, and the page's scripts cannot reach the notebook around it."""
     with SummaryWriter(tmp_path / "runs") as writer:
         writer.add_scalar("loss", 1.0, 0)
         writer.add_scalar("loss", 0.5, 1)
@@ -98,7 +98,7 @@ def test_a_report_in_a_notebook_draws_and_stays_in_its_frame(browser: Browser, t
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a report of numbers that no chart likes, and of runs that hold nothing."""
+    """Return a report of numbers that are hard to chart, and of empty runs."""
     folder = tmp_path_factory.mktemp("odd")
     with SummaryWriter(folder / "runs" / "odd") as writer:
         writer.add_scalar("one", 5.0, 7)
@@ -126,7 +126,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def inked(page: Page, tag: str) -> int:
-    """Return how many pixels of a card's chart have the colour of the last run."""
+    """Return how many pixels of a card's chart have the last run's colour."""
     count: int = (
         card(page, tag)
         .locator("canvas")
@@ -147,13 +147,13 @@ def inked(page: Page, tag: str) -> int:
 
 @pytest.fixture
 def page(browser: Browser, odd: Path) -> Iterator[Page]:
-    """Return the report of odd numbers, open; it complains of nothing until the test's end."""
+    """Return the report of odd numbers, open; it must log no error during the test."""
     with reports.opened(browser, odd) as page:
         yield page
 
 
 def test_numbers_that_are_none_leave_the_others(page: Page) -> None:
-    """Each tag has its card, which draws what can be drawn on each kind of axis, and says what cannot."""
+    """Each tag has a card, which draws what each axis scale allows and says what it leaves out."""
     expect(card(page, "not all numbers").locator(".warning")).to_have_text(
         "3 points are NaN, infinite or too large to draw"
     )
@@ -181,13 +181,13 @@ def test_numbers_that_are_none_leave_the_others(page: Page) -> None:
 
 
 def test_a_step_that_no_browser_can_count_is_told_as_about(page: Page) -> None:
-    """Beyond 2^53 a step is not shown as if it were exact, and its neighbours stay apart."""
+    """A step above 2^53 is marked as approximate, and stays apart from its neighbours."""
     show(page, "Texts")
     expect(card(page, "wide/text_summary").locator("output")).to_contain_text("about step 90071992547409")
 
 
 def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
-    """Runs without a value make a page with one sentence."""
+    """Runs without values make a page with one sentence."""
     SummaryWriter(tmp_path / "runs").close()
     report = Path(tblog.report(tmp_path / "runs", tmp_path / "report.html").path)
     with reports.opened(browser, report) as page:
@@ -195,7 +195,7 @@ def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_ten_thousand_tags_are_found_at_once(browser: Browser, tmp_path: Path) -> None:
-    """The page opens, and finds the one tag that is asked for, within seconds."""
+    """The page opens, and the search finds one tag, within seconds."""
     with SummaryWriter(tmp_path / "runs") as writer:
         writer.add_scalar_dict({f"group{tag % 7}/tag{tag}": float(tag) for tag in range(MANY_TAGS)}, 0)
         writer.add_scalar_dict({f"group{tag % 7}/tag{tag}": 0.0 for tag in range(MANY_TAGS)}, 1)

@@ -1,4 +1,4 @@
-"""What the tests with other frameworks share: a fresh process in which tblog is patched in."""
+"""Shared by the tests with other frameworks: a fresh process in which tblog is patched in."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OFFLINE = {
 
 @pytest.fixture(autouse=True)
 def _need_framework(request: pytest.FixtureRequest) -> None:
-    """Skip where the framework that a test file is named after is missing; in CI, fail."""
+    """Skip if the framework that names the test file is missing; in CI, fail."""
     name = request.path.stem.removeprefix("test_")
     assert name in FRAMEWORKS
     need_package(name, "frameworks")
@@ -68,7 +68,7 @@ IMPORTS = {
 
 @pytest.fixture(params=list(IMPORTS))
 def run_mirrored(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
-    """Return a function that runs a program under a tool that mirrors, started before or after the patch.
+    """Return a function that runs a program under a mirroring tool, started before or after the patch.
 
     The first argument starts the tool; the program finds `SummaryWriter`.
     """

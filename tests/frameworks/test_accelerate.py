@@ -1,4 +1,4 @@
-"""Accelerate's trackers, as https://huggingface.co/docs/accelerate/usage_guides/tracking has them."""
+"""Accelerate's trackers, used as in https://huggingface.co/docs/accelerate/usage_guides/tracking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ accelerator.end_training()
 
 
 def test_the_tracker_of_accelerate_logs_through_tblog(run_patched, tmp_path):
-    """Numbers, texts, dicts and images arrive, and the configuration in a session of its own."""
+    """Numbers, texts, dicts and images arrive, and the configuration in its own session."""
     run_patched(PROGRAM)
     run = tmp_path / "logs/run"
     assert points(run) == {"loss": [(step, pytest.approx(1 / (step + 1))) for step in range(5)]}

@@ -1,4 +1,4 @@
-"""Ignite's TensorboardLogger and its handlers, as https://docs.pytorch.org/ignite/handlers.html has them."""
+"""Ignite's TensorboardLogger and its handlers, used as in https://docs.pytorch.org/ignite/handlers.html."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lightning's default logger, as https://lightning.ai/docs/pytorch/stable/visualize/logging_basic.html has it."""
+"""Lightning's default logger, used as in https://lightning.ai/docs/pytorch/stable/visualize/logging_basic.html."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_default_logger_of_lightning_logs_through_tblog(run_patched, tmp_pat
     assert [step for step, _ in found["hp_metric"]] == [0, 3, 7]
     tags = accumulator(run).Tags()
     assert tags["histograms"] == ["weights"]
-    # Lightning itself looks for the tensorboard package: without it, it takes tensorboardX's writer
+    # Lightning itself looks for the tensorboard package: without it, it uses tensorboardX's writer
     # and logs no graph.
     torchs = printed.split()[-1] == "torch"
     assert tags["graph"] == torchs

@@ -1,4 +1,4 @@
-"""Stable-Baselines3 with `tensorboard_log`, as its guide has it, hyperparameters and media included.
+"""Stable-Baselines3 with `tensorboard_log`, used as in its guide, hyperparameters and media included.
 
 https://stable-baselines3.readthedocs.io/en/master/guide/tensorboard.html
 """

@@ -1,4 +1,4 @@
-"""The Trainer of transformers with `report_to="tensorboard"`, on a small model of its own configuration."""
+"""The Trainer of transformers with `report_to="tensorboard"`, on a small model with its own configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wandb with `sync_tensorboard=True`, which it mirrors by watching the directories that it is told of."""
+"""wandb with `sync_tensorboard=True`, which mirrors the directories that it watches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ run.finish()
 
 
 def test_wandb_mirrors_a_run_of_tblog(run_mirrored, tmp_path):
-    """The record that wandb keeps holds the scalars, and its files hold the event files of both runs."""
+    """Wandb's record holds the scalars, and its files include the event files of both runs."""
     run_mirrored(START, PROGRAM)
     (record,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     assert record.read_bytes().count(b"mirrored_loss") >= 10

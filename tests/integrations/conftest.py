@@ -1,4 +1,4 @@
-"""What the tests of tblog.integrations share: a program in a fresh process, where the framework is installed."""
+"""Shared by the tests of tblog.integrations: a program in a fresh process, where the framework is installed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.processes import run_program
 
 @pytest.fixture(autouse=True)
 def _need_framework(request: pytest.FixtureRequest) -> None:
-    """Skip where the framework that a test file is named after is missing; in CI, fail."""
+    """Skip if the framework that names the test file is missing; in CI, fail."""
     need_package(request.path.stem.removeprefix("test_"), "frameworks")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """Return a function that runs programs, one after the other, with `tmp_path` as their directory."""
+    """Return a function that runs programs one after another in `tmp_path`."""
 
     def run(*sources: str, **environment: str) -> str:
         return run_program("\n".join(sources), tmp_path, timeout=280, environment={**OFFLINE, **environment})

@@ -35,7 +35,7 @@ assert "torch.utils.tensorboard" not in sys.modules
 
 
 def test_a_training_is_logged(run, tmp_path):
-    """Numbers, texts, dicts and images arrive; what cannot be logged is left out and told of."""
+    """Numbers, texts, dicts and images arrive; the rest is left out with a message."""
     run("MORE, START = {}, 0", TRAINING)
     logs = tmp_path / "logs/run"
     found = points(logs)
@@ -50,7 +50,7 @@ def test_a_training_is_logged(run, tmp_path):
 
 
 def test_the_configuration_is_in_the_run_of_the_curves(run, tmp_path):
-    """A nested configuration is one line of TensorBoard's table, with all scalars as metrics, in one file."""
+    """A nested configuration is one row of TensorBoard's table, with all scalars as metrics, in one file."""
     run("MORE, START = {}, 0", TRAINING)
     logs = tmp_path / "logs/run"
     config = {"lr": 0.1, "fast": True, "model/name": "net", "model/sizes": "[8, 4]"}
@@ -59,7 +59,7 @@ def test_the_configuration_is_in_the_run_of_the_curves(run, tmp_path):
 
 
 def test_a_run_goes_on(run, tmp_path):
-    """`resume` reaches the writer: from its step on there are the new points alone."""
+    """`resume` reaches the writer: from its step on, only the new points remain."""
     run("MORE, START = {}, 0", TRAINING)
     run("MORE, START = {'resume': 3}, 3", TRAINING)
     assert [step for step, _ in points(tmp_path / "logs/run")["loss"]] == list(range(8))
@@ -94,7 +94,7 @@ assert [rank.wait(100) for rank in ranks] == [0, 0]
 
 
 def test_only_the_main_process_writes(run, tmp_path):
-    """Of two processes one opens a file."""
+    """Of two processes, only one opens a file."""
     (tmp_path / "rank.py").write_text(RANK)
     run(BOTH_RANKS)
     assert len(event_files(tmp_path / "logs/run")) == 1

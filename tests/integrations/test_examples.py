@@ -1,4 +1,4 @@
-"""The examples in the docstrings of tblog.integrations run, each in a fresh process, and every class has one."""
+"""The docstring examples of tblog.integrations each run in a fresh process, and every class has one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.frameworks
 
 MODULES = sorted(path.stem for path in Path(ROOT / "tblog/integrations").glob("[a-z]*.py"))
 
-# A framework prints to the standard error, which doctest does not compare.
+# Frameworks print to standard error, which doctest does not compare.
 EXAMPLES = """
 import doctest, importlib, os, sys
 module = importlib.import_module("tblog.integrations." + sys.argv[1])
@@ -32,11 +32,11 @@ sys.exit(runner.summarize().failed)
 
 @pytest.fixture(autouse=True)
 def _need_framework(request: pytest.FixtureRequest) -> None:
-    """Skip the example of a framework that is missing; in CI, fail."""
+    """Skip the example if its framework is missing; in CI, fail."""
     need_package(request.getfixturevalue("module"), "frameworks")
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_an_integration_run(module, run):
-    """What a docstring shows is what a user sees who pastes it."""
+    """A user who pastes an example sees what the docstring shows."""
     run(f"import sys; sys.argv[1:] = [{module!r}]", EXAMPLES, KERAS_BACKEND="torch")

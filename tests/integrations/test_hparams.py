@@ -1,4 +1,4 @@
-"""Configurations of frameworks as hyperparameters."""
+"""Framework configurations as hyperparameters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _need_framework():
 
 @dataclasses.dataclass
 class Data:
-    """A configuration of its own class."""
+    """A configuration in a class of its own."""
 
     size: int = 2
     names: tuple[str, ...] = ("a", "b")
 
 
 def test_nested_configurations_become_one_level():
-    """Mappings, namespaces, dataclasses and lists of them are joined by a slash."""
+    """Mappings, namespaces, dataclasses and lists of them are flattened, with keys joined by slashes."""
     config = {"lr": 0.1, 5: {"deep": {"er": True}}, "data": Data(), "stages": [{"n": 1}, {"n": 2}]}
     config["cli"] = argparse.Namespace(seed=3, note=None)
     assert flat_hparams(config) == {
@@ -40,7 +40,7 @@ def test_nested_configurations_become_one_level():
 
 
 def test_any_value_becomes_a_hyperparameter():
-    """Arrays of one element are read, classes are named, and the rest is shown as text."""
+    """Arrays of one element become numbers, classes become names, and anything else becomes text."""
     config = {"a": np.float32(0.5), "b": np.array([2]), "c": np.zeros(2), "d": dict, "e": [], "f": 10**400}
     assert flat_hparams(config) == {
         "a": 0.5,
@@ -53,7 +53,7 @@ def test_any_value_becomes_a_hyperparameter():
 
 
 def test_a_configuration_that_holds_itself_ends():
-    """What refers back to what it is in is left out."""
+    """Circular references are left out."""
     config = {"lr": 0.1}
     config["self"] = config
     assert flat_hparams(config) == {"lr": 0.1}

@@ -41,7 +41,7 @@ def test_a_training_is_logged_with_the_handlers_of_ignite(run, tmp_path):
 
 
 def test_metrics_and_attributes_are_flattened_as_by_ignite(run, tmp_path):
-    """Nested metrics get the tags that the documentation of Ignite's own handler has; texts are logged, too."""
+    """Nested metrics get the tags documented for Ignite's own handler; texts are logged, too."""
     run("""
 import torch
 from ignite.engine import Engine, Events

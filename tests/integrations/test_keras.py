@@ -32,7 +32,7 @@ assert not {"tensorflow", "torch.utils.tensorboard"} & set(sys.modules)
 
 @pytest.fixture(params=["torch", "jax"])
 def on_backend(request, run):
-    """Return a function that runs programs on a backend."""
+    """Return a function that runs programs on a given backend."""
     need_package(request.param, "frameworks")
     return lambda *sources: run(*sources, KERAS_BACKEND=request.param)
 
@@ -50,7 +50,7 @@ def test_a_training_is_logged_as_by_the_callback_of_keras(on_backend, tmp_path):
 
 
 def test_weights_and_layers_are_logged(on_backend, tmp_path):
-    """Histograms of all weights come at the epochs that were asked for; TensorBoard can draw the layers."""
+    """Weight histograms arrive at the requested epochs, and TensorBoard can draw the layers."""
     on_backend(TRAINING, FIT)
     found = accumulator(tmp_path / "logs/train")
     assert {"last/kernel/histogram", "last/bias/histogram"} <= set(found.Tags()["histograms"])
@@ -61,7 +61,7 @@ def test_weights_and_layers_are_logged(on_backend, tmp_path):
 
 
 def test_batches_are_not_called_for_where_nobody_asked(on_backend, tmp_path):
-    """By default only epochs are logged, and Keras need not wait for batches on account of the callback."""
+    """By default only epochs are logged, so the callback never makes Keras wait for a batch."""
     on_backend(
         TRAINING,
         """

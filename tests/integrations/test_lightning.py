@@ -54,7 +54,7 @@ assert "torch.utils.tensorboard" not in sys.modules
 
 
 def test_a_training_is_logged_as_by_the_logger_of_lightning(run, tmp_path):
-    """Curves, the graph and `hparams.yaml` lie where Lightning's own logger puts them, and so do checkpoints."""
+    """Curves, the graph, `hparams.yaml` and checkpoints are where Lightning's own logger puts them."""
     printed = run(MODEL, TRAINING)
     logs = tmp_path / "lightning_logs/version_0"
     assert printed.split()[-1].endswith("lightning_logs/version_0")
@@ -69,7 +69,7 @@ def test_a_training_is_logged_as_by_the_logger_of_lightning(run, tmp_path):
 
 
 def test_hyperparameters_are_in_the_run_with_all_its_scalars_as_metrics(run, tmp_path):
-    """Nested hyperparameters are a line of TensorBoard's table, without a placeholder among the curves."""
+    """Nested hyperparameters are a row of TensorBoard's table, and no placeholder appears among the curves."""
     run(MODEL, TRAINING)
     logs = tmp_path / "lightning_logs/version_0"
     assert hparams(logs) == ({"lr": 0.1, "data/size": 32, "data/augment/flip": True}, [])
@@ -77,7 +77,7 @@ def test_hyperparameters_are_in_the_run_with_all_its_scalars_as_metrics(run, tmp
 
 
 def test_metrics_that_come_with_hyperparameters_are_curves_and_columns(run, tmp_path):
-    """`log_hyperparams(params, metrics)` keeps what was given before it, and names the metrics."""
+    """`log_hyperparams(params, metrics)` keeps earlier hyperparameters and adds the metrics."""
     run(
         MODEL,
         """
@@ -100,7 +100,7 @@ logger.finalize("success")
 
 
 def test_a_run_goes_on_at_the_step_of_its_checkpoint(run, tmp_path):
-    """What was logged behind the checkpoint is cut off, and each step is there once."""
+    """Points after the checkpoint are cut off, and each step appears once."""
     run(
         MODEL,
         """
@@ -121,7 +121,7 @@ trainer.fit(Model(), data, data, ckpt_path="second.ckpt")
 
 
 def test_only_rank_zero_writes(run, tmp_path):
-    """Of two processes of a training one opens a file, and its curves have each step once."""
+    """Of a training's two processes only one opens a file, and its curves have each step once."""
     (tmp_path / "train.py").write_text(
         MODEL
         + """

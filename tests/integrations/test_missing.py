@@ -1,4 +1,4 @@
-"""Integrations of frameworks that are not installed."""
+"""Integrations whose framework is not installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _need_framework():
 
 
 def test_an_integration_says_what_brings_its_framework(tmp_path):
-    """Where the framework is missing, the import fails with the extra's name, as a ModuleNotFoundError."""
+    """Without the framework, the import raises a ModuleNotFoundError that names the extra."""
     packages = tmp_path / "packages"
     packages.mkdir()
     site_packages_without({*MODULES, "pytorch_lightning"}, packages)

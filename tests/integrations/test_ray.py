@@ -28,13 +28,13 @@ SPACE = {"lr": tune.grid_search([0.1, 0.01]), "net": {"width": tune.choice([np.i
 
 
 def trials(tmp_path):
-    """Return the runs of the trials by their learning rates."""
+    """Return the trials' runs by learning rate."""
     runs = {path.parent for path in (tmp_path / "ray/search").rglob("*tfevents*")}
     return {hparams(run)[0]["lr"]: run for run in runs}
 
 
 def test_each_trial_is_a_run_with_its_hyperparameters(run, tmp_path):
-    """Nested results have tags without a fixed prefix; Ray adds no logger of its own; arrays become what they are."""
+    """Nested results have tags without a fixed prefix; Ray adds no logger; arrays become images or histograms."""
     run(
         SEARCH,
         """
@@ -87,7 +87,7 @@ SPACE = {"lr": 0.1, "mark": os.path.abspath("failed")}
     "restored", [False, True], ids=["the trial is tried again", "the experiment is restored"]
 )
 def test_a_trial_goes_on_in_its_run(run, tmp_path, restored):
-    """Behind the checkpoint there are the new points alone, whether Ray goes on in the same process or in a later one."""
+    """After the checkpoint only the new points remain, whether Ray resumes in the same process or a later one."""
     fit = "tune.Tuner(train, param_space=SPACE, run_config=run_config(callbacks=[TBXLoggerCallback('ray/tune')]{}))"
     if restored:
         run(SEARCH, RESTARTED, fit.format("") + ".fit()")
@@ -148,7 +148,7 @@ print(1000 - dropping.dropped)
 
 
 def test_workers_log_to_one_run_and_wait_where_it_is_slow(run, tmp_path):
-    """Several processes with small queues lose nothing and keep their order; what is lost or dropped is counted."""
+    """Several processes with small queues lose nothing and keep their order; lost or dropped records are counted."""
     printed = run(WORKERS)
     (_,) = event_files(tmp_path / "run")
     read = points(tmp_path / "run")

@@ -47,7 +47,7 @@ model.logger.close()
 
 
 def test_a_training_is_logged(run, tmp_path):
-    """Numbers, media, texts and hyperparameters of an agent arrive in the run; what is kept from it does not."""
+    """An agent's numbers, media, texts and hyperparameters arrive in the run, except those excluded from it."""
     run(TRAINING)
     found = points(tmp_path / "run")
     assert [step for step, _ in found["reward"]] == [5, 10, 15]
@@ -62,6 +62,6 @@ def test_a_training_is_logged(run, tmp_path):
 
 
 def test_a_run_goes_on(run, tmp_path):
-    """`resume` cuts off the points from its step on, and the new ones follow."""
+    """`resume` cuts off the points from its step on, and the new points follow."""
     run(TRAINING)
     assert [step for step, _ in points(tmp_path / "run")["time/fps"]] == [5, 10, 15, 25, 30]

@@ -55,7 +55,7 @@ assert "torch.utils.tensorboard" not in sys.modules
 
 
 def test_a_training_goes_on_in_its_run(run, tmp_path):
-    """From a checkpoint on there are the new points alone, whatever was logged beyond it."""
+    """When a training resumes from a checkpoint, only the new points remain after it."""
     run(
         MODEL,
         """
@@ -69,7 +69,7 @@ trainer(TensorBoardCallback(log_dir="run"), 8).train(resume_from_checkpoint="out
 
 
 def test_a_run_has_a_directory_of_its_own_by_default(run, tmp_path):
-    """Without a directory it is below the Trainer's, named as by the originals, unless the variable names one."""
+    """The default directory is below the Trainer's, named as by the originals, unless the variable sets one."""
     run(MODEL, "trainer(TensorBoardCallback(), 1).train()")
     (named,) = (tmp_path / "out/runs").iterdir()
     assert event_files(named)
@@ -78,7 +78,7 @@ def test_a_run_has_a_directory_of_its_own_by_default(run, tmp_path):
 
 
 def test_each_trial_of_a_search_is_a_run_with_its_hyperparameters(run, tmp_path):
-    """The trials stand side by side below the directory, each with what was tried."""
+    """Trials are siblings below the directory, each with its own hyperparameters."""
     run(
         MODEL,
         """
