@@ -22,7 +22,7 @@ from tests.faults.page import put_into
 from tests.faults.table import Run, markdown
 from tests.faults.trials import FAULTS, WRITERS, trial
 
-AT_ONCE = 2  # most of the time of a trial is waiting: for the end of a program, or for one that hangs
+AT_ONCE = 2  # a trial mostly waits: for a program to end, or for one that hangs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,14 +16,14 @@ from tests.needs import need_package
 
 
 class Server:
-    """An object store, which keeps what it has while it is away."""
+    """An object store, which keeps its contents while it is away."""
 
     def __init__(self) -> None:
         self._port = 0
         self.start()
 
     def start(self) -> None:
-        """Listen, at the same address as before."""
+        """Listen on the same address as before."""
         from moto.server import ThreadedMotoServer
 
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
@@ -33,13 +33,13 @@ class Server:
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Take the server from the network."""
+        """Take the server off the network."""
         self._server.stop()
         yield
         self.start()
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.stop()
 
 
@@ -56,7 +56,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def account(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let clients find the store by credentials that it takes, and nothing of this machine's."""
+    """Point clients at the store with valid credentials, and hide this machine's own."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
@@ -65,8 +65,8 @@ def account(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_MAX_ATTEMPTS": "1",
-        "S3_ENDPOINT": server.address,  # what tensorboardX looks for
-        "AWS_ENDPOINT_URL": server.address,  # what boto3 does, for TensorBoard
+        "S3_ENDPOINT": server.address,  # where tensorboardX looks
+        "AWS_ENDPOINT_URL": server.address,  # where boto3 looks, for TensorBoard
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
@@ -94,7 +94,7 @@ def store(client: Any, account: None) -> Iterator[Any]:  # noqa: ARG001 - it cha
 
 @pytest.fixture
 def proxy(server: Server, store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:  # noqa: ARG001 - it is there
-    """Return a proxy before the store, through which writers and readers find it."""
+    """Return a proxy in front of the store, through which writers and readers reach it."""
     proxy = Proxy(server.address)
     for name in ("S3_ENDPOINT", "AWS_ENDPOINT_URL"):
         monkeypatch.setenv(name, proxy.address)

@@ -1,4 +1,4 @@
-"""Event files as no writer leaves them: made of pieces, whole and broken, for the fuzz of what reads them."""
+"""Event files that no writer makes, built from whole and broken pieces, to fuzz what reads them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tblog._wire.framing import frame, masked_crc
 
 
 def number(step: int, tag: str = "x", wall_time: float = 1.0) -> bytes:
-    """Return an event of one number, whose value is its step."""
+    """Return an event with one number, whose value is its step."""
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=step)])
     serialized: bytes = Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
     return serialized
 
 
 def histogram(limits: int, counts: int) -> bytes:
-    """Return an event of a histogram, of as many limits as counts or not."""
+    """Return an event with a histogram, whose limits and counts may differ in number."""
     proto = HistogramProto(bucket_limit=[float(i) for i in range(limits)], bucket=[1.0] * counts)
     value = Summary.Value(tag="h", histo=proto)
     serialized: bytes = Event(wall_time=1.0, summary=Summary(value=[value])).SerializeToString()
@@ -29,7 +29,7 @@ def histogram(limits: int, counts: int) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Return an event of messages in messages, of a kind that may hold itself: TensorProto.variant_val.tensors."""
+    """Return an event of nested messages, of a kind that may contain itself: TensorProto.variant_val.tensors."""
     data = b""
     for _ in range(depth):
         data = b"\x1a" + varint(len(data)) + data
@@ -39,7 +39,7 @@ def nested(depth: int) -> bytes:
 
 
 def header(length: int) -> bytes:
-    """Return a length with the right checksum, and no data."""
+    """Return a record header with a valid checksum, and no data."""
     packed = struct.pack("<Q", length)
     return packed + struct.pack("<I", masked_crc(packed))
 
@@ -67,7 +67,7 @@ broken = st.one_of(
 
 @st.composite
 def files(draw: st.DrawFn, *, with_no_events: bool = True) -> bytes:
-    """Draw the bytes of a file: pieces in any order, some doubled, some bytes changed, the end cut off."""
+    """Draw the bytes of a file: pieces in any order, some repeated, some bytes changed, the end cut off."""
     kinds = [whole, whole, broken, *([no_event] if with_no_events else [])]
     pieces = draw(st.lists(st.one_of(kinds), max_size=12))
     if draw(st.booleans()) and pieces:

@@ -1,7 +1,7 @@
-"""A program that logs to a disk to which something happens, in a mount namespace of its own.
+"""A program that logs to a faulty disk, in its own mount namespace.
 
 Run as `disk.py FAULT WRITER OUT SECS HANG_SECS`. The file system is a tmpfs of 256 kB, or an ext4 of 8 MB in a
-file. `training.Training` says what is in OUT at the end.
+file. `training.Training` documents the contents of OUT at the end.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EXT4_IOC_SHUTDOWN, LOG_FLUSH = 0x8004587D, 1  # include/uapi/linux/ext4.h
 
 
 def run(*command: object) -> None:
-    """Run a command of the system."""
+    """Run a system command."""
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
 
 class Ext4:
-    """A file system in a file, which can be broken in the ways of real ones."""
+    """An ext4 file system in a file, which can fail as real ones do."""
 
     def __init__(self, place: Path, image: Path) -> None:
         self.place, self.image = place, image
@@ -41,28 +41,28 @@ class Ext4:
         run("mount", "-o", "loop,errors=remount-ro", self.image, self.place)
 
     def mount_again(self) -> None:
-        """Mount what is on the disk; what was handed to a file system that died is not there unless it was synced.
+        """Mount the disk's contents again; unsynced writes to a file system that died are lost.
 
-        A copy of it, since Linux would mount the dead file system itself while one of its files is open.
+        Mounts a copy, since Linux would mount the dead file system itself while one of its files is open.
         """
         self.image = Path(shutil.copy(str(self.image), f"{self.image}.copy"))
         run("umount", "-l", self.place)
         self.mount()
 
     def become_read_only(self) -> None:
-        """As ext4 does after an error, also under files that are open for writing."""
+        """Become read-only as ext4 does after an error, also for files that are open for writing."""
         source = subprocess.check_output(["findmnt", "-no", "SOURCE", str(self.place)], text=True).strip()
         Path(f"/sys/fs/ext4/{Path(source).name}/trigger_fs_error").write_text("1")
 
     def fail(self) -> None:
-        """Answer everything with EIO."""
+        """Answer every call with EIO."""
         handle = os.open(self.place, os.O_RDONLY)
         fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, struct.pack("I", LOG_FLUSH))
         os.close(handle)
 
 
 def full_disk(training: Training, place: Path, secs: float) -> None:
-    """The disk is full in the middle of a record, and has room again later."""
+    """The disk fills up in the middle of a record, and has room again later."""
     run("mount", "-o", "remount,size=256k", place)
     training.log(1000)
     training.confirm()
@@ -75,7 +75,7 @@ def full_disk(training: Training, place: Path, secs: float) -> None:
 
 
 def full_disk_for_good(training: Training, place: Path, secs: float) -> None:
-    """The disk is full, and stays so when the writer is closed."""
+    """The disk fills up, and is still full when the writer is closed."""
     run("mount", "-o", "remount,size=256k", place)
     training.log(1000)
     training.confirm()
@@ -85,7 +85,7 @@ def full_disk_for_good(training: Training, place: Path, secs: float) -> None:
 
 
 def file_size_limit(training: Training, _place: Path, _secs: float) -> None:
-    """No file may be larger than 100 kB."""
+    """No file may exceed 100 kB."""
     training.log(1000)
     training.confirm()
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
@@ -95,7 +95,7 @@ def file_size_limit(training: Training, _place: Path, _secs: float) -> None:
 
 
 def directory_removed(training: Training, place: Path, secs: float) -> None:
-    """Somebody removes the log directory; what is logged from then on is to be found."""
+    """Somebody removes the log directory; records logged afterwards must still be found."""
     training.log(1000)
     training.call("flush")
     shutil.rmtree(place / "run")
@@ -105,7 +105,7 @@ def directory_removed(training: Training, place: Path, secs: float) -> None:
 
 
 def unwritable_directory(training: Training, place: Path, secs: float, _disk: Ext4) -> None:
-    """Nobody may make files in the log directory for a while, and meanwhile a new run below it is logged."""
+    """The log directory is unwritable for a while, and a new run below it is logged meanwhile."""
     below = {"torch": "runs_a", "tblog": "runs_a", "tensorboardX": "runs/a"}[training.name]
     training.others[below] = {"runs": 200}
     training.log(1000)
@@ -123,7 +123,7 @@ def unwritable_directory(training: Training, place: Path, secs: float, _disk: Ex
 
 
 def read_only_remount(training: Training, _place: Path, secs: float, disk: Ext4) -> None:
-    """The file system becomes read-only under the open file, and is mounted anew."""
+    """The file system becomes read-only under the open file, and is mounted again."""
     training.log(1000)
     training.confirm()
     os.sync()
@@ -137,7 +137,7 @@ def read_only_remount(training: Training, _place: Path, secs: float, disk: Ext4)
 
 
 def failing_disk(training: Training, _place: Path, secs: float, disk: Ext4) -> None:
-    """The file system answers EIO, and is mounted anew."""
+    """The file system answers EIO, and is mounted again."""
     training.log(1000)
     training.confirm()
     os.sync()
@@ -151,7 +151,7 @@ def failing_disk(training: Training, _place: Path, secs: float, disk: Ext4) -> N
 
 
 def frozen_disk(training: Training, place: Path, secs: float, _disk: Ext4) -> None:
-    """A write does not return for a while, in the middle of which 20,000 numbers are logged."""
+    """A write blocks for a while, and 20,000 numbers are logged meanwhile."""
     training.log(1000)
     training.confirm()
     run("fsfreeze", "-f", place)
@@ -177,7 +177,7 @@ ON_EXT4 = {
 
 
 def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
-    """Let the fault happen to the writer, and keep what is left."""
+    """Apply the fault to the writer, and keep what remains."""
     place = Path(out) / "disk"
     place.mkdir()
     disk = None
@@ -191,7 +191,7 @@ def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
     else:
         ON_EXT4[fault](training, place, float(secs), disk)
     training.end()
-    os._exit(0)  # the originals' exit may hang, which is not asked here
+    os._exit(0)  # the originals may hang at exit, which is not tested here
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Running a training to which something happens: with a disk of its own, in a mount namespace, or one on the network."""
+"""Runs a training under a fault: with its own disk in a mount namespace, or with a disk on the network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.faults.training import HANG_SECS
 
 @functools.cache
 def namespace(*, loop: bool = False) -> list[str] | None:
-    """Return the command that gives a program a mount namespace, or None where that is not allowed.
+    """Return the command that gives a program a mount namespace, or None if the machine does not allow it.
 
     Args:
-        loop: it must also be able to mount a file, which needs the real root.
+        loop: whether it must also mount a file, which needs real root.
     """
     command = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     trial = "mount -t tmpfs none /mnt"
@@ -35,7 +35,7 @@ def namespace(*, loop: bool = False) -> list[str] | None:
 
 
 def can_happen(fault: str) -> bool:
-    """Return whether this machine allows what the fault needs."""
+    """Return whether the machine allows what the fault needs."""
     if fault in network.FAULTS:
         return shim.library() is not None
     return fault in inside.FAULTS or namespace(loop=fault in disk.ON_EXT4) is not None
@@ -44,9 +44,9 @@ def can_happen(fault: str) -> bool:
 def happen(
     fault: str, writer: str, out: str | Path, *, secs: float = 0.0, hang_secs: float = HANG_SECS
 ) -> dict[str, Any]:
-    """Let a fault happen to a training; return what it saw, see `training.Training`.
+    """Apply a fault to a training, and return its report; see `training.Training`.
 
-    The program that does not end `hang_secs` after it should have given up itself is killed, and counts as hung.
+    A program that is still running `hang_secs` after its own deadline is killed, and counts as hung.
     """
     out = Path(out)
     before, environment = [], {}

@@ -1,4 +1,4 @@
-"""Encoders of the three packages that take their time or fail, for programs of this folder."""
+"""Makes encoders of the three packages slow or faulty, for the programs of this folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FRAMES = np.zeros((1, 2, 3, 4, 4), dtype=np.uint8)
 
 
 def slow_down(name: str, secs: float) -> threading.Event:
-    """Let a package work so long on each video, without the interpreter's lock, as encoders of pictures do.
+    """Make a package take this long for each video, without the GIL, as image encoders do.
 
     Returns:
-        An event that is set once the first has begun.
+        An event that is set once the first encoding has begun.
     """
     noise = os.urandom(1 << 16)
     begun = threading.Event()
@@ -43,7 +43,7 @@ def slow_down(name: str, secs: float) -> threading.Event:
 
 
 def fail_sometimes(name: str) -> None:
-    """Let every tenth text of a package have no memory to be encoded in."""
+    """Make every tenth text of a package fail with a lack of memory."""
     texts = itertools.count()
 
     def wrapped(encode: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

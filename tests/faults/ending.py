@@ -1,7 +1,7 @@
 """A program that logs tensors as one kind of record, and ends in one way.
 
 Run as `ending.py LOGDIR KIND ENDING`. KIND is one of `KINDS`, ENDING one of `ENDINGS`; `STATUS` has the exit
-statuses that are not 0.
+statuses other than 0.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-WRITERS: list[Any] = []  # the program's own, which it holds to the very end
+WRITERS: list[Any] = []  # the program's own reference, held to the very end
 
 
 def _last_words() -> None:
-    """Log when tblog's own function of atexit has run: it was registered later, and runs before."""
+    """Log after tblog's own atexit function: that one was registered later, so it runs first."""
     if WRITERS and "atexit" in sys.argv:
         log(WRITERS[0], sys.argv[2], "last words")
 
@@ -111,18 +111,18 @@ KINDS: dict[str, Callable[[Any, str, int], object]] = {
 
 
 def log(writer: Any, kind: str, name: str) -> None:
-    """Log so many rounds of a kind."""
+    """Log this many rounds of a kind."""
     for step in range(ROUNDS):
         KINDS[kind](writer, name, step)
 
 
 def _log_at_exit(writer: Any, kind: str) -> None:
-    """Log before tblog's own function of atexit runs; `_last_words` logs after it."""
+    """Log before tblog's own atexit function runs; `_last_words` logs after it."""
     atexit.register(log, writer, kind, "atexit")
 
 
 def _log_in_thread(writer: Any, _kind: str) -> None:
-    """Leave a daemon thread behind that logs as long as it lives."""
+    """Leave a daemon thread behind that logs until the process ends."""
     logs = threading.Event()
 
     def work() -> None:
@@ -159,7 +159,7 @@ STATUS = {"sys.exit": 3, "exception": 1, "SIGTERM": -signal.SIGTERM}
 
 
 def main(logdir: str, kind: str, ending: str) -> None:
-    """Log, and end as told."""
+    """Log, and end in the given way."""
     WRITERS.append(SummaryWriter(logdir, options=WriterOptions(close_at_sigterm=True)))
     log(WRITERS[0], kind, "main")
     ENDINGS[ending](WRITERS[0], kind)

@@ -39,7 +39,7 @@ class End:
     Attributes:
         status: its exit status, or "hung".
         lost: records that are not on disk.
-        told: the last line on standard error, but that of the program's own exception.
+        told: the last line on standard error, other than the program's own exception.
     """
 
     status: int | str
@@ -47,12 +47,12 @@ class End:
     told: str
 
     def is_right(self, ending: str) -> bool:
-        """Return whether it ended as it should, and everything is there."""
+        """Return whether it ended as it should, with every record on disk."""
         return (self.status, self.lost, self.told) == (STATUS.get(ending, 0), 0, "")
 
 
 def end_program(kind: str, ending: str) -> End:
-    """Run a program that logs one kind and ends so."""
+    """Run a program that logs one kind and ends in one way."""
     with tempfile.TemporaryDirectory(prefix="tblog-end-") as folder:
         command = [sys.executable, str(PROGRAM), folder, kind, ending]
         try:
@@ -81,7 +81,7 @@ def _records_of_a_quiet_run(kind: str) -> Counter[Any]:
 
 
 def _records(folder: str) -> Counter[Any]:
-    """Count what is on disk, by run and tag, or by the path of an embedding's file."""
+    """Count the records on disk by run and tag, or by path for an embedding's file."""
     tags = Counter((run, tag) for run, tag, _, _ in payloads(folder))
     return tags + Counter(embedding_files(folder).keys())
 
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     cases = list(itertools.product(options.kinds, options.endings))
     for kind in options.kinds:
-        _records_of_a_quiet_run(kind)  # before there are threads
+        _records_of_a_quiet_run(kind)  # before any thread starts
     wrong: dict[tuple[str, str], Counter[End]] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = cases * options.rounds

@@ -29,8 +29,8 @@ from tests.faults.volume import many_points
 from tests.processes import ROOT, environment_here
 from tests.reading import event_files
 
-COPIES = 6  # of an array in hand: its snapshot, the message, and the bytes on their way into the file
-SCALAR_BYTES = 400  # of a waiting scalar, with its numbers and its place in the deque
+COPIES = 6  # for an array in hand: its snapshot, the message, and the bytes on their way to the file
+SCALAR_BYTES = 400  # for a waiting scalar: its numbers and its place in the deque
 SPARE_KB = 60_000
 
 say = partial(print, flush=True)
@@ -40,7 +40,7 @@ Seen: TypeAlias = dict[str, Any]
 
 
 class Watch:
-    """The most memory that the process holds while something happens, beside what it held before."""
+    """The peak memory of the process during a block, relative to its start."""
 
     def __enter__(self) -> Self:
         self._before = self._most = resident_kb()
@@ -60,7 +60,7 @@ class Watch:
 
 
 def large_arrays(logdir: Path, size: int) -> Seen:
-    """Log arrays of `size` MB, each larger than the bound, beside a thread that logs numbers."""
+    """Log arrays of `size` MB, each larger than the bound, while another thread logs numbers."""
     array = np.ones(size << 18, np.float32)
     bound = max(1, array.nbytes // 2)
     writer = SummaryWriter(logdir, options=WriterOptions(max_queue_bytes=bound))
@@ -98,7 +98,7 @@ def large_arrays(logdir: Path, size: int) -> Seen:
 
 
 def scalars_in_a_row(logdir: Path, count: int) -> Seen:
-    """Log so many numbers in a tight loop, with the default options."""
+    """Log this many numbers in a tight loop, with the default options."""
     writer = SummaryWriter(logdir)
     writer.add_scalar("x", 0.0, 0)
     writer.flush()
@@ -121,7 +121,7 @@ def scalars_in_a_row(logdir: Path, count: int) -> Seen:
 
 
 def records_above_the_bound(logdir: Path, count: int) -> Seen:
-    """Log arrays of eight times the bound, and small ones, from four threads."""
+    """Log small arrays and arrays of eight times the bound from four threads."""
     writer = SummaryWriter(logdir, options=WriterOptions(max_queue_bytes=1 << 20))
     small, large = np.ones(1 << 10), np.ones(1 << 20)
     writer.add_tensor("first", small, 0)
@@ -160,7 +160,7 @@ TRIALS = {
 
 
 def _records(logdir: Path) -> int:
-    """Return the number of records on disk but for the first events; damage counts as none."""
+    """Return the number of records on disk, without the first events; damage is an error."""
     whole = 0
     for path in event_files(logdir):
         with open(path, "rb") as file:
@@ -187,7 +187,7 @@ def trial(*command: object) -> Seen:
 
 
 def slow_disk(policy: str, kind: str, logdir: Path, secs: float) -> Seen:
-    """Let eight threads log ten times faster than the disk writes."""
+    """Log from eight threads ten times faster than the disk writes."""
     seen = overflow("tblog", policy, logdir, kind, secs)
     arrays = THREADS * NBYTES + BOUND_BYTES if kind == "arrays" else 0
     found = (
@@ -203,7 +203,7 @@ def slow_disk(policy: str, kind: str, logdir: Path, secs: float) -> Seen:
 
 
 def wrong(name: str, seen: Seen) -> Iterator[str]:
-    """Say what is not as promised."""
+    """Return the promises that do not hold."""
     if seen["written"] + seen["dropped"] != seen["calls"]:
         yield f"{seen['calls']} calls, but {seen['written']} written and {seen['dropped']} dropped"
     if seen["on_disk"] != seen["written"]:
@@ -223,7 +223,7 @@ def wrong(name: str, seen: Seen) -> Iterator[str]:
 
 
 def show(name: str, seen: Seen) -> bool:
-    """Print a line of figures, and what is wrong; return whether something is."""
+    """Print a line of figures, and what is wrong; return whether anything is."""
     counts = seen.get("counts")
     share = f"{min(counts) / max(counts):.2f}" if counts else "-"
     say(

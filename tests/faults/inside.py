@@ -1,6 +1,6 @@
-"""A program in which something happens: it forks, workers of a data loader log, an encoder fails or is slow, handles run out.
+"""A program with a fault inside: it forks, a data loader's workers log, an encoder is slow or fails, handles run out.
 
-Run as `inside.py FAULT WRITER OUT SECS HANG_SECS`. `training.Training` says what is in OUT at the end.
+Run as `inside.py FAULT WRITER OUT SECS HANG_SECS`. `training.Training` documents the contents of OUT at the end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEGIN_SECS = 60.0
 
 
 def end_of(child: int, hang_secs: float) -> int | Literal["hung"]:
-    """Return a child's exit status, or kill it when it hangs."""
+    """Return a child's exit status, or kill it if it hangs."""
     deadline = time.monotonic() + hang_secs
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -37,7 +37,7 @@ def end_of(child: int, hang_secs: float) -> int | Literal["hung"]:
 
 
 def fork(training: Training, secs: float, hang_secs: float) -> None:
-    """The process forks while its worker is busy, and both log on."""
+    """The process forks while its worker is busy, and both processes log on."""
     training.log(100)
     training.confirm()
     end = time.monotonic() + secs
@@ -62,7 +62,7 @@ def fork_and_log_on(training: Training, hang_secs: float) -> None:
 
 
 class LoggingDataset:
-    """A dataset whose workers log what they fetch, each under a tag of its own."""
+    """A dataset whose workers log each item they fetch, each worker under its own tag."""
 
     def __init__(self, writer: Any) -> None:
         self.writer = writer
@@ -92,12 +92,12 @@ def data_loader(training: Training, _secs: float, hang_secs: float) -> None:
     try:
         for _ in DataLoader[Any](cast("Dataset[Any]", data), batch_size=4, num_workers=2, timeout=hang_secs):
             training.log(100)
-    except RuntimeError:  # the data loader waited for so long
+    except RuntimeError:  # the data loader timed out
         training.hung = True
 
 
 def failing_encoder(training: Training, _secs: float, _hang_secs: float) -> None:
-    """Every tenth text has no memory to be encoded in."""
+    """Every tenth text fails with a lack of memory."""
     fail_sometimes(training.name)
     training.log(100)
     training.confirm()
@@ -107,7 +107,7 @@ def failing_encoder(training: Training, _secs: float, _hang_secs: float) -> None
 
 
 def log_slow_video(training: Training, secs: float) -> None:
-    """Log a video that takes so long to encode, after one that took no time and had all imported."""
+    """Log a video that takes this long to encode, after a fast one that loads all imports."""
     training.call("add_video", "video", FRAMES, 0)
     training.log(100)
     training.confirm()
@@ -118,7 +118,7 @@ def log_slow_video(training: Training, secs: float) -> None:
 
 
 def slow_encoder_close(training: Training, secs: float, _hang_secs: float) -> None:
-    """A video takes so long to encode, a thousand numbers follow it, and the process ends once a close has returned."""
+    """A video takes this long to encode, a thousand numbers follow, and the process ends after close returns."""
     log_slow_video(training, secs)
     training.log(1000)
     training.end()
@@ -126,14 +126,14 @@ def slow_encoder_close(training: Training, secs: float, _hang_secs: float) -> No
 
 
 def slow_encoder_fork(training: Training, secs: float, hang_secs: float) -> None:
-    """The process forks while a video is encoded that takes so long."""
+    """The process forks while a video takes this long to encode."""
     log_slow_video(training, secs)
     training.log(10)
     fork_and_log_on(training, hang_secs)
 
 
 def few_handles(training: Training, _secs: float, _hang_secs: float) -> None:
-    """The process may open a few more files, and logs to sixty runs below its own."""
+    """The process may open only a few more files, and logs to sixty runs below its own."""
     below = "runs/{}" if training.name == "tensorboardX" else "runs_{}"
     training.others |= {below.format(run): {"runs": 20} for run in range(RUNS)}
     training.log(100)
@@ -158,7 +158,7 @@ FAULTS = {
 
 
 def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
-    """Let the fault happen, and go to the end of the program, which is a part of it."""
+    """Apply the fault, and run to the end of the program, which is part of it."""
     training = Training(name, Path(out) / "run", out, float(hang_secs))
     FAULTS[fault](training, float(secs), float(hang_secs) / 2)
     training.end()

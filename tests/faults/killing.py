@@ -1,4 +1,4 @@
-"""Programs that are killed before each operation on a file, one after the other, and what they leave."""
+"""Programs that are killed before each operation on a file in turn, and what they leave."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATIONS = {
 
 
 def killed_at(operation: int, work: Callable[[], object]) -> bool:
-    """Do something in a child that is killed before its n-th operation on a file; return whether it came so far."""
+    """Run an action in a child that is killed before its n-th file operation; return whether it got that far."""
     child = os.fork()
     if not child:
         left = [operation]
@@ -48,7 +48,7 @@ def killed_at(operation: int, work: Callable[[], object]) -> bool:
 
 
 def log_steps(logdir: Path, steps: Iterable[int], value: float = 1.0, **options: Any) -> None:
-    """Log the same value at each step, in a run and one below."""
+    """Log the same value at each step, in a run and in one below it."""
     with SummaryWriter(logdir, **options) as writer:
         for step in steps:
             writer.add_scalar("loss", value, step)
@@ -56,19 +56,19 @@ def log_steps(logdir: Path, steps: Iterable[int], value: float = 1.0, **options:
 
 
 def tear(path: Path) -> None:
-    """Leave a part of a record at the end of a file."""
+    """Leave part of a record at the end of a file."""
     with open(path, "ab") as file:
         file.write(frame(b"x" * 50)[:30])
 
 
 def readable(path: str | Path) -> list[bytes]:
-    """Return what the whole records of a file hold."""
+    """Return the contents of a file's whole records."""
     with open(path, "rb") as file:
         return [piece.data for piece in walk(file) if piece.data is not None]
 
 
 def kept_records(logdir: Path) -> list[bytes]:
-    """Return the records that the kept files of a run hold; one that is listed is whole."""
+    """Return the records in a run's kept files; a kept file that is listed is whole."""
     return [record for kept in kept_in(str(logdir)) for record in readable(kept.path)]
 
 

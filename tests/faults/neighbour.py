@@ -1,11 +1,11 @@
-"""A program that logs in a directory in which another one logs, or puts it in order.
+"""A program that logs to, or repairs, a directory that another program logs to.
 
 Run as `neighbour.py WHAT WRITER LOGDIR PROGRESS COUNT`. WHAT is
-"live": numbers, of which the second half comes once PROGRESS has a 1 in its second place;
-"resume", "purge": a writer that goes on with the run or purges it from step 100 on, and then numbers;
+"live": numbers, the second half of them once the second entry of PROGRESS is 1;
+"resume", "purge": a writer that resumes the run or purges it from step 100 on, and then numbers;
 "repair": `python -m tblog.check --repair`, of tblog alone;
-"embed": embeddings, once PROGRESS has a 1 there.
-In the file PROGRESS, an int64 says how many calls have returned, of COUNT in all; a third one numbers the program.
+"embed": embeddings, once that entry of PROGRESS is 1.
+The file PROGRESS holds int64 entries: how many calls of COUNT have returned, the start signal, and a program number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def live(writer: Any, counters: memoryview[int], total: int) -> None:
 
 
 def wait(counters: memoryview[int]) -> None:
-    """Wait until we are told to go on."""
+    """Wait for the start signal."""
     while not counters[1]:
         time.sleep(0.001)
 
@@ -44,7 +44,7 @@ def go_on(writer: Any, counters: memoryview[int], total: int) -> None:
 
 
 def embed(writer: Any, counters: memoryview[int], total: int) -> None:
-    """Log embeddings that nobody else logs, each a few points."""
+    """Log embeddings under tags of its own, each with a few points."""
     counters[0] = 1
     wait(counters)
     for step in range(total):

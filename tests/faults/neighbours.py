@@ -27,10 +27,10 @@ START_SECS = 60.0
 def beside_living(
     what: str, writer: str, folder: Path, _rng: random.Random, nth: int, *, hang_secs: float
 ) -> Outcome:
-    """Let a writer resume, purge or repair a run that a living one of another package is logging.
+    """Let a writer resume, purge or repair a run that another package's writer is still logging.
 
-    That one has logged half of its numbers, and logs the others afterwards; all count as flushed, since it closes
-    in the end.
+    That writer has logged half of its numbers and logs the rest afterwards; all count as flushed, since it
+    closes in the end.
     """
     logdir, living = folder / "run", LIVING[nth % len(LIVING)]
     counters, progress = _counters(folder / "living.progress")
@@ -55,7 +55,7 @@ def beside_living(
 
 
 def embed_together(writer: str, folder: Path, _rng: random.Random, _nth: int, *, hang_secs: float) -> Outcome:
-    """Let two programs log embeddings to one run at the same time; those that its configuration names are shown."""
+    """Let two programs log embeddings to one run at the same time; count those that its configuration names."""
     logdir = folder / "run"
     hung = 0
     with ExitStack() as stack:

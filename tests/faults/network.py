@@ -1,7 +1,7 @@
-"""A program that logs to a directory on a network file system, to which something happens.
+"""A program that logs to a directory on a faulty network file system.
 
-Run as `network.py FAULT WRITER OUT SECS HANG_SECS` with the library of network.c loaded before, see `shim.on_network`.
-`training.Training` says what is in OUT at the end. The writers sync twice a second, if they sync.
+Run as `network.py FAULT WRITER OUT SECS HANG_SECS` with the library of network.c preloaded, see `shim.on_network`.
+`training.Training` documents the contents of OUT at the end. Writers that sync do so twice a second.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SYNC_SECS = 0.5
 
 
 def slow_fsync(training: Training, rules: Path, secs: float) -> None:
-    """Every fsync takes `secs`; 20,000 numbers are logged over the time of two."""
+    """Every fsync takes `secs`; 20,000 numbers are logged during two of them."""
     set_faults(rules, f"fsync 0 -1 {secs * 1000:.0f}")
     _log_for(training, 20_000, 2 * secs)
 
 
 def stale_handles(training: Training, rules: Path, secs: float) -> None:
-    """The server forgets its handles: the next calls on the log directory answer ESTALE, each kind some times."""
+    """The server forgets its handles: the next calls of each kind on the log directory answer ESTALE."""
     stale = [f"{what} {errno.ESTALE} 3 0" for what in ("write", "fsync", "open", "stat", "close", "create")]
     set_faults(rules, *stale)
     _log_for(training, 20_000, secs)
 
 
 def full_at_fsync(training: Training, rules: Path, secs: float) -> None:
-    """The server has no room for `secs`: writes succeed, what they wrote is gone at the next fsync or close, which fails."""
+    """The server is full for `secs`: writes succeed, but the next fsync or close fails and their bytes are gone."""
     _log_for(training, 1000, 2 * SYNC_SECS)
     set_faults(rules, f"cache {errno.ENOSPC} -1 0")
     _log_for(training, 20_000, secs)
@@ -41,7 +41,7 @@ def full_at_fsync(training: Training, rules: Path, secs: float) -> None:
 
 
 def late_names(training: Training, rules: Path, secs: float) -> None:
-    """A new or moved name is not there for `secs`; a run below is begun."""
+    """A new or renamed file is invisible for `secs`; a run below is started meanwhile."""
     below = {"torch": "runs_a", "tblog": "runs_a", "tensorboardX": "runs/a"}[training.name]
     training.others[below] = {"runs": 100}
     set_faults(rules, f"late 0 -1 {secs * 1000:.0f}")
@@ -59,7 +59,7 @@ FAULTS = {
 
 
 def _log_for(training: Training, count: int, secs: float) -> None:
-    """Log so many numbers, spread over so many seconds."""
+    """Log this many numbers, spread over this many seconds."""
     started = time.monotonic()
     for part in range(10):
         time.sleep(max(0.0, started + secs * part / 10 - time.monotonic()))
@@ -67,7 +67,7 @@ def _log_for(training: Training, count: int, secs: float) -> None:
 
 
 def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
-    """Let the fault happen to the writer, and keep what is left."""
+    """Apply the fault to the writer, and keep what remains."""
     rules = Path(os.environ[RULES])
     training = Training(name, Path(out) / "network" / "run", out, float(hang_secs), flush_secs=SYNC_SECS)
     training.rescue = lambda: set_faults(rules)
@@ -77,7 +77,7 @@ def main(fault: str, name: str, out: str, secs: str, hang_secs: str) -> None:
     set_faults(rules)
     training.log(10)
     training.end()
-    os._exit(0)  # the originals' exit may hang, which is not asked here
+    os._exit(0)  # the originals may hang at exit, which is not tested here
 
 
 if __name__ == "__main__":

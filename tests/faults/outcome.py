@@ -1,4 +1,4 @@
-"""What a trial of a fault showed."""
+"""The outcome of a fault's trial."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass, fields
 
 @dataclass
 class Outcome:
-    """What a trial showed. Records are those of calls, whether or not they raised.
+    """The outcome of a trial. Each call of `add_*` counts as a record, even if it raised.
 
     Attributes:
-        flushed, lost_flushed: records that a returned flush had followed before the fault; those of them
+        flushed, lost_flushed: records before the last flush that returned before the fault; those of them
             that no reader shows.
         unflushed, lost_unflushed: all other records of the trial, and those that no reader shows.
         lost_older: lost records that were logged more than a second before the last one.
-        counted: lost records that the writer's own counter has.
-        tails: files that end with a part of a record.
+        counted: lost records according to the writer's own counter.
+        tails: files that end with part of a record.
         torn: files with damage before their end or in which a reader stops, and tags out of order.
         hung: trials in which the program or a child of it did not end.
         raised: calls that raised.
         longest: seconds of the longest call of `add_*`.
         fork: seconds of the longest fork.
-        grown_kb: memory above that at the start.
+        grown_kb: memory growth since the start.
     """
 
     flushed: int = 0
@@ -39,7 +39,7 @@ class Outcome:
     grown_kb: int = 0
 
     def and_then(self, other: Outcome) -> Outcome:
-        """Return both together: the longest and the largest of what has no sum."""
+        """Return both combined: sums, or the maximum of `longest`, `fork` and `grown_kb`."""
         pairs = {
             field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
         }

@@ -1,8 +1,8 @@
 """A program that logs faster than its disk writes.
 
-Run as `overflow.py WRITER POLICY LOGDIR KIND SECS`: the disk takes so long for each write that the program logs
-some ten times faster. Prints what happened as JSON: calls, memory, and how long calls took; of tblog, to which
-alone POLICY matters, its counters and how much waited, too.
+Run as `overflow.py WRITER POLICY LOGDIR KIND SECS`: each write to the disk takes so long that the program logs
+about ten times faster. Prints calls, memory and call durations as JSON; for tblog, which alone uses POLICY, also
+its counters and the length of its queue.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NBYTES = 1 << 20
 
 
 def resident_kb() -> int:
-    """Return the memory that this process holds now, in kB."""
+    """Return the resident memory of this process in kB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4
 
 
 class SlowSink:
-    """A sink that takes its time for each write, in proportion to the bytes."""
+    """A sink whose writes take time in proportion to their bytes."""
 
     def __init__(self, inner: Any, secs_a_byte: float) -> None:
         self.inner, self.secs_a_byte = inner, secs_a_byte
@@ -48,7 +48,7 @@ class SlowSink:
 
 
 def holder_of_file(writer: Any, name: str) -> tuple[Any, str]:
-    """Return the object whose attribute is the writer's file, and the attribute's name."""
+    """Return the object that holds the writer's file, and the attribute's name."""
     files = writer.file_writer
     if name == "tblog":
         return files.channel().main_file, "_sink"
@@ -58,14 +58,14 @@ def holder_of_file(writer: Any, name: str) -> tuple[Any, str]:
 
 
 def options(policy: Overflow) -> WriterOptions:
-    """Return the options of a writer of tblog with a small queue."""
+    """Return options for a tblog writer with a small queue."""
     return WriterOptions(
         max_queue_records=BOUND_RECORDS, max_queue_bytes=BOUND_BYTES, overflow=policy, png_compress_level=0
     )
 
 
 def main(name: str, policy: Overflow, logdir: str, kind: str, secs: float) -> None:
-    """Log from eight threads for so long, and close."""
+    """Log from eight threads for this long, and close."""
     writer = make_writer(name, logdir, **({"options": options(policy)} if name == "tblog" else {}))
     array = np.random.default_rng(0).random(NBYTES // 8)
     kinds: dict[str, Callable[[str, int], object]] = {
@@ -100,7 +100,7 @@ def main(name: str, policy: Overflow, logdir: str, kind: str, secs: float) -> No
             waiting, waiting_bytes = max(waiting, queue.waiting), max(waiting_bytes, queue.pending_bytes)
         time.sleep(0.01)
     ended = time.monotonic()
-    if isinstance(getattr(holder, file), SlowSink):  # the file is not closed for a moment
+    if isinstance(getattr(holder, file), SlowSink):  # not while the file is briefly closed
         setattr(holder, file, getattr(holder, file).inner)
     writer.close()
     seen = {

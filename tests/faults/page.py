@@ -10,7 +10,7 @@ BEGIN, END = "<!-- faults:begin -->", "<!-- faults:end -->"
 
 
 def put_into(page: Path, run: Run) -> None:
-    """Replace what stands between the two marks of a page; ValueError if they are not there."""
+    """Replace the text between a page's two marks; raise ValueError if they are missing."""
     old = page.read_text()
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
         raise ValueError(f"{page} has not the lines {BEGIN} and {END}, once and in this order; add them")

@@ -22,7 +22,7 @@ from tests.waiting import HANG_SECS
 PROGRAM = Path(__file__).with_name("program.py")
 OVERFLOW = Path(__file__).with_name("overflow.py")
 
-# How a program is ended, and whether the interpreter gets to its end in an orderly way.
+# How to end a program, and whether the interpreter then exits in an orderly way.
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 ABRUPT = ("SIGKILL", "SIGTERM", "os._exit", "segmentation fault")
 ORDERLY = ("SIGINT", "exception", "sys.exit", "sys.exit in a thread", "end of the program")
@@ -36,7 +36,7 @@ class Ended:
         logged: calls that had returned.
         flushed: calls before the last `flush` that had returned.
         second_before: calls that had returned one second before the last one.
-        hung: it did not end, and had to be killed.
+        hung: whether it did not end and had to be killed.
     """
 
     logged: int
@@ -49,7 +49,7 @@ class Ended:
 def start(
     *command: object, stderr: str | Path = os.devnull, environment: Mapping[str, str] = os.environ
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program, and see that it and its children are gone at the end."""
+    """Start a program, and make sure that it and its children are gone at the end."""
     with open(stderr, "wb") as errors:
         process = subprocess.Popen(
             list(map(str, command)),
@@ -69,7 +69,7 @@ def start(
 def end_program(
     writer: str, logdir: str | Path, ending: str, secs: float, *also: str, hang_secs: float = HANG_SECS
 ) -> Ended:
-    """Run the program and end it after `secs` seconds of logging; return what it had done."""
+    """Run the program, end it after `secs` seconds of logging, and return its progress."""
     progress = Path(logdir).with_suffix(".progress")
     progress.write_bytes(bytes(16))
     itself = "wait" if ending in SIGNALS else ending
@@ -94,7 +94,7 @@ def end_program(
 def overflow(
     writer: str, policy: str, logdir: str | Path, kind: str, secs: float, *, hang_secs: float = HANG_SECS
 ) -> dict[str, Any]:
-    """Run the program of overflow.py, and return what it says; TimeoutExpired if it hangs."""
+    """Run overflow.py and return its output; raise TimeoutExpired if it hangs."""
     command = [sys.executable, OVERFLOW, writer, policy, logdir, kind, secs]
     done = subprocess.run(
         list(map(str, command)),
@@ -116,7 +116,7 @@ def _watch(
     before: deque[tuple[float, int]],
     secs: float | None,
 ) -> None:
-    """Take down the number of calls every few milliseconds, for `secs` from the first on or to the end."""
+    """Record the number of calls every few milliseconds, for `secs` from the first call on or to the end."""
     deadline = time.monotonic() + HANG_SECS
     first = None
     while process.poll() is None and time.monotonic() < deadline:

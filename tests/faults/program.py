@@ -1,11 +1,11 @@
 """A program that logs at full speed until something ends it.
 
 Run as `program.py WRITER LOGDIR PROGRESS ENDING SECS [flush] [text] [steady] [video] [close]`: WRITER is tblog,
-torch or tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if somebody else
-ends it. In the file PROGRESS, two int64 are kept up to date: how many calls have returned, and how many of
-these a `flush` has followed that has returned. "flush" flushes after every 200th number, "text" logs one of 20 kB
-after every 500th, "steady" logs 20 numbers a millisecond, "video" logs a video after the first number that takes
-ENCODING_SECS to encode, "close" asks tblog to close at SIGTERM.
+torch or tensorboardX; ENDING is what the program does to itself after SECS, or "wait" if the caller
+ends it. The file PROGRESS holds two int64: how many calls have returned, and how many of them came before the
+last `flush` that returned. "flush" flushes after every 200th number, "text" logs a text of 20 kB
+after every 500th, "steady" logs 20 numbers per millisecond, "video" logs a video after the first number that takes
+ENCODING_SECS to encode, "close" makes tblog close at SIGTERM.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ ENCODING_SECS = 30.0
 
 
 def make_writer(name: str, logdir: str, **arguments: object) -> Any:
-    """Return the writer of one of the three packages."""
+    """Return a writer of one of the three packages."""
     package = {"torch": "torch.utils.tensorboard"}.get(name, name)
     return importlib.import_module(package).SummaryWriter(logdir, **arguments)
 
 
 def close_at_sigterm() -> WriterOptions:
-    """Return the options of a writer of tblog that SIGTERM closes."""
+    """Return options that make SIGTERM close a tblog writer."""
     from tblog import WriterOptions
 
     return WriterOptions(close_at_sigterm=True)
 
 
 def shared_counters(path: str | Path) -> memoryview[int]:
-    """Return int64 counters that another process sees in the file."""
+    """Return int64 counters shared with another process through the file."""
     with open(path, "r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
@@ -57,7 +57,7 @@ def log_slow_video(name: str, writer: Any) -> None:
 
 
 def log(name: str, writer: Any, counters: memoryview[int], secs: float, also: Collection[str]) -> None:
-    """Log the numbers from 0 on for so long."""
+    """Log the numbers from 0 on for this long."""
     start = time.monotonic()
     end = start + secs
     for step in count():
@@ -77,8 +77,8 @@ def log(name: str, writer: Any, counters: memoryview[int], secs: float, also: Co
 
 
 def main(name: str, logdir: str, progress: str, ending: str, secs: str, *also: str) -> None:
-    """Log, and end as told."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it
+    """Log, and end in the given way."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     writer = make_writer(name, logdir, **({"options": close_at_sigterm()} if "close" in also else {}))
     counters = shared_counters(progress)
 

@@ -1,4 +1,4 @@
-"""A loopback proxy before an object store: it counts what passes, and does to it what a bad network or store does."""
+"""A loopback proxy in front of an object store: it counts traffic and imitates a bad network or store."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Proxy:
         address: of the server, "http://host:port".
 
     Attributes:
-        fault: what happens to each request: nothing, a delay, the answer that the store is in trouble or that the
-            credentials have expired, an end of the connection instead of an answer, before the store has the request
+        fault: what happens to each request: nothing, a delay, a server error, an answer that the credentials
+            have expired, or a closed connection instead of an answer, before the store has the request
             or after it.
-        requests: how many came, by method.
-        bytes: of their bodies.
-        hit: how many a fault met.
-        bodies: of each PUT, its path and how many bytes, in the order in which they came.
+        requests: number of requests by method.
+        bytes: bytes in their bodies.
+        hit: number of requests that met a fault.
+        bodies: path and size of each PUT, in order of arrival.
     """
 
     def __init__(self, address: str) -> None:
@@ -43,11 +43,11 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        """Return the proxy's own address, by a name that must be looked up."""
+        """Return the proxy's own address, with a host name that needs a lookup."""
         return f"http://localhost:{self._port}"
 
     def start(self) -> None:
-        """Listen, at the same address as before."""
+        """Listen on the same address as before."""
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,14 +65,14 @@ class Proxy:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                """Say nothing of a client that is gone."""
+                """Say nothing when a client is gone."""
 
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -86,7 +86,7 @@ class Proxy:
             self.hit += bool(fault)
             if request.command == "PUT":
                 self.bodies.append((request.path.partition("?")[0], len(body)))
-        request.close_connection = bool(fault)  # so that a fault is over when it is
+        request.close_connection = bool(fault)  # so that a cleared fault leaves no trace
         if fault == "slow":
             time.sleep(SLOW_SECS)
         if fault == "cut":

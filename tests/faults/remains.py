@@ -1,4 +1,4 @@
-"""What a fault left on disk: as TensorBoard's two readers show it, and byte by byte."""
+"""What a fault left on disk: read by TensorBoard's two readers, and byte by byte."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.reading import Points, event_files, rust_points
 
 @dataclass
 class Remains:
-    """What a log directory holds, where tags were given the numbers from 0 on, each as its own step.
+    """The contents of a log directory in which tags were given the numbers from 0 on, each at its own step.
 
     Attributes:
-        steps: {run: {tag: steps}}, sets of what TensorBoard's Python reader or its Rust server shows.
-        torn: files that end with a part of a record.
+        steps: {run: {tag: steps}}, the sets that TensorBoard's Python reader or its Rust server shows.
+        torn: files that end with part of a record.
         damaged: files with damage before their end or in which a reader stops or raises, and tags
             that the readers show differently, out of order, twice, or with another value.
     """
@@ -30,12 +30,12 @@ class Remains:
     damaged: int
 
     def shown(self, below: int, tag: str = "x", run: str = ".") -> int:
-        """Return how many of the numbers below a bound a tag shows."""
+        """Return how many of the numbers below a bound appear under a tag."""
         return sum(step < below for step in self.steps.get(run, {}).get(tag, ()))
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return {run: {tag: count}} of the numbers from 0 on, to the first that is missing."""
+        """Return {run: {tag: count}} of the numbers from 0 up to the first missing one."""
         return {
             run: {tag: next(n for n in count() if n not in steps) for tag, steps in tags.items()}
             for run, tags in self.steps.items()
@@ -43,12 +43,12 @@ class Remains:
 
     @property
     def points(self) -> int:
-        """Return this count of the tag "x" of the directory's own run."""
+        """Return that count for the tag "x" of the directory's own run."""
         return self.counts.get(".", {}).get("x", 0)
 
 
 def on_disk(logdir: Path) -> Remains:
-    """Read a log directory and the runs below it back, and look at every byte."""
+    """Read a log directory and the runs below it, and check every byte."""
     runs = {run: event_files(path) for run, path in _directories(Path(logdir))}
     runs = {run: files for run, files in runs.items() if files}
     states = [_state(path) for files in runs.values() for path in files]
@@ -87,7 +87,7 @@ def _state(path: Path) -> str:
 
 
 def _read(files: list[Path]) -> tuple[dict[str, Points], int]:
-    """Return {tag: [(step, value), ...]} of a run's files, and how many made the Python reader raise."""
+    """Return {tag: [(step, value), ...]} of a run, and the number of files at which the Python reader raises."""
     found: dict[str, Points] = defaultdict(list)
     failed = 0
     for path in files:
@@ -96,7 +96,7 @@ def _read(files: list[Path]) -> tuple[dict[str, Points], int]:
                 for value in event.summary.value:
                     if value.HasField("simple_value"):
                         found[value.tag].append((event.step, value.simple_value))
-        except Exception:  # whatever it is, TensorBoard's page would show no more of this file
+        except Exception:  # whatever the error, TensorBoard's page would show no more of this file
             failed += 1
     return dict(found), failed
 

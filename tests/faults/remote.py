@@ -1,7 +1,7 @@
 """A training whose log directory is in an object store.
 
-Run as `remote.py WRITER URL OUT HANG_SECS`. `training.Training` says what is in OUT at the end; where the
-writer could not be made, it is the report of a training that never began.
+Run as `remote.py WRITER URL OUT HANG_SECS`. `training.Training` documents the contents of OUT at the end; if the
+writer cannot be made, OUT holds the report of a training that never began.
 """
 
 from __future__ import annotations

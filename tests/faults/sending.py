@@ -34,11 +34,11 @@ say = partial(print, flush=True)
 
 
 def log(name: str, megabytes: float) -> dict[str, float]:
-    """Log so many megabytes at an even rate; return what it cost."""
+    """Log this many megabytes at an even rate, and return the cost."""
     count = round(megabytes * 1e6 / TEXT_BYTES)
     text = "x" * TEXT_BYTES
     writer = importlib.import_module(name).SummaryWriter(f"s3://{BUCKET}/run", flush_secs=FLUSH_SECS)
-    writer.add_text("text", text, 0)  # what is imported late
+    writer.add_text("text", text, 0)  # loads what is imported late
     writer.flush()
     longest = 0.0
     with Watch() as watch:
@@ -54,7 +54,7 @@ def log(name: str, megabytes: float) -> dict[str, float]:
 
 
 def trial(name: str, megabytes: float) -> dict[str, Any]:
-    """Let a process of its own log to an empty store; return what it cost, and what was sent."""
+    """Log to an empty store in a separate process; return its cost and traffic."""
     import boto3
 
     with serving() as address:

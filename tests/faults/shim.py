@@ -1,4 +1,4 @@
-"""The library of network.c, which gives a program a network file system's faults: built when needed, and told what to do."""
+"""Builds and controls the library of network.c, which gives a program a network file system's faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _built_in = tempfile.TemporaryDirectory(prefix="tblog-network-")
 
 @functools.cache
 def library() -> Path | None:
-    """Build the library; return its path, or None where there is no compiler, or no Linux."""
+    """Build the library; return its path, or None without a compiler or outside Linux."""
     compiler = shutil.which(os.environ.get("CC") or "cc") or shutil.which("gcc")
     if compiler is None or sys.platform != "linux":
         return None
@@ -28,17 +28,17 @@ def library() -> Path | None:
 
 
 def on_network(folder: Path, rules: Path) -> dict[str, str]:
-    """Return the variables of a program for which what lies below a folder is on the network.
+    """Return the environment variables that put paths below a folder on the network.
 
     Args:
-        folder: any name below it that begins with its own is on the network.
-        rules: the file of the faults, which need not be there; see `set_faults`.
+        folder: every path that begins with it is on the network.
+        rules: the file of the faults, which need not exist; see `set_faults`.
     """
     return {"LD_PRELOAD": str(library()), PREFIX: str(folder), RULES: str(rules)}
 
 
 def set_faults(rules: Path, *faults: str) -> None:
-    """Let these faults happen from now on, and no others; see network.c for how they are written."""
+    """Replace the current faults with these; see network.c for their syntax."""
     new = rules.with_name(f"{rules.name}.new")
     new.write_text("".join(f"{fault}\n" for fault in faults))
     new.replace(rules)

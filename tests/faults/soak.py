@@ -40,7 +40,7 @@ LEAKS = ("memory", "handles", "threads", "records")
 
 
 class Sample(NamedTuple):
-    """What the process that logs holds at one moment, and how far everybody is."""
+    """What the logging process holds at one moment, and how far each thread is."""
 
     secs: float
     calls: int
@@ -76,7 +76,7 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """End all threads after the round in which they are, and close the writers."""
+        """End all threads after their current round, and close the writers."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -85,7 +85,7 @@ class Load:
 
     @property
     def waiting(self) -> int:
-        """Return the records that are not on disk yet."""
+        """Return the number of records that are not on disk yet."""
         return sum(writer.stats.queued - writer.stats.written for writer in self.writers)
 
     def _work(self, number: int) -> None:
@@ -96,7 +96,7 @@ class Load:
             self.errors.append(error)
 
     def _log(self, number: int, which: int, name: str) -> None:
-        """Log round after round. The second writer is closed now and then, the third flushed."""
+        """Log round after round. Now and then close the second writer and flush the third."""
         writer = self.writers[which]
         due = cared = time.monotonic()
         step = 0
@@ -117,7 +117,7 @@ def warm_up() -> None:
 
 
 class Leak:
-    """What a leak of each kind would do, for a trial of the verdict."""
+    """Imitates a leak of each kind, to test the verdict."""
 
     def __init__(self, kinds: Sequence[str], load: Load) -> None:
         self._kinds = kinds
@@ -126,7 +126,7 @@ class Leak:
         self._stop = threading.Event()
 
     def drip(self) -> None:
-        """Lose a little of each."""
+        """Leak a little of each."""
         if "memory" in self._kinds:
             self._kept.append(b"x" * (8 << 20))
         if "handles" in self._kinds:
@@ -136,7 +136,7 @@ class Leak:
             thread.start()
 
     def lose(self) -> None:
-        """Count a round of which nothing is on disk."""
+        """Count a round whose records are not written."""
         if "records" in self._kinds:
             self._load.rounds[0, FIRST] += 1
 
@@ -146,13 +146,13 @@ def read_step(server: Server, which: int, name: str) -> int:
     asked = urllib.parse.urlencode({"run": f"writer{which}", "tag": f"{name} scalar/0"})
     try:
         points = server.get(f"data/plugin/scalars/scalars?{asked}")
-    except OSError:  # it does not know the tag yet
+    except OSError:  # it has not seen the tag yet
         return -1
     return max((int(step) for _, step, _ in points), default=-1)
 
 
 def samples(load: Load, server: Server, secs: float, interval: float, leak: Leak) -> Iterator[Sample]:
-    """Look at the process for so long."""
+    """Sample the process for this long."""
     start = time.monotonic()
     due = start + interval
     while due <= start + secs + interval / 2:
@@ -174,7 +174,7 @@ def samples(load: Load, server: Server, secs: float, interval: float, leak: Leak
 
 
 def growth(seen: Sequence[Sample]) -> dict[str, tuple[float, float]]:
-    """Return the median of the first and of the last third of the time that the process was warm."""
+    """Return the medians of the first and last third of the time after warm-up."""
     warm = seen[int(len(seen) * WARM_SHARE) :]
     third = max(1, len(warm) // 3)
     return {
@@ -187,7 +187,7 @@ def growth(seen: Sequence[Sample]) -> dict[str, tuple[float, float]]:
 
 
 def unread(load: Load, server: Server) -> list[str]:
-    """Return the threads whose last step TensorBoard does not come to."""
+    """Return the threads whose last step TensorBoard does not reach."""
     behind = list(load.rounds.items())
     deadline = time.monotonic() + TENSORBOARD_SECS
     while behind and time.monotonic() < deadline:
@@ -200,7 +200,7 @@ def unread(load: Load, server: Server) -> list[str]:
 
 
 def differences(load: Load, logdir: Path) -> Iterator[str]:
-    """Compare what is on disk with what was logged; yield the first difference of each tag."""
+    """Compare the disk with what was logged; yield the first difference of each tag."""
     for which, writer in enumerate(load.writers):
         stats, place = writer.stats, f"writer{which}"
         if (stats.dropped, stats.failed) != (0, 0):
@@ -264,7 +264,7 @@ def soak(logdir: Path, secs: float, interval: float, leaks: Sequence[str]) -> li
 
 
 def main() -> int:
-    """Run as the command line says; return the exit status."""
+    """Run with the command line's options; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.soak", description=__doc__.partition("\n")[0]
     )

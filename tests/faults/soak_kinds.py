@@ -1,8 +1,8 @@
-"""Everything that a writer can log, in four variants each, and what must be on disk of it.
+"""Everything that a writer can log, in four variants each, and the expected contents of the disk.
 
 A thread calls each kind at its own pace: in round `r`, those whose `every` divides `r`, with `r` as the
-step and `r // every` modulo four as the variant. So the number of rounds alone tells what must be there:
-what a run that nothing disturbs holds of each variant, over and over.
+step and `r // every` modulo four as the variant. So the number of rounds determines the expected contents:
+the contents of an undisturbed run for each variant, repeated.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 VARIANTS = 4
 SCALARS = 80
 FIRST = "thread0"
-_QUIET_STEP = 98765  # a step that no name of a tag or run has in it
+_QUIET_STEP = 98765  # a step whose digits appear in no tag or run name
 
 Quiet: TypeAlias = tuple[dict[tuple[str, str], list[tuple[bool, bytes]]], dict[str, bytes]]
 
-_plotting = threading.Lock()  # matplotlib is not made for threads
+_plotting = threading.Lock()  # matplotlib is not thread-safe
 
 
 class Kind(NamedTuple):
-    """A way to log: `call(writer, name, step, variant)`, once in so many rounds.
+    """A way to log: `call(writer, name, step, variant)` every so many rounds.
 
-    One of 0 rounds is called once in each writer, by its first thread.
+    If `every` is 0, the first thread of each writer calls it once.
     """
 
     every: int
@@ -93,7 +93,7 @@ def _log_hparams(writer: Any, name: str, step: int, variant: int) -> None:
 
 
 def _log_brief_writer(writer: Any, name: str, step: int, variant: int) -> None:
-    """Make a writer, log once, and close it: what it held must be given back."""
+    """Make a writer, log once, and close it: its resources must be released."""
     with SummaryWriter(f"{writer.get_logdir()}/{name}") as brief:
         brief.add_scalar("x", float(variant), step)
 
@@ -140,7 +140,7 @@ def log_round(writer: Any, thread: str, step: int) -> int:
 def wanted(
     thread: str, rounds: int
 ) -> tuple[dict[tuple[str, str], Iterator[tuple[int, bytes]]], dict[str, bytes]]:
-    """Tell what must be on disk after so many rounds of a thread.
+    """Return the expected contents of the disk after this many rounds of a thread.
 
     Returns:
         {(run, tag): iterator over (step, payload)} and {path of an embedding's file: bytes}.
@@ -161,7 +161,7 @@ def wanted(
 
 @functools.cache
 def _quiet_run(kind: str, thread: str, variant: int) -> Quiet:
-    """Return what one call leaves: {(run, tag): [(whether it has the step, payload)]}, and an embedding's files."""
+    """Return the result of one call: {(run, tag): [(whether it has the step, payload)]}, and an embedding's files."""
     with tempfile.TemporaryDirectory() as folder:
         with SummaryWriter(folder) as writer:
             KINDS[kind].call(writer, f"{thread} {kind}", _QUIET_STEP, variant)
@@ -180,7 +180,7 @@ def _over_and_over(
 
 
 def payloads(logdir: str | Path) -> Iterator[tuple[str, str, int, bytes]]:
-    """Yield run, tag, step and payload of all that lies below a log directory, in the order of its files.
+    """Yield run, tag, step and payload of every record below a log directory, in file order.
 
     Raises:
         AssertionError: a file is damaged.
@@ -205,7 +205,7 @@ def _payloads_of_file(path: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def embedding_files(logdir: str | Path) -> dict[str, bytes]:
-    """Return what the files of all embeddings below a directory hold, by their path."""
+    """Return the contents of all embedding files below a directory, by path."""
     names = {"tensors.tsv", "metadata.tsv", "sprite.png"}
     found = [path for path in Path(logdir).rglob("*") if path.name in names]
     return {path.relative_to(logdir).as_posix(): path.read_bytes() for path in found}

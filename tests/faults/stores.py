@@ -1,4 +1,4 @@
-"""Object stores on the loopback that refuse what a training logs."""
+"""Loopback object stores that refuse what a training logs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ALWAYS = b"1000000"
 Store: TypeAlias = Iterator[tuple[str, Mapping[str, str]]]
 """Yields the address of a store that runs meanwhile, and the keys that a program is given."""
 
-_one_store = threading.Lock()  # all stores of a process share their buckets, and whom they ask for keys
+_one_store = threading.Lock()  # all stores of a process share their buckets and their source of keys
 
 
 def can_happen() -> bool:
-    """Return whether there is an object store to run."""
+    """Return whether an object store can run here."""
     return all(importlib.util.find_spec(name) for name in ("boto3", "moto", "flask", "s3fs"))
 
 
@@ -56,7 +56,7 @@ def serving() -> Iterator[str]:
 
 
 def out_of_reach(_nth: int) -> Store:
-    """Yield an address at which nobody listens."""
+    """Yield an address where nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}", KEYS
@@ -69,7 +69,7 @@ def without_bucket(_nth: int) -> Store:
 
 
 def without_access(nth: int) -> Store:
-    """Yield the address of a store that knows no such key, or for which there is no key."""
+    """Yield the address of a store that does not know the key, or for which there is no key."""
     with serving() as address:
         _ask("PUT", f"{address}/{BUCKET}")
         _ask("POST", f"{address}/moto-api/reset-auth", b"0")
@@ -90,7 +90,7 @@ REFUSALS = {
 def refuse(
     how: str, writer: str, folder: Path, _rng: random.Random, nth: int, *, hang_secs: float
 ) -> Outcome:
-    """Let a training log to a store that takes nothing."""
+    """Let a training log to a store that refuses everything."""
     with _one_store, contextmanager(REFUSALS[how])(nth) as (address, keys):
         seen = _train(writer, folder, address, keys, hang_secs)
     flushed, calls = seen["flushed"], seen["calls"]
@@ -120,8 +120,8 @@ def _train(
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_MAX_ATTEMPTS": "2",
-        "S3_ENDPOINT": address,  # what tensorboardX looks for
-        "AWS_ENDPOINT_URL": address,  # what boto3 does, for TensorBoard
+        "S3_ENDPOINT": address,  # where tensorboardX looks
+        "AWS_ENDPOINT_URL": address,  # where boto3 looks, for TensorBoard
     }
     with start(*command, stderr=folder / "stderr", environment=environment) as process:
         try:
@@ -141,12 +141,12 @@ def _ask(method: str, url: str, data: bytes = b"") -> None:
 
 
 def keys(client: Any) -> list[str]:
-    """Return the names of all objects, in their order."""
+    """Return the names of all objects in order."""
     return sorted(found["Key"] for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()))
 
 
 def stored_steps(client: Any, tag: str = "x") -> list[int]:
-    """Return the steps of a tag in all objects, in their order; each of them must be a whole event file."""
+    """Return the steps of a tag in all objects in order; each object must be a whole event file."""
     steps: list[int] = []
     for key in keys(client):
         content = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()

@@ -1,4 +1,4 @@
-"""What all trials of a run showed, as rows of a Markdown table and as JSON."""
+"""The outcomes of a run's trials, as rows of a Markdown table and as JSON."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ HEAD = (
 
 @dataclass
 class Run:
-    """What a run of the command showed.
+    """The results of a run of the command.
 
     Attributes:
         seed: decides the moments of all trials.
         machine: versions, date and hardware.
-        outcomes: {fault: {writer: [rounds, all outcomes together]}}.
+        outcomes: {fault: {writer: [rounds, combined outcome]}}.
         skipped: faults that the machine does not allow.
-        secs: how long the run took.
+        secs: duration of the run in seconds.
     """
 
     seed: int
@@ -42,13 +42,13 @@ class Run:
     secs: float = 0.0
 
     def add(self, fault: str, writer: str, outcome: Outcome) -> None:
-        """Add what one trial showed."""
+        """Add the outcome of one trial."""
         row = self.outcomes.setdefault(fault, {}).setdefault(writer, [0, Outcome()])
         row[0] += 1
         row[1] = row[1].and_then(outcome)
 
     def rows(self) -> list[tuple[str, str, int, Outcome]]:
-        """Return (fault, writer, rounds, outcome) in the order of faults and writers."""
+        """Return (fault, writer, rounds, outcome), ordered by fault and writer."""
         return [
             (fault, writer, *self.outcomes[fault][writer])
             for fault in FAULTS
@@ -57,7 +57,7 @@ class Run:
         ]
 
     def write(self, path: str | Path) -> None:
-        """Write the run to a file as JSON."""
+        """Write the run to a JSON file."""
         outcomes = {
             fault: {writer: [rounds, asdict(outcome)] for writer, (rounds, outcome) in writers.items()}
             for fault, writers in self.outcomes.items()
@@ -113,5 +113,5 @@ def _remarks(fault: str, outcome: Outcome) -> Iterator[str]:
         yield f"longest fork {outcome.fork:.1f} s"
     if (
         FAULTS[fault].group in {"disks", "network", "overflow"} and outcome.grown_kb >= 1000
-    ):  # elsewhere, it is imports
+    ):  # elsewhere, imports dominate it
         yield f"memory +{outcome.grown_kb / 1000:.0f} MB"

@@ -1,4 +1,4 @@
-"""A training to which something happens, and which writes down what it saw of it."""
+"""A training under a fault, which reports what happened to it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SEEN = "seen.json"
 
 
 def peak_kb() -> int:
-    """Return the most memory that this process has held so far, in kB."""
+    """Return the peak memory of this process so far, in kB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def report_refusal(out: str | Path, error: BaseException) -> None:
-    """Report a training that never began, since its writer could not be made."""
+    """Report a training that never began because its writer could not be made."""
     none = dict.fromkeys(("calls", "flushed", "longest", "fork", "grown_kb"), 0)
     seen = {**none, "raised": 1, "told": [str(error)], "stats": None, "hung": False}
     (Path(out) / SEEN).write_text(json.dumps(seen))
@@ -44,23 +44,22 @@ class _Keep(logging.Handler):
 
 
 class Training:
-    """A training that logs; exceptions do not end it.
+    """A training that logs and survives exceptions.
 
-    What is in the log directory at the end is copied to `out/run`, and what was seen is written to
-    `out/seen.json`: how many calls of each tag there were and how many raised, what was told, the
-    writer's counters. The same is done after `hang_secs`, if the training has not ended by then.
-    Further arguments are the writer's.
+    At the end, the log directory is copied to `out/run`, and a report goes to `out/seen.json`: how many
+    calls each tag had and how many raised, the messages, and the writer's counters. The same happens
+    after `hang_secs` if the training has not ended by then. Further arguments are the writer's.
 
     Attributes:
         name: of the writer.
         calls: calls of `add_scalar` for the tag "x", with the numbers from 0 on.
         others: {run: {tag: count}} of other tags that were given the numbers from 0 on.
-        flushed: the numbers of "x" that a `flush` had followed when the fault came.
+        flushed: how many numbers of "x" a `flush` had followed when the fault came.
         raised: calls of any kind that raised.
-        longest: seconds that the longest call of `add_*` took.
-        fork: seconds that a fork took.
-        hung: something hung, but not this process.
-        rescue: makes the disk readable again for the copy, where the training hangs.
+        longest: seconds of the longest call of `add_*`.
+        fork: seconds of a fork.
+        hung: whether something other than this process hung.
+        rescue: makes the disk readable again for the copy, if the training hangs.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Training:
         watch.start()
 
     def call(self, method: str, *arguments: Any) -> bool:
-        """Make one call, and return whether it did not raise; an exception is counted."""
+        """Make one call, count its exception if any, and return whether it succeeded."""
         started, raised = time.monotonic(), False
         try:
             getattr(self.writer, method)(*arguments)
@@ -105,7 +104,7 @@ class Training:
             self.call("add_scalar", "x", self.calls - 1, self.calls - 1)
 
     def confirm(self) -> None:
-        """Flush before the fault comes."""
+        """Flush before the fault."""
         if self.call("flush"):
             self.flushed = self.calls
 
@@ -120,7 +119,7 @@ class Training:
         os._exit(0)
 
     def _report(self, *, hung: bool) -> None:
-        self._reporting.acquire()  # for good: there is one report
+        self._reporting.acquire()  # never released: there is only one report
         expected = {".": {"x": self.calls}}
         for run, tags in self.others.items():
             expected.setdefault(run, {}).update(tags)
@@ -137,6 +136,6 @@ class Training:
             "hung": hung,
         }
         if self._logdir != self._out / "run":
-            with suppress(OSError, shutil.Error):  # what a broken disk does not give is not there
+            with suppress(OSError, shutil.Error):  # a broken disk may not return everything
                 shutil.copytree(self._logdir, self._out / "run")
         (self._out / SEEN).write_text(json.dumps(seen))

@@ -1,4 +1,4 @@
-"""The faults by name, and one trial of each: what is lost, torn and hung when it happens to a writer."""
+"""The faults by name, and one trial of each: what a writer loses, tears or hangs on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ WRITERS = ("tblog", "torch", "tensorboardX")
 HANG_SECS = 15.0
 ORIGINALS_EVERY = 6
 CLOSING = "SIGTERM with close_at_sigterm"
-# In turn: at full speed with flushes, without, with texts of 20 kB, and at a pace of 20,000 numbers a second for
-# longer than the second that tblog promises.
+# In turn: full speed with flushes, without, with texts of 20 kB, and at 20,000 numbers a second for
+# longer than the one second that tblog promises.
 FORMS = (("flush",), (), ("flush", "text"), ("steady",))
 
 
@@ -32,11 +32,11 @@ class Fault:
 
     Attributes:
         group: "kills", "disks", "network", "inside", "encoder", "neighbours", "stores" or "overflow".
-        happen: `happen(writer, folder, rng, nth)` lets it happen once, and returns an Outcome.
-        can_happen: whether this machine allows it.
-        every: it happens to tblog in the first of so many rounds, and to the originals in the first of twice
-            as many, ORIGINALS_EVERY at least: their processes load torch, and hang under some faults.
-        writers: to whom it can happen.
+        happen: `happen(writer, folder, rng, nth)` runs the fault once, and returns an Outcome.
+        can_happen: returns whether this machine allows it.
+        every: it happens to tblog in the first of this many rounds, and to the originals in the first of twice
+            as many, at least ORIGINALS_EVERY: their processes load torch, and hang under some faults.
+        writers: the writers to which it can happen.
     """
 
     group: str
@@ -46,7 +46,7 @@ class Fault:
     writers: tuple[str, ...] = WRITERS
 
     def nth(self, writer: str, number: int) -> int | None:
-        """Return the number of its trial with a writer in a round, from 0 on; None if it has none there."""
+        """Return the index of a writer's trial in a round, from 0 on, or None if it has none then."""
         every = self.every if writer == "tblog" else max(ORIGINALS_EVERY, 2 * self.every)
         return number // every if writer in self.writers and number % every == 0 else None
 
@@ -54,14 +54,14 @@ class Fault:
 def kill(
     ending: str, writer: str, folder: Path, rng: random.Random, nth: int, *, also: tuple[str, ...] = ()
 ) -> Outcome:
-    """End a program that logs, at a random moment."""
+    """End a logging program at a random moment."""
     form = FORMS[nth % len(FORMS)]
     secs = rng.uniform(1.1, 1.8) if "steady" in form else rng.uniform(0.005, 0.08)
     return _end(writer, folder, ending, secs, *form, *also)
 
 
 def kill_while_encoding(writer: str, folder: Path, rng: random.Random, _nth: int) -> Outcome:
-    """Kill a program seconds after it logged a video that takes longer than that to encode."""
+    """Kill a program a few seconds after it logged a video that takes longer to encode."""
     return _end(writer, folder, "SIGKILL", rng.uniform(2.5, 3.5), "video", "steady")
 
 
@@ -92,7 +92,7 @@ def happen_to_training(
     *,
     hang_secs: float = HANG_SECS,
 ) -> Outcome:
-    """Let something happen to a training that goes on."""
+    """Apply a fault to a running training."""
     seen = happen(fault, writer, folder, secs=secs or rng.uniform(0.005, 0.1), hang_secs=hang_secs)
     remains = on_disk(folder / "run")
     logged, lost = _compare(seen["expected"], remains)
@@ -115,7 +115,7 @@ def happen_to_training(
 
 
 def overflow_queue(policy: str, writer: str, folder: Path, _rng: random.Random, _nth: int) -> Outcome:
-    """Let eight threads log faster than the disk writes; loading torch counts, so the deadline is later."""
+    """Log from eight threads faster than the disk writes; the deadline allows for loading torch."""
     try:
         seen = overflow(writer, policy, folder / "run", "scalars", 1.5, hang_secs=4 * HANG_SECS)
     except subprocess.TimeoutExpired:
@@ -166,7 +166,7 @@ FAULTS = {
     **{name: _training_fault(name, "inside", every=4) for name in ("fork", "data loader", "failing encoder")},
     "few handles": _training_fault("few handles", "inside"),
     "slow encoder, SIGKILL": Fault("encoder", kill_while_encoding),
-    # Longer than a close waits for storage that does not react.
+    # Longer than close waits for storage that does not respond.
     "slow encoder, close": _training_fault(
         "slow encoder, close", "encoder", secs=65.0, every=16, hang_secs=150.0
     ),
@@ -182,14 +182,14 @@ FAULTS = {
 
 
 def trial(fault: str, writer: str, folder: str | Path, seed: int, nth: int) -> Outcome:
-    """Let a fault happen to a writer, at moments that the seed decides.
+    """Apply a fault to a writer, at moments that the seed decides.
 
     Args:
         fault: its name.
         writer: its name.
         folder: an empty folder.
         seed: of the whole run.
-        nth: number of the trial for this fault and writer, from 0 on.
+        nth: index of the trial for this fault and writer, from 0 on.
     """
     rng = random.Random(f"{seed}/{fault}/{writer}/{nth}")
     return FAULTS[fault].happen(writer, Path(folder), rng, nth)

@@ -1,4 +1,4 @@
-"""Reading back more records than TensorBoard's Python reader gets through in the time of a test."""
+"""Reads back more records than TensorBoard's Python reader can in a test's time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.reading import Points, event_files
 
 
 def many_points(logdir: str | Path) -> dict[str, Points]:
-    """Return {tag: [(step, value), ...]} of a run whose files are whole, in the order of the files."""
+    """Return {tag: [(step, value), ...]} of a run whose files are whole, in file order."""
     found: dict[str, Points] = defaultdict(list)
     for path in event_files(logdir):
         with open(path, "rb") as file:
