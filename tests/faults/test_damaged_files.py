@@ -1,4 +1,4 @@
-"""Whatever lies in a log directory, the check, the repair and a resumed run come to an end, and lose nothing readable.
+"""Whatever is in a log directory, check, repair and resume finish, and lose nothing readable.
 
 `TBLOG_FUZZ_EXAMPLES` asks for more examples than the few of `make test`.
 """
@@ -39,7 +39,7 @@ def put(folder, data, name="events.out.tfevents.1"):
 
 
 def records(data):
-    """Return the data of all whole records, found by trying byte after byte: nothing cleverer can find more."""
+    """Return the data of all whole records, by trying every byte offset: no reader can find more."""
     found, at, lost = [], 0, False
     while at < len(data):
         end = at + 16 + struct.unpack_from("<Q", data, at)[0] if at + 16 <= len(data) else len(data) + 1
@@ -56,7 +56,7 @@ def records(data):
 
 
 def is_event(data):
-    """Return whether TensorBoard's own message takes the bytes."""
+    """Return whether TensorBoard's own message can parse the bytes."""
     try:
         Event.FromString(data)
     except DecodeError:
@@ -65,7 +65,7 @@ def is_event(data):
 
 
 def told(data):
-    """Return what a record says, but for what a repair puts right: times, and limits and counts of histograms."""
+    """Return a record's contents, without what a repair corrects: times, and limits and counts of histograms."""
     event = Event.FromString(data)
     values = [
         (value.tag, value.simple_value, max(value.histo.bucket, default=0)) for value in event.summary.value
@@ -74,7 +74,7 @@ def told(data):
 
 
 def shown(found):
-    """Return what the Rust loader shows of each tag: a step takes away those at it and beyond."""
+    """Return what the Rust loader shows of each tag: a new point replaces those at its step and beyond."""
     kept = {}
     for tag, series in found.items():
         kept[tag] = []
@@ -86,7 +86,7 @@ def shown(found):
 @fuzz
 @given(data=files())
 def test_a_repair_keeps_every_record_that_holds_an_event_and_a_second_one_does_nothing(new_folder, data):
-    """Whatever the file: no crash, the old one is kept, the new one is read to its end by TensorBoard's own loader."""
+    """No file crashes it; the old file is kept, and TensorBoard's own loader reads the new one to its end."""
     path = put(new_folder(), data)
     before = [told(record) for record in records(data) if is_event(record)]
     main([str(path.parent), "--repair"])
@@ -107,7 +107,7 @@ def test_a_repair_keeps_every_record_that_holds_an_event_and_a_second_one_does_n
 
 
 def test_what_a_repair_leaves_is_read_to_its_end_by_both_loaders(new_folder):
-    """Runs of damaged files in one log directory, each with another one behind it."""
+    """Runs of damaged files in one log directory, each followed by another file."""
     logdir = new_folder()
 
     @fuzz
@@ -122,7 +122,7 @@ def test_what_a_repair_leaves_is_read_to_its_end_by_both_loaders(new_folder):
     expected = {}
     for run in logdir.iterdir():
         unreadable = [path for path in event_files(run) if not records(path.read_bytes())]
-        for path in unreadable:  # the Python loader never leaves one
+        for path in unreadable:  # the Python loader never leaves such a file
             path.unlink()
         expected[run.name] = shown(points(run))
     assert rust_points(logdir, expected) == expected
@@ -130,7 +130,7 @@ def test_what_a_repair_leaves_is_read_to_its_end_by_both_loaders(new_folder):
 
 @pytest.mark.parametrize("record", [b"\xff", number(1)[:-2], number(1).replace(b"x", b"\xff")])
 def test_a_record_that_holds_no_event_is_left_out_by_a_repair_since_both_loaders_stop_there(tmp_path, record):
-    """Garbage, a message that is cut off, a tag that is no text: with the right checksums."""
+    """Garbage, a truncated message and a tag that is not text, each with valid checksums."""
     path = put(tmp_path, b"".join([first_event(1.0), frame(number(0)), frame(record), frame(number(2))]))
     with pytest.raises(DecodeError):
         events(path)
@@ -143,9 +143,9 @@ def test_a_record_that_holds_no_event_is_left_out_by_a_repair_since_both_loaders
 @fuzz
 @given(data=files(), step=st.one_of(st.just(True), st.integers(0, 20)))
 def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_step(new_folder, data, step):
-    """Without a step, files are cut at their torn ends alone; what is no event file is not touched.
+    """Without a step, files are cut only at their torn ends; a file that is not an event file is not touched.
 
-    Whatever else is cut off is kept, and comes back byte for byte.
+    Everything else that is cut off is kept, and can be restored byte for byte.
     """
     path = put(new_folder(), data)
     found = records(data)
@@ -175,7 +175,7 @@ def test_a_run_resumed_on_damaged_files_keeps_all_that_is_readable_before_its_st
 
 
 def is_beyond(record, step):
-    """Return whether a record is a summary at the step or beyond."""
+    """Return whether a record is a summary at or after the step."""
     event = Event.FromString(record)
     return event.HasField("summary") and event.step >= step
 
@@ -210,9 +210,9 @@ for step in (True, 1):
 
 
 def test_pipes_folders_and_links_with_the_names_of_event_files_are_passed_by(tmp_path, monkeypatch):
-    """Nobody waits at a pipe or reads a device; the real file beside them is repaired and resumed."""
+    """Nothing waits at a pipe or reads a device; the real file beside them is repaired and resumed."""
     monkeypatch.chdir(tmp_path)
-    run = Path("run")  # a socket's path must be short
+    run = Path("run")  # the path of a socket must be short
     put(run, first_event(1.0) + frame(number(0)) + b"\x01")
     assert run_python(LURES, run, timeout=HANG_SECS).returncode == 0
     found = [
@@ -225,7 +225,7 @@ def test_pipes_folders_and_links_with_the_names_of_event_files_are_passed_by(tmp
 
 
 def test_a_link_to_an_event_file_is_repaired_without_touching_what_it_leads_to(tmp_path):
-    """Where it leads may be another's archive."""
+    """The link's target may be somebody else's archive."""
     archived = put(tmp_path / "archive", first_event(1.0) + frame(number(0)) + b"\x01")
     before = archived.read_bytes()
     (tmp_path / "run").mkdir()
@@ -236,7 +236,7 @@ def test_a_link_to_an_event_file_is_repaired_without_touching_what_it_leads_to(t
 
 
 def test_what_only_has_the_name_of_an_event_file_is_left_as_it_is(tmp_path, caplog):
-    """A compressed copy, beside the run: a resumed run says so, a repair finds nothing to keep."""
+    """A compressed copy beside the run: a resumed run reports it, and a repair finds nothing to keep."""
     import gzip
 
     copy = put(tmp_path, gzip.compress(bytes(range(256)) * 100), "events.out.tfevents.0.gz")
@@ -249,7 +249,7 @@ def test_what_only_has_the_name_of_an_event_file_is_left_as_it_is(tmp_path, capl
 
 
 def test_a_file_that_gets_shorter_while_it_is_read_is_read_to_its_end():
-    """Its writer may cut a torn record back, just then."""
+    """Its writer may truncate a torn record at that moment."""
 
     class Shrinking(io.BytesIO):
         def seek(self, offset, whence=0):
@@ -317,7 +317,7 @@ print(peak() - before)
     ],
 )
 def test_no_file_makes_the_check_a_repair_or_a_resumed_run_costly(tmp_path, what):
-    """Memory does not follow a length that a file only claims, and time has an end."""
+    """Memory does not grow with a length that a file merely claims, and time is bounded."""
     done = run_python(COSTLY, tmp_path, what, timeout=HANG_SECS)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) < 64

@@ -1,4 +1,4 @@
-"""Workers of a DataLoader that log, however they are started; test_forks.py has those of one epoch."""
+"""DataLoader workers that log, with every start method; test_forks.py covers those of one epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LoggingDataset:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_that_outlive_an_epoch_log_to_files_of_theirs_and_lose_nothing(tmp_path, method):
-    """Two epochs; the loader ends its workers when it goes."""
+    """Two epochs; the loader ends its workers when it is deleted."""
     from torch.utils.data import DataLoader
 
     writer = SummaryWriter(tmp_path)

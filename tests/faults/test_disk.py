@@ -1,4 +1,4 @@
-"""Real disks that are full, small, gone, read-only, broken or slow, while a program logs to them."""
+"""Real disks that are full, small, removed, read-only, broken or slow, while a program logs to them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ needs_loops = pytest.mark.skipif(
 
 
 def told_of(seen, words):
-    """Return how many of the messages have these words."""
+    """Return how many of the messages contain these words."""
     return sum(words in message for message in seen["told"])
 
 
 @needs_mounts
 def test_a_disk_that_was_full_holds_everything_afterwards(tmp_path):
-    """Calls go on, one message says what is wrong and one that it is over, and the file is whole."""
+    """Calls succeed, one message reports the error and one its end, and the file is whole."""
     seen = happen("full disk", "tblog", tmp_path)
     assert seen["raised"] == 0
     assert seen["stats"]["written"] == seen["calls"]
@@ -38,7 +38,7 @@ def test_a_disk_that_was_full_holds_everything_afterwards(tmp_path):
 
 @needs_mounts
 def test_a_disk_that_stays_full_leaves_a_whole_file_and_exact_counts(tmp_path):
-    """Written and dropped are all that was logged, what is written is in the file, and memory is bounded."""
+    """Written and dropped add up to what was logged, all written records are in the file, and memory is bounded."""
     seen = happen("full disk for good", "tblog", tmp_path)
     assert seen["raised"] == 0
     assert seen["stats"]["written"] + seen["stats"]["dropped"] == seen["calls"]
@@ -60,7 +60,7 @@ def test_a_limit_on_the_size_of_files_leads_to_several_files(tmp_path):
 
 @needs_mounts
 def test_a_directory_that_was_removed_is_made_anew(tmp_path):
-    """What is logged after someone removed the log directory is in a new file there."""
+    """Records logged after the removal are in a new file there."""
     seen = happen("directory removed", "tblog", tmp_path)
     assert len(points(tmp_path / "run")["x"]) == seen["calls"] == 1000
     assert told_of(seen, "was removed") == 1
@@ -72,7 +72,7 @@ def test_a_directory_that_was_removed_is_made_anew(tmp_path):
     [("read-only remount", "Read-only file system"), ("failing disk", "Input/output error")],
 )
 def test_a_file_system_that_died_and_was_mounted_again_holds_everything(tmp_path, fault, error):
-    """What waited goes behind what is left on the disk, in a new file where the old one is not as it was."""
+    """Waiting records are appended to what is left on the disk, or go to a new file if the old one has changed."""
     seen = happen(fault, "tblog", tmp_path)
     assert seen["raised"] == 0
     assert told_of(seen, error) == 1
@@ -82,7 +82,7 @@ def test_a_file_system_that_died_and_was_mounted_again_holds_everything(tmp_path
 
 @needs_loops
 def test_a_write_that_does_not_return_for_a_while_holds_nobody_up(tmp_path):
-    """Twenty thousand calls return while the disk is frozen, and all of them are there afterwards."""
+    """Twenty thousand calls return while the disk is frozen, and all their records are in the file afterwards."""
     seen = happen("frozen disk", "tblog", tmp_path, secs=1.0)
     found = on_disk(tmp_path / "run")
     assert (found.points, found.torn, found.damaged) == (seen["calls"], 0, 0)
@@ -92,7 +92,7 @@ def test_a_write_that_does_not_return_for_a_while_holds_nobody_up(tmp_path):
 
 @needs_loops
 def test_a_run_that_begins_in_an_unwritable_directory_is_written_when_it_is_writable(tmp_path):
-    """The file that is open goes on meanwhile, and no call raises."""
+    """The open file is written meanwhile, and no call raises."""
     seen = happen("unwritable directory", "tblog", tmp_path)
     assert seen["raised"] == 0
     assert told_of(seen, "Operation not permitted") == 1
@@ -102,7 +102,7 @@ def test_a_run_that_begins_in_an_unwritable_directory_is_written_when_it_is_writ
 
 
 def test_a_file_in_the_place_of_the_directory_for_a_while_costs_nothing(tmp_path):
-    """Runs below and embeddings wait as the own run does."""
+    """Runs below and embeddings wait, as the writer's own run does."""
     logdir = tmp_path / "run"
     writer = SummaryWriter(logdir)
     writer.add_scalars("pair", {"a": 0}, 0)
@@ -127,7 +127,7 @@ def test_a_file_in_the_place_of_the_directory_for_a_while_costs_nothing(tmp_path
     "change", [lambda file: file.truncate(30), lambda file: file.seek(0, 2) and file.write(b"x")]
 )
 def test_nothing_is_written_behind_what_somebody_else_did_to_a_file(tmp_path, change, caplog):
-    """Nobody could read it: the run goes on in a new file."""
+    """No reader could read past the change, so the run continues in a new file."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 0, 0)
         writer.flush()

@@ -1,4 +1,4 @@
-"""The command's edits in place, killed at each operation on a file."""
+"""The command's in-place edits, killed at each operation on a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_in_place_killed_at_any_operation_on_a_file_loses_nothing(tmp_path, edit):
-    """Each file is the old one or the new one, the old records are all there, and the next attempt ends the work."""
+    """Each file is either the old or the new one, all old records remain, and the next attempt completes the edit."""
     expected = tmp_path / "expected"
     log_steps(expected, range(10))
     command = [part.replace("{}", str(expected)) for part in EDITS[edit]]
@@ -45,7 +45,7 @@ def test_an_edit_in_place_killed_at_any_operation_on_a_file_loses_nothing(tmp_pa
 
 
 def test_a_new_log_directory_is_complete_or_not_there(tmp_path):
-    """A command that is killed leaves the source as it was, and the next one is not in its way."""
+    """A killed command leaves the source unchanged, and does not hinder the next one."""
     log_steps(tmp_path / "runs", range(10))
     (path,) = event_files(tmp_path / "runs")
     tear(path)

@@ -1,4 +1,4 @@
-"""How processes end that logged tensors: with their own exit status, and with everything on disk."""
+"""How processes that logged tensors end: with their own exit status, and with every record on disk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.faults.ends import STATUS, end_program, main
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_process_that_logged_tensors_ends_with_its_own_status_and_loses_nothing(ending):
-    """No thread of tblog's lets go of a tensor while the interpreter ends: torch would abort the process."""
+    """No thread of tblog releases a tensor while the interpreter exits: torch would abort the process."""
     end = end_program("bfloat16 histogram", ending)
     assert (end.status, end.lost, end.told) == (STATUS.get(ending, 0), 0, "")
 
 
 def test_the_command_says_how_many_ended_wrongly(capsys):
-    """Two runs in which none does."""
+    """Two runs that both end well."""
     arguments = ["--rounds", "2", "--kinds", "embedding", "--endings", "close"]
     assert main(arguments) == 0
     assert capsys.readouterr().out == "2 programs, 0 ended wrongly\n"

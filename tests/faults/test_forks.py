@@ -25,7 +25,7 @@ from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 @contextmanager
 def logging_threads(writer, count):
-    """Log from so many threads at full speed; yield, and stop them."""
+    """Log from this many threads at full speed; yield, and stop them."""
     stop = threading.Event()
     logged = [0] * count
 
@@ -45,7 +45,7 @@ def logging_threads(writer, count):
 
 
 def test_children_forked_while_threads_log_neither_hang_nor_lose_nor_write_twice(tmp_path):
-    """Ten children, each with a file of its own; the parent's threads have all their numbers."""
+    """Ten children have a file each, and every number of the parent's threads is on disk."""
     writer = SummaryWriter(tmp_path)
 
     def work(name):
@@ -68,7 +68,7 @@ def test_children_forked_while_threads_log_neither_hang_nor_lose_nor_write_twice
 
 
 def test_a_process_that_forks_at_full_speed_has_all_that_it_and_its_child_logged(tmp_path):
-    """Both ends of the fork reach the end of their programs."""
+    """Both processes reach the end of their programs."""
     seen = happen("fork", "tblog", tmp_path, secs=0.05, hang_secs=HANG_SECS)
     assert not seen["hung"]
     found = on_disk(tmp_path / "run")
@@ -101,7 +101,7 @@ def test_a_child_forked_while_the_worker_imports_can_import_the_same(tmp_path):
 
 
 def test_a_fork_in_the_middle_of_opening_leaves_the_child_a_free_lock(tmp_path, monkeypatch):
-    """Another thread opens the writer's next file while the process forks; the child logs all the same."""
+    """Another thread opens the writer's next file while the process forks; the child can still log."""
     from tblog._delivery import worker as _worker
 
     writer = SummaryWriter(tmp_path)
@@ -132,7 +132,7 @@ def test_a_fork_in_the_middle_of_opening_leaves_the_child_a_free_lock(tmp_path, 
 
 
 def test_a_fork_inside_a_signal_handler_inside_a_call_is_a_fork_like_others(tmp_path):
-    """The child goes on in the middle of `add_scalar`, where its parent was."""
+    """The child continues in the middle of `add_scalar`, where its parent was."""
     writer = SummaryWriter(tmp_path)
     children = []
     before = signal.signal(signal.SIGVTALRM, lambda *_: children.append(os.fork()))
@@ -156,12 +156,12 @@ def test_a_fork_inside_a_signal_handler_inside_a_call_is_a_fork_like_others(tmp_
     found = many_points(tmp_path)
     assert set(found) == {"before", *(f"child{i}" for i in range(1, 6))}
     assert sorted(set(found["before"])) == numbers(step)
-    assert len(found["before"]) <= step + 5  # a child, too, ends the call in which its parent was
+    assert len(found["before"]) <= step + 5  # the child, too, finishes the call that its parent was in
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
-    """Each process has a file of its own, and all numbers of all tasks are there."""
+    """Each process has its own file, and all numbers of all tasks are on disk."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("parent", 0.0, 0)
         context = multiprocessing.get_context(method)
@@ -176,7 +176,7 @@ def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
 
 @pytest.mark.parametrize("logs", [True, False], ids=["that log", "that do not log"])
 def test_data_loader_workers_go_on_beside_a_busy_writer(tmp_path, logs):
-    """Two epochs with two workers; what they logged is in files of theirs."""
+    """Two epochs with two workers, which log to files of their own."""
     from torch import zeros
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -198,7 +198,7 @@ def test_data_loader_workers_go_on_beside_a_busy_writer(tmp_path, logs):
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda writer: pickle.loads(pickle.dumps(writer))])
 def test_a_copy_of_a_writer_has_a_file_of_its_own_when_it_logs(tmp_path, duplicate):
-    """The original goes on; a copy that never logs opens nothing."""
+    """The original keeps its file; a copy that never logs opens none."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("original", 0.0, 0)
         duplicate(writer)
@@ -210,7 +210,7 @@ def test_a_copy_of_a_writer_has_a_file_of_its_own_when_it_logs(tmp_path, duplica
 
 
 def test_a_copy_that_many_threads_use_first_at_once_opens_one_file(tmp_path):
-    """Nothing is lost between the threads, whichever opens it."""
+    """No record is lost, whichever thread opens it."""
     with SummaryWriter(tmp_path) as writer:
         duplicate = copy.deepcopy(writer)
     barrier = threading.Barrier(32)
@@ -227,7 +227,7 @@ def test_a_copy_that_many_threads_use_first_at_once_opens_one_file(tmp_path):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_the_global_writer_counts_the_steps_of_all_processes(tmp_path, method):
-    """Three processes log the same tag, and its steps have no gap."""
+    """Three processes log the same tag, and its steps have no gaps."""
     writer = GlobalSummaryWriter(tmp_path)
     context = multiprocessing.get_context(method)
     processes = [context.Process(target=count_globally, args=(writer, i)) for i in range(3)]
@@ -244,7 +244,7 @@ def test_the_global_writer_counts_the_steps_of_all_processes(tmp_path, method):
 
 
 def test_a_process_killed_while_it_logs_globally_leaves_the_others_at_work(tmp_path):
-    """The writer's process outlives any of those that log."""
+    """The writer's process survives the death of any process that logs."""
     writer = GlobalSummaryWriter(tmp_path)
 
     def forever():
@@ -262,7 +262,7 @@ def test_a_process_killed_while_it_logs_globally_leaves_the_others_at_work(tmp_p
 
 
 def test_a_sub_interpreter_logs_or_says_at_once_that_it_cannot(tmp_path):
-    """There, numpy does not promise to work: whatever happens, nothing hangs, and nothing is damaged."""
+    """There, numpy is not supported: whatever happens, nothing hangs and no file is damaged."""
     code = """
         import sys
         try:

@@ -1,4 +1,4 @@
-"""The process of the global writer ends with those that log to it, however they end."""
+"""The global writer's process ends with the processes that log to it, however they end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PARENT = """
 
 @contextmanager
 def running(code, logdir):
-    """Start a program, wait for its first line, and yield it with the processes that it started."""
+    """Start a program, wait for its first line, and yield it with the processes it started."""
     with running_python(code, logdir, prints="logged", environment={"TMPDIR": str(logdir.parent)}) as maker:
         started = psutil.Process(maker.pid).children(recursive=True)
         try:
@@ -55,7 +55,7 @@ def running(code, logdir):
 
 
 def ended(processes):
-    """Return whether all of these end in time; a parent that sleeps takes no notice of it."""
+    """Return whether all of these end in time; a sleeping parent does not reap its children."""
     deadline = time.monotonic() + HANG_SECS
     while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes):
         if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ def ended(processes):
 
 
 def test_when_its_maker_is_killed_the_writers_process_ends_and_everything_is_there(tmp_path):
-    """No process, no socket and no record is left behind."""
+    """No process and no socket is left behind, and no record is lost."""
     logdir = tmp_path / "run"
     with running(MAKER, logdir) as (maker, started):
         assert len(started) == 1
@@ -78,7 +78,7 @@ def test_when_its_maker_is_killed_the_writers_process_ends_and_everything_is_the
 
 
 def test_a_child_that_outlives_its_killed_parent_goes_on_logging_globally(tmp_path):
-    """The writer's process stays for as long as one lives that was forked from its maker."""
+    """The writer's process stays until the last process forked from its maker ends."""
     logdir = tmp_path / "run"
     with running(PARENT, logdir) as (maker, started):
         assert len(started) == 2
@@ -88,7 +88,7 @@ def test_a_child_that_outlives_its_killed_parent_goes_on_logging_globally(tmp_pa
 
 
 def test_a_writers_process_that_is_told_to_end_writes_everything_first(tmp_path):
-    """SIGTERM, as a job scheduler sends it to all processes of a job."""
+    """A job scheduler sends SIGTERM to all processes of a job."""
     logdir = tmp_path / "run"
     with running(MAKER, logdir) as (_, started):
         started[0].terminate()
@@ -98,7 +98,7 @@ def test_a_writers_process_that_is_told_to_end_writes_everything_first(tmp_path)
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_process_that_logs_when_the_writers_is_gone_hears_of_it_at_once(tmp_path, method):
-    """A call neither hangs nor pretends; the writer's process was killed, by a lack of memory for example."""
+    """A call raises, and does not hang, once the writer's process was killed, for example for lack of memory."""
     code = f"""
         import multiprocessing, psutil, sys
         from tblog import GlobalSummaryWriter

@@ -1,4 +1,4 @@
-"""A process that has few handles left: nothing is lost, and event files take from each other, not from the program."""
+"""A process with few free handles: nothing is lost, and event files take handles from each other, not the program."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def take_all():
 
 
 def run(program, folder, *args):
-    """Run a program that logs to a folder, and return what it told."""
+    """Run a program that logs to a folder, and return its messages."""
     done = run_python(COMMON + program, folder, *args)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 def check(logdir, runs, steps):
-    """Look for each step in a run and all those below it."""
+    """Check that each step is in a run and in all runs below it."""
     expected = numbers(steps)
     assert points(logdir)["x"] == expected
     for number in range(runs):
@@ -52,7 +52,7 @@ def check(logdir, runs, steps):
 
 @pytest.mark.parametrize(("handles", "writers", "runs"), [(30, 1, 60), (64, 20, 16), (40, 60, 1)])
 def test_many_runs_of_many_writers_share_few_handles_and_lose_nothing(tmp_path, handles, writers, runs):
-    """Also where the writers' own files alone are more than there are handles; nobody is told of trouble."""
+    """Even if the writers' own files alone exceed the handles; no warning is logged."""
     program = """
 limit(int(sys.argv[2]))
 writers = [SummaryWriter(f"{sys.argv[1]}/w{number}") for number in range(int(sys.argv[3]))]
@@ -71,7 +71,7 @@ for writer in writers:
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs a second file system")
 def test_the_threads_of_two_disks_take_handles_from_each_other(tmp_path):
-    """A handle is closed under nobody's hands: each record is in its own file, whole."""
+    """No handle is closed while in use: each record is whole and in its own file."""
     program = """
 limit(24)
 writers = [SummaryWriter(folder) for folder in sys.argv[1:]]
@@ -93,7 +93,7 @@ for writer in writers:
 
 
 def test_a_program_that_takes_all_handles_has_new_runs_and_writers_all_the_same(tmp_path):
-    """Files give theirs up, those of other writers too: for runs, constructors, resuming, and what an encoder needs."""
+    """Files of all writers give up handles for runs, constructors, resuming, and an encoder's needs."""
     program = """
 other, busy = SummaryWriter(f"{sys.argv[1]}/other"), SummaryWriter(f"{sys.argv[1]}/busy")
 limit(80)
@@ -132,7 +132,7 @@ with SummaryWriter(f"{sys.argv[1]}/new", resume=True) as resumed:
 
 
 def test_without_any_handle_a_writer_waits_for_one_and_loses_nothing(tmp_path):
-    """Told once, and once that it is over; the constructor of another writer raises."""
+    """It reports the trouble once and its end once; another writer's constructor raises."""
     program = """
 writer = SummaryWriter(sys.argv[1])
 log(writer, 0, range(3))
@@ -158,7 +158,7 @@ assert writer.stats.written == writer.stats.queued, writer.stats
 
 
 def test_event_files_leave_most_handles_to_the_program(tmp_path):
-    """However many runs are logged, three quarters of the process's handles are there for others."""
+    """However many runs are logged, three quarters of the process's handles remain free."""
     program = """
 limit(200)
 with SummaryWriter(sys.argv[1]) as writer:
@@ -171,7 +171,7 @@ with SummaryWriter(sys.argv[1]) as writer:
 
 
 def test_however_few_handles_there_are_a_resumed_run_has_enough_or_says_so(tmp_path):
-    """With one more each time: no error but that there is none, and nothing is broken when there are enough."""
+    """With one more handle each time: only a lack of handles is an error, and with enough nothing is broken."""
     program = """
 with SummaryWriter(sys.argv[1]) as writer:
     log(writer, 0, range(6))
@@ -208,7 +208,7 @@ records.close()
 
 
 def test_a_check_without_handles_says_that_it_could_not_look(tmp_path):
-    """Rather than that nothing is wrong."""
+    """It does not claim that nothing is wrong."""
     program = """
 from tblog.check import main
 import tblog.check

@@ -1,4 +1,4 @@
-"""Hostile values in every call: an error at the call, or a valid file; nothing later, and nothing outside."""
+"""Hostile values in every call: an error at the call or a valid file; no later failure, and no file outside."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tblog.errors import InvalidTypeError, InvalidValueError, NotAScalarError, U
 from tblog.graph import GraphError
 from tests.reading import events
 
-# The quick form is the same each time; with more examples, others are tried at each run.
+# The quick form always draws the same values; with more examples, each run draws others.
 QUICK = 25
 EXAMPLES = int(os.environ.get("TBLOG_FUZZ_EXAMPLES", QUICK))
 
-# tblog's errors are of the types that callers of the originals know and catch.
+# tblog's errors have types that callers of the originals know and catch.
 ERRORS = (UnsupportedTypeError, NotAScalarError, InvalidValueError, InvalidTypeError, GraphError)
 assert all(
     issubclass(error, (TypeError, ValueError, NotImplementedError, AssertionError, RuntimeError))
@@ -88,19 +88,19 @@ CALLS = {
 
 
 def failures(caplog):
-    """Return what the worker told."""
+    """Return the worker's messages."""
     return [record.getMessage() for record in caplog.records if "could not" in record.getMessage()]
 
 
 def outside(folder, inside):
-    """Return what lies in a folder beside one of its directories."""
+    """Return the contents of a folder, except for one of its directories."""
     return {path for path in folder.rglob("*") if path != inside and inside not in path.parents}
 
 
 @pytest.mark.parametrize("flavor", ["torch", "tensorboardX"])
 @pytest.mark.parametrize("method", CALLS)
 def test_hostile_values_are_an_error_at_the_call_or_lead_to_a_valid_file(method, flavor, caplog):
-    """Each error is one of tblog's, nothing fails on the worker, no file lies outside the log directory, and the files can be read."""
+    """Errors have tblog's types, the worker never fails, and every file is readable and in the log directory."""
 
     @settings(
         max_examples=EXAMPLES,
@@ -113,7 +113,7 @@ def test_hostile_values_are_an_error_at_the_call_or_lead_to_a_valid_file(method,
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             logdir = folder / "deep" / "run"
-            # A model that fails while it is read is counted, and an error where the options are strict.
+            # A model that cannot be read is counted as failed, and raises if the options are strict.
             options = WriterOptions(flavor=flavor, strict=method == "add_graph")
             writer = SummaryWriter(logdir, options=options)
             for arguments in calls:
@@ -132,7 +132,7 @@ def test_hostile_values_are_an_error_at_the_call_or_lead_to_a_valid_file(method,
 
 
 def test_a_tag_of_ten_megabytes_is_a_tag(tmp_path):
-    """And one that is too long for a directory is refused where it would name one."""
+    """A tag too long for a directory name is refused only where it would become one."""
     tag = "x" * 10_000_000
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar(tag, 1.0, 0)

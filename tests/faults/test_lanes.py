@@ -1,4 +1,4 @@
-"""Two lanes: nothing that is encoded holds up a number, a fork or another writer, and nobody gives up on what gets on."""
+"""Two lanes: encoding never delays numbers, forks or other writers, and no wait gives up while there is progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.waiting import HANG_SECS, join, run_threads, wait_until, within
 
 
 def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_encoded(tmp_path):
-    """Scalars, dicts, sub-runs, described and tensor scalars, and ready events pass by what takes long."""
+    """Scalars, dicts, sub-runs, described and tensor scalars, and ready events overtake slow records."""
     from tensorboardX.proto.summary_pb2 import Summary
 
     slow, other = SummaryWriter(tmp_path / "slow"), SummaryWriter(tmp_path / "other")
@@ -50,7 +50,7 @@ def test_numbers_are_on_disk_while_a_record_of_theirs_or_of_another_writer_is_en
 
 
 def test_a_kill_during_a_long_encoding_costs_the_scalars_of_the_last_second_alone(tmp_path):
-    """A real video, real SIGKILL: the scalars of both writers are on disk to the last second."""
+    """With a real video and a real SIGKILL, both writers' scalars are on disk up to the last second."""
     code = """
         import os, signal, sys, time
         import numpy as np
@@ -74,7 +74,7 @@ def test_a_kill_during_a_long_encoding_costs_the_scalars_of_the_last_second_alon
 
 @pytest.mark.parametrize("ending", ["flush", "close"])
 def test_flush_and_close_wait_for_an_encoding_that_gets_on_however_long(tmp_path, monkeypatch, ending):
-    """The time without progress counts, and an encoder that works makes progress."""
+    """Only time without progress counts, and a working encoder is progress."""
     monkeypatch.setattr(_channel, "SILENCE_SECS", 0.25)
     writer = SummaryWriter(tmp_path)
     writer.add_record(HistogramRecord(tag="slow", values=BusyArray(1.5)), 3)
@@ -88,7 +88,7 @@ def test_flush_and_close_wait_for_an_encoding_that_gets_on_however_long(tmp_path
 
 
 def test_a_wait_that_is_given_up_names_what_was_not_written(tmp_path, monkeypatch, caplog):
-    """An encoder that does nothing is given up, and what it is at is named."""
+    """The wait for an idle encoder is given up, and the message names the record it is at."""
     monkeypatch.setattr(_channel, "SILENCE_SECS", 0.2)
     writer = SummaryWriter(tmp_path)
     array = gated_record(writer)
@@ -103,7 +103,7 @@ def test_a_wait_that_is_given_up_names_what_was_not_written(tmp_path, monkeypatc
 
 
 def test_the_exit_counts_and_names_what_its_deadline_cuts_off(tmp_path):
-    """The numbers are there, the message tells kind, tag and step of what is not, and a close before would wait."""
+    """The numbers are on disk; the message names each lost record's kind, tag and step; an earlier close would wait."""
     code = """
         import atexit, sys, threading
         import numpy as np
@@ -135,7 +135,7 @@ def test_the_exit_counts_and_names_what_its_deadline_cuts_off(tmp_path):
 
 
 def test_an_error_of_one_writer_at_the_exit_does_not_keep_the_others_from_closing(tmp_path):
-    """Each of them is closed, whatever an earlier one raises."""
+    """Each writer is closed, even if an earlier one raises."""
     code = """
         import sys
         from tblog import SummaryWriter
@@ -157,7 +157,7 @@ def test_an_error_of_one_writer_at_the_exit_does_not_keep_the_others_from_closin
 
 
 def test_a_fork_does_not_wait_for_an_encoder(tmp_path, monkeypatch):
-    """The child comes and goes while a record is encoded, logs, and its parent's record is written after all."""
+    """The child comes and goes while a record is encoded, logs, and the parent's record is written afterwards."""
     monkeypatch.setattr(_fork, "IMPORT_SECS", 10 * HANG_SECS)
     writer = SummaryWriter(tmp_path)
     array = gated_record(writer)
@@ -174,7 +174,7 @@ def test_a_fork_does_not_wait_for_an_encoder(tmp_path, monkeypatch):
 
 
 def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
-    """The child is free to import the same module."""
+    """The child can import the same module."""
     SummaryWriter(tmp_path).close()
     held, go_on, order = threading.Event(), threading.Event(), []
 
@@ -196,7 +196,7 @@ def test_a_fork_waits_for_a_thread_that_imports(tmp_path):
 
 
 def test_an_interrupt_while_a_fork_waits_is_raised_and_leaves_the_lock_alone(tmp_path):
-    """Ctrl-C is raised behind the fork, and nothing is told of a lock."""
+    """Ctrl-C is raised after the fork, and no lock error is reported."""
     code = """
         import os, signal, sys, threading, time, warnings
         from tblog import SummaryWriter
@@ -265,7 +265,7 @@ def test_a_flush_waits_for_what_another_thread_closes_just_now(tmp_path):
 
 @pytest.mark.parametrize("policy", ["wait", "drop"])
 def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatch):
-    """Numbers that a thread appends by itself, and records that wait to be encoded, share it."""
+    """Numbers that a thread appends by itself share it with records that wait to be encoded."""
     monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
     monkeypatch.setattr(_queue, "ENCODING_SECS", 0.2)
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100, overflow=policy))
@@ -290,7 +290,7 @@ def test_the_bound_in_records_holds_over_both_lanes(tmp_path, policy, monkeypatc
 
 
 def test_numbers_do_not_wait_for_room_in_bytes(tmp_path):
-    """A record above the bound in bytes holds up the next array, and no number before that."""
+    """A record above the byte bound delays the next array, but no number before that."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_bytes=1_000, max_queue_records=2000))
     array = gated_record(writer, nbytes=80_000)
     writer.add_scalar("new tag", 0.0, 0)
@@ -329,10 +329,10 @@ class Kept:
 
 @pytest.mark.parametrize("ending", ["flush", "close"])
 def test_after_a_flush_nothing_of_the_callers_is_held(tmp_path, ending, request):
-    """Whoever waited finds each object free, of a record that was written and of one that failed."""
+    """After a wait, every object is free, both of records that were written and of those that failed."""
     writer = SummaryWriter(tmp_path)
     gc.collect()
-    gc.freeze()  # each collection looks at what this test makes, and not at all that was imported
+    gc.freeze()  # each collection looks only at the objects of this test, not at everything imported
     request.addfinalizer(gc.unfreeze)
     for number in range(50):
         values = Kept()
@@ -370,7 +370,7 @@ class Number:
 
 
 def test_threads_are_gone_when_the_exit_goes_on(tmp_path):
-    """Both are joined, so that none of them works while the interpreter ends."""
+    """Both threads are joined, so that neither runs while the interpreter exits."""
     code = """
         import atexit, sys, threading
         atexit.register(lambda: print([t.name for t in threading.enumerate() if "tblog" in t.name]))
@@ -387,7 +387,7 @@ def test_threads_are_gone_when_the_exit_goes_on(tmp_path):
 
 
 def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_path):
-    """The first record of each kind, in a fresh process: every module is loaded under the lock or in the call."""
+    """In a fresh process, the first record of each kind loads every module under the lock or in the call."""
     code = """
         import sys, threading
         outside = []
@@ -410,7 +410,7 @@ def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_
 
 
 def test_where_no_further_thread_starts_the_worker_encodes(tmp_path, monkeypatch):
-    """Slower for the numbers, and nothing is lost."""
+    """Numbers are slower, but nothing is lost."""
     let_no_thread_start(monkeypatch, "tblog-encoder")
     writer = SummaryWriter(tmp_path)
     for step in range(20):
@@ -426,7 +426,7 @@ def test_where_no_further_thread_starts_the_worker_encodes(tmp_path, monkeypatch
 def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
     tmp_path, code, monkeypatch, caplog
 ):
-    """Whatever the error, while numbers and pictures go on; those behind it keep their order."""
+    """This holds for any error; numbers and pictures go on, and later embeddings keep their order."""
     import errno
 
     from tblog._delivery import event_encoder as _events
@@ -464,7 +464,7 @@ def test_an_embedding_that_the_storage_refuses_is_tried_again_and_told_of_once(
 
 
 def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatch, caplog):
-    """A close tries once more, gives it up and says so."""
+    """Close tries once more, then gives up and reports it."""
     from tblog._delivery import event_encoder as _events
 
     def refuse(_self, _record, _step):
@@ -481,7 +481,7 @@ def test_an_embedding_that_is_refused_to_the_end_is_counted(tmp_path, monkeypatc
 
 
 def test_a_queue_full_of_refused_embeddings_drops_and_goes_on(tmp_path, monkeypatch):
-    """To try them again is no progress: who waits for room behind them does not wait for ever."""
+    """A retry is not progress: a caller that waits for room behind refused embeddings does not wait forever."""
     from tblog._delivery import event_encoder as _events
 
     def refuse(_self, _record, _step):
@@ -500,7 +500,7 @@ def test_a_queue_full_of_refused_embeddings_drops_and_goes_on(tmp_path, monkeypa
 
 
 def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch):
-    """Where no worker can be started, each call writes, and one thread does at a time."""
+    """If no worker can start, each call writes, one thread at a time."""
     let_no_thread_start(monkeypatch, "tblog-")
     writer = SummaryWriter(tmp_path)
 
@@ -523,7 +523,7 @@ def test_threads_that_write_in_their_own_calls_do_not_meet(tmp_path, monkeypatch
 
 
 def test_an_exit_that_waits_for_nothing_counts_each_record_once(tmp_path):
-    """What the worker writes at that moment is written, all else is dropped, and every writer is closed."""
+    """The record being written at that moment counts as written, all others as dropped; every writer is closed."""
     code = """
         import atexit, sys
         from tblog import SummaryWriter, WriterOptions
@@ -554,7 +554,7 @@ def test_an_exit_that_waits_for_nothing_counts_each_record_once(tmp_path):
 
 
 def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_path):
-    """Ctrl-C ends the wait alone: a `with` block or a second call waits for the rest."""
+    """Ctrl-C ends only the wait: leaving a `with` block or a second call waits for the rest."""
     code = """
         import signal, sys, threading
         from tblog import SummaryWriter
@@ -577,7 +577,7 @@ def test_a_close_that_was_interrupted_is_waited_for_by_the_next_and_counted(tmp_
 
 
 def test_what_is_logged_while_another_thread_closes_is_counted_and_flushed(tmp_path):
-    """Each record is in the counts of the writer, whichever of its files it came into."""
+    """Each record appears in the writer's counts, whichever of its files it is in."""
     writer, stop = SummaryWriter(tmp_path), threading.Event()
 
     def close():

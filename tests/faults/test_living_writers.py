@@ -1,4 +1,4 @@
-"""Whoever writes to an event file: nobody cuts it, and what ended is resumed at once."""
+"""While any process writes to an event file, nobody cuts it; once its writer has ended, it can be resumed at once."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def step(text):
 
 @contextlib.contextmanager
 def living(library, logdir, program):
-    """Run a program that logs with a library, up to its first pause, and kill it at the end."""
+    """Run a program that logs with a library up to its first pause, and kill it at the end."""
     code = COMMON.format(module=WRITERS[library]) + textwrap.dedent(program)
     with running_python(code, logdir, prints="logged") as process:
         yield process
 
 
 def go_on(process):
-    """Let the program go on to its next pause or its end."""
+    """Let the program run to its next pause or its end."""
     say(process)
     read_line(process)
 
@@ -73,7 +73,7 @@ WAYS = {
 
 
 def damage(path):
-    """Append a record that a repair puts right: a number whose time is none."""
+    """Append a record that a repair corrects: a number whose time is NaN."""
     with open(path, "ab") as file:
         file.write(frame(b"\x09" + b"\xff" * 8 + number(0)[9:]))
 
@@ -87,7 +87,7 @@ def told_of(path, caplog):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("library", WRITERS)
 def test_a_file_that_another_process_writes_to_is_left_alone(tmp_path, caplog, library, way):
-    """All its points are there at its end; the message names the file, the process, and what to do."""
+    """All its points are present at its end; the message names the file, the process, and what to do."""
     with living(library, tmp_path, LOGS) as process:
         (path,) = event_files(tmp_path)
         if way == "repair":
@@ -105,7 +105,7 @@ def test_a_file_that_another_process_writes_to_is_left_alone(tmp_path, caplog, l
 
 @pytest.mark.parametrize("library", WRITERS)
 def test_a_file_of_this_process_is_left_alone_until_its_writer_is_closed(tmp_path, caplog, library):
-    """At once then, however lately it was written to."""
+    """Once closed, it can be resumed at once, even right after a write."""
     writer = importlib.import_module(WRITERS[library]).SummaryWriter(str(tmp_path))
     for step in range(500):
         writer.add_scalar("x", step, step)
@@ -121,13 +121,13 @@ def test_a_file_of_this_process_is_left_alone_until_its_writer_is_closed(tmp_pat
 
 
 def test_two_that_resume_one_run_cut_it_one_after_the_other(tmp_path):
-    """The second one cuts what the first one left, not the file that it had opened before."""
+    """The second cuts the file that the first left, not the one it had opened before."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(100):
             writer.add_scalar("x", step, step)
     (made,) = event_files(tmp_path)
     path = tmp_path / f"events.out.tfevents.0000000001.{host()}.000000000.9999999"
-    made.rename(path)  # by a process that is gone
+    made.rename(path)  # by a process that has ended
     with open(path, "rb") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         second = threading.Thread(target=lambda: SummaryWriter(tmp_path, resume=80).close())
@@ -143,14 +143,14 @@ def test_two_that_resume_one_run_cut_it_one_after_the_other(tmp_path):
 
 
 def _handles_on(path):
-    """Return how many handles this process has on a file."""
+    """Return how many handles this process has for a file."""
     handles = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
     return sum(os.path.samefile(handle, path) for handle in handles if os.path.exists(handle))
 
 
 @pytest.mark.parametrize("library", WRITERS)
 def test_a_run_whose_process_was_killed_is_resumed_at_once(tmp_path, caplog, library):
-    """However lately it was written to, and before anybody has waited for the process."""
+    """Even right after a write, and before anybody has waited for the process."""
     with living(library, tmp_path, LOGS) as process:
         assert len(points(tmp_path)["x"]) > 100
         process.kill()
@@ -192,7 +192,7 @@ thaw.join()
     namespace(loop=True) is None, reason="needs to mount a file of its own: root, and mkfs.ext4"
 )
 def test_a_killed_process_that_takes_its_time_to_end_is_waited_for(tmp_path):
-    """It has its files open until the kernel is done with it: a driver of a GPU may take seconds, a dead disk, too."""
+    """Its files stay open until the kernel is done with it; a GPU driver or a dead disk may take seconds."""
     command = [*namespace(loop=True), sys.executable, "-c", ENDS_LATE, str(tmp_path)]
     done = subprocess.run(
         command, env=environment_here(), capture_output=True, text=True, timeout=60, check=True
@@ -203,7 +203,7 @@ def test_a_killed_process_that_takes_its_time_to_end_is_waited_for(tmp_path):
 
 
 def test_a_reader_keeps_nobody_from_resuming(tmp_path):
-    """TensorBoard's data server, for example, has each file open."""
+    """For example, TensorBoard's data server has every file open."""
     writer = SummaryWriter(tmp_path)
     for step in range(10):
         writer.add_scalar("x", step, step)
@@ -215,7 +215,7 @@ def test_a_reader_keeps_nobody_from_resuming(tmp_path):
 
 
 def test_a_check_says_who_writes_and_counts_no_torn_end(tmp_path, capsys):
-    """The end will still be completed."""
+    """The writer will still complete the torn end."""
     with living("tensorboardX", tmp_path, LOGS) as process:
         (path,) = event_files(tmp_path)
         with open(path, "ab") as file:
@@ -238,7 +238,7 @@ for start in (0, 10):
 
 @pytest.mark.parametrize("flavor", ["torch", "tensorboardX"])
 def test_all_files_of_a_living_writer_are_left_alone_be_they_open_or_not(tmp_path, caplog, flavor):
-    """Of 80 runs, most are closed for want of handles; when the writer has ended, all of them are cut."""
+    """Of 80 runs, most are closed for lack of handles; once the writer has ended, all of them are cut."""
     options = f"options=__import__('tblog').WriterOptions(flavor={flavor!r})"
     program = SUB_RUNS.replace("sys.argv[1])", f"sys.argv[1], {options})")
     folders = [tmp_path / (f"p/q/{run}" if flavor == "tensorboardX" else f"p_q_{run}") for run in range(80)]
@@ -258,7 +258,7 @@ def test_all_files_of_a_living_writer_are_left_alone_be_they_open_or_not(tmp_pat
 
 
 def test_a_writer_that_resumes_cuts_runs_below_whose_files_name_a_process_of_the_same_number(tmp_path):
-    """In a container each start of a program may have the same: what was logged before is not the living writer's."""
+    """In containers each start of a program may have the same process id: old runs are not the living writer's."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(10):
             writer.add_scalars("pair", {"a": step}, step)
@@ -269,14 +269,14 @@ def test_a_writer_that_resumes_cuts_runs_below_whose_files_name_a_process_of_the
 
 @pytest.fixture
 def no_tables(monkeypatch, tmp_path_factory):
-    """Take away the system's tables, as on a system that has none."""
+    """Hide the system's tables of open files and locks, as on a system without them."""
     monkeypatch.setattr(in_use, "_PROC", str(tmp_path_factory.mktemp("proc")))
     monkeypatch.setattr(in_use, "_seen", (0.0, {}))
 
 
 @pytest.mark.usefixtures("no_tables")
 def test_a_file_out_of_sight_is_left_alone_while_it_grows(tmp_path, caplog):
-    """And is cut once nobody writes to it any more, without a further wait."""
+    """It is cut once nobody writes to it any more, without a further wait."""
     path = tmp_path / "events.out.tfevents.1.elsewhere"
     path.write_bytes(first_event(1.0) + b"".join(frame(number(step)) for step in range(10)))
     ended = threading.Event()
@@ -302,7 +302,7 @@ def test_a_file_out_of_sight_is_left_alone_while_it_grows(tmp_path, caplog):
 
 
 def test_what_is_written_while_a_file_is_rewritten_is_not_lost(tmp_path, monkeypatch, caplog):
-    """Whoever it was, and however it was hidden: the file is left as it is."""
+    """The file is left unchanged, even if no lock or table shows who writes to it."""
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(first_event(1.0) + b"".join(frame(number(step)) for step in range(10)))
 

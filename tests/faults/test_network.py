@@ -1,4 +1,4 @@
-"""Network file systems: slow, forgetful and late ones, by a library between programs and their disk; see network.c."""
+"""Network file systems that are slow, stale or late, simulated by a preloaded library; see network.c."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWERS_ESTALE = [f"{what} {errno.ESTALE} 1 0" for what in ("open", "stat", "cre
 
 @pytest.fixture
 def network(tmp_path):
-    """Return a function that names the faults of a directory on the network, and returns its variables for a program."""
+    """Return a function that sets the faults of a network directory, and returns a program's environment variables."""
 
     def with_faults(*faults: str) -> dict[str, str]:
         shim.set_faults(tmp_path / "rules", *faults)
@@ -54,7 +54,7 @@ def test_a_network_file_system_holds_up_the_worker_alone_and_costs_nothing(tmp_p
 
 
 def test_what_a_server_refuses_for_good_is_counted_as_dropped(tmp_path, network):
-    """Written and dropped are all that was logged, and what counts as written is in the file."""
+    """Written and dropped add up to what was logged, and all written records are in the file."""
     code = """
         import sys
         from tblog import SummaryWriter
@@ -77,7 +77,7 @@ def test_what_a_server_refuses_for_good_is_counted_as_dropped(tmp_path, network)
 
 
 def test_a_writer_is_made_where_the_server_forgot_the_directory(tmp_path, network):
-    """The first answer to each call is ESTALE, and the second one is right."""
+    """The first answer to each call is ESTALE, and the second succeeds."""
     code = """
         import sys
         from tblog import SummaryWriter
@@ -92,7 +92,7 @@ def test_a_writer_is_made_where_the_server_forgot_the_directory(tmp_path, networ
     "faults", [ANSWERS_ESTALE, ["late 0 -1 60000"], ["late 0 -1 200"]], ids=["stale", "late", "soon"]
 )
 def test_a_run_is_resumed_in_spite_of_the_network(tmp_path, network, faults):
-    """Its curve goes on from the step, and what was cut off is restored by the command."""
+    """Its curve continues from the step, and the command restores what was cut off."""
     log_steps(tmp_path / "run", range(10))
     code = """
         import sys
@@ -105,13 +105,13 @@ def test_a_run_is_resumed_in_spite_of_the_network(tmp_path, network, faults):
     check = "import sys; from tblog.check import main; sys.exit(main([sys.argv[1], '--restore']))"
     late = [
         fault for fault in faults if fault.startswith("late")
-    ]  # a command that hears ESTALE can be given again
+    ]  # a user can repeat a command that meets ESTALE
     run_program(check, None, tmp_path / "run", environment=network(*late))
     assert points(tmp_path / "run")["loss"] == [(step, 1.0) for step in range(10)]
 
 
 def test_a_resume_on_another_machine_sees_the_lock_of_a_living_writer(tmp_path, network):
-    """NFS locks reach all machines, and want a handle for writing; the writer's file does not grow, and stays."""
+    """NFS locks reach all machines, and need a handle for writing; the file does not grow, and remains."""
     writes = """
         import sys
         from tblog import SummaryWriter
@@ -137,7 +137,7 @@ def test_a_resume_on_another_machine_sees_the_lock_of_a_living_writer(tmp_path, 
 
 
 def test_a_run_whose_writer_ended_is_resumed_where_locks_want_a_handle_for_writing(tmp_path, network):
-    """The handle that takes the lock is not taken for another writer's."""
+    """The handle that takes the lock is not mistaken for another writer's."""
     with SummaryWriter(tmp_path / "run") as writer:
         for step in range(10):
             writer.add_scalar("x", step, step)

@@ -1,4 +1,4 @@
-"""Runs in an object store, by fsspec, against a server on the loopback: what it did not confirm is not written."""
+"""Runs in an object store, by fsspec, against a loopback server: unconfirmed records do not count as written."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from tests.waiting import wait_until
 
 
 def test_a_run_in_an_object_store_is_whole_and_tensorboard_reads_it(store):
-    """Scalars, runs below, texts; read by TensorBoard's own way to object stores."""
+    """Scalars, runs below and texts, read by TensorBoard's own access to object stores."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         for step in range(100):
             writer.add_scalar("x", step, step)
         writer.add_text("text", "word", 0)
         writer.add_scalars("pair", {"a": 1.0}, 0)
     assert stored_steps(store) == list(range(100))
-    assert len(keys(store)) == 3  # the first, which shows that the store takes any; one of each run
+    assert len(keys(store)) == 3  # a first one that tries the store, and one of each run
     loaded = EventAccumulator(f"s3://{BUCKET}/run")
     loaded.Reload()
     assert [event.step for event in loaded.Scalars("x")] == list(range(100))
 
 
 def test_a_flush_uploads_what_was_logged_before_it(store):
-    """A process that is killed after a flush has lost nothing before it."""
+    """A process killed after a flush has lost nothing before it."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         for step in range(10):
             writer.add_scalar("x", step, step)
@@ -49,7 +49,7 @@ def test_a_flush_uploads_what_was_logged_before_it(store):
 
 
 def test_each_byte_of_a_run_is_sent_once(proxy, store):
-    """A flush sends what is new, as an event file of its own; no object is sent again."""
+    """A flush sends new records as an event file of their own; no object is sent again."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         for step in range(40):
             for part in range(50):
@@ -63,7 +63,7 @@ def test_each_byte_of_a_run_is_sent_once(proxy, store):
 
 
 def test_a_segment_ends_at_its_size(store):
-    """And is sent without a flush, so that what is not confirmed is bounded."""
+    """It is sent without a flush, so that unconfirmed data are bounded."""
     options = WriterOptions(segment_bytes=10_000)
     with SummaryWriter(f"s3://{BUCKET}/run", flush_secs=10_000, options=options) as writer:
         for wave in range(4):
@@ -77,7 +77,7 @@ def test_a_segment_ends_at_its_size(store):
 
 @pytest.mark.parametrize("given", [{"flush_secs": 0.2}, {"options": WriterOptions(segment_secs=0.2)}])
 def test_a_segment_ends_at_its_age(store, given):
-    """That of the options, else flush_secs; where nothing is logged, nothing is sent."""
+    """The age comes from the options, or else flush_secs; if nothing is logged, nothing is sent."""
     with SummaryWriter(f"s3://{BUCKET}/run", **given) as writer:
         writer.add_scalar("x", 0, 0)
         wait_until(lambda: stored_steps(store) == [0])
@@ -108,7 +108,7 @@ REFUSALS = {
 
 @pytest.fixture(params=REFUSALS)
 def refusing(request, store, monkeypatch):  # noqa: ARG001 - the store is there
-    """Return a log directory that the store refuses, and what is to be said of it."""
+    """Return a log directory that the store refuses, and the expected message."""
     if request.param == "no credentials":
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -124,7 +124,7 @@ def refusing(request, store, monkeypatch):  # noqa: ARG001 - the store is there
 
 @pytest.mark.parametrize("writer", [SummaryWriter, FileWriter, RecordWriter])
 def test_a_store_that_refuses_is_an_error_at_the_constructor(refusing, store, writer, tmp_path, monkeypatch):
-    """It says what happened, what was given and what to do, and repeats no credentials."""
+    """The error says what happened, what was given and what to do, and contains no credentials."""
     url, message = refusing
     monkeypatch.chdir(tmp_path)
     with pytest.raises((OSError, ValueError), match=message) as refusal:
@@ -136,7 +136,7 @@ def test_a_store_that_refuses_is_an_error_at_the_constructor(refusing, store, wr
 
 @pytest.mark.usefixtures("account")
 def test_a_store_that_is_silent_is_an_error_at_the_constructor_soon(monkeypatch):
-    """It takes the connection, and never answers."""
+    """The store accepts the connection, but never answers."""
     assert _file_systems.REQUEST_SECS <= 20
     monkeypatch.setattr(_file_systems, "REQUEST_SECS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -149,7 +149,7 @@ def test_a_store_that_is_silent_is_an_error_at_the_constructor_soon(monkeypatch)
 
 @pytest.mark.usefixtures("account")
 def test_the_global_writer_says_what_the_store_refused(tmp_path):
-    """The error of its own process is raised in the one that makes the writer."""
+    """The process that makes the writer raises the error of the writer's process."""
     told = run_program(
         """
         from tblog import GlobalSummaryWriter
@@ -165,7 +165,7 @@ def test_the_global_writer_says_what_the_store_refused(tmp_path):
 
 
 def test_only_what_the_store_confirmed_counts_as_written(server, store, caplog):
-    """In `stats`, in the messages, and by `flush` where the options say strict; at close the rest is lost, and counted."""
+    """In `stats`, in messages, and in `flush` with strict options; at close, the rest is lost and counted."""
     writer = SummaryWriter(f"s3://{BUCKET}/run", options=WriterOptions(strict=True, exit_timeout_secs=0.1))
     writer.add_scalar("x", 0, 0)
     writer.flush()
@@ -192,7 +192,7 @@ def test_only_what_the_store_confirmed_counts_as_written(server, store, caplog):
 
 
 def test_a_store_that_is_away_for_a_while_loses_nothing(server, store, caplog):
-    """Uploads that fail are tried again; training goes on, and is told once."""
+    """Failed uploads are retried; training goes on, and one message reports it."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         writer.add_scalar("x", 0, 0)
         writer.add_scalars("pair", {"a": 0.0}, 0)
@@ -200,7 +200,7 @@ def test_a_store_that_is_away_for_a_while_loses_nothing(server, store, caplog):
         with server.away():
             for step in range(1, 50):
                 writer.add_scalar("x", step, step)
-            writer.add_scalars("pair", {"a": 1.0, "b": 1.0}, 1)  # one has an object, the other wants one
+            writer.add_scalars("pair", {"a": 1.0, "b": 1.0}, 1)  # one has an object, the other needs one
             writer.flush()
             writer.flush()
             assert writer.stats.written == 2
@@ -213,7 +213,7 @@ def test_a_store_that_is_away_for_a_while_loses_nothing(server, store, caplog):
 
 
 def test_a_bucket_that_is_missing_for_a_while_loses_nothing(store, caplog):
-    """An answer that refuses is no different from none."""
+    """A refusal is handled like no answer."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         store.delete_object(Bucket=BUCKET, Key=keys(store)[0])
         store.delete_bucket(Bucket=BUCKET)
@@ -227,7 +227,7 @@ def test_a_bucket_that_is_missing_for_a_while_loses_nothing(store, caplog):
 
 
 def test_more_runs_below_than_files_may_be_open_keep_their_objects(store, monkeypatch):
-    """A segment is no open file: none is closed and begun anew for want of handles."""
+    """A segment is not an open file, so none is closed early for lack of handles."""
     monkeypatch.setattr(_handles, "_most", lambda: 1)
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         for step in range(3):
@@ -238,7 +238,7 @@ def test_more_runs_below_than_files_may_be_open_keep_their_objects(store, monkey
 
 
 def test_a_program_that_ends_without_a_close_has_uploaded_everything(store, tmp_path):
-    """The interpreter's exit starts no threads any more, so that an upload needs none."""
+    """The interpreter's exit can start no threads, so an upload must not need one."""
     run_program(
         f"""
         from tblog import SummaryWriter
@@ -252,7 +252,7 @@ def test_a_program_that_ends_without_a_close_has_uploaded_everything(store, tmp_
 
 
 def test_a_program_that_ends_while_the_store_is_away_says_what_is_lost(store, tmp_path):
-    """How many records, and no traceback of a finaliser."""
+    """It reports how many records are lost, without a finaliser's traceback."""
     told = run_program(
         f"""
         import os
@@ -274,7 +274,7 @@ def test_a_program_that_ends_while_the_store_is_away_says_what_is_lost(store, tm
 
 
 def test_a_record_writer_stores_its_records(store):
-    """At each flush and at close; and what nobody closed when it is collected."""
+    """At each flush and at close; an unclosed writer stores them when it is collected."""
     writer = RecordWriter(f"s3://{BUCKET}/records")
     assert keys(store) == ["records"]
     writer.write(b"one")
@@ -286,7 +286,7 @@ def test_a_record_writer_stores_its_records(store):
 
 
 def test_a_record_writer_raises_what_the_store_refuses_and_may_try_again(server, store):
-    """`flush` and `close` return when the store has confirmed."""
+    """`flush` and `close` return once the store has confirmed."""
     writer = RecordWriter(f"s3://{BUCKET}/records")
     writer.write(b"one")
     with server.away():
@@ -299,7 +299,7 @@ def test_a_record_writer_raises_what_the_store_refuses_and_may_try_again(server,
 
 
 def test_an_embedding_in_a_store_is_there_and_keeps_the_others_entries(store, tmp_path, monkeypatch):
-    """Its files, and an entry beside those of earlier writers; nothing lands in a local directory."""
+    """Its files and an entry beside those of earlier writers are stored, and nothing goes to a local directory."""
     monkeypatch.chdir(tmp_path)
     for step in range(2):
         with SummaryWriter(f"s3://{BUCKET}/run") as writer:
@@ -321,7 +321,7 @@ def test_an_embedding_in_a_store_is_there_and_keeps_the_others_entries(store, tm
 
 
 def test_an_embedding_whose_store_is_away_is_stored_when_it_is_back(server, store):
-    """All its files, once; meanwhile it counts as neither written nor lost."""
+    """All its files are stored once; meanwhile it counts as neither written nor lost."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         with server.away():
             writer.add_embedding(np.eye(3), metadata=list("abc"))
@@ -335,7 +335,7 @@ def test_an_embedding_whose_store_is_away_is_stored_when_it_is_back(server, stor
 
 @pytest.mark.usefixtures("store")
 def test_resume_in_a_store_asks_for_the_step():
-    """It cannot be looked for there."""
+    """The step cannot be looked up in a store."""
     with pytest.raises(ValueError, match="give the step to go on from"):
         SummaryWriter(f"s3://{BUCKET}/run", resume=True)
     with SummaryWriter(f"s3://{BUCKET}/run", resume=7) as writer:
@@ -343,7 +343,7 @@ def test_resume_in_a_store_asks_for_the_step():
 
 
 class Files:
-    """A user's factory of files in a local folder, of which some calls fail."""
+    """A user's factory of files in a local folder, with some calls that fail."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -363,7 +363,7 @@ class Files:
 
 
 class UsersFile:
-    """Keeps bytes until a flush, as files of remote file systems do."""
+    """Buffers bytes until a flush, as files of remote file systems do."""
 
     def __init__(self, files, path):
         self._files = files
@@ -397,7 +397,7 @@ def factory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["write", "flush"])
 def test_what_a_users_factory_did_not_confirm_goes_to_a_new_file(factory, tmp_path, call):
-    """What the broken file has nobody knows; all that no flush confirmed is written again."""
+    """Nobody knows what the broken file holds, so all records that no flush confirmed are written again."""
     with SummaryWriter("mine://run") as writer:
         writer.add_scalar("x", 0, 0)
         writer.flush()
@@ -418,14 +418,14 @@ def test_what_a_users_factory_did_not_confirm_goes_to_a_new_file(factory, tmp_pa
 
 @pytest.mark.parametrize("call", ["open", "write", "flush"])
 def test_a_users_factory_that_fails_is_an_error_at_the_constructor(factory, call):
-    """With its own words, and the URL."""
+    """The error has the factory's own message, and the URL."""
     factory.broken = call
     with pytest.raises(OSError, match=f"mine://run.* was not stored: RuntimeError: no {call} today"):
         SummaryWriter("mine://run")
 
 
 def test_what_a_users_factory_does_not_close_is_lost_and_counted(factory, tmp_path):
-    """A flush confirmed the first record, the close refused the others."""
+    """A flush confirmed the first record; close refused the others."""
     writer = SummaryWriter("mine://run")
     writer.add_scalar("x", 0, 0)
     writer.flush()
@@ -438,7 +438,7 @@ def test_what_a_users_factory_does_not_close_is_lost_and_counted(factory, tmp_pa
 
 
 def test_a_users_factory_takes_the_place_of_ours(factory, tmp_path, monkeypatch):
-    """Registered for s3, it gets what goes to s3, whatever bucket that names."""
+    """Registered for s3, it receives all s3 URLs, whatever the bucket."""
     from tensorboardX.record_writer import REGISTERED_FACTORIES
 
     monkeypatch.setitem(REGISTERED_FACTORIES, "s3", factory)
@@ -468,7 +468,7 @@ def test_the_global_writer_has_the_users_factories(tmp_path):
 
 @pytest.mark.usefixtures("factory")
 def test_embeddings_go_through_a_users_factory(tmp_path, monkeypatch):
-    """And into no local directory that has the URL's name."""
+    """Nothing goes to a local directory named like the URL."""
     folder = tmp_path / "current"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -480,7 +480,7 @@ def test_embeddings_go_through_a_users_factory(tmp_path, monkeypatch):
 
 
 def test_nothing_that_is_told_repeats_the_password_of_a_url(factory, caplog):
-    """Warnings, errors and what a writer shows of itself name the URL without it."""
+    """Warnings, errors and the writer's repr show the URL without the password."""
     with SummaryWriter("mine://user:secret@host/run") as writer:
         shown = [repr(writer), writer._repr_html_()]
         factory.broken = "flush"

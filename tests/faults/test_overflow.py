@@ -1,4 +1,4 @@
-"""Producers that are faster than the disk, and records that are larger than the bound."""
+"""Producers faster than the disk, and records larger than the bound."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.waiting import join, wait_until
 def test_a_producer_faster_than_the_disk_stays_within_the_bound_and_the_counts_are_right(
     tmp_path, policy, kind
 ):
-    """Eight threads; each gets its share, and every call is either written or counted as dropped.
+    """Eight threads; each gets its share, and every call counts as written or dropped.
 
-    Without the bound the arrays would take tens of GB. Each thread's allocator keeps some MB for itself.
+    Without the bound the arrays would take tens of GB. Each thread's allocator keeps a few MB for itself.
     """
     seen = overflow("tblog", policy, tmp_path, kind, 2.0)
     assert seen["written"] + seen["dropped"] == sum(seen["counts"])
@@ -49,7 +49,7 @@ def test_a_producer_faster_than_the_disk_stays_within_the_bound_and_the_counts_a
 
 
 def test_a_record_larger_than_the_bound_is_written_when_its_turn_comes(tmp_path):
-    """It waits for the others, and the others for it; nothing is lost."""
+    """It waits for the others, and they wait for it; nothing is lost."""
     options = WriterOptions(max_queue_bytes=100_000)
     with SummaryWriter(tmp_path, options=options) as writer:
         for step in range(5):
@@ -60,7 +60,7 @@ def test_a_record_larger_than_the_bound_is_written_when_its_turn_comes(tmp_path)
 
 
 def test_waiting_ends_soon_after_there_is_room(tmp_path):
-    """All that waited go on once the disk does, in the order in which they came."""
+    """All waiting calls continue once the disk does, in their order of arrival."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=10))
     sink = gated(writer)
     sink.gate.clear()
@@ -81,7 +81,7 @@ def test_waiting_ends_soon_after_there_is_room(tmp_path):
 def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_once(
     tmp_path, caplog, monkeypatch
 ):
-    """Then records are dropped and counted, until the disk goes on."""
+    """Then records are dropped and counted until the disk responds again."""
     monkeypatch.setattr(_queue, "STALL_SECS", 0.2)
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100))
     sink = gated(writer)
@@ -101,7 +101,7 @@ def test_a_disk_that_hangs_makes_a_caller_wait_for_seconds_only_and_is_told_of_o
 
 
 class SlowArray:
-    """An array that a device is silent about for five times as long as a disk may be."""
+    """An array whose device is silent five times as long as a disk may be."""
 
     nbytes = 8
 
@@ -111,7 +111,7 @@ class SlowArray:
 
 
 def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
-    """Who waits for room behind it waits on, and nothing is dropped."""
+    """A caller that waits for room behind it keeps waiting, and nothing is dropped."""
     monkeypatch.setattr(_queue, "STALL_SECS", 0.1)
     with SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=2)) as writer:
         writer.add_record(HistogramRecord(tag="slow", values=SlowArray()), 0)
@@ -122,7 +122,7 @@ def test_a_record_that_takes_long_to_encode_is_not_taken_for_a_disk_that_hangs(t
 
 
 def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tmp_path, monkeypatch):
-    """It is handed over in pieces, and each that the disk takes is a sign of life."""
+    """It is written in pieces, and each piece that the disk takes is a sign of progress."""
     monkeypatch.setattr(_queue, "STALL_SECS", 0.5)
     monkeypatch.setattr(_eventfile, "PIECE_BYTES", 1 << 17)
     array = np.random.default_rng(0).random(1 << 18)
@@ -138,21 +138,21 @@ def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tm
 
 
 def test_a_flood_of_large_arrays_and_of_scalars_stays_within_the_bound(tmp_path):
-    """The trials of the long command, each in a process of its own, on a small scale."""
+    """The long command's trials on a small scale, each in its own process."""
     for name, size in {"large arrays": 32, "scalars in a row": 200_000, "records above the bound": 5}.items():
         seen = flood.trial("-m", "tests.faults.flood", "--trial", name, tmp_path / name, size)
         assert list(flood.wrong(name, seen)) == []
 
 
 def test_the_long_command_finds_on_disk_what_a_slow_disk_took(tmp_path):
-    """A producer in each policy, for a moment; the counts agree with the file."""
+    """A producer runs briefly under each policy; the counts agree with the file."""
     for policy in ("wait", "drop"):
         seen = flood.slow_disk(policy, "arrays", tmp_path / policy, 0.5)
         assert seen["on_disk"] == seen["written"] == seen["calls"] - seen["dropped"]
 
 
 def test_what_an_exit_cuts_off_is_counted_beside_what_was_dropped_before(tmp_path):
-    """A full queue drops, the disk hangs, the process ends: each record is written or counted, once."""
+    """A full queue drops records, the disk hangs, the process ends: each record counts once, as written or dropped."""
     told = run_program(
         """
         import atexit, os, threading

@@ -1,4 +1,4 @@
-"""A writer that is used where nobody expects it: signal handlers, finalisers, atexit, and many threads at once."""
+"""A writer in unexpected places: signal handlers, finalisers, atexit, and many threads at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 
 def test_sixty_four_threads_on_one_writer_lose_nothing_and_keep_their_order(tmp_path):
-    """Scalars, dicts, runs and texts from all of them."""
+    """All threads log scalars, dicts, runs and texts."""
     writer = SummaryWriter(tmp_path)
 
     def work(number):
@@ -40,7 +40,7 @@ def test_sixty_four_threads_on_one_writer_lose_nothing_and_keep_their_order(tmp_
 
 
 def test_closing_while_others_log_loses_nothing_and_raises_nothing(tmp_path):
-    """What a call meets is either the open file or the next one; never neither."""
+    """A call always meets an open file or the next one."""
     writer = SummaryWriter(tmp_path)
     stop = threading.Event()
     logged = [0] * 8
@@ -75,7 +75,7 @@ def test_closing_while_others_log_loses_nothing_and_raises_nothing(tmp_path):
 
 
 def test_a_signal_handler_may_log_flush_and_close_inside_any_call(tmp_path):
-    """A handler interrupts calls of every kind, at random moments; every call's record is there."""
+    """A handler interrupts calls of every kind at random moments; every call's record is in the file."""
     writer = SummaryWriter(tmp_path)
     handled = []
 
@@ -108,8 +108,8 @@ def test_a_signal_handler_may_log_flush_and_close_inside_any_call(tmp_path):
 
 
 def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path, monkeypatch):
-    """KeyboardInterrupt at random moments; what had returned is there, and what follows, too."""
-    # Python prints an interrupt that hits a finaliser, and goes on; pytest's printer could be hit by the next one.
+    """KeyboardInterrupt comes at random moments; records of calls that returned are in the file, later ones too."""
+    # Python prints an interrupt that hits a finaliser, and goes on; the next one could hit pytest's own printing.
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     writer = SummaryWriter(tmp_path)
 
@@ -128,7 +128,7 @@ def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path, monkeyp
     def interrupt(_number, frame):
         while frame is not None and frame.f_code is not log.__code__:
             frame = frame.f_back
-        if frame is not None:  # outside of `log`, where nothing would catch it, the next one is awaited
+        if frame is not None:  # outside `log`, nothing would catch it; the next one will do
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGVTALRM, interrupt)
@@ -149,7 +149,7 @@ def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path, monkeyp
 
 
 def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
-    """The garbage collector runs on any thread, and what it finalises may hold a writer."""
+    """The garbage collector runs on any thread, and may finalise an object that holds a writer."""
     writer = SummaryWriter(tmp_path)
     done = threading.Event()
 
@@ -164,7 +164,7 @@ def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
             done.set()
 
     class Collecting:
-        """An array that is made on the worker, where garbage is collected meanwhile."""
+        """An array that is made on the worker, with a garbage collection meanwhile."""
 
         nbytes = 8
 
@@ -187,7 +187,7 @@ def test_a_finaliser_on_the_worker_may_log_flush_and_close(tmp_path):
 
 
 def test_a_finaliser_on_the_worker_does_not_wait_for_room_that_the_worker_must_make(tmp_path):
-    """With the queue full, what it logs is taken all the same."""
+    """With the queue full, records from a finaliser are still accepted."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=4))
     sink = gated(writer)
     done = threading.Event()
@@ -243,7 +243,7 @@ def test_garbage_collection_inside_calls_may_log(tmp_path):
 
 @pytest.mark.parametrize("what", ["add_scalar", "flush", "close", "a new writer"])
 def test_what_atexit_runs_after_our_own_function_logs_all_the_same(tmp_path, what):
-    """Functions that were registered before tblog was imported run after its own."""
+    """Functions registered before the import of tblog run after tblog's own."""
     code = """
         import atexit, sys
 
@@ -268,7 +268,7 @@ def test_what_atexit_runs_after_our_own_function_logs_all_the_same(tmp_path, wha
 
 
 def test_what_atexit_runs_before_our_own_function_logs_as_ever(tmp_path):
-    """Functions that were registered after the import run before; a close among them, too."""
+    """Functions registered after the import run before tblog's own; one of them closes a writer."""
     code = """
         import atexit, sys
         from tblog import SummaryWriter
@@ -309,7 +309,7 @@ def test_a_daemon_thread_that_logs_at_the_exit_does_not_hold_it_up(tmp_path):
 
 @pytest.mark.parametrize("then", ["nothing", "flush", "close"])
 def test_what_a_finaliser_logs_while_the_interpreter_goes_is_there(tmp_path, then):
-    """When nothing can be imported any more, and modules are being cleared; in a cycle, or held to the very last."""
+    """Nothing can be imported any more, and modules are being cleared; the object is in a cycle or held to the end."""
     code = """
         import builtins, sys
         from tblog import SummaryWriter
@@ -334,7 +334,7 @@ def test_what_a_finaliser_logs_while_the_interpreter_goes_is_there(tmp_path, the
 
 
 def test_what_cannot_be_encoded_while_the_interpreter_goes_is_counted(tmp_path):
-    """A histogram needs imports, and there are none any more: it is named, and the number behind it is there."""
+    """A histogram needs imports, which fail by then: the message names it, and the number after it is in the file."""
     code = """
         import sys
         from tblog import SummaryWriter

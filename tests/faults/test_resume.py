@@ -1,4 +1,4 @@
-"""A resumed run and a repair that are killed, at each operation on a file and at random, and loaders that look on."""
+"""Resumes and repairs killed at each file operation and at random, and loaders that read meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FROM = 6
 
 
 def check_nothing_is_lost(logdir, old, before):
-    """Look at a run whose resumption was killed: the old file is as it was or as it is to be, and others are whole."""
+    """Check a run whose resumption was killed: the old file is unchanged or cut, and other files are whole."""
     left = readable(old)
     assert left in (before, before[: 1 + FROM])
     assert {*left, *kept_records(logdir)} >= {*before}
@@ -33,7 +33,7 @@ def check_nothing_is_lost(logdir, old, before):
 
 
 def test_a_resumed_run_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
-    """Whatever was done by then, what lies before the step is there, and the next attempt comes to a clean curve."""
+    """At any point, the records before the step are on disk, and the next attempt yields a clean curve."""
     operation, came_so_far = 0, True
     while came_so_far:
         logdir = tmp_path / f"run{operation}"
@@ -56,7 +56,7 @@ def test_a_resumed_run_killed_at_any_operation_on_a_file_loses_nothing(tmp_path)
 
 
 def test_a_repair_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
-    """Each readable record is in the event file, before and after; the next repair ends the work."""
+    """Each readable record is in the event file, before and after; the next repair completes the work."""
     operation, came_so_far = 0, True
     while came_so_far:
         logdir = tmp_path / f"run{operation}"
@@ -75,7 +75,7 @@ def test_a_repair_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
 
 
 def test_a_restore_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
-    """Each record is in an event file or a kept one, and the next restore comes to the old curve."""
+    """Each record is in an event file or a kept one, and the next restore yields the old curve."""
     operation, came_so_far = 0, True
     while came_so_far:
         logdir = tmp_path / f"run{operation}"
@@ -95,7 +95,7 @@ def test_a_restore_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
 
 
 def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
-    """Also in the middle of reading and writing records, of which a large file has many."""
+    """The kill also comes while it reads and writes records, of which a large file has many."""
     code = """
         import sys
         from tblog import SummaryWriter
@@ -127,7 +127,7 @@ def test_a_resumed_run_killed_at_a_random_moment_loses_nothing(tmp_path):
 
 @pytest.mark.parametrize("how", [{"resume": FROM}, {"purge_step": FROM}], ids=["resume", "purge_step"])
 def test_loaders_that_have_read_the_run_before_show_the_clean_curve_too(tmp_path, how):
-    """TensorBoard's Python loader and its Rust server both run on while the run is resumed."""
+    """TensorBoard's Python loader and its Rust server both keep running while the run is resumed."""
     log_steps(tmp_path, range(10))
     loaded = accumulator(tmp_path)
     assert len(loaded.Scalars("loss")) == 10

@@ -1,4 +1,4 @@
-"""Faults of the table that tests of their own do not let happen: one trial of each, of tblog."""
+"""Faults in the table that have no test of their own: one trial of each, with tblog."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.reading import run_events
 
 
 def test_a_kill_while_a_video_is_encoded_costs_the_numbers_of_the_last_second_alone(tmp_path):
-    """The video is gone, the numbers that came after it are not."""
+    """The video is lost, but the numbers after it are not."""
     outcome = trial("slow encoder, SIGKILL", "tblog", tmp_path, seed=0, nth=0)
     assert outcome.unflushed > 20_000
     tags = {value.tag for event in run_events(tmp_path / "run") for value in event.summary.value}
@@ -22,7 +22,7 @@ def test_a_kill_while_a_video_is_encoded_costs_the_numbers_of_the_last_second_al
 
 
 def test_a_close_waits_for_the_video_that_is_encoded_and_loses_nothing_behind_it(tmp_path):
-    """The video and the numbers are in the file; the long command has an encoder of more than a minute."""
+    """The video and the numbers are in the file; the long command's encoder takes more than a minute."""
     seen = happen("slow encoder, close", "tblog", tmp_path, secs=2.0)
     assert (seen["raised"], seen["hung"], seen["told"]) == (0, False, [])
     assert on_disk(tmp_path / "run").points == seen["calls"]
@@ -31,14 +31,14 @@ def test_a_close_waits_for_the_video_that_is_encoded_and_loses_nothing_behind_it
 
 
 def test_a_fork_waits_for_no_encoder(tmp_path):
-    """It takes less than a fifth of what the encoder takes, and parent and child lose nothing."""
+    """The fork takes less than a fifth of the encoder's time, and parent and child lose nothing."""
     outcome = trial("slow encoder, fork", "tblog", tmp_path, seed=0, nth=0)
     assert outcome.fork < 1.0
     assert (outcome.lost_flushed, outcome.lost_unflushed, outcome.torn, outcome.hung) == (0, 0, 0, 0)
 
 
 def test_more_runs_than_handles_are_written_in_turn(tmp_path):
-    """Sixty runs with a few free handles: nothing is lost, dropped or raised."""
+    """Sixty runs with few free handles: nothing is lost, dropped or raised."""
     outcome = trial("few handles", "tblog", tmp_path, seed=0, nth=0)
     assert outcome.flushed + outcome.unflushed == 100 + 20 * 60 + 20 * 50
     assert (outcome.lost_flushed, outcome.lost_unflushed, outcome.counted, outcome.raised) == (0, 0, 0, 0)
@@ -48,14 +48,14 @@ def test_more_runs_than_handles_are_written_in_turn(tmp_path):
 @pytest.mark.parametrize("nth", range(len(LIVING)), ids=LIVING)
 @pytest.mark.parametrize("what", ["resume", "repair", "purge"])
 def test_the_file_of_a_living_writer_is_left_alone(tmp_path, what, nth):
-    """Whatever a writer or a repair of tblog wants of the run, the other's numbers stay, and so do those to come."""
+    """Whatever a tblog writer or repair does with the run, the other writer's numbers stay, present and future."""
     outcome = trial(f"{what} beside a living writer", "tblog", tmp_path, seed=0, nth=nth)
     assert outcome.flushed == 2_000
     assert (outcome.lost_flushed, outcome.lost_unflushed, outcome.torn, outcome.hung) == (0, 0, 0, 0)
 
 
 def test_two_programs_add_to_one_projector_configuration(tmp_path):
-    """Every embedding of either is named in it."""
+    """It names every embedding of both programs."""
     outcome = trial("embeddings of two programs", "tblog", tmp_path, seed=0, nth=0)
     assert (outcome.flushed, outcome.lost_flushed, outcome.hung) == (80, 0, 0)
 
@@ -71,7 +71,7 @@ def test_two_programs_add_to_one_projector_configuration(tmp_path):
     ],
 )
 def test_a_store_that_takes_nothing_is_refused_and_not_taken_for_one_that_did(tmp_path, name, nth):
-    """The training is told by an error, and no flush returns as if the numbers were there."""
+    """The training gets an error, and no flush claims that the numbers are stored."""
     outcome = trial(name, "tblog", tmp_path, seed=0, nth=nth)
     assert outcome.raised
     assert (outcome.lost_flushed, outcome.hung) == (0, 0)

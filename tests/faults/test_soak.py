@@ -1,4 +1,4 @@
-"""The short form of the soak, and a trial of its verdict."""
+"""The soak in its short form, and a test of its verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HANG_SECS = 240
 
 
 def soak(secs, *arguments):
-    """Run the command for so long, and return its exit status and what it printed."""
+    """Run the command for this long, and return its exit status and output."""
     command = [sys.executable, "-m", "tests.faults.soak", "--minutes", str(secs / 60), *arguments]
     done = subprocess.run(
         command,
@@ -27,13 +27,13 @@ def soak(secs, *arguments):
 
 
 def test_all_kinds_at_a_high_rate_beside_a_tensorboard_leave_nothing_behind_and_lose_nothing():
-    """Memory, handles and threads stay as they are; TensorBoard reads to the end; all is on disk."""
+    """Memory, handles and threads stay flat; TensorBoard reads to the end; every record is on disk."""
     status, said = soak(8)
     assert (status, said.splitlines()[-1]) == (0, "the verdict: all flat, and everything is there"), said
 
 
 def test_a_leak_of_each_kind_is_found():
-    """The verdict can be a bad one: on memory, handles, threads and lost records, each on its own account."""
+    """The verdict fails for memory, handles, threads and lost records, each on its own."""
     status, said = soak(4, "--leak", *LEAKS)
     assert status == 1, said
     wrong = [line for line in said.splitlines() if line.startswith("WRONG")]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the worker: it is counted and told, the rest is written, and nobody waits for ever."""
+"""Errors on the worker are counted and reported, all other records are written, and no call waits forever."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.waiting import HANG_SECS, wait_until, within
 
 
 class Raises:
-    """A deferred array, or a number, that raises when the worker asks for it."""
+    """A deferred array or number that raises when the worker asks for it."""
 
     nbytes = 8
     shape = (3, 4, 4)
@@ -46,7 +46,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_in_an_encoder_costs_its_record_alone(tmp_path, caplog, error):
-    """It is told with tag, step and kind, and counted; all others are written, and the worker lives."""
+    """It is reported with tag, step and kind, and counted; all others are written, and the worker survives."""
     writer = SummaryWriter(tmp_path)
     for step in range(3):
         writer.add_scalar("x", step, step)
@@ -63,7 +63,7 @@ def test_an_error_in_an_encoder_costs_its_record_alone(tmp_path, caplog, error):
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_in_one_number_costs_that_number_alone(tmp_path, error):
-    """Among a thousand that are encoded at once, and in a dict and a run of its own."""
+    """Among a thousand numbers encoded at once, in a dict, and in a run of its own."""
     writer = SummaryWriter(tmp_path)
     channel = writer.file_writer.channel()
     sink = gated(writer)
@@ -79,7 +79,7 @@ def test_an_error_in_one_number_costs_that_number_alone(tmp_path, error):
 
 
 def test_a_strict_writer_raises_what_failed_and_goes_on(tmp_path):
-    """From flush or close, once, with the first cause."""
+    """Flush or close raises it once, with the first cause."""
     writer = SummaryWriter(tmp_path, options=WriterOptions.STRICT)
     writer.add_record(HistogramRecord(tag="broken", values=Raises(MemoryError("no memory"))), 0)
     assert isinstance(within(HANG_SECS, writer.flush), WriteError)
@@ -91,7 +91,7 @@ def test_a_strict_writer_raises_what_failed_and_goes_on(tmp_path):
 
 
 def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
-    """A builder that raises is a failure of the record that it was asked for."""
+    """A builder that raises fails only the record it was called for."""
     from tblog.summaries._kinds import KINDS
 
     def fail(*_):
@@ -109,7 +109,7 @@ def test_an_error_in_tensorboardx_costs_its_record_alone(tmp_path, monkeypatch):
 
 
 def test_an_encoder_without_memory_costs_its_texts_alone(tmp_path):
-    """Every tenth text fails; no call raises, and all numbers and all other texts are there."""
+    """Every tenth text fails; no call raises, and all numbers and other texts are in the file."""
     seen = happen("failing encoder", "tblog", tmp_path)
     assert (seen["raised"], seen["hung"]) == (0, False)
     assert (seen["stats"]["failed"], seen["stats"]["written"]) == (10, seen["calls"] + 90)
@@ -118,7 +118,7 @@ def test_an_encoder_without_memory_costs_its_texts_alone(tmp_path):
 
 
 def worker_thread():
-    """Return the thread that serves, waiting for it."""
+    """Return the serving thread, once it exists."""
 
     def found():
         return [thread for thread in threading.enumerate() if thread.name == "tblog-worker"]
@@ -128,13 +128,13 @@ def worker_thread():
 
 
 def throw(error, thread):
-    """Raise an error in a thread, wherever it is."""
+    """Raise an error in a thread, wherever it is executing."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
 
 
 @pytest.mark.parametrize("error", [SystemExit, MemoryError, RuntimeError])
 def test_a_worker_at_which_errors_are_thrown_goes_on_and_says_so(tmp_path, caplog, error):
-    """Fifty times, each a little later in its work: every record is in the file or counted, and later ones are there."""
+    """Fifty errors, each a little later in its work: every record is written or counted, and later ones are written."""
     writer = SummaryWriter(tmp_path)
     queue = writer.file_writer.channel().queue
     for step in range(50):
@@ -146,7 +146,7 @@ def test_a_worker_at_which_errors_are_thrown_goes_on_and_says_so(tmp_path, caplo
         assert within(HANG_SECS, writer.flush) is None
     stats = writer.stats
     assert stats.queued == stats.written + stats.dropped + stats.failed == 1000
-    # One that hits between a write and its bookkeeping has these records written again: none of them is lost.
+    # After an error between a write and its bookkeeping, these records are written again: none is lost.
     assert len(set(points(tmp_path)["during"])) >= stats.written
     assert error.__name__ in caplog.text
     for step in range(500):
@@ -156,7 +156,7 @@ def test_a_worker_at_which_errors_are_thrown_goes_on_and_says_so(tmp_path, caplo
 
 
 def test_a_worker_that_is_gone_is_replaced_at_the_next_flush(tmp_path, monkeypatch):
-    """Even a thread that ended without a word does not make anybody wait."""
+    """Even if its thread ended without a message, no call waits forever."""
     from tblog._delivery.worker import Worker
 
     writer = SummaryWriter(tmp_path)
@@ -166,7 +166,7 @@ def test_a_worker_that_is_gone_is_replaced_at_the_next_flush(tmp_path, monkeypat
         writer.add_scalar("x", 0, 0)
 
         def ends():
-            throw(SystemExit, old)  # inside a channel's step it goes on
+            throw(SystemExit, old)  # inside a channel's step the thread survives it
             old.join(0.1)
             return not old.is_alive()
 
@@ -195,7 +195,7 @@ class Factory:
 
 
 class FactoryFile:
-    """A file of a factory: three methods, as tensorboardX asks for."""
+    """A factory's file: the three methods that tensorboardX calls."""
 
     def __init__(self, factory, file):
         self.factory, self.file = factory, file
@@ -230,7 +230,7 @@ def factory(tmp_path):
 
 @pytest.mark.parametrize("error", [OSError("gone"), ValueError("I/O on closed file"), ConnectionError()])
 def test_a_factory_that_fails_for_a_while_loses_nothing(factory, caplog, error):
-    """What waited goes to a new file, since nobody knows what the old one took."""
+    """Waiting records go to a new file, since nobody knows what the old one holds."""
     writer = SummaryWriter("faulty://run")
     writer.add_scalar("x", 0, 0)
     writer.flush()
@@ -247,7 +247,7 @@ def test_a_factory_that_fails_for_a_while_loses_nothing(factory, caplog, error):
 
 
 def test_a_factory_that_fails_at_the_close_is_told_of_and_does_not_raise(factory, caplog):
-    """What it had not taken is counted as dropped."""
+    """The records it refused count as dropped."""
     writer = SummaryWriter("faulty://run")
     writer.add_scalar("x", 0, 0)
     writer.flush()
@@ -260,7 +260,7 @@ def test_a_factory_that_fails_at_the_close_is_told_of_and_does_not_raise(factory
 
 
 def test_a_storage_that_never_answers_makes_flush_and_close_give_up(factory, caplog, monkeypatch):
-    """After a minute without any progress, which is less here; training goes on."""
+    """They give up after a minute without progress, which the test shortens; training goes on."""
     from tblog._delivery import channel as _channel
 
     monkeypatch.setattr(_channel, "SILENCE_SECS", 0.5)
@@ -279,7 +279,7 @@ def test_a_storage_that_never_answers_makes_flush_and_close_give_up(factory, cap
 
 
 def test_a_child_never_closes_nor_flushes_its_parents_factory_files(factory):
-    """What the parent's file buffers is written by the parent, once."""
+    """The parent writes the file's buffer, once."""
     import gc
 
     class Buffering(Factory):
@@ -307,7 +307,7 @@ def test_a_child_never_closes_nor_flushes_its_parents_factory_files(factory):
 
 
 def test_an_embedding_whose_tag_no_folder_can_have_is_refused_at_the_call_and_costs_nothing_else(tmp_path):
-    """Files beside the event file fail on their own."""
+    """A failure of files beside the event file affects nothing else."""
     with SummaryWriter(tmp_path) as writer:
         with pytest.raises(ValueError, match="it names a folder"):
             writer.add_embedding(np.zeros((2, 2)), tag="x" * 1000)
