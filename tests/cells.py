@@ -12,13 +12,13 @@ from tblog.adapters._layout import arrangement
 
 
 def cells_of(grid: Any, number: int, height: int, width: int) -> NDArray[np.int64]:
-    """Return a grid's cells, (number, height, width, 3), one pixel for each number, as signed integers.
+    """Return a grid's cells, (number, height, width, 3), one pixel for each value, as signed integers.
 
     Args:
         grid: a deferred picture; its caption and labels are left out, and the input beside the maps.
-        number: of cells.
-        height: of a cell's numbers.
-        width: of a cell's numbers.
+        number: number of cells.
+        height: rows of values in a cell.
+        width: columns of values in a cell.
     """
     bare = {
         name: value
@@ -27,7 +27,7 @@ def cells_of(grid: Any, number: int, height: int, width: int) -> NDArray[np.int6
     }
     picture = replace(grid, **bare).numpy().astype(int)
     place = arrangement(number, height, width)
-    # The middle of what a number was enlarged to.
+    # The middle of the block of pixels that one value became.
     rows, columns = (
         ((np.arange(count) + 0.5) * (pixels / count)).astype(int)
         for count, pixels in ((height, place.height), (width, place.width))

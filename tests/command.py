@@ -1,4 +1,4 @@
-"""The command `tblog`, run as its users run it: a process of its own."""
+"""The command `tblog` in its own process, as users run it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UTF8 = {**environment_here(), "PYTHONUTF8": "1"}
 
 
 def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
-    """Run the command, which ends with a status; return its standard output and its errors."""
+    """Run the command, check its exit status, and return its standard output and standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "tblog", *map(str, arguments)],
         env=UTF8,

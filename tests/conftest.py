@@ -1,6 +1,7 @@
-"""What tests share; those that draw examples draw the same ones each time.
+"""Shared fixtures; tests that draw examples draw the same ones each time.
 
-`TBLOG_FUZZ_EXAMPLES=1000` asks the fuzz tests in `faults/` for so many, and all tests for new ones.
+`TBLOG_FUZZ_EXAMPLES=1000` sets the number of examples of the fuzz tests in `faults/`, and makes all tests draw
+new ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ settings.load_profile("tblog")
 
 @pytest.fixture(scope="session")
 def new_folder() -> Iterator[Callable[[], Path]]:
-    """Return a function that makes a folder, in memory where that can be: a fuzz syncs hundreds of files."""
+    """Return a function that makes a folder, in memory if possible: a fuzz test syncs hundreds of files."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="tblog-fuzz-", dir=memory) as root:
         numbers = itertools.count()
@@ -39,7 +40,7 @@ def new_folder() -> Iterator[Callable[[], Path]]:
 
 @pytest.fixture
 def disk() -> MemoryDisk:
-    """Return a disk in memory that has room."""
+    """Return an in-memory disk with free space."""
     from tests.sinks import MemoryDisk
 
     return MemoryDisk()
@@ -47,7 +48,7 @@ def disk() -> MemoryDisk:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that stands."""
+    """Return a clock that stands still."""
     from tests.sinks import Clock
 
     return Clock()
@@ -55,7 +56,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def process_group(tmp_path: Path) -> Iterator[None]:
-    """Make this process a group of one, in the sense of torch."""
+    """Make this process a torch process group of one."""
     import torch.distributed as dist
 
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)

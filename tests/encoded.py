@@ -1,4 +1,4 @@
-"""Records encoded by tblog, and originals' summaries, both parsed by TensorBoard's own messages."""
+"""Records encoded by tblog, and the originals' summaries, both parsed with TensorBoard's messages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Reports(list[tuple[str, str, int]]):
 
 
 def parsed(summary: Any) -> Summary:
-    """Return the same summary as TensorBoard's message."""
+    """Return the same summary as a TensorBoard message."""
     serialized = summary if isinstance(summary, bytes) else summary.SerializeToString()
     return Summary.FromString(serialized)
 
 
 def encoded(record: Record, reports: Reports | None = None, png_compress_level: int = 1) -> list[Summary]:
-    """Return the summaries of a record; what is reported is kept in `reports`, and wrong without it."""
+    """Return a record's summaries; reports go to `reports`, and fail the test without it."""
     told = Reports() if reports is None else reports
     context = summaries.EncodeContext(png_compress_level, told)
     made = [parsed(summary) for summary in summaries.encode(record, context)]

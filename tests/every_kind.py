@@ -1,4 +1,4 @@
-"""One of each kind of record, by the calls that all three writers have."""
+"""One record of each kind, by calls that all three writers have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def log_every_kind(log: Any, flavor: str) -> None:
-    """Log each kind that a writer has, at steps 0 to 2."""
+    """Log each kind of record at steps 0 to 2."""
     rng = np.random.default_rng(0)
     for step in range(3):
         log.add_scalar("loss", 1 / (step + 1), step)
@@ -43,5 +43,5 @@ def log_every_kind(log: Any, flavor: str) -> None:
 
 
 def as_tensor(array: NDArray[Any]) -> torch.Tensor:
-    """Return an array as a tensor of torch."""
+    """Return an array as a torch tensor."""
     return torch.from_numpy(np.asarray(array))

@@ -17,7 +17,7 @@ def write_events(
     name: str = "events.out.tfevents.1.host",
     version: str | None = "brain.Event:2",
 ) -> Path:
-    """Write Event messages, after the one that states the version."""
+    """Write Event messages after the one that states the file version."""
     logdir.mkdir(parents=True, exist_ok=True)
     head = [Event(wall_time=1e9, file_version=version)] if version else []
     path = logdir / name

@@ -1,4 +1,4 @@
-"""What a test holds up by hand: the sink of an event file, and an array that is still to come."""
+"""Objects that a test holds up by hand: an event file's sink, and an array that is not ready yet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class GatedSink:
     """A sink whose writes wait for a gate, and fail while `error` is set.
 
     Attributes:
-        gate: a write waits until it is set, as it is at first.
-        error: what a write raises.
+        gate: a write waits until it is set; initially it is.
+        error: the error that a write raises.
         most: bytes that the first write takes before it fails, so that a record is torn.
     """
 
@@ -46,7 +46,7 @@ class GatedSink:
 
 
 def gated(writer: SummaryWriter) -> GatedSink:
-    """Put a gate before a writer's event file, and return it."""
+    """Put a gate in front of a writer's event file, and return it."""
     file: Any = writer.file_writer.channel().main_file
     file._sink = GatedSink(file._sink)
     sink: GatedSink = file._sink
@@ -54,7 +54,7 @@ def gated(writer: SummaryWriter) -> GatedSink:
 
 
 class GatedArray:
-    """A deferred array that comes when a gate opens, and says when it was asked for."""
+    """A deferred array that is ready when a gate opens, and signals when it is read."""
 
     def __init__(self, nbytes: int = 8) -> None:
         self.nbytes = nbytes
@@ -67,7 +67,7 @@ class GatedArray:
 
 
 class BusyArray:
-    """A deferred array that the processor works on for some seconds."""
+    """A deferred array that keeps the processor busy for some seconds."""
 
     nbytes = 8
 
@@ -82,7 +82,7 @@ class BusyArray:
 
 
 def gated_record(writer: SummaryWriter, nbytes: int = 8) -> GatedArray:
-    """Log a histogram called "slow" that waits for its array, and return that once the encoder is at it."""
+    """Log a histogram called "slow" that waits for its array, and return the array once the encoder waits for it."""
     array = GatedArray(nbytes)
     writer.add_record(HistogramRecord(tag="slow", values=array), 3)
     assert array.asked.wait(HANG_SECS)
@@ -90,7 +90,7 @@ def gated_record(writer: SummaryWriter, nbytes: int = 8) -> GatedArray:
 
 
 def let_no_thread_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
-    """Refuse threads whose names begin so, as a system without room for them does, once those that run have ended."""
+    """Wait until all threads with this name prefix have ended, and make new ones fail to start."""
     start = threading.Thread.start
 
     def refuses(thread: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""What holds for the graph of any model, whoever read it."""
+"""Checks that hold for any model's graph, whichever way read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tblog.graph._structures import tensors_in
 
 
 def assert_sound(graph: Graph) -> None:
-    """Names are unique, every edge begins at an output of an earlier node: there is no cycle and no loose end."""
+    """Names are unique and every edge begins at an output of an earlier node: no cycle and no loose end."""
     outputs: dict[str, int] = {}
     for node in graph.nodes:
         assert node.name not in outputs, node.name
@@ -23,7 +23,7 @@ def assert_sound(graph: Graph) -> None:
 
 
 def assert_shows_what_ran(graph: Graph, model: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
-    """Every module that ran is there, with its shapes, and every parameter that was read is counted once."""
+    """Every module that ran appears with its shapes, and every parameter that was read is counted once."""
     ran, read = _run(model, args, kwargs)
     places: dict[torch.nn.Module, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -51,8 +51,8 @@ def _run(
     """Run a model in eval mode.
 
     Returns:
-        The modules that ran, each with the shapes of the tensors that it returned; and the sizes of the
-        parameters that were read: those of these modules, and those that the result depends on.
+        The modules that ran, each with the shapes of its output tensors; and the sizes of the parameters that
+        were read: those of these modules, and those on which the result depends.
     """
     ran: dict[torch.nn.Module, set[tuple[int, ...]]] = {}
     modes = {module: module.training for module in model.modules()}

@@ -1,4 +1,4 @@
-"""Small models of the kinds that people have, for the tests of graphs."""
+"""Small models of common kinds, for the tests of graphs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class Block(nn.Module):
-    """A residual block, with a module that does nothing."""
+    """A residual block with a module that does nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Block(nn.Module):
 
 
 class Small(nn.Module):
-    """Two blocks in a list, the first of which runs twice, and a head with a parameter of its own."""
+    """Two blocks in a list, the first of which runs twice, and a head with its own parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ TOKENS = {"input_ids": torch.arange(10).view(2, 5), "attention_mask": torch.ones
 
 
 class Dynamic(nn.Module):
-    """Runs what its input's values say."""
+    """Runs a path that depends on its input's values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Dynamic(nn.Module):
 
 
 class Loop(nn.Module):
-    """A recurrent cell, called for each step."""
+    """A recurrent cell that is called for each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Loop(nn.Module):
 
 
 class Stateful(nn.Module):
-    """Does in its forward all that a forward should not: writes buffers, attributes, lists and random states."""
+    """Has every side effect that a forward should not have: on buffers, attributes, lists and random states."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Stateful(nn.Module):
 
 
 def bert() -> nn.Module:
-    """Return a small BERT of the package transformers."""
+    """Return a small BERT from the package transformers."""
     from transformers import BertConfig, BertModel
 
     config = BertConfig(

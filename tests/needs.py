@@ -1,4 +1,4 @@
-"""What some tests need and some machines lack: there these tests are skipped and say why; in CI they fail."""
+"""What some tests need and some machines lack: without it these tests skip with a reason, and fail in CI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def need_package(name: str, extra: str = "test") -> None:
-    """Skip the test where a package is missing: some have nothing for the newest version of Python."""
+    """Skip the test if a package is missing: some have no release for the newest Python."""
     if importlib.util.find_spec(name) is None:
         do_without(
             f'{name} is not installed; pip install "tblog[{extra}]", if it has a wheel for this version of Python'

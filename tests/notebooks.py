@@ -1,4 +1,4 @@
-"""The notebook of the documentation, run: `python -m tests.notebooks` runs it again and keeps what its cells show."""
+"""Runs the documentation's notebook: `python -m tests.notebooks` runs it again and saves the cells' outputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TIMEOUT_SECS = 120
 
 
 def executed(path: Path, folder: Path) -> NotebookNode:
-    """Return a notebook after its cells have been run in a folder; a cell that raises is an error.
+    """Return a notebook after running its cells in a folder; a cell that raises is an error.
 
     Args:
-        path: the notebook, which stays as it is.
+        path: the notebook, which is not changed.
         folder: where its program runs, and leaves what it writes.
     """
     notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # it states none
@@ -31,7 +31,7 @@ def executed(path: Path, folder: Path) -> NotebookNode:
 
 
 def main() -> None:
-    """Run the notebook, and write it with what its cells show."""
+    """Run the notebook, and save it with its outputs."""
     with tempfile.TemporaryDirectory() as folder:
         notebook = executed(NOTEBOOK, Path(folder))
     nbformat.write(notebook, NOTEBOOK)  # type: ignore[no-untyped-call]

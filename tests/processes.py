@@ -1,4 +1,4 @@
-"""Programs in a fresh interpreter, also in one that has no `tensorboard` package; and what forks."""
+"""Programs in a fresh interpreter, also in one without the `tensorboard` package; and forks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def environment_here() -> dict[str, str]:
-    """Return the variables of a program of the tests: those of now, which a test may have set."""
+    """Return the environment variables for a test program: the current ones, which a test may have set."""
     return {**os.environ, **SETTINGS}
 
 
@@ -36,9 +36,9 @@ def run_python(
         code: the program, which may be indented.
         args: its arguments.
         cwd: the directory in which it runs.
-        packages: a folder that takes the place of this environment's site-packages.
-        timeout: seconds after which it counts as hanging: `subprocess.TimeoutExpired` fails the test.
-        environment: variables beside those of this process.
+        packages: a folder used instead of this environment's site-packages.
+        timeout: seconds until it counts as hanging: `subprocess.TimeoutExpired` fails the test.
+        environment: variables added to those of this process.
     """
     path = os.pathsep.join([str(ROOT), *([str(packages)] if packages else [])])
     command = [sys.executable, *(["-S"] if packages else []), "-c", textwrap.dedent(code), *map(str, args)]
@@ -61,7 +61,7 @@ def run_program(
     timeout: float = 2 * HANG_SECS,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a program as `run_python` does and return what it printed; one that fails fails the test."""
+    """Run a program as `run_python` does and return its output; a failing program fails the test."""
     done = run_python(code, *args, cwd=cwd, packages=packages, timeout=timeout, environment=environment)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -75,14 +75,14 @@ def running_python(
     environment: Mapping[str, str] | None = None,
     stderr: int | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a program, talk to it by its standard input and output, and kill it at the end.
+    """Start a program, talk to it through standard input and output, and kill it at the end.
 
     Args:
         code: the program, which may be indented.
         args: its arguments.
-        prints: the line that it prints once it is ready, which is waited for.
-        environment: variables beside those of this process.
-        stderr: where its standard error goes: a file's descriptor.
+        prints: the line that it prints once it is ready, for which this waits.
+        environment: variables added to those of this process.
+        stderr: file descriptor for its standard error.
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, args)],
@@ -101,20 +101,20 @@ def running_python(
 
 
 def read_line(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a program prints, without its end; "" when it has ended."""
+    """Return the next line that a program prints, without its line end; "" once it has ended."""
     assert process.stdout is not None
     return process.stdout.readline().rstrip("\n")
 
 
 def say(process: subprocess.Popen[str], line: str = "") -> None:
-    """Give a program a line to read."""
+    """Send a line to a program's standard input."""
     assert process.stdin is not None
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Do something in a forked child, which ends with status 0 unless it raised; return the child's id."""
+    """Run a function in a forked child, which exits with status 0 unless it raises; return the child's id."""
     child = os.fork()
     if child:
         return child
@@ -127,7 +127,7 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def site_packages_without(names: Collection[str], folder: Path) -> Path:
-    """Fill a folder with links to everything in this environment but the packages named so; return it."""
+    """Fill a folder with links to everything in this environment except these packages; return it."""
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         stem = entry.name.partition("-")[0].removesuffix(".py")
         if stem not in names and entry.suffix != ".pth":

@@ -1,4 +1,4 @@
-"""The ranks of a distributed training, as real processes with a process group of gloo."""
+"""The ranks of a distributed training, as real processes in a gloo process group."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def next_turn(what=""):
 def running_ranks(
     code: str, world: int, logdir: Path, errors: Path | None = None
 ) -> Iterator[list[Popen[str]]]:
-    """Start a program as so many ranks; yield them once they have joined a group; kill them at the end.
+    """Start a program once for each rank; yield them once they have joined a group; kill them at the end.
 
     Args:
         code: what each does: it calls `join_group()` first, and may call `next_turn()`, which waits for `turn`.
         world: the number of ranks.
         logdir: their third argument.
-        errors: a file that takes what all of them write to their standard error.
+        errors: a file that receives the standard error of all ranks.
     """
     program = _START + textwrap.dedent(code)
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def running_ranks(
 
 
 def turn(ranks: list[Popen[str]]) -> list[str]:
-    """Let ranks go on behind their `next_turn`; return what each said there."""
+    """Let the ranks continue after their `next_turn`; return the message of each."""
     said = [read_line(process) for process in ranks]
     for process in ranks:
         say(process)
@@ -69,5 +69,5 @@ def turn(ranks: list[Popen[str]]) -> list[str]:
 
 
 def ends(ranks: list[Popen[str]]) -> list[int]:
-    """Return the exit status of each rank; one that hangs fails the test."""
+    """Return the exit status of each rank; a rank that hangs fails the test."""
     return [process.wait(HANG_SECS) for process in ranks]

@@ -1,4 +1,4 @@
-"""What TensorBoard sees in a log directory: read by its own Python reader and by its Rust data server."""
+"""What TensorBoard sees in a log directory, read by its Python reader and by its Rust data server."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def event_files(logdir: str | Path) -> list[Path]:
 
 
 def events(path: str | Path) -> list[Any]:
-    """Return all events of one file, the first (file version) included; a corrupt record raises."""
+    """Return all events of one file, including the first (file version); a corrupt record raises."""
     loader = LegacyEventFileLoader(str(path))
     return list(loader.Load())
 
 
 def run_events(logdir: str | Path) -> list[Any]:
-    """Return the events of all files of a run but their first ones."""
+    """Return the events of all files of a run, without the first of each file."""
     return [event for path in event_files(logdir) for event in events(path) if not event.file_version]
 
 
 def everything(logdir: str | Path) -> dict[str, Any]:
-    """Return all that is in a log directory, but for times and order: {path: bytes of a file, or events of a run}."""
+    """Return the contents of a log directory, without times and order: {path: bytes of a file, or events of a run}."""
     logdir = Path(logdir)
     found: dict[str, Any] = {
         str(path.relative_to(logdir)): path.read_bytes()
@@ -56,7 +56,7 @@ def everything(logdir: str | Path) -> dict[str, Any]:
 
 
 def points(logdir: str | Path) -> dict[str, Points]:
-    """Return {tag: [(step, value), ...]} of the simple values of a run, in the order of the files."""
+    """Return {tag: [(step, value), ...]} of a run's simple values, in file order."""
     found: dict[str, Points] = defaultdict(list)
     for event in run_events(logdir):
         for value in event.summary.value:
@@ -66,17 +66,17 @@ def points(logdir: str | Path) -> dict[str, Points]:
 
 
 def numbers(count: int) -> Points:
-    """Return the points of a tag to which the numbers below `count` were logged, each at its own step."""
+    """Return the expected points of a tag with the numbers below `count`, each at its own step."""
     return [(step, float(step)) for step in range(count)]
 
 
 def tags(logdir: str | Path) -> list[str]:
-    """Return the tag of each value of a run, in the order of the files."""
+    """Return the tag of each value of a run, in file order."""
     return [value.tag for event in run_events(logdir) for value in event.summary.value]
 
 
 def accumulator(logdir: str | Path) -> EventAccumulator:
-    """Return TensorBoard's event accumulator of a run, which decodes every kind, loaded whole."""
+    """Return TensorBoard's event accumulator for a run, fully loaded; it decodes every kind."""
     kinds = ("scalars", "tensors", "images", "histograms", "compressedHistograms", "audio")
     loaded = EventAccumulator(str(logdir), size_guidance=dict.fromkeys(kinds, 0))
     loaded.Reload()
@@ -97,14 +97,14 @@ def rust_server(logdir: str | Path) -> Iterator[Any]:
     try:
         yield ingester.data_provider
     finally:
-        ingester._stdin_handle.close()  # the server ends with its standard input
+        ingester._stdin_handle.close()  # the server ends when its standard input closes
 
 
 def rust_points(logdir: str | Path, expected: dict[str, dict[str, Points]]) -> dict[str, dict[str, Points]]:
-    """Return {run: {tag: [(step, value), ...]}} as the Rust server gives it, once it is as expected.
+    """Return {run: {tag: [(step, value), ...]}} from the Rust server, once it equals `expected`.
 
-    The server answers while it still loads, and does not say when it is done: what it gives is
-    asked for until it equals `expected`, for ten seconds at most.
+    The server answers while it is still loading, and does not say when it is done: this polls it until
+    the answer equals `expected`, for ten seconds at most.
     """
     deadline = time.monotonic() + 10
     with rust_server(logdir) as data:
@@ -130,7 +130,7 @@ def _read_scalars(data: Any) -> dict[str, dict[str, Points]]:
 
 
 def hparams(logdir: str | Path) -> tuple[dict[str, Any], list[str]]:
-    """Return what TensorBoard's table of hyperparameters knows of a run: ({name: value}, [tag of a metric])."""
+    """Return a run's entries in TensorBoard's hyperparameter table: ({name: value}, [tag of a metric])."""
     found = accumulator(logdir).PluginTagToContent("hparams")
     start = HParamsPluginData.FromString(found["_hparams_/session_start_info"]).session_start_info
     experiment = HParamsPluginData.FromString(found["_hparams_/experiment"]).experiment

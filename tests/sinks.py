@@ -1,4 +1,4 @@
-"""A clock that a test turns, a disk in memory that fails when a test says so, and the least that can be written."""
+"""A clock that a test turns, an in-memory disk that fails on demand, and the smallest possible records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests import reading
 
 
 def scalar(step: int) -> Scalar:
-    """Return a number of the tag "x" as it crosses the queue."""
+    """Return a number with the tag "x", as it crosses the queue."""
     return ("x", 0.5, step, 1.0)
 
 
@@ -22,7 +22,7 @@ def event_record(step: int) -> bytes:
 
 
 class Clock:
-    """Monotonic seconds that pass when a test lets them."""
+    """A monotonic clock, in seconds, that moves only when a test turns it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -31,7 +31,7 @@ class Clock:
         return self.now
 
     def turn(self, secs: float) -> None:
-        """Let so many seconds pass."""
+        """Let this many seconds pass."""
         self.now += secs
 
 
@@ -79,15 +79,15 @@ class MemorySink:
 
 
 class MemoryDisk:
-    """A disk of bytes in memory.
+    """A disk in memory.
 
     Attributes:
-        files: what each path holds.
-        room: bytes that it still takes.
+        files: the contents of each path.
+        room: bytes still free.
         error: the errno that each write raises, 0 for none.
         late_errors: errnos of the next syncs and closes, which lose what was written since the last sync.
         syncs: the path of each sync.
-        closed: the path of each handle that was given back.
+        closed: the path of each closed handle.
     """
 
     def __init__(self) -> None:
@@ -115,11 +115,11 @@ class MemoryDisk:
         self.stored[path] = len(self.files[path])
 
     def number_of(self, path: str) -> int:
-        """Return what tells a file from the others."""
+        """Return a file's identity."""
         return list(self.files).index(path)
 
     def save(self, path: str, to: Path) -> Path:
-        """Write a file's bytes to a real one, which a reader can read; return its path."""
+        """Save a file's bytes to a real file, so that a reader can read them; return its path."""
         copy = to / Path(path).name
         copy.write_bytes(self.files[path])
         return copy

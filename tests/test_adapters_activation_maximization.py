@@ -71,7 +71,7 @@ def test_ascent_on_a_linear_layer_has_a_closed_form():
 
 
 def test_decay_takes_its_share_in_each_step():
-    """Without a gradient, the noise fades by the decay in each step."""
+    """Without a gradient, each step fades the noise by the decay."""
     model = _linear()
     nn.init.zeros_(model[1].weight)
     found = _pictures(model, "1", 0, **PLAIN | {"decay": 0.1})
@@ -103,7 +103,7 @@ def test_jitter_shifts_what_the_model_sees_and_not_the_picture():
 
 
 def test_pictures_excite_their_channels_more_than_noise_does():
-    """Each channel's activation rises, and the labels tell from where to where."""
+    """Each channel's activation rises, and the labels show its start and end."""
     model = _convolutional().eval()
     (record,) = activation_maximization(model, "4", range(5), SIZE, steps=20)
     with torch.no_grad():
@@ -117,7 +117,7 @@ def test_pictures_excite_their_channels_more_than_noise_does():
 
 
 def test_a_picture_that_ends_below_where_it_began_says_so():
-    """Its label has both activations, and that the channel was not excited; those of others have not."""
+    """Its label has both activations and says that the channel was not excited; other labels do not."""
     model = _linear()
     with torch.no_grad():
         model[1].weight[0] = 0
@@ -131,7 +131,7 @@ def test_a_picture_that_ends_below_where_it_began_says_so():
     ("side", "jitter", "blur"), [(8, 0, 0.1), (28, 0, 0.35), (32, 1, 0.4), (64, 1, 0.4), (224, 4, 0.4)]
 )
 def test_jitter_and_blur_follow_the_size_of_the_picture(side, jitter, blur):
-    """Left to themselves, they are what is stated for that size: a small picture is not shifted by half of itself."""
+    """By default they scale with the picture: a small picture is not shifted by half its size."""
     model = nn.Sequential(nn.AdaptiveAvgPool2d((8, 8)), nn.Conv2d(1, 2, 3))
     (own,), (stated,) = (
         activation_maximization(model, "1", [0, 1], (1, side, 2 * side), steps=2, **options)
@@ -141,7 +141,7 @@ def test_jitter_and_blur_follow_the_size_of_the_picture(side, jitter, blur):
 
 
 def test_the_documented_call_excites_what_it_is_asked_for():
-    """With 8x8 pixels and the defaults, each class of a network on digits is excited by far more than by noise."""
+    """With 8x8 pixels and the defaults, pictures excite each class of a network on digits far more than noise."""
     model = _digits()
     (record,) = activation_maximization(model, "3", range(10), (1, 8, 8))
     with torch.no_grad():
@@ -154,7 +154,7 @@ def test_the_documented_call_excites_what_it_is_asked_for():
 
 
 def test_a_seed_gives_the_same_pictures_again():
-    """One seed, one result, whatever the caller's random state; another seed, another result."""
+    """One seed gives one result, whatever the caller's random state; another seed gives another result."""
     model = _convolutional()
     first = _pictures(model, "4", 1, seed=3)
     torch.rand(1)
@@ -179,7 +179,7 @@ def test_channels_are_taken_from_numpy_and_torch_too():
 
 
 def test_pictures_stay_visible_under_the_models_normalization():
-    """With mean and std, the picture undone of them is in [0, 1]; without, it may leave it."""
+    """With mean and std, the denormalized picture is in [0, 1]; without them, it may leave that range."""
     model, mean, std = _linear(), [0.4, 0.6], [0.2, 0.3]
     found = _pictures(model, "1", 0, steps=50, **PLAIN, mean=mean, std=std)
     seen = found * np.reshape(std, (2, 1, 1)) + np.reshape(mean, (2, 1, 1))
@@ -239,7 +239,7 @@ def test_the_record_is_one_grid_for_the_layer():
 
 
 def test_the_progress_bar_is_shown_if_wanted_alone(capsys, monkeypatch):
-    """Nothing is printed unasked; without tqdm the error names the extra."""
+    """Nothing is printed by default; without tqdm the error names the extra."""
     model = _convolutional()
     _pictures(model, "0", 0)
     assert capsys.readouterr() == ("", "")
@@ -268,7 +268,7 @@ def test_the_progress_bar_is_shown_if_wanted_alone(capsys, monkeypatch):
     ],
 )
 def test_wrong_arguments_are_refused(wrong, error, told):
-    """A wrong argument tells what was given and what to give, and changes nothing."""
+    """The error says what was given and what to give, and nothing changes."""
     model = _convolutional()
     given = {"model": model, "layer": "4", "channels": 0, "input_size": SIZE} | wrong
     with untouched(model), pytest.raises(error, match=told):
@@ -276,7 +276,7 @@ def test_wrong_arguments_are_refused(wrong, error, told):
 
 
 def test_a_layer_that_does_not_run_or_has_no_channels_is_told():
-    """A skipped layer and one that returns no tensor of channels are errors."""
+    """A skipped layer and one whose output has no channels are errors."""
 
     class Odd(nn.Module):
         def __init__(self):

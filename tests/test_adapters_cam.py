@@ -79,7 +79,7 @@ def _seed():
 
 
 def _own_masks(method, model, layers, inputs, targets, **options):
-    """Return the masks as grad-cam gives them to those who call it themselves."""
+    """Return the masks that grad-cam gives when called directly."""
     _seed()
     cam = find_method(method)[1](model, layers, **options)
     return cam(inputs.clone(), targets)
@@ -88,7 +88,7 @@ def _own_masks(method, model, layers, inputs, targets, **options):
 @pytest.mark.parametrize("classes", [None, [1, 4]], ids=["predicted", "asked"])
 @pytest.mark.parametrize("method", METHODS)
 def test_masks_are_those_of_grad_cam(method, classes):
-    """Each method gives bit for bit what the package gives, and leaves the model as it was."""
+    """Each method gives the package's masks bit for bit, and leaves the model unchanged."""
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     model, inputs = _trained_a_little(_network()), _pictures()
@@ -103,14 +103,14 @@ def test_masks_are_those_of_grad_cam(method, classes):
 
 
 def test_each_installed_method_is_tested():
-    """No method of the installed version is left out of the test above."""
+    """The test above covers every method of the installed version."""
     with pytest.raises(InvalidValueError) as error:
         find_method("none of them")
     assert set(str(error.value).split(" it has ")[-1].split(", ")) == set(METHODS)
 
 
 def test_shapley_cam_takes_a_last_layer_and_no_reshape_transform():
-    """Where nothing behind a layer bends, its second gradients are 0; grad-cam does not reshape in it."""
+    """If nothing after a layer is nonlinear, its second gradients are 0; grad-cam does not reshape in this method."""
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     def make():
@@ -141,7 +141,7 @@ def test_each_layer_gives_a_record_in_the_order_asked():
 
 
 def test_a_class_a_list_a_tensor_and_a_function_mean_the_same():
-    """Targets may be given in any of these ways."""
+    """Targets may be given in any of these forms."""
     model, inputs = _network(), _pictures()
     given = [
         3,
@@ -162,7 +162,7 @@ def test_a_class_a_list_a_tensor_and_a_function_mean_the_same():
 
 
 def test_smoothing_is_that_of_grad_cam():
-    """aug_smooth and eigen_smooth go through to the package."""
+    """The package receives aug_smooth and eigen_smooth."""
     model, inputs = _network(), _pictures()
     (record,) = class_activation_maps(model, inputs, LAST_CONVOLUTION, aug_smooth=True, eigen_smooth=True)
     own = find_method("GradCAM")[1](model, [model[4]])(inputs, None, aug_smooth=True, eigen_smooth=True)
@@ -170,7 +170,7 @@ def test_smoothing_is_that_of_grad_cam():
 
 
 def test_vision_transformers_of_torchvision():
-    """vit_reshape makes a picture of the patches' tokens, also of one that is not square."""
+    """vit_reshape turns the patches' tokens into a picture, square or not."""
     from torchvision.models import VisionTransformer
 
     torch.manual_seed(0)
@@ -193,7 +193,7 @@ def test_vision_transformers_of_torchvision():
     (record,) = class_activation_maps(model, inputs, layer, reshape_transform=vit_reshape)
     np.testing.assert_allclose(
         record.image.maps, own, atol=1e-6
-    )  # attention adds up in another order in training mode
+    )  # attention sums in another order in training mode
     with pytest.raises(InvalidValueError, match="17 tokens"):
         class_activation_maps(
             model, inputs, layer, reshape_transform=functools.partial(vit_reshape, height=3)
@@ -205,7 +205,7 @@ def _tokens_by_hand(tokens):
 
 
 def test_swin_transformers_of_torchvision():
-    """swin_reshape brings the channels to the front."""
+    """swin_reshape moves the channels to the front."""
     from torchvision.models import SwinTransformer
 
     torch.manual_seed(0)
@@ -223,7 +223,7 @@ def test_swin_transformers_of_torchvision():
 
 @pytest.mark.parametrize("method", ["GradCAM", "AblationCAM", "ShapleyCAM"])
 def test_memory_and_objects_stay_flat_over_200_rounds(method):
-    """No tensor or module is left by a round, and the process does not grow by its activations."""
+    """A round leaves no tensor or module behind, and the process does not grow by its activations."""
     model, inputs = _network(), _pictures(number=1, side=48)
 
     def rounds(number):
@@ -235,7 +235,7 @@ def test_memory_and_objects_stay_flat_over_200_rounds(method):
     tensors, resident = _living(), psutil.Process().memory_info().rss
     rounds(200)
     assert _living() == tensors
-    least_leak = 200 * 4 * 4 * 48 * 48  # the output of the first layer alone, in each round
+    least_leak = 200 * 4 * 4 * 48 * 48  # only the first layer's output in each round
     assert psutil.Process().memory_info().rss - resident < least_leak
 
 
@@ -244,7 +244,7 @@ def _living():
 
 
 def test_nothing_waits_for_the_garbage_collector():
-    """Activations are freed when the call returns, though grad-cam's graph holds hooks that hold them."""
+    """Activations are freed when the call returns, although grad-cam's graph holds hooks that hold them."""
     model, kept = _network(), []
     model[4].register_forward_hook(lambda _module, _args, output: kept.append(weakref.ref(output)))
     gc.disable()
@@ -259,7 +259,7 @@ def test_nothing_waits_for_the_garbage_collector():
 
 @pytest.mark.parametrize("method", ["GradCAM", "AblationCAM", "ScoreCAM"])
 def test_a_failure_half_way_leaves_the_model_as_it_was(method):
-    """A target that raises in the middle loses no mode, gradient, hook or layer."""
+    """A target that raises half-way loses no mode, gradient, hook or layer."""
     model, calls = _trained_a_little(_network()), []
 
     def breaking(output):
@@ -283,7 +283,7 @@ def test_the_callers_modes_do_not_reach_in(surroundings):
 
 
 def test_loading_grad_cam_draws_no_random_number(tmp_path, monkeypatch):
-    """A seeded training goes on as without: loading scikit-learn, as grad-cam does, moves Python's random state."""
+    """A seeded training continues unchanged: loading scikit-learn, as grad-cam does, moves Python's random state."""
     (tmp_path / "pytorch_grad_cam.py").write_text("import random\nrandom.random()\ndrawn = True\n")
     monkeypatch.delitem(sys.modules, "pytorch_grad_cam", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -293,7 +293,7 @@ def test_loading_grad_cam_draws_no_random_number(tmp_path, monkeypatch):
 
 
 def test_what_has_no_gradients_in_numpys_terms_is_refused():
-    """A model without parameters, as quantized ones are, bfloat16, and TorchScript: the error says what to give."""
+    """For models without parameters (quantized ones), bfloat16 and TorchScript, the error says what to give."""
     plain = nn.Sequential(nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(InvalidTypeError, match="has no parameters"):
         class_activation_maps(plain, _pictures(), "0")
@@ -305,7 +305,7 @@ def test_what_has_no_gradients_in_numpys_terms_is_refused():
 
 
 def test_a_head_without_gradients_is_refused_by_the_methods_that_need_them():
-    """A dynamically quantized one passes none back: the error says so, and a method without gradients has maps."""
+    """A dynamically quantized head passes none back: the error says so; methods without gradients still work."""
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     )
@@ -326,7 +326,7 @@ def test_frozen_models_have_maps():
 
 
 def test_nothing_is_printed(capsys):
-    """The methods that run for seconds show progress if asked alone."""
+    """Slow methods show progress only if asked."""
     for method in ("ScoreCAM", "AblationCAM", "FullGrad"):
         class_activation_maps(_network(), _pictures(), LAST_CONVOLUTION, method)
     assert capsys.readouterr() == ("", "")
@@ -335,7 +335,7 @@ def test_nothing_is_printed(capsys):
 
 
 def test_labels_tell_the_class_its_score_and_the_prediction():
-    """A label names the target with its share, the prediction where it is another class, and the truth if given."""
+    """A label names the target with its share, the prediction if it is another class, and the truth if given."""
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     nn.init.zeros_(model[0].weight)
     model[0].bias.data = torch.tensor([0.0, 9.0]).log1p()  # softmax: 1 / 11 and 10 / 11
@@ -365,7 +365,7 @@ def test_labels_tell_the_class_its_score_and_the_prediction():
     ],
 )
 def test_wrong_labels_are_refused(labels, error, told):
-    """There is one for each input, and it is an index."""
+    """There must be one label for each input, and it must be an index."""
     with pytest.raises(error, match=told):
         class_activation_maps(_network(), _pictures(), LAST_CONVOLUTION, labels=labels)
 
@@ -394,13 +394,13 @@ def test_overlay_blends_the_map_into_the_unnormalised_input():
 
 
 def test_a_missing_layer_names_the_nearest():
-    """A wrong path tells which layers there are."""
+    """The error for a wrong path lists the nearest layers."""
     with pytest.raises(InvalidValueError, match=r"no layer '44'.*4"):
         class_activation_maps(_network(), _pictures(), "44")
 
 
 def test_a_layer_that_does_not_run_is_told():
-    """A layer that the forward pass skips gives an error and no empty map."""
+    """A layer that the forward pass skips is an error, not an empty map."""
 
     class Skipping(nn.Sequential):
         def forward(self, pictures):
@@ -412,7 +412,7 @@ def test_a_layer_that_does_not_run_is_told():
 
 
 def test_a_layer_without_a_picture_points_to_reshape_transform():
-    """A layer whose output has no height and width tells its shape and what to do."""
+    """The error for a layer whose output has no height and width shows its shape and what to do."""
     with pytest.raises(InvalidValueError, match=r"\(2, 24\).*reshape_transform"):
         class_activation_maps(_network(), _pictures(), "9")
 
@@ -421,7 +421,7 @@ def test_a_layer_without_a_picture_points_to_reshape_transform():
     ("targets", "told"), [(5, "0 to 4"), ([0, -1], "0 to 4"), ([0, 1, 2], "3 targets .* 2")]
 )
 def test_a_class_out_of_range_is_refused(targets, told):
-    """A class that the model lacks tells the range; a wrong number of targets tells both numbers."""
+    """The error for a missing class shows the range; one for a wrong number of targets shows both numbers."""
     with pytest.raises(InvalidValueError, match=told):
         class_activation_maps(_network(), _pictures(), LAST_CONVOLUTION, targets=targets)
 
@@ -436,7 +436,7 @@ def test_a_class_out_of_range_is_refused(targets, told):
     ],
 )
 def test_an_input_of_a_wrong_shape_is_refused(inputs, error, told):
-    """What the model does not take is told with its shape."""
+    """The error for an input that the model rejects shows its shape."""
     model = _network()
     with untouched(model), pytest.raises(error, match=told):
         class_activation_maps(model, inputs, LAST_CONVOLUTION)
@@ -455,7 +455,7 @@ def test_an_input_of_a_wrong_shape_is_refused(inputs, error, told):
     ],
 )
 def test_wrong_options_are_refused_in_the_call(wrong, told):
-    """A wrong option is told before anything reaches the worker."""
+    """A wrong option raises before anything reaches the worker."""
     with pytest.raises(InvalidValueError, match=told):
         class_activation_maps(
             **{"model": _network(), "inputs": _pictures(), "layers": LAST_CONVOLUTION} | wrong
@@ -463,6 +463,6 @@ def test_wrong_options_are_refused_in_the_call(wrong, told):
 
 
 def test_names_of_methods_are_taken_in_any_case():
-    """GradCAM++ and gradcam mean what they mean elsewhere."""
+    """GradCAM++ and gradcam have their usual meanings."""
     assert find_method("GradCAM++")[0] == "GradCAMPlusPlus"
     assert find_method("layercam")[0] == "LayerCAM"

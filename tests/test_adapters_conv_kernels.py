@@ -1,4 +1,4 @@
-"""Tests of adapters/conv_kernels.py: the pictures are a matplotlib drawing's, the statistics torch's own."""
+"""Tests of adapters/conv_kernels.py: the pictures match matplotlib's, the statistics torch's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestPictures:
     """Compared with matplotlib."""
 
     def test_kernels_are_drawn_as_matplotlib_draws_them(self, model):
-        """One input channel of each filter, in bwr from -m to m, is imshow's to within 1/255."""
+        """One input channel of each filter, in bwr from -m to m, matches imshow to within 1/255."""
         (grid,) = grids(conv_kernels(model, "2", channels=1, statistics=False)).values()
         weight = model[2].weight.detach().numpy()[:, 0]
         norm = Normalize(-np.abs(weight).max(), np.abs(weight).max())
@@ -49,7 +49,7 @@ class TestPictures:
         assert grid.caption == "2 · Conv2d · 4x6x3x3 · 4 filters, 1 of 6 input channels"
 
     def test_first_layers_are_drawn_in_colors(self, model):
-        """Three input channels are red, green and blue, 0 is grey, as imshow draws 0.5 + w / 2m."""
+        """Three input channels are red, green and blue, and 0 is grey, as imshow draws 0.5 + w / 2m."""
         (grid,) = grids(conv_kernels(model, "0", statistics=False)).values()
         weight = model[0].weight.detach().numpy()
         wanted = 0.5 + weight / (2 * np.abs(weight).max())
@@ -65,19 +65,19 @@ class TestPictures:
 
 
 class TestWhatIsDrawn:
-    """The kernels that are chosen, of each sort of convolution."""
+    """The chosen kernels, for each sort of convolution."""
 
     @pytest.mark.parametrize(
         ("channels", "chosen"), [(2, [0, 1]), (9, range(6)), ([5, 0, -1], [5, 0, -1]), (None, range(6))]
     )
     def test_input_channels_are_limited_or_chosen(self, model, channels, chosen):
-        """Panels of a cell are the chosen input channels, and memory holds no more."""
+        """Panels of a cell are the chosen input channels, and memory holds no others."""
         (grid,) = grids(conv_kernels(model, "2", channels=channels, filters=3, statistics=False)).values()
         assert np.array_equal(grid.maps, model[2].weight.detach()[:3, list(chosen)])
         assert grid.nbytes == 3 * len(chosen) * 9 * 4
 
     def test_all_convolutions_are_taken_unless_told_otherwise(self, model):
-        """Without layers every convolution has its grid, by its path."""
+        """Without `layers`, every convolution has a grid, named by its path."""
         assert list(grids(conv_kernels(model))) == ["conv_kernels/0", "conv_kernels/2", "conv_kernels/3"]
         assert list(grids(conv_kernels(model, "*", tag="kernels"))) == ["kernels/0", "kernels/2", "kernels/3"]
 
@@ -101,7 +101,7 @@ class TestWhatIsDrawn:
 
     @pytest.mark.parametrize("groups", [1, 2])
     def test_transposed_convolutions_are_shown_by_output(self, groups):
-        """A filter of a transposed layer is what one output channel is computed from."""
+        """A filter of a transposed layer holds the weights of one output channel."""
         torch.manual_seed(0)
         layer = nn.ConvTranspose2d(4, 6, 3, groups=groups, bias=False)
         (grid,) = grids(conv_kernels(layer, statistics=False)).values()
@@ -132,7 +132,7 @@ class TestStatistics:
     """Compared with torch."""
 
     def test_they_are_of_all_weights_of_the_layer(self, model):
-        """Mean, deviation and extremes of the whole weight, however few filters are drawn."""
+        """Mean, deviation and extremes cover the whole weight, however few filters are drawn."""
         records = conv_kernels(model, "2", filters=1, channels=1)
         scalars = {record.tag: float(record.value) for record in records if isinstance(record, ScalarRecord)}
         weight = model[2].weight.detach()
@@ -145,7 +145,7 @@ class TestStatistics:
         assert scalars == pytest.approx({tag: float(value) for tag, value in wanted.items()})
 
     def test_norms_tell_dead_filters(self, model):
-        """The histogram counts the norm of each filter; one that died is at 0."""
+        """The histogram counts the norm of each filter; a dead filter has norm 0."""
         with torch.no_grad():
             model[2].weight[1] = 0
         (histogram,) = [one for one in conv_kernels(model, "2") if isinstance(one, HistogramRecord)]
@@ -156,7 +156,7 @@ class TestStatistics:
 
 
 class TestTheModelIsLeftAlone:
-    """Also where reading a weight computes something."""
+    """Even if reading a weight computes something."""
 
     def test_nothing_changes(self, model):
         """Gradients, versions, flags and hooks are as before."""
@@ -165,7 +165,7 @@ class TestTheModelIsLeftAlone:
             conv_kernels(model)
 
     def test_a_spectral_norm_is_not_updated(self):
-        """Reading a normed weight in training mode would run a power iteration: here it does not."""
+        """Reading a normed weight in training mode would run a power iteration, but does not here."""
         layer = parametrizations.spectral_norm(nn.Conv2d(2, 2, 3))
         assert layer.training
         with untouched(layer):
@@ -175,7 +175,7 @@ class TestTheModelIsLeftAlone:
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
     def test_nothing_waits_for_a_cuda_device(self, model):
-        """With torch's sync debug mode set to error kernels and statistics are taken, and exactly."""
+        """With torch's sync debug mode set to error, kernels and statistics are still taken, and are exact."""
         on_device = copy.deepcopy(model).cuda()
         torch.cuda.set_sync_debug_mode("error")
         try:
@@ -188,7 +188,7 @@ class TestTheModelIsLeftAlone:
 
 
 class TestErrors:
-    """What is said when something does not fit."""
+    """Errors for arguments that do not fit."""
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -211,17 +211,17 @@ class TestErrors:
             conv_kernels(model, **arguments)
 
     def test_a_model_without_convolutions(self):
-        """The types that it has are listed."""
+        """The error lists the model's layer types."""
         with pytest.raises(InvalidValueError, match="no layer of type ConvNd; its types are Linear"):
             conv_kernels(nn.Linear(1, 1))
 
     def test_a_lazy_layer_that_never_ran(self):
-        """A layer without a shape asks to be run first."""
+        """The error for a layer without a shape asks to run it first."""
         with pytest.raises(InvalidValueError, match="run the model once"):
             conv_kernels(nn.Sequential(nn.LazyConv2d(2, 3)))
 
     def test_complex_kernels(self):
-        """They have no order, and so no colours."""
+        """Complex numbers have no order, and so no colours."""
         with pytest.raises(UnsupportedTypeError, match=r"kernels of '0' were torch.complex64; choose"):
             conv_kernels(nn.Sequential(nn.Conv2d(2, 3, 3, dtype=torch.complex64)))
 

@@ -1,4 +1,4 @@
-"""Tests of adapters/feature_maps.py: the maps are those of a hand-written hook, and nothing is left behind."""
+"""Tests of adapters/feature_maps.py: the maps equal those of a hand-written hook, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def images():
 
 
 def captured(record):
-    """Return the numbers that a record's grid holds."""
+    """Return the values that a record's grid holds."""
     return np.asarray(record.image.maps)
 
 
 def by_hand(layer, run):
-    """Return a copy of what a layer put out, by a hook as tutorials write it."""
+    """Return a copy of a layer's output, from a hook as in tutorials."""
     outputs = []
     handle = layer.register_forward_hook(
         lambda _module, _inputs, output: outputs.append(output.detach().clone())
@@ -64,7 +64,7 @@ def by_hand(layer, run):
 
 
 class TestWhatIsCaptured:
-    """The numbers, compared with a hook of one's own."""
+    """The values, compared with a hand-written hook's."""
 
     @pytest.mark.parametrize("sample", [0, 2, -1])
     def test_maps_are_those_of_a_hand_written_hook(self, model, images, sample):
@@ -77,13 +77,13 @@ class TestWhatIsCaptured:
             assert np.array_equal(captured(record), wanted)
 
     def test_in_place_layers_that_follow_do_not_change_the_maps(self, model, images):
-        """The output of the batch normalization has negative values, though an in-place ReLU follows."""
+        """The output of the batch normalization has negative values, although an in-place ReLU follows."""
         with FeatureMaps(model, nn.BatchNorm2d) as maps:
             model(images)
         assert captured(maps.records()[0]).min() < 0
 
     def test_inputs_are_shown_as_well(self, model, images):
-        """`show="inputs"` gives what the layer took, "both" gives two records of their own tags."""
+        """`show="inputs"` gives the layer's inputs; "both" gives two records with their own tags."""
         with FeatureMaps(model, "0", show="inputs") as maps:
             model(images)
         assert np.array_equal(captured(maps.records()[0]), images[0])
@@ -98,7 +98,7 @@ class TestWhatIsCaptured:
         assert captured(maps.records()[0]).min() < 0
 
     def test_channels_are_limited_or_chosen(self, model, images):
-        """A number takes the first so many channels, indices take those, and memory holds no more."""
+        """A number selects that many first channels, indices select those channels, and memory holds no others."""
         with (
             FeatureMaps(model, "0", channels=2) as few,
             FeatureMaps(model, "0", channels=[5, 0, -1]) as chosen,
@@ -112,7 +112,7 @@ class TestWhatIsCaptured:
         assert captured(few.records()[0]).base is None
 
     def test_large_maps_are_thinned_before_they_are_copied(self, model, images):
-        """Maps of 8x8 with max_side=3 keep every third row and column, and the caption tells."""
+        """Maps of 8x8 with max_side=3 keep every third row and column, and the caption says so."""
         with FeatureMaps(model, "0", max_side=3) as maps:
             model(images)
         wanted = by_hand(model[0], lambda: model(images))[0]
@@ -131,7 +131,7 @@ class TestWhatIsCaptured:
 
     @pytest.mark.parametrize("batch_dim", [0, 1])
     def test_sequences_become_one_picture(self, batch_dim):
-        """(N, L, C), or (L, N, C), has its channels down and its positions across."""
+        """(N, L, C) or (L, N, C) has its channels down and its positions across."""
         layer = nn.LSTM(4, 7, batch_first=batch_dim == 0)
         x = torch.rand(3, 9, 4) if batch_dim == 0 else torch.rand(9, 3, 4)
         with FeatureMaps(layer, "", sample=2, batch_dim=batch_dim) as maps:
@@ -155,7 +155,7 @@ class TestWhatIsCaptured:
         assert np.array_equal(captured(maps.records()[0]), output[0].detach())
 
     def test_a_transform_turns_tokens_into_maps(self):
-        """What the transform returns is shown: here 16 tokens as maps of 4x4."""
+        """The transform's result is shown: here, 16 tokens as maps of 4x4."""
         layer = nn.LayerNorm(8)
         tokens = torch.rand(2, 16, 8)
         with FeatureMaps(
@@ -199,7 +199,7 @@ class TestAttention:
         assert "4 heads" in record.image.caption
 
     def test_training_is_not_disturbed(self):
-        """Neither the mode nor the random numbers of the layer's own dropout change."""
+        """Neither the mode nor the random numbers of the layer's dropout change."""
         layer = nn.TransformerEncoderLayer(8, 2, dim_feedforward=8, batch_first=True)
         x = torch.rand(2, 4, 8)
         torch.manual_seed(3)
@@ -214,7 +214,7 @@ class TestAttention:
         assert captured(maps.records()[0]).shape == (2, 4, 4)
 
     def test_other_layers_have_no_heads(self, model):
-        """Asking a convolution for attention is an error that says what is wanted."""
+        """Asking a convolution for attention raises an error that says what is wanted."""
         with pytest.raises(
             InvalidValueError, match="is of type Conv2d; give layers of type MultiheadAttention"
         ):
@@ -226,7 +226,7 @@ class TestTheModelIsLeftAlone:
 
     @pytest.mark.parametrize("fails", [False, True])
     def test_hooks_come_off(self, model, images, fails):
-        """After the block, also if it fails, no hook is left and the model is as before."""
+        """After the block, even if it fails, no hook is left and the model is unchanged."""
         model.eval()
 
         def run():
@@ -254,7 +254,7 @@ class TestTheModelIsLeftAlone:
 
     @pytest.mark.parametrize("given", ["its module", "the compiled model"])
     def test_a_model_that_is_compiled_meanwhile_is_watched(self, model, images, given):
-        """Whichever of the two is given, torch.compile traces the hooks, and training goes on."""
+        """torch.compile traces the hooks of either the original or the compiled model, and training goes on."""
         model.eval()
         compiled = torch.compile(model, backend="eager")
         wanted = by_hand(model[0], lambda: model(images))[0]
@@ -264,7 +264,7 @@ class TestTheModelIsLeftAlone:
         assert np.array_equal(captured(maps.records()[0]), wanted)
 
     def test_the_hooks_in_a_compiled_model_cause_no_warning(self, model, images):
-        """The compiler warns of some things that it traces, and a user could not change them here."""
+        """The compiler warns about some code that it traces, which a user could not change here."""
         torch._dynamo.reset()
         compiled = torch.compile(model.eval(), backend="eager")
         with warnings.catch_warnings(record=True) as told, FeatureMaps(model, "0"):
@@ -292,7 +292,7 @@ class TestTheModelIsLeftAlone:
         assert captured(records[0]).shape == (6, 8, 8)
 
     def test_records_are_of_the_last_forward_pass(self, model, images):
-        """Two passes in the block: the second one counts, and a layer left out of it has none."""
+        """With two passes in the block, the second counts, and a layer skipped by it has no record."""
         model.eval()
         with FeatureMaps(model, "0") as maps:
             model(images)
@@ -303,7 +303,7 @@ class TestTheModelIsLeftAlone:
     @pytest.mark.cuda
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
     def test_nothing_waits_for_a_cuda_device(self, model, images):
-        """With torch's sync debug mode set to error a pass is captured, by indices too, and exactly."""
+        """With torch's sync debug mode set to error, a pass is captured, by indices too, and the values are exact."""
         model, images = model.cuda().eval(), images.cuda()
         wanted = by_hand(model[0], lambda: model(images))[0].cpu()
         with FeatureMaps(model, "0", channels=[3, 1], show="both") as maps:
@@ -317,7 +317,7 @@ class TestTheModelIsLeftAlone:
 
 
 class TestTheirPictures:
-    """What the worker draws."""
+    """The worker's drawings."""
 
     def test_the_grid_has_matplotlibs_colors(self, model, images):
         """A map's pixels are those of imshow with the same colour map on the map's own limits."""
@@ -343,14 +343,14 @@ class TestTheirPictures:
         assert greatest == [one.max() == grid.maps.max() for one in grid.maps]
 
     def test_each_map_has_its_channels_index(self, model, images):
-        """Labels count from 0, and those of chosen channels tell which were chosen."""
+        """Labels count from 0, and those of chosen channels show their indices."""
         with FeatureMaps(model, "0") as all_of_them, FeatureMaps(model, "0", channels=[5, 0, -1]) as chosen:
             model(images)
         assert all_of_them.records()[0].image.labels == list("012345")
         assert chosen.records()[0].image.labels == ["5", "0", "5"]
 
     def test_the_input_stands_before_the_maps(self, model, images):
-        """The shown sample of what the model was given, with its normalization undone; and a call later the next."""
+        """The shown sample of the input is denormalized; after another call, it is that call's."""
         with FeatureMaps(model, "0", sample=2, mean=[0.1, 0.2, 0.3], std=0.5) as maps:
             model(images)
             (first,) = maps.records()
@@ -362,14 +362,14 @@ class TestTheirPictures:
         assert not np.array_equal(drawn, bare)
 
     def test_inputs_that_are_no_picture_are_left_out(self):
-        """Tokens and features have no picture; what a layer puts out of them is shown all the same."""
+        """Tokens and features have no picture; the layer's output is shown all the same."""
         model = nn.Sequential(nn.Linear(4, 4))
         with FeatureMaps(model, "0") as maps:
             model(torch.rand(2, 5, 4))
         assert maps.records()[0].image.picture is None
 
     def test_maps_on_scales_of_their_own_say_so(self, model, images):
-        """Beside the colours stands what they mean: of each map by itself, or the layer's numbers."""
+        """Beside the colour bar, the caption says whether the scale is each map's or the layer's."""
         with FeatureMaps(model, "0") as own, FeatureMaps(model, "0", scale="layer") as common:
             model(images)
         own, common = (maps.records()[0].image for maps in (own, common))
@@ -381,15 +381,15 @@ class TestTheirPictures:
 
 
 class TestErrors:
-    """What is said when something does not fit."""
+    """Errors for arguments that do not fit."""
 
     def test_a_layer_that_does_not_exist(self, model):
-        """The nearest names are listed."""
+        """The error lists the nearest names."""
         with pytest.raises(InvalidValueError, match="no layer '7'; the nearest are 0, 1"):
             FeatureMaps(model, "7")
 
     def test_maps_that_were_never_captured(self, model):
-        """Without the block there are none, and the error says where the model is to be run."""
+        """Without the block there are no maps, and the error says where to run the model."""
         maps = FeatureMaps(model, "0")
         with pytest.raises(InvalidValueError, match=r"before its `with` block.*run the model in the block"):
             maps.records()
@@ -423,7 +423,7 @@ class TestErrors:
         assert not model[0]._forward_hooks
 
     def test_an_output_without_a_tensor(self):
-        """A layer that gives a string needs a transform."""
+        """A layer that returns a string needs a transform."""
 
         class Speaker(nn.Module):
             def forward(self, _):
@@ -445,7 +445,7 @@ class TestErrors:
         ],
     )
     def test_wrong_arguments_are_refused_at_once(self, model, arguments, said):
-        """They are checked before the model runs."""
+        """The arguments are checked before the model runs."""
         with pytest.raises(InvalidValueError, match=said):
             FeatureMaps(model, "0", **arguments)
 

@@ -1,4 +1,4 @@
-"""Tests of adapters/_layer_report.py and _layer_chart.py: what is found, told, drawn, and warned of."""
+"""Tests of adapters/_layer_report.py and _layer_chart.py: findings, table, chart and warnings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINE = {"gradient_norm": 1.0, "update_ratio": 1e-3, "dead_activations": 0.1, "no
 
 
 def _report(layers, *, told=None, step=0, kind="Linear", trained=True):
-    """Return a report of layers by name, each with figures that are fine but for those given."""
+    """Return a report of layers by name, with healthy figures except for those given."""
     quantities = {quantity: {} for figures in layers.values() for quantity in FINE | figures}
     for name, figures in layers.items():
         for quantity, value in (FINE | figures).items():
@@ -57,34 +57,34 @@ def _report(layers, *, told=None, step=0, kind="Linear", trained=True):
     ],
 )
 def test_what_is_wrong_with_a_layer_is_found(figures, found):
-    """Each figure beyond its bound is a finding, and a layer beside it has none."""
+    """Each figure beyond its bound is a finding, and the other layers have none."""
     broken, other = _report({"broken": figures, "other": {}}).rows()
     assert list(broken.findings) == found
     assert not other.findings
 
 
 def test_layers_that_are_not_trained_have_no_gradient_to_miss():
-    """A frozen layer is called frozen, and nothing is wrong with it."""
+    """A frozen layer is marked as frozen, and has no finding."""
     report = _report({"frozen": {"gradient_norm": None, "update_ratio": None}}, trained=False)
     assert "| `frozen` | Linear |  |  | 10 % | 0 % | frozen |" in str(LayerTable(report))
     assert str(LayerTable(report)).startswith("**the layer**: nothing found")
 
 
 def test_rows_of_an_embedding_that_are_not_in_the_batch_are_not_dead():
-    """Their gradient is 0, as it should be."""
+    """Their gradient is 0, as expected."""
     (row,) = _report({"words": {"dead_gradients": 0.99}}, kind="Embedding").rows()
     assert not row.findings
 
 
 def test_a_step_that_changed_nothing_blames_no_layer():
-    """With a learning rate of 0, or a step that was skipped, it is said once instead."""
+    """With a learning rate of 0 or a skipped step, one message says so instead."""
     report = _report({name: {"update_ratio": 0.0} for name in "ab"})
     assert not any(row.findings for row in report.rows())
     assert str(LayerTable(report)).startswith("**all layers**: unchanged: the learning rate is 0")
 
 
 def test_the_table_marks_the_rows_with_findings_and_says_them_first():
-    """Above stands which layers have which finding; the worst rows are bold; figures have three digits."""
+    """The text begins with each finding's layers; the worst rows are bold; figures have three digits."""
     text = str(LayerTable(_report({"in": {"update_ratio": 2e-7}, "mid": {}, "out": {"update_ratio": 3e-8}})))
     head, rows = text.split("\n\n")
     assert head == "**layers in, out**: update ratio below 1e-6"
@@ -96,7 +96,7 @@ def test_the_table_marks_the_rows_with_findings_and_says_them_first():
 
 
 class TestWarnings:
-    """What is told on the log, and when."""
+    """What is logged as a warning, and when."""
 
     def _look(self, caplog, *reports, scales=False):
         told = Warnings("watch/table", scales=scales)
@@ -107,7 +107,7 @@ class TestWarnings:
         return [record.getMessage() for record in caplog.records]
 
     def test_what_two_steps_in_a_row_show_is_told_once(self, caplog):
-        """The message names the layers, and not those that only one step showed."""
+        """The message names these layers, and no layer that only one step showed."""
         small = {"update_ratio": 1e-8}
         first, then = {"0": small, "1": small, "2": small}, {"0": small, "1": {}, "2": small}
         (message,) = self._look(caplog, first, then, then, then)
@@ -115,11 +115,11 @@ class TestWarnings:
         assert "'watch/table'" in message
 
     def test_what_one_step_shows_is_not_told(self, caplog):
-        """As the first step of a learning rate that warms up."""
+        """For example, the first step of a learning-rate warm-up."""
         assert self._look(caplog, {"0": {"update_ratio": 1e-8}, "1": {}}, {"0": {}, "1": {}}) == []
 
     def test_nan_is_told_at_once_unless_a_scaler_looks_for_it(self, caplog):
-        """A GradScaler finds its scale by gradients that are infinite: then it takes two steps."""
+        """A GradScaler finds its scale through infinite gradients; with one, the warning takes two steps in a row."""
         broken = {"0": {"nonfinite_gradients": 1.0}}
         assert (
             "layer 0 of the watched model: NaN or infinity in the gradients" in self._look(caplog, broken)[0]
@@ -132,7 +132,7 @@ class TestChart:
     """The picture of all layers."""
 
     def test_bars_rise_with_the_figures_and_marked_ones_have_a_colour_of_their_own(self):
-        """One bar for each layer in each panel, in the order of the model."""
+        """Each panel has one bar for each layer, in the model's order."""
         layers = {
             str(index): {"gradient_norm": 10.0**-index, "update_ratio": 0.05 * 10.0**-index}
             for index in range(9)
@@ -153,7 +153,7 @@ class TestChart:
 
     @pytest.mark.parametrize("number", [1, 3, 41, 60, 400])
     def test_any_number_of_layers_has_room(self, number):
-        """The picture is as wide as all others and no higher than a card, also with hundreds of layers."""
+        """The picture is as wide as all others and no higher than a card, even with hundreds of layers."""
         layers = {f"encoder.layers.{index}.self_attention.out_proj": {} for index in range(number)}
         layers[next(iter(layers))] = {"dead_activations": 1.0}
         picture = LayerChart(report=_report(layers)).numpy()
@@ -162,7 +162,7 @@ class TestChart:
         assert (picture == _MARKED).all(axis=2).any()
 
     def test_figures_without_a_logarithm_are_drawn(self):
-        """Zero has a mark at the bottom, NaN a bar of its colour, what is missing nothing."""
+        """Zero has a mark at the bottom, NaN a bar in its own colour, and a missing figure nothing."""
         layers = {
             "zero": {"gradient_norm": 0.0},
             "nan": {"gradient_norm": float("nan")},
@@ -176,7 +176,7 @@ class TestChart:
 
 
 def test_a_vanishing_gradient_is_answered_in_one_picture_one_table_and_one_warning(caplog):
-    """Seven sigmoid layers: of the first the gradient does not arrive, and all three say so."""
+    """The gradient does not reach the first of seven sigmoid layers, and all three outputs say so."""
     torch.manual_seed(0)
     layers = [part for _ in range(6) for part in (nn.Linear(32, 32), nn.Sigmoid())]
     model = nn.Sequential(*layers, nn.Linear(32, 10))
@@ -198,7 +198,7 @@ def test_a_vanishing_gradient_is_answered_in_one_picture_one_table_and_one_warni
 
 
 def test_the_layout_overlays_the_layers():
-    """For Custom Scalars: a chart for each quantity, whose tags are those of all layers."""
+    """Custom Scalars gets one chart for each quantity, with the tags of all layers."""
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     with ParameterWatch(model, every=1, tag="a.b") as watch:
         model(torch.rand(3, 2)).sum().backward()

@@ -1,4 +1,4 @@
-"""Tests of adapters/model_summary.py: the numbers are torchinfo's, and the model is left alone."""
+"""Tests of adapters/model_summary.py: the numbers equal torchinfo's, and the model is unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resnet():
 
 @pytest.fixture
 def model():
-    """Return a small network with statistics and randomness of its own."""
+    """Return a small network with its own statistics and randomness."""
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.Linear(16, 2))
 
 
@@ -115,7 +115,7 @@ class TestNumbers:
         )
 
     def test_a_slice_of_a_data_set_counts_as_large_as_it_is(self, model):
-        """The input's size is that of its elements, not of the storage that it is a view of."""
+        """The input's size is that of its elements, not of the storage behind the view."""
         data = torch.zeros(100, 3, 4, 4)
         totals = scalars(model_summary(model, input_data=data[:1]))
         assert totals["model_summary/input_megabytes"] == 3 * 4 * 4 * 4 / 1e6
@@ -150,19 +150,19 @@ class TestInputs:
         assert scalars(by_size)["model_summary/input_megabytes"] == (2 * 5 * 8 + 2 * 3 * 4) / 1e6
 
     def test_any_mapping_holds_arguments_by_name(self, model):
-        """What a tokenizer returns is a mapping, and no dict."""
+        """A tokenizer returns a mapping that is not a dict."""
         image = torch.rand(2, 3, 4, 4)
         texts = [model_summary(model, input_data=kind({"input": image}))[0].text for kind in (dict, UserDict)]
         assert texts[0] == texts[1]
 
     def test_inputs_have_the_models_precision(self, model):
-        """A model in float64 takes an input that is given by its size alone."""
+        """A model in float64 accepts an input given by its size alone."""
         assert (
             scalars(model_summary(model.double(), (1, 3, 4, 4)))["model_summary/input_megabytes"] == 384 / 1e6
         )
 
     def test_without_an_input_the_model_does_not_run(self, model):
-        """Counts are there, shapes are not."""
+        """Counts are present, shapes are not."""
         model.register_forward_pre_hook(lambda *_: pytest.fail("it ran"))
         text, *rest = model_summary(model)
         assert layers(text.text)[0] == ["Layer", "Type", "Parameters", "Trainable"]
@@ -177,7 +177,7 @@ class TestTheModelIsLeftAlone:
 
     @pytest.mark.parametrize("size", [(2, 3, 4, 4), (2, 5, 4, 4)])
     def test_the_model_is_as_before(self, model, size, capfd):
-        """Statistics, modes, gradients and random state stay, nothing is printed, also on failure."""
+        """Statistics, modes, gradients and random state are unchanged and nothing is printed, even on failure."""
         model(torch.rand(2, 3, 4, 4)).sum().backward()
         model[1].eval()
         with untouched(model):
@@ -209,12 +209,12 @@ class TestText:
         assert set(lines[1]) == set("|- ")
 
     def test_numbers_are_aligned(self):
-        """What a shorter number lacks is filled by spaces as wide as a digit and as a comma."""
+        """Spaces as wide as a digit or a comma pad shorter numbers."""
         text = table(["name", "number"], [["a", "1,234"], ["b", "56"], ["c", ""]], {1})
         assert text.splitlines()[2:] == ["| a | 1,234 |", "| b | \u2007\u2008\u200756 |", "| c |  |"]
 
     def test_the_totals_are_told_in_words(self, resnet):
-        """The text begins with the numbers that people ask for."""
+        """The text begins with the most wanted numbers."""
         assert model_summary(resnet, SIZE)[0].text.startswith(
             "**11,689,512** parameters, 11,689,512 of them trainable; **1,814,083,944** mult-adds\n\n"
             "Megabytes: input 0.60, forward/backward 39.75, parameter 46.76, total 87.11\n\n"
@@ -227,7 +227,7 @@ class TestText:
 
 
 class TestErrors:
-    """What is said when something does not fit."""
+    """Errors for arguments that do not fit."""
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -251,7 +251,7 @@ class TestErrors:
             model_summary(model, **arguments)
 
     def test_a_missing_torchinfo_is_named(self, model, monkeypatch):
-        """The error says which extra brings the package."""
+        """The error names the extra that installs the package."""
         monkeypatch.setitem(sys.modules, "torchinfo", None)
         with pytest.raises(MissingDependencyError, match=r"tblog\[adapters\]"):
             model_summary(model)
@@ -261,7 +261,7 @@ class TestExample:
     """The program in examples/adapters."""
 
     def test_it_logs_what_the_documentation_shows(self, tmp_path, monkeypatch):
-        """TensorBoard's reader finds the totals of each network in a run of its own."""
+        """TensorBoard's reader finds each network's totals in its own run."""
         monkeypatch.syspath_prepend(EXAMPLES)
         runpy.run_path(str(EXAMPLES / "model_summary.py"))["main"](tmp_path)
         totals = [

@@ -31,7 +31,7 @@ def test_inputs_in_range_are_shown_as_they_are():
 @settings(max_examples=20, deadline=None)
 @given(low=st.floats(-1e6, 0.4), span=st.floats(2, 1e6))
 def test_inputs_out_of_range_are_scaled_to_their_own(low, span):
-    """Without mean and std, each picture's least and greatest values become black and white."""
+    """Without mean and std, each picture's smallest and largest values become black and white."""
     inputs = np.stack([low + span * _random(1, 6, 6), _random(1, 6, 6)])
     picture = as_pictures(inputs, None, None)
     assert picture[0].min() == 0
@@ -39,7 +39,7 @@ def test_inputs_out_of_range_are_scaled_to_their_own(low, span):
 
 
 def test_normalization_is_undone():
-    """Inputs times std plus mean are the picture, for one number or one for each channel."""
+    """The picture is the input times std plus mean, for one number or one for each channel."""
     pictures = _random(1, 3, 4, 4)
     mean, std = [0.1, 0.2, 0.3], [0.5, 1.0, 2.0]
     inputs = (pictures - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
@@ -49,20 +49,20 @@ def test_normalization_is_undone():
 
 
 def test_other_numbers_of_channels_are_drawn_as_their_mean():
-    """Two or more than three channels have no colours: their mean is grey."""
+    """Two channels, or more than three, have no colours: their mean is drawn in grey."""
     inputs = _random(1, 5, 4, 4)
     wanted = np.rint(inputs.mean(1) * 255)
     np.testing.assert_allclose(as_pictures(inputs, None, None)[..., 0], wanted, atol=1)
 
 
 def test_inputs_that_are_not_finite_do_not_spoil_the_rest():
-    """NaN is drawn black, an infinity at its end."""
+    """NaN is black, and an infinity is the nearest end of the range."""
     inputs = np.array([[[[np.nan, np.inf, -np.inf, 0.5]]]], np.float32)
     assert as_pictures(inputs, None, None)[0, 0, :, 0].tolist() == [0, 255, 0, 128]
 
 
 def test_the_percentile_has_the_last_colour():
-    """A single great value does not darken the others; a map of zeros stays zero, also with few points."""
+    """A single large value does not darken the others; a map of zeros stays zero, even with few points."""
     maps = np.zeros((3, 10, 20))
     maps[0, :, :10] = 1
     maps[0, 0, 0] = 1000
@@ -74,7 +74,7 @@ def test_the_percentile_has_the_last_colour():
 
 
 def test_values_that_are_not_finite_stand_out():
-    """NaN in a map is drawn in the colour that no map contains."""
+    """NaN in a map has a colour that no colour map contains."""
     maps = np.full((1, 2, 2), np.nan)
     maps[0, 0, 0] = 1
     picture = OverlayGrid(maps=maps, inputs=_random(1, 1, 2, 2), style="heat", beside_input=False).numpy()
@@ -114,7 +114,7 @@ def test_a_grid_of_pictures_alone_has_no_maps():
 
 @pytest.mark.parametrize("labels", [(), ["a", "b", "c"]])
 def test_a_map_without_anything_positive_is_called_empty(labels):
-    """Above the map of zeros stands that it is empty, after the label if there is one; above others it does not."""
+    """The label of a map of zeros says that it is empty; those of other maps do not."""
     maps = np.stack([_random(4, 4), np.zeros((4, 4)), np.full((4, 4), np.nan)])
     grid = OverlayGrid(maps=maps, inputs=_random(3, 1, 4, 4), labels=labels)
     empty = "empty: nothing positive"
@@ -127,7 +127,7 @@ def test_a_map_without_anything_positive_is_called_empty(labels):
 )
 @pytest.mark.parametrize(("style", "colors"), [("overlay", "hot"), ("heat", "hot"), ("grey", "grey")])
 def test_a_bar_tells_what_the_colours_mean(percentile, words, style, colors):
-    """Each map has its own scale, from 0 to its greatest value or to the percentile that is chosen."""
+    """Each map has its own scale, from 0 to its largest value or the chosen percentile."""
     grid = OverlayGrid(
         maps=_random(2, 4, 4), inputs=_random(2, 1, 4, 4), colormap="hot", style=style, percentile=percentile
     )
@@ -139,7 +139,7 @@ def test_a_bar_tells_what_the_colours_mean(percentile, words, style, colors):
     ("number", "columns"), [(1, 1), (4, 2), (6, 2), (8, 2), (10, 2), (12, 3), (16, 4), (30, 5)]
 )
 def test_pairs_leave_no_gap_where_they_need_not(number, columns):
-    """Ten pairs stand in five rows of two, and so on: no cell of a row is left empty."""
+    """Ten pairs fill five rows of two, and so on: no cell of a row is empty."""
     assert arrangement(number, 8, 8, panels=2, above=28).columns == columns
     assert number % columns == 0
 
@@ -148,7 +148,7 @@ def test_pairs_leave_no_gap_where_they_need_not(number, columns):
     ("number", "height", "width", "panels"), [(16, 3, 3, 1), (32, 3, 3, 8), (64, 7, 7, 1), (100, 28, 28, 1)]
 )
 def test_small_cells_are_enlarged_until_they_fill_the_width(number, height, width, panels):
-    """No more than one part in twenty of the picture's width is margin."""
+    """Margins take at most one twentieth of the picture's width."""
     place = arrangement(number, height, width, panels=panels, above=21)
     assert place.columns * panels * place.width > 0.85 * WIDTH
     cells = np.zeros((number, panels, height, width, 3), np.uint8)

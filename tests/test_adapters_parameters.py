@@ -1,6 +1,6 @@
-"""Tests of adapters/parameters.py: figures against hand-made ones, steps of every kind, and hooks that come off.
+"""Tests of adapters/parameters.py: figures against hand-made ones, steps of every kind, and removed hooks.
 
-What is made of the figures is tested in test_adapters_layer_report.py.
+test_adapters_layer_report.py tests what is made of the figures.
 """
 
 import copy
@@ -52,7 +52,7 @@ def _histograms(records):
 
 
 def _train(model, watch, optimizer, steps=1):
-    """Train with one backward pass in each step; return what each step's call of `records` gave."""
+    """Train with one backward pass in each step; return the result of `records` at each step."""
     given = []
     for step in range(steps):
         _loss(model, _batch(step)).backward()
@@ -63,7 +63,7 @@ def _train(model, watch, optimizer, steps=1):
 
 
 def _norm(tensors):
-    """Return the norm of all tensors together."""
+    """Return the joint norm of all tensors."""
     return torch.cat([tensor.detach().ravel() for tensor in tensors]).norm().item()
 
 
@@ -114,7 +114,7 @@ def test_figures_are_those_made_by_hand():
 
 
 def test_every_nth_step_is_watched_beginning_with_the_first():
-    """With every=3 of seven steps the first, fourth and seventh give records."""
+    """With every=3, the first, fourth and seventh of seven steps give records."""
     model = _network()
     with ParameterWatch(model, every=3) as watch:
         given = _train(model, watch, _sgd(model), steps=7)
@@ -122,7 +122,7 @@ def test_every_nth_step_is_watched_beginning_with_the_first():
 
 
 def test_records_may_be_fetched_whenever_it_suits():
-    """What the last watched step showed waits until it is fetched, once, also after the block."""
+    """The last watched step's records wait until they are fetched, once, even after the block."""
     model = _network()
     optimizer = _sgd(model)
     with ParameterWatch(model, every=2) as watch:
@@ -135,7 +135,7 @@ def test_records_may_be_fetched_whenever_it_suits():
 
 
 def test_backward_passes_that_accumulate_are_one_step():
-    """The gradient is the sum of the passes, the activations are the last one's, and a step is an optimizer's."""
+    """The gradient is the sum of the passes, activations are the last pass's, and an optimizer step is one step."""
     model, passes = _network(), [_batch(seed) for seed in range(3)]
     twin = copy.deepcopy(model)
     _loss(twin, torch.cat(passes)).backward()
@@ -156,7 +156,7 @@ def test_backward_passes_that_accumulate_are_one_step():
 
 
 def test_a_grad_scalers_scale_is_taken_out():
-    """Under mixed precision gradients are told as if the loss had not been scaled."""
+    """Under mixed precision, gradients are reported as if the loss had not been scaled."""
     model, batch = _network(), _batch()
     twin = copy.deepcopy(model)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -180,7 +180,7 @@ def test_a_grad_scalers_scale_is_taken_out():
 
 
 def test_a_step_that_the_scaler_skips_is_told():
-    """Infinite gradients make the scaler skip the optimizer; the watch tells them, and that nothing changed."""
+    """Infinite gradients make the scaler skip the optimizer; the watch reports them, and that nothing changed."""
     model = _network()
     scaler, optimizer = torch.amp.GradScaler("cpu", init_scale=2.0**10), _sgd(model)
     with ParameterWatch(model, scaler=scaler) as watch:
@@ -195,7 +195,7 @@ def test_a_step_that_the_scaler_skips_is_told():
 
 
 def test_dead_units_and_nonfinite_values_are_counted():
-    """A unit that is never active, a row of zeros and a NaN are told as shares."""
+    """A unit that is never active, a row of zeros and a NaN are reported as shares."""
     model = _network()
     with torch.no_grad():
         model[0].bias[:3] = -1e6
@@ -204,7 +204,7 @@ def test_dead_units_and_nonfinite_values_are_counted():
     with ParameterWatch(model) as watch:
         scalars = _scalars(_train(model, watch, _sgd(model[0]))[0])
     assert scalars["watch_dead_activations/1"] == 3 / 6
-    assert scalars["watch_dead_parameters/2"] == pytest.approx(1 / 3)  # of the weight, and not of the bias
+    assert scalars["watch_dead_parameters/2"] == pytest.approx(1 / 3)  # of the weight, not of the bias
     assert scalars["watch_nonfinite_parameters/2"] == pytest.approx(1 / 21)
     assert scalars["watch_nonfinite_activations/2"] == pytest.approx(1 / 3)
 
@@ -220,7 +220,7 @@ def test_dead_units_and_nonfinite_values_are_counted():
     ],
 )
 def test_channels_are_found_in_each_layout(layer, inputs, dead):
-    """Pictures, sequences of both orders, features and a single sample have their channels where torch has them."""
+    """Channels are found where torch has them: in pictures, sequences of both orders, features and a single sample."""
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter[:] = 1
@@ -233,7 +233,7 @@ def test_channels_are_found_in_each_layout(layer, inputs, dead):
 
 
 def test_two_optimizers_make_one_step():
-    """The updates of both are told, in one set of records."""
+    """The updates of both are in one set of records."""
     model = _network()
     optimizers = [torch.optim.SGD(model[0].parameters(), 0.1), torch.optim.SGD(model[2].parameters(), 0.1)]
     with ParameterWatch(model, every=2) as watch:
@@ -259,7 +259,7 @@ def test_other_models_optimizers_do_not_count():
 
 
 def test_passes_that_do_not_train_are_not_shown():
-    """A validation pass and another adapter's pass change nothing of what is told."""
+    """A validation pass and another adapter's pass change none of the figures."""
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
     batch = torch.rand(2, 1, 8, 8)
     optimizer = _sgd(model)
@@ -284,7 +284,7 @@ def test_recomputed_activations_are_watched_too():
 
 
 def test_between_watched_steps_one_hook_is_left():
-    """Parameters and layers are free of hooks but in a watched step."""
+    """Outside a watched step, parameters and layers have no hooks."""
     model = _network()
     optimizer = _sgd(model)
     with ParameterWatch(model, every=3) as watch:
@@ -297,7 +297,7 @@ def test_between_watched_steps_one_hook_is_left():
 
 @pytest.mark.parametrize("error", [None, KeyError], ids=["ended", "raised"])
 def test_all_hooks_come_off(error):
-    """After the block, also one that raised half-way, the model and the optimizers have no hooks of it."""
+    """After the block, even one that raised half-way, the model and the optimizers have none of its hooks."""
     from torch.optim.optimizer import _global_optimizer_post_hooks
 
     model = _network()
@@ -314,7 +314,7 @@ def test_all_hooks_come_off(error):
 
 
 class _NoSync(TorchDispatchMode):
-    """Fail at each operation that makes a CUDA device's caller wait."""
+    """Fails at each operation that would make a CUDA device's caller wait."""
 
     waiting = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique", "unique")
 
@@ -325,7 +325,7 @@ class _NoSync(TorchDispatchMode):
 
 
 def test_nothing_waits_for_the_device():
-    """A watched step reads no value of a tensor: what would wait on a GPU does not occur."""
+    """A watched step reads no tensor value, so nothing in it would wait on a GPU."""
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
     optimizer, batch = _sgd(model), torch.rand(2, 1, 8, 8)
     scaler = torch.amp.GradScaler("cpu")
@@ -368,7 +368,7 @@ def test_nothing_waits_for_a_cuda_device(scale):
 
 
 def test_a_histogram_counts_an_even_sample_of_large_tensors():
-    """max_values bounds what a histogram holds, and the numbers count all values all the same."""
+    """max_values bounds the histogram's sample, but the statistics still cover all values."""
     model = nn.Linear(100, 70)
     with ParameterWatch(model, max_values=500) as watch:
         model(torch.rand(2, 100)).sum().backward()
@@ -381,7 +381,7 @@ def test_a_histogram_counts_an_even_sample_of_large_tensors():
 
 
 def test_what_is_not_wanted_is_not_told():
-    """Each kind can be left out, and a tag stands before all."""
+    """Each kind can be left out, and a tag can be prefixed to all."""
     model = _network()
     wanted = {"parameters": False, "activations": False, "histograms": False, "tag": "run"}
     with ParameterWatch(model, **wanted) as watch:
@@ -400,7 +400,7 @@ def test_what_is_not_wanted_is_not_told():
 
 
 def test_layers_choose_parameters_and_outputs():
-    """Chosen layers show their own parameters and outputs alone; a wrong name tells the nearest."""
+    """Only the chosen layers show their parameters and outputs; the error for a wrong name lists the nearest."""
     model = _network()
     with ParameterWatch(model, layers="2") as watch:
         (records,) = _train(model, watch, _sgd(model))
@@ -421,7 +421,7 @@ def test_sparse_gradients_are_told_by_what_they_store():
 
 
 def test_frozen_parameters_have_no_updates():
-    """Parameters that are not trained show their norm, and neither gradient nor update."""
+    """Frozen parameters show their norm, but neither gradient nor update."""
     model = _network()
     model[0].requires_grad_(requires_grad=False)
     with ParameterWatch(model) as watch:
@@ -440,14 +440,14 @@ def test_frozen_parameters_have_no_updates():
     ],
 )
 def test_wrong_arguments_are_refused(wrong, told):
-    """A period of nothing, and layers without anything to train, are errors."""
+    """A period of zero, and layers with nothing to train, are errors."""
     with pytest.raises(InvalidValueError, match=told):
         ParameterWatch(_network(), **wrong)
 
 
 @pytest.mark.parametrize("layers", [None, "0"])
 def test_lazy_modules_that_never_ran_are_refused(layers):
-    """Their parameters have no shape yet, and take no hooks."""
+    """Their parameters have no shape yet, and accept no hooks."""
     lazy = nn.Sequential(nn.LazyLinear(2), nn.Linear(2, 1))
     with pytest.raises(InvalidValueError, match="weight' has no shape yet; run the model once"):
         ParameterWatch(lazy, layers=layers)
@@ -455,7 +455,7 @@ def test_lazy_modules_that_never_ran_are_refused(layers):
 
 
 def test_records_reach_tensorboard(tmp_path):
-    """What is logged at a watched step is read back at that step."""
+    """Records logged at a watched step are read back at that step."""
     model = _network()
     with ParameterWatch(model, every=2) as watch, tblog.SummaryWriter(str(tmp_path)) as writer:
         for step, records in enumerate(_train(model, watch, _sgd(model), steps=3)):
@@ -469,7 +469,7 @@ def test_records_reach_tensorboard(tmp_path):
 
 
 def test_histograms_come_with_some_watched_steps_alone():
-    """A number says with which ones, the first included; True means all of them, and False or 0 none."""
+    """A number says which ones, including the first; True means all of them, and False or 0 none."""
     for histograms, wanted in ((3, "x--x-"), (True, "xxxxx"), (1, "xxxxx"), (False, "-----"), (0, "-----")):
         model = _network()
         with ParameterWatch(model, every=2, histograms=histograms) as watch:
@@ -478,7 +478,7 @@ def test_histograms_come_with_some_watched_steps_alone():
 
 
 def test_a_watch_that_never_began_says_so():
-    """Its records would be empty for ever; after start() they are not, and after stop() what is left is given."""
+    """Its records would stay empty; after start() they do not, and after stop() the rest can be fetched."""
     model = _network()
     watch = ParameterWatch(model, every=1)
     with pytest.raises(
@@ -496,7 +496,7 @@ def test_a_watch_that_never_began_says_so():
 
 
 def test_start_and_stop_are_the_block():
-    """Either may be called again, and what lies between a stop and a start is not watched."""
+    """Both may be called again, and nothing between a stop and a start is watched."""
     model = _network()
     with untouched(model):
         watch = ParameterWatch(model, every=1).start().start()
@@ -535,7 +535,7 @@ def test_with_a_writer_it_is_one_line(tmp_path):
 
 
 def test_a_writer_of_another_library_is_refused():
-    """It takes no records, and the error says whose writer is wanted."""
+    """It accepts no records, and the error says whose writer is wanted."""
     with pytest.raises(InvalidTypeError, match=r"the writer was a _io.StringIO.*give a tblog.SummaryWriter"):
         ParameterWatch(_network(), writer=io.StringIO())
 
@@ -583,7 +583,7 @@ _SHARDED = """
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
 def test_a_sharded_model_is_told_by_the_part_of_each_process(tmp_path):
-    """Under FSDP's fully_shard, shards uneven and empty ones too, nothing is reduced, and no process waits for another."""
+    """Under FSDP's fully_shard, nothing is reduced and no process waits, even with uneven and empty shards."""
     program = _SHARDED.replace("/STORE", str(tmp_path / "store"))
     with ThreadPoolExecutor(2) as pool:
         ranks = pool.map(lambda rank: run_program(program.replace("RANK", str(rank)), tmp_path), range(2))
@@ -596,7 +596,7 @@ def test_a_sharded_model_is_told_by_the_part_of_each_process(tmp_path):
 
 
 def test_a_watch_shows_itself_in_a_line():
-    """In a debugger: of which model, whether it is on, and what it has seen."""
+    """Its repr, for a debugger, shows the model, whether it is on, and its progress."""
     model = _network()
     watch = ParameterWatch(model, every=2, tag="inner")
     assert repr(watch) == "<ParameterWatch 'inner' of Sequential (off, every 2 steps): 0 steps seen>"
@@ -606,7 +606,7 @@ def test_a_watch_shows_itself_in_a_line():
 
 
 def test_a_watch_that_nobody_stops_keeps_no_model_alive(tmp_path):
-    """The one-line form starts a watch for good, and a search trains many models in one process."""
+    """The one-line form starts a watch that is never stopped, and a search trains many models in one process."""
     before = len(hooks)
     with tblog.SummaryWriter(tmp_path) as writer:
         for _ in range(3):

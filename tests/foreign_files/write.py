@@ -1,7 +1,7 @@
-"""Writes the event files of this folder, as TensorFlow 2, CLU, Keras and TensorFlow 1 write them.
+"""Writes this folder's event files as TensorFlow 2, CLU, Keras and TensorFlow 1 write them.
 
-They are kept because TensorFlow is large: python -m pip install tensorflow-cpu tensorboard clu, and then
-python write.py FOLDER. The files' names were shortened afterwards.
+The files are kept because TensorFlow is large: python -m pip install tensorflow-cpu tensorboard clu, and then
+python write.py FOLDER. Their names were shortened afterwards.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def clu(logdir: str, rng: np.random.Generator) -> None:
 
 
 def keras(logdir: str) -> None:
-    """The callback of Keras, with its runs for training and validation."""
+    """The Keras callback, with its runs for training and validation."""
     import keras
 
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -70,7 +70,7 @@ def keras(logdir: str) -> None:
 
 
 def tensorflow_1(logdir: str) -> None:
-    """Old-style summaries, a graph, and a session that was started again at step 6."""
+    """Old-style summaries, a graph, and a session that restarts at step 6."""
     import tensorflow as tf
 
     v1 = tf.compat.v1

@@ -1,6 +1,7 @@
-"""Writes the files in trackers/, as wandb 0.31 writes them offline and trackio 0.43 into its database.
+"""Writes the files in trackers/, as wandb 0.31 writes them offline and trackio 0.43 to its database.
 
-They are kept because the two are large: python -m pip install wandb trackio, and then python write_trackers.py FOLDER.
+They are kept because the packages are large: python -m pip install wandb trackio, and then
+python write_trackers.py FOLDER.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ STEPS = [0, 1, 2, 5]
 
 
 def rows() -> list[dict[str, object]]:
-    """Return what is logged at each step."""
+    """Return the values to log at each step."""
     return [
         {
             "loss": 1 / (i + 1),
@@ -50,7 +51,7 @@ def wandb_file(folder: Path) -> None:
 
 
 def trackio_database(folder: Path) -> None:
-    """Write two runs of one name and another one."""
+    """Write two runs with one name, and a third with another."""
     os.environ |= {"TRACKIO_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     import sqlite3
 
