@@ -1,4 +1,4 @@
-"""Large arrays are counted in the call: the same histogram as the worker makes of a snapshot."""
+"""Large arrays are counted in the call, with the same histogram as from the worker's snapshot."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LEFT = {
 
 @pytest.mark.parametrize("kind", COUNTED)
 def test_the_histogram_is_that_of_a_snapshot(kind):
-    """Counts, limits, number and extremes are equal, sums as far as their order lets them be; so is the report."""
+    """Counts, limits, number, extremes and reports are equal, and sums up to the order of addition."""
     record = _call_counts.counted("h", COUNTED[kind], 500)
     reports = Reports(), Reports()
     ours = one(record, reports[0]).histo
@@ -66,7 +66,7 @@ def test_the_histogram_is_that_of_a_snapshot(kind):
 
 @pytest.mark.parametrize("kind", LEFT)
 def test_the_worker_counts_what_is_small_or_no_plain_array(kind):
-    """A snapshot is made of it, with its checks and errors."""
+    """They go through a snapshot, with its checks and errors."""
     assert _call_counts.counted("h", LEFT[kind], None) is None
 
 
@@ -90,7 +90,7 @@ def test_what_is_logged_is_the_value_at_the_time_of_the_call(make, tmp_path):
 
 
 def test_an_array_that_is_lent_to_the_worker_is_counted_there(tmp_path, monkeypatch):
-    """With copy=False nothing is counted in the call, nor where the bins are others."""
+    """With copy=False nothing is counted in the call, nor with other bins."""
     monkeypatch.setattr(_call_counts, "count_compiled", None)
     with SummaryWriter(str(tmp_path / "lent"), options=WriterOptions(copy=False)) as writer:
         writer.add_histogram("h", NORMAL, 0)

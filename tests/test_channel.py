@@ -1,4 +1,4 @@
-"""A writer's way to its files without threads: a disk in memory, a clock that is turned, steps that the test takes."""
+"""A writer's way to its files without threads: an in-memory disk, a hand-turned clock, and steps taken by the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.waiting import HANG_SECS, join
 
 @pytest.fixture
 def channel(disk, clock, tmp_path):
-    """Return a channel whose own file is created, and that nobody serves but the test."""
+    """Return a channel with its own file created, served only by the test."""
     made = Channel(str(tmp_path), "", 120, WriterOptions(), clock=clock, open_sink=disk.open)
     made.open(patient=False)
     return made
@@ -44,7 +44,7 @@ def tags(channel, disk, tmp_path):
 
 
 def ask(channel, command=None):
-    """Queue a flush, as a caller does who then waits for it; return the command."""
+    """Queue a flush, as a waiting caller does; return the command."""
     flush = command or Flush()
     channel.queue.command(flush)
     return flush
@@ -62,7 +62,7 @@ def test_a_step_hands_all_that_waits_on_the_light_lane_to_the_disk(channel, disk
 
 
 def test_a_heavy_record_is_written_one_step_after_its_encoding(channel, disk, tmp_path):
-    """Numbers that were logged behind it do not wait for it."""
+    """Numbers logged after it do not wait for it."""
     channel.put(text("remark"))
     channel.put(scalar(1))
     channel.drain.step()
@@ -74,7 +74,7 @@ def test_a_heavy_record_is_written_one_step_after_its_encoding(channel, disk, tm
 
 
 def test_a_flush_is_answered_after_what_was_before_it_on_both_lanes(channel):
-    """Records that come later are not waited for."""
+    """It does not wait for records that come later."""
     channel.put(text("remark"))
     flush = ask(channel)
     channel.put(text("later"))
@@ -89,7 +89,7 @@ def test_a_flush_is_answered_after_what_was_before_it_on_both_lanes(channel):
 def test_a_flush_waits_for_a_refused_embedding_to_be_tried_again_whatever_is_done_meanwhile(
     channel, monkeypatch
 ):
-    """Records behind it do not stand for it."""
+    """Records queued after the flush do not stand in for it."""
     tried = []
 
     def refuse(_self, record, _step):
@@ -116,7 +116,7 @@ def test_a_flush_waits_for_a_refused_embedding_to_be_tried_again_whatever_is_don
 def test_storage_that_refuses_is_tried_again_after_a_while_and_nothing_is_lost(
     channel, disk, clock, tmp_path, caplog
 ):
-    """The clock that was passed in says when; it is told once, and once that it is over."""
+    """The injected clock decides when; one message reports the trouble and one its end."""
     channel.put(scalar(1))
     channel.drain.step()
     disk.error = errno.EIO
@@ -134,7 +134,7 @@ def test_storage_that_refuses_is_tried_again_after_a_while_and_nothing_is_lost(
 
 
 def test_a_sync_comes_when_flush_secs_are_over(disk, clock, tmp_path):
-    """And no sooner."""
+    """And not before."""
     channel = Channel(str(tmp_path), "", 30, WriterOptions(), clock=clock, open_sink=disk.open)
     channel.open(patient=False)
     channel.put(scalar(1))
@@ -148,7 +148,7 @@ def test_a_sync_comes_when_flush_secs_are_over(disk, clock, tmp_path):
 
 
 def test_a_caller_gives_up_waiting_when_nothing_has_moved_for_so_long(channel, clock, caplog):
-    """Each look of the caller lets the clock pass; the message names what waits."""
+    """Each check of the caller advances the clock; the message names what is waiting."""
     channel.put(text("remark"))
     channel.queue.wake = lambda: clock.turn(SILENCE_SECS)
     assert not channel.flush()
@@ -156,7 +156,7 @@ def test_a_caller_gives_up_waiting_when_nothing_has_moved_for_so_long(channel, c
 
 
 def test_a_close_writes_what_waits_syncs_and_refuses_what_comes_later(channel, disk, tmp_path):
-    """A second close asks no more."""
+    """A second close asks for nothing more."""
     channel.put(scalar(1))
     closing = channel.start_closing()
     assert channel.start_closing() is closing
@@ -168,7 +168,7 @@ def test_a_close_writes_what_waits_syncs_and_refuses_what_comes_later(channel, d
 
 
 def test_a_record_that_fails_after_it_was_given_up_is_counted_as_dropped_alone(channel, caplog):
-    """Its writer was closed by the end of the process while it was encoded."""
+    """The end of the process closed its writer while it was encoded."""
     entered, gate = threading.Event(), threading.Event()
 
     class Text:
@@ -192,7 +192,7 @@ def test_a_record_that_fails_after_it_was_given_up_is_counted_as_dropped_alone(c
 
 
 def test_a_writer_that_appends_by_itself_is_told_to_stop_by_a_close_and_by_a_crowd(channel):
-    """It asks again for a queue and for room then."""
+    """It then asks again for a queue and for room."""
     told = []
 
     class Writer:

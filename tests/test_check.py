@@ -1,4 +1,4 @@
-"""The check of event files: it finds what TensorBoard's loaders stumble over, and repairs it without a loss."""
+"""The check of event files: it finds what TensorBoard's loaders cannot read, and repairs it without loss."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ NAN = float("nan")
 
 
 def event(step, value=1.0, tag="x", wall_time=1.0):
-    """Return the data of an event of one number, made by tensorboard's own messages."""
+    """Return the data of an event with one number, made with tensorboard's messages."""
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
     return Event(wall_time=wall_time, step=step, summary=summary).SerializeToString()
 
 
 def write(folder, *records, tail=b"", first=True):
-    """Write an event file of these records by hand."""
+    """Write an event file with these records by hand."""
     path = folder / "events.out.tfevents.1"
     path.write_bytes((first_event(1.0) if first else b"") + b"".join(map(frame, records)) + tail)
     return path
 
 
 def found(folder):
-    """Return the texts of what a check of the folder finds."""
+    """Return the texts of the check's findings in a folder."""
     return [finding.text for report in check(str(folder)) for finding in report.findings]
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_found_in_what_tblog_writes(tmp_path, capsys):
     ],
 )
 def test_each_thing_that_loaders_stumble_over_is_found(tmp_path, make, text):
-    """In words, with its number and its place."""
+    """Each finding has words, a number and a place."""
     make(tmp_path)
     (finding,) = found(tmp_path)
     assert text in finding
@@ -87,7 +87,7 @@ def test_each_thing_that_loaders_stumble_over_is_found(tmp_path, make, text):
 
 
 def test_the_number_of_points_not_shown_is_that_of_the_rust_server(tmp_path):
-    """What the check counts is what TensorBoard's default loader leaves out."""
+    """The check counts the points that TensorBoard's default loader leaves out."""
     steps = [0, 1, 2, 5, 3, 4, 4, 10, 7, 8]
     write(tmp_path, *map(event, steps))
     kept = [(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (7, 1.0), (8, 1.0)]
@@ -97,7 +97,7 @@ def test_the_number_of_points_not_shown_is_that_of_the_rust_server(tmp_path):
 
 
 def test_a_histogram_of_more_limits_than_counts_is_found_and_repaired(tmp_path):
-    """All its counts stay, and what follows it can be read by the default loader."""
+    """All its counts remain, and the default loader can read what follows."""
     histogram = HistogramProto(bucket_limit=[1.0, 2.0, 3.0], bucket=[5.0])
     broken = Event(wall_time=1.0, summary=Summary(value=[Summary.Value(tag="h", histo=histogram)]))
     write(tmp_path, broken.SerializeToString(), event(0), event(1))
@@ -110,7 +110,7 @@ def test_a_histogram_of_more_limits_than_counts_is_found_and_repaired(tmp_path):
 
 
 def test_a_repair_keeps_every_readable_record_and_the_old_file(tmp_path):
-    """Damage in the middle and at the end; the old file stays under a name that no loader reads."""
+    """With damage in the middle and at the end, the old file remains under a name that no loader reads."""
     path = write(tmp_path, *map(event, range(20)), tail=b"\x01\x02")
     data = bytearray(path.read_bytes())
     data[400] ^= 0xFF
@@ -128,7 +128,7 @@ def test_a_repair_keeps_every_readable_record_and_the_old_file(tmp_path):
 
 
 def test_a_file_that_a_writer_has_open_is_told_of_and_left_alone(tmp_path, capsys):
-    """Its torn end is a record that is just being written."""
+    """Its torn end is a record that is being written."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 1.0, 0)
         writer.flush()
@@ -173,7 +173,7 @@ def test_the_command_runs_without_tensorboard(tmp_path):
     tail=st.one_of(st.binary(max_size=60), st.integers(0, 60).map(bytes)),
 )
 def test_whatever_is_in_a_file_a_repair_keeps_all_that_is_readable(new_folder, steps, damage, cut, tail):
-    """No crash and no loss; afterwards nothing is left that a repair could put right."""
+    """It neither crashes nor loses anything; afterwards nothing repairable is left."""
     folder = new_folder()
     path = write(folder, *[event(step, 1.0, tag, wall_time) for step, tag, wall_time in steps])
     data = bytearray(path.read_bytes())
@@ -202,7 +202,7 @@ def readable_points(path):
 
 
 def test_a_file_is_checked_and_repaired_by_its_path(tmp_path, capsys):
-    """That file alone; its name is shown as it stands in its directory."""
+    """It handles that file alone, and shows its name within its directory."""
     path = write(tmp_path, event(0), tail=b"\x01")
     other = tmp_path / "events.out.tfevents.2"
     other.write_bytes(path.read_bytes())
@@ -213,7 +213,7 @@ def test_a_file_is_checked_and_repaired_by_its_path(tmp_path, capsys):
 
 
 def test_what_is_told_counts_in_plain_words_and_says_what_a_repair_did(tmp_path, capsys):
-    """One is no plural; after a repair, how many files were repaired and what is left."""
+    """One is not plural; after a repair, it counts the repaired files and what remains."""
     write(tmp_path, *map(event, [0, 1, 1]), tail=b"\x01")
     assert main([str(tmp_path)]) == 1
     assert capsys.readouterr().out.endswith("1 file, 4 records, 2 findings\n")
@@ -227,7 +227,7 @@ def test_what_is_told_counts_in_plain_words_and_says_what_a_repair_did(tmp_path,
 
 @pytest.mark.parametrize("place", [1, -5], ids=["length", "value"])
 def test_a_damaged_record_is_named_by_its_tag_and_step(tmp_path, capsys, place):
-    """Before the repair, and by the repair, as what was lost."""
+    """Both the check and the repair name it as lost."""
     path = write(tmp_path, *[event(step, tag="loss") for step in range(200)])
     data = bytearray(path.read_bytes())
     record = frame(event(118, tag="loss"))
@@ -242,7 +242,7 @@ def test_a_damaged_record_is_named_by_its_tag_and_step(tmp_path, capsys, place):
 
 
 def test_kept_files_are_mentioned_by_a_check(tmp_path, capsys):
-    """With the option that lists them."""
+    """The message names the option that lists them."""
     write(tmp_path, event(0), tail=b"\x01")
     main([str(tmp_path), "--repair"])
     capsys.readouterr()
@@ -251,7 +251,7 @@ def test_kept_files_are_mentioned_by_a_check(tmp_path, capsys):
 
 
 def test_runs_behind_links_are_checked_as_tensorboard_reads_them(tmp_path, capsys):
-    """Each once, also where a link leads back; what is kept there is found, too."""
+    """Each appears once, even if a link leads back; kept files behind links are found, too."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "logdir").mkdir()
     write(tmp_path / "elsewhere", event(0), tail=b"torn")
@@ -265,10 +265,10 @@ def test_runs_behind_links_are_checked_as_tensorboard_reads_them(tmp_path, capsy
 
 
 def test_a_directory_that_nobody_may_list_is_told(tmp_path, monkeypatch):
-    """Nothing is known of it, which is not that nothing is wrong."""
+    """Unknown is not the same as nothing wrong."""
     (tmp_path / "run").mkdir(mode=0)
     tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)  # the way there is closed to others
+    monkeypatch.chdir(tmp_path)  # its parent directory is closed to others
     user = os.geteuid()
     try:
         if not user:

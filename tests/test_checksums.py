@@ -12,7 +12,7 @@ from tblog._wire import framing as _framing
 
 @pytest.mark.parametrize("start", [b"", b"\x09", bytes(range(1, 9))])
 def test_checksums_by_columns_are_those_of_the_records(start):
-    """For records of every length, constant start, varying bytes at an offset and at the end add up."""
+    """For every length, a constant start, varying bytes at an offset and bytes at the end add up."""
     rng = random.Random(0)
     lengths = np.arange(_checksums.MIN_BYTES, _checksums.MAX_BYTES + 1)
     records = [

@@ -1,4 +1,4 @@
-"""Calls within a compiled function: logged each time, and not compiled themselves."""
+"""Calls inside a compiled function log each time, and are not compiled themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.reading import points
 
 @pytest.fixture(autouse=True)
 def fresh_compiler():
-    """Begin with nothing compiled, and leave nothing."""
+    """Start with nothing compiled, and leave nothing compiled."""
     torch._dynamo.reset()
     counters.clear()
     yield
@@ -44,7 +44,7 @@ def test_calls_in_a_compiled_function_log_each_time_what_was_computed(tmp_path):
 
 
 def test_nothing_within_a_call_is_compiled(tmp_path):
-    """One break of the graph for each call, and no frames but those of the function itself."""
+    """Each call breaks the graph once, and only the function's own frames are compiled."""
     with SummaryWriter(tmp_path) as writer:
 
         @torch.compile(backend="eager")
@@ -56,11 +56,11 @@ def test_nothing_within_a_call_is_compiled(tmp_path):
             return z
 
         step(torch.ones(4), 0)
-    assert counters["frames"]["total"] == 3  # the function, and what follows each of its two breaks
+    assert counters["frames"]["total"] == 3  # the function, and the code after each of its two breaks
 
 
 def test_methods_that_a_users_class_brings_are_still_compiled(tmp_path):
-    """A module that is a writer as well is compiled, and so are all other modules."""
+    """A module that is also a writer is compiled, and so are all other modules."""
 
     class Both(SummaryWriter, torch.nn.Sequential):
         def __init__(self, logdir):
@@ -80,7 +80,7 @@ def test_methods_that_a_users_class_brings_are_still_compiled(tmp_path):
 
 
 def test_a_graph_that_must_be_whole_says_that_a_call_breaks_it(tmp_path):
-    """`fullgraph=True` is refused by the compiler in words that name tblog; logging goes on."""
+    """The compiler refuses `fullgraph=True` with an error that names tblog; logging goes on."""
     with SummaryWriter(tmp_path) as writer:
 
         @torch.compile(backend="eager", fullgraph=True)

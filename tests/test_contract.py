@@ -1,4 +1,4 @@
-"""The contract of the queue and the worker: a test for each promise, under the promise's name."""
+"""The contract of the queue and the worker: one test for each promise, named after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.waiting import HANG_SECS, join, run_threads, wait_until
 
 
 def test_ordering_what_one_thread_logs_is_in_the_file_in_the_order_of_its_calls(tmp_path):
-    """Steps of each of several threads come out ascending, whatever kinds lie between."""
+    """The steps of each thread ascend, whatever kinds lie between."""
     with SummaryWriter(tmp_path) as writer:
 
         def log(name):
@@ -39,7 +39,7 @@ def test_ordering_what_one_thread_logs_is_in_the_file_in_the_order_of_its_calls(
 
 
 def test_ordering_holds_between_scalars_tensors_and_dicts_of_one_tag(tmp_path):
-    """A tag that is logged by every call that takes scalars keeps the order of the calls."""
+    """A tag logged by every call that takes scalars keeps the order of the calls."""
     import torch
 
     with SummaryWriter(tmp_path) as writer:
@@ -52,7 +52,7 @@ def test_ordering_holds_between_scalars_tensors_and_dicts_of_one_tag(tmp_path):
 
 
 def test_snapshot_what_is_logged_is_the_value_at_the_time_of_the_call(tmp_path):
-    """Arrays and tensors that change right after the call are logged as they were."""
+    """Arrays and tensors that change right after the call are logged with their earlier values."""
     import torch
 
     array, tensor = np.zeros(3), torch.zeros(())
@@ -77,10 +77,10 @@ def test_snapshot_what_is_logged_is_the_value_at_the_time_of_the_call(tmp_path):
 
 
 def test_visibility_another_process_reads_a_record_within_a_second_without_a_flush(tmp_path):
-    """Whatever flush_secs and max_queue say, each lone number and each lone picture is in the file soon."""
+    """Whatever flush_secs and max_queue are, each single number and picture is in the file soon."""
     with SummaryWriter(tmp_path, max_queue=1_000_000, flush_secs=1_000_000_000) as writer:
         writer.add_image("image", np.zeros((3, 2, 2)), 0)
-        writer.flush()  # what encodes pictures is loaded
+        writer.flush()  # loads what encodes pictures
         for step in range(1, 4):
             writer.add_scalar("x", 1.0, step)
             assert seen_within_a_second(lambda step=step: len(points(tmp_path).get("x", ())) == step)
@@ -89,7 +89,7 @@ def test_visibility_another_process_reads_a_record_within_a_second_without_a_flu
 
 
 def seen_within_a_second(happened):
-    """Look a hundred times, 10 ms apart: a second, to which a machine that stands still adds nothing."""
+    """Look a hundred times, 10 ms apart: one second, without the time for which the machine stalls."""
     for _ in range(100):
         if happened():
             return True
@@ -98,7 +98,7 @@ def seen_within_a_second(happened):
 
 
 def test_flush_after_it_sigkill_loses_nothing_that_was_queued_before(tmp_path):
-    """A process that kills itself right after a flush leaves everything before it in the file."""
+    """A process that kills itself right after a flush has everything before it in the file."""
     code = """
         import os, signal, sys
         from tblog import SummaryWriter
@@ -114,7 +114,7 @@ def test_flush_after_it_sigkill_loses_nothing_that_was_queued_before(tmp_path):
 
 
 def test_overflow_a_full_queue_makes_the_caller_wait_and_loses_nothing(tmp_path):
-    """With the disk held up, calls stop at the bound; when it goes on, all of them are written."""
+    """While the disk is held up, calls stop at the bound; afterwards all records are written."""
     writer = SummaryWriter(tmp_path, options=WriterOptions(max_queue_records=100))
     sink = gated(writer)
     sink.gate.clear()
@@ -156,7 +156,7 @@ def test_overflow_dropping_counts_each_record_it_drops(tmp_path):
 
 
 def test_overflow_bounds_the_bytes_of_arrays_too(tmp_path):
-    """Arrays beyond the bound in bytes are dropped, one that is larger than it is taken when alone."""
+    """Arrays beyond the byte bound are dropped, but one larger than the bound is accepted when it is alone."""
     options = WriterOptions(max_queue_bytes=10_000, overflow="drop")
     writer = SummaryWriter(tmp_path, options=options)
     sink = gated(writer)
@@ -172,7 +172,7 @@ def test_overflow_bounds_the_bytes_of_arrays_too(tmp_path):
 
 
 def test_errors_what_the_caller_did_wrong_is_raised_at_the_call_with_tag_value_and_wish(tmp_path):
-    """The message names the tag, what was given and what is wanted; the writer goes on."""
+    """The message names the tag, the given value and the expected one; the writer goes on."""
     with SummaryWriter(tmp_path) as writer:
         with pytest.raises(NotImplementedError, match=r"'loss': got 'high' of type str; give one number"):
             writer.add_scalar("loss", "high", 0)
@@ -202,7 +202,7 @@ class FailingArray:
 
 
 def test_errors_on_the_worker_are_counted_and_told_once_and_the_rest_is_written(tmp_path, caplog):
-    """One broken record in three costs that record alone, and its cause is told once."""
+    """One broken record in three affects only itself, and its cause is reported once."""
     from tblog.records import HistogramRecord
 
     with SummaryWriter(tmp_path) as writer:
@@ -217,7 +217,7 @@ def test_errors_on_the_worker_are_counted_and_told_once_and_the_rest_is_written(
 
 
 def test_errors_on_the_worker_are_raised_by_flush_where_the_options_say_strict(tmp_path):
-    """A strict writer raises what failed, once, from the next flush or close."""
+    """A strict writer raises the error once, from the next flush or close."""
     from tblog.records import HistogramRecord
 
     writer = SummaryWriter(tmp_path, options=WriterOptions.STRICT)
@@ -230,7 +230,7 @@ def test_errors_on_the_worker_are_raised_by_flush_where_the_options_say_strict(t
 
 
 def test_errors_of_the_storage_neither_stop_training_nor_tear_the_file(tmp_path, caplog):
-    """A disk that takes a part of a record and then nothing is told of once; later the file is whole."""
+    """A disk that takes part of a record and then nothing is reported once; later the file is whole."""
     writer = SummaryWriter(tmp_path)
     sink = gated(writer)
     writer.add_scalar("x", 0.0, 0)
@@ -249,7 +249,7 @@ def test_errors_of_the_storage_neither_stop_training_nor_tear_the_file(tmp_path,
 
 
 def test_errors_of_the_storage_at_close_cut_the_torn_record_back(tmp_path):
-    """A file that is closed while its disk is full ends with a whole record, and the loss is counted."""
+    """A file closed while its disk is full ends with a whole record, and the loss is counted."""
     writer = SummaryWriter(tmp_path)
     sink = gated(writer)
     writer.add_scalar("x", 0.0, 0)
@@ -264,7 +264,7 @@ def test_errors_of_the_storage_at_close_cut_the_torn_record_back(tmp_path):
 
 
 def test_fork_the_child_logs_to_a_file_of_its_own_and_nothing_is_written_twice(tmp_path):
-    """What waited at the fork is the parent's, what the child logs is the child's."""
+    """The parent writes what waited at the fork, and the child what it logs."""
     writer = SummaryWriter(tmp_path)
     sink = gated(writer)
     sink.gate.clear()
@@ -304,7 +304,7 @@ def test_fork_the_child_counts_its_own_records(tmp_path):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_fork_a_process_started_by_multiprocessing_loses_nothing_at_its_end(tmp_path, method):
-    """An inherited or pickled writer is flushed when the child ends, though atexit does not run there."""
+    """An inherited or pickled writer is flushed when the child ends, although atexit does not run there."""
     writer = SummaryWriter(tmp_path)
     writer.add_scalar("parent", 1.0, 0)
     child = multiprocessing.get_context(method).Process(target=log_numbers, args=(writer, "child", 50))
@@ -317,7 +317,7 @@ def test_fork_a_process_started_by_multiprocessing_loses_nothing_at_its_end(tmp_
 
 
 def test_shutdown_close_waits_for_everything_and_may_be_called_twice(tmp_path):
-    """All that was queued is in the file when close returns."""
+    """Everything queued is in the file when close returns."""
     writer = SummaryWriter(tmp_path)
     for step in range(50_000):
         writer.add_scalar("x", 1.0, step)
@@ -340,7 +340,7 @@ def test_shutdown_a_call_after_close_opens_a_new_event_file(tmp_path):
 
 @pytest.mark.parametrize("ending", ["pass", "sys.exit(3)", "raise RuntimeError('on purpose')"])
 def test_shutdown_the_interpreters_exit_closes_open_writers(tmp_path, ending):
-    """A program that ends without a close, orderly or by an exception, loses nothing."""
+    """A program that ends without a close, normally or by an exception, loses nothing."""
     code = f"""
         import sys
         from tblog import SummaryWriter
@@ -354,7 +354,7 @@ def test_shutdown_the_interpreters_exit_closes_open_writers(tmp_path, ending):
 
 
 def test_shutdown_the_exit_is_bounded_when_the_storage_does_not_answer(tmp_path):
-    """A process whose disk hangs ends all the same, and says what was lost."""
+    """A process whose disk hangs still ends, and reports what was lost."""
     code = """
         import sys, threading
         from tblog import SummaryWriter, WriterOptions
@@ -368,7 +368,7 @@ def test_shutdown_the_exit_is_bounded_when_the_storage_does_not_answer(tmp_path)
 
 
 def test_shutdown_a_writer_that_is_collected_is_written_and_closed(tmp_path):
-    """Dropping the last reference loses nothing and gives the file handle back."""
+    """Dropping the last reference loses nothing and releases the file handle."""
     writer = SummaryWriter(tmp_path)
     channel: Channel = writer.file_writer.channel()
     writer.add_scalar("x", 1.0, 0)
@@ -379,7 +379,7 @@ def test_shutdown_a_writer_that_is_collected_is_written_and_closed(tmp_path):
 
 
 def test_names_writers_of_one_directory_never_share_a_file(tmp_path):
-    """Twenty writers made at once, in this process and in another, have a file each."""
+    """Twenty writers made at once, in this process and in another, each have their own file."""
     code = """
         import sys
         from tblog import SummaryWriter
@@ -409,7 +409,7 @@ def test_names_sort_in_the_order_of_opening(tmp_path):
 
 
 def test_a_pair_of_threads_serves_all_writers_of_a_device_and_ends_with_the_last(tmp_path):
-    """Sixty writers and their runs share one that writes and one that encodes, which are gone when all are closed."""
+    """Sixty writers and their runs share one writing and one encoding thread, which end when all are closed."""
     before = threading.active_count()
     writers = [SummaryWriter(tmp_path / str(number)) for number in range(60)]
     for writer in writers:

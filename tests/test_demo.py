@@ -1,4 +1,4 @@
-"""The main job: `examples/demo.py`, run as `make demo` runs it, and what it leaves."""
+"""The main job: `examples/demo.py`, run as by `make demo`, and its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 23 * EPOCHS
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory that the demo is run in."""
+    """Return the directory in which the demo runs."""
     return tmp_path_factory.mktemp("demo")
 
 
@@ -41,19 +41,19 @@ def demo(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, demo: subprocess.CompletedProcess[str]) -> Path:
-    """Return the directory of the run, which the demo has printed."""
+    """Return the run's directory, which the demo printed."""
     (printed,) = re.findall(r"The run is in (\S+)", demo.stdout)
     return folder / printed
 
 
 def test_progress_is_shown_to_the_last_step(demo: subprocess.CompletedProcess[str]) -> None:
-    """The bar comes to its end, with the accuracy beside it."""
+    """The bar reaches its end, with the accuracy beside it."""
     assert f"{STEPS}/{STEPS}" in demo.stderr
     assert "accuracy=" in demo.stderr
 
 
 def test_report_says_how_to_look_and_what_logging_cost(demo: subprocess.CompletedProcess[str]) -> None:
-    """Three ways to open TensorBoard, and the counters: all records are written, none is lost."""
+    """It shows three ways to open TensorBoard, and counters: all records are written, none is lost."""
     for words in ("tensorboard --logdir runs ", "%tensorboard --logdir /", "ssh -N -L 6006:localhost:6006"):
         assert words in demo.stdout
     written, queued, dropped, failed = re.search(
@@ -74,7 +74,7 @@ def test_loss_and_accuracy_are_logged_at_each_step(run: Path, split: str) -> Non
 
 
 def test_network_learns(run: Path) -> None:
-    """After two epochs most digits are recognised: what is shown is a real training."""
+    """After two epochs most digits are recognised: this is a real training."""
     assert read(run).Scalars("final/accuracy")[-1].value > 0.6
 
 
@@ -104,7 +104,7 @@ def test_each_epoch_has_histograms_figures_and_curves(run: Path) -> None:
 
 
 def test_start_has_graph_text_layout_hparams_and_inputs(run: Path) -> None:
-    """What is known before the first step is there once."""
+    """What is known before the first step is logged once."""
     demo = read(run)
     assert demo.Tags()["graph"]
     assert len(demo.Graph().node) > 4
@@ -115,7 +115,7 @@ def test_start_has_graph_text_layout_hparams_and_inputs(run: Path) -> None:
 
 
 def test_adapters_show_the_inside_of_the_network(run: Path) -> None:
-    """A little of each adapter is logged: maps and kernels at each epoch, explanations at the end."""
+    """Each adapter logs something: maps and kernels at each epoch, explanations at the end."""
     demo = read(run)
     images = set(demo.Tags()["images"])
     assert images >= {

@@ -36,7 +36,7 @@ class Mine(SummaryWriter):
 
 
 def test_the_line_has_the_directory_the_state_and_the_counts(tmp_path, monkeypatch):
-    """What went wrong is told where something has."""
+    """Errors and losses appear only if there are any."""
     monkeypatch.chdir(tmp_path)
     writer = SummaryWriter("run")
     assert repr(writer) == "<SummaryWriter 'run' (open): 0 logged, 0 written>"
@@ -50,7 +50,7 @@ def test_the_line_has_the_directory_the_state_and_the_counts(tmp_path, monkeypat
 
 
 def test_the_line_opens_no_file_and_needs_no_finished_writer(tmp_path):
-    """A debugger may ask at any time: of a closed writer, a copy, one without a disk, or one that was never made."""
+    """A debugger may ask at any time: for a closed writer, a copy, one without a disk, or one never fully made."""
     writer = Mine(tmp_path)
     writer.close()
     files = event_files(tmp_path)
@@ -64,7 +64,7 @@ def test_the_line_opens_no_file_and_needs_no_finished_writer(tmp_path):
 
 
 def test_a_notebook_shows_the_counts_and_the_line_to_copy(tmp_path, monkeypatch):
-    """By IPython's own formatter; whatever is in the directory's name is text."""
+    """IPython's own formatter shows it; HTML in the directory's name is escaped."""
     monkeypatch.chdir(tmp_path)
     with SummaryWriter(ODD) as writer:
         writer.add_scalar("x", 1.0, 1)
@@ -82,7 +82,7 @@ def test_a_notebook_shows_the_counts_and_the_line_to_copy(tmp_path, monkeypatch)
     "logdir", ["runs/demo", ODD[:-1], "a b", "$", "$name", "it's $name's {name}", "{", "}}", "%x", "#"]
 )
 def test_the_line_to_copy_opens_that_directory(logdir):
-    """IPython takes variables for their values in a line, and TensorBoard splits it as a shell does."""
+    """IPython expands variables in the line, and TensorBoard splits it as a shell does."""
     opened = []
     shell = InteractiveShell()
     shell.register_magic_function(opened.append, magic_name="tensorboard")
@@ -93,7 +93,7 @@ def test_the_line_to_copy_opens_that_directory(logdir):
 
 
 def test_the_global_writer_shows_its_directory(tmp_path):
-    """Without a word to its process, which may be gone."""
+    """Its process is not asked, since it may be gone."""
     writer = GlobalSummaryWriter(tmp_path)
     writer.close()
     assert repr(writer) == f"<GlobalSummaryWriter {str(tmp_path)!r}>"

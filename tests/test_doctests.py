@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the public modules run, and every public class and function has one.
+"""The docstring examples of the public modules run, and every public class and function has one.
 
 An example starts from nothing: it imports what it uses, so that a reader can paste it.
 """
@@ -17,12 +17,12 @@ import tblog
 import tblog.adapters
 from tests.needs import need_package
 
-# Packages that some examples need and that have no wheel for every version of Python.
+# Packages that some examples need and that lack a wheel for some Python versions.
 NEEDS = {"tblog.adapters.cam": "pytorch_grad_cam", "tblog.graph._onnx": "onnx"}
 
 
 def _public_modules() -> list[str]:
-    """Return the modules that a user may import: those on top of the package, and the adapters."""
+    """Return the modules that a user may import: the package's top-level modules and the adapters."""
     found = [
         f"{package.__name__}.{module.name}"
         for package in (tblog, tblog.adapters)
@@ -33,7 +33,7 @@ def _public_modules() -> list[str]:
 
 
 def _public_names() -> dict[str, object]:
-    """Return the classes and functions that these modules offer, by the module that defines them."""
+    """Return the public classes and functions of these modules, by the module that defines them."""
     public = {}
     for module_name in _public_modules():
         module = importlib.import_module(module_name)
@@ -54,7 +54,7 @@ def _modules_with_examples() -> list[str]:
 
 @pytest.mark.parametrize("name", _modules_with_examples())
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every example of a module prints what its docstring shows, each in a directory of its own."""
+    """Each example prints what its docstring shows, in its own directory."""
     if name in NEEDS:
         need_package(NEEDS[name])
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

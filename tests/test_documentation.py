@@ -1,4 +1,4 @@
-"""The documentation points at what is there."""
+"""The documentation refers only to what exists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_each_example_is_listed() -> None:
-    """The page of the examples has a line for every program."""
+    """The page of examples has a line for every program."""
     listed = (ROOT / "examples" / "README.md").read_text()
     programs = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.ipynb")]
     assert [program.name for program in programs if f"({program.name})" not in listed] == []
@@ -38,7 +38,7 @@ def test_plan_of_the_house_names_every_file() -> None:
 
 
 def test_every_promise_is_held_by_tests_that_exist() -> None:
-    """Each test that the page of promises names is in the file that it links to, and each promise has one."""
+    """Each test named on the page of promises is in the linked file, and each promise has a test."""
     page = ROOT / "docs" / "promises.md"
     text = page.read_text()
     named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", text)
@@ -48,7 +48,7 @@ def test_every_promise_is_held_by_tests_that_exist() -> None:
 
 
 def test_the_contract_stands_in_the_promises_under_its_headings() -> None:
-    """Every promise that tests/test_contract.py names its tests after has its paragraph."""
+    """Every promise that names a test in tests/test_contract.py has a paragraph."""
     contract = (ROOT / "tests" / "test_contract.py").read_text()
     promises = (ROOT / "docs" / "promises.md").read_text()
     names = re.findall(r"^def (test_\w+)", contract, flags=re.MULTILINE)
@@ -57,7 +57,7 @@ def test_the_contract_stands_in_the_promises_under_its_headings() -> None:
 
 
 def test_the_page_of_faults_tells_of_every_fault() -> None:
-    """What the command lets happen has a row in the table, and the table stands between its marks."""
+    """Each fault of the command has a row in the table, and the table is between its marks."""
     from tests.faults.page import BEGIN, END
     from tests.faults.trials import FAULTS
 

@@ -1,4 +1,4 @@
-"""One event file on a disk in memory: nothing ever follows a torn record, and what is counted is there."""
+"""One event file on an in-memory disk: nothing ever follows a torn record, and everything counted is in the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORD_BYTES = len(event_record(1))
 
 @pytest.fixture
 def file(disk, clock, tmp_path):
-    """Return an event file on that disk, which is not yet created."""
+    """Return an event file on that disk, not yet created."""
     return EventFile(str(tmp_path), clock=clock, open_sink=disk.open)
 
 
@@ -31,7 +31,7 @@ def test_records_follow_the_version_in_the_order_in_which_they_were_appended(fil
 
 @pytest.mark.parametrize("taken", range(RECORD_BYTES * 3 + 1))
 def test_a_full_disk_tears_a_record_anywhere_and_the_next_write_finishes_it(file, disk, tmp_path, taken):
-    """Nothing is written between the two halves, and only whole records are counted."""
+    """Nothing is written between the two halves, and only whole records count."""
     file.open()
     file.write()
     disk.room = taken
@@ -64,7 +64,7 @@ def test_a_torn_record_is_cut_off_when_it_is_given_up(file, disk, tmp_path, take
 
 
 def test_a_file_that_someone_removed_is_left_for_a_new_one(file, disk, clock, tmp_path):
-    """The next look, after `LOOK_SECS` on the clock that was passed in, finds that out."""
+    """The next look, after `LOOK_SECS` on the injected clock, finds that out."""
     file.append(event_record(1), 1)
     file.write()
     first = file.path
@@ -77,7 +77,7 @@ def test_a_file_that_someone_removed_is_left_for_a_new_one(file, disk, clock, tm
 
 
 def test_a_file_is_not_looked_at_before_it_is_time(file, disk, clock, monkeypatch):
-    """A look costs a call of the system, and there is at most one a second."""
+    """A look costs a system call, so there is at most one a second."""
     looks = []
     file.append(event_record(1), 1)
     file.write()
@@ -94,7 +94,7 @@ def test_a_file_is_not_looked_at_before_it_is_time(file, disk, clock, monkeypatc
 
 
 def test_a_file_that_may_grow_no_more_is_left_for_a_new_one(file, disk, tmp_path):
-    """What it did not take goes to the next file."""
+    """What it refuses goes to the next file."""
     file.append(event_record(1), 1)
     file.write()
     first, disk.error = file.path, errno.EFBIG
@@ -107,7 +107,7 @@ def test_a_file_that_may_grow_no_more_is_left_for_a_new_one(file, disk, tmp_path
 
 
 def test_a_sync_waits_for_the_disk_once(file, disk):
-    """A second one without anything new does nothing."""
+    """A second sync without new data does nothing."""
     file.append(event_record(1), 1)
     file.sync()
     file.sync()
@@ -115,7 +115,7 @@ def test_a_sync_waits_for_the_disk_once(file, disk):
 
 
 def test_a_handle_that_was_given_back_is_opened_again_to_append(file, disk, tmp_path):
-    """A run that is logged to now and then holds no handle in between."""
+    """A run that is rarely logged to holds no handle in between."""
     file.append(event_record(1), 1)
     file.write()
     file.release()
@@ -127,14 +127,14 @@ def test_a_handle_that_was_given_back_is_opened_again_to_append(file, disk, tmp_
 
 
 def test_a_close_syncs_and_gives_the_handle_back(file, disk):
-    """Everything is on the disk then."""
+    """Everything is then on the disk."""
     file.append(event_record(1), 1)
     file.close()
     assert (disk.syncs, disk.closed, file.is_open) == ([file.path], [file.path], False)
 
 
 def test_what_a_sync_refuses_is_written_again_to_the_same_place(file, disk, tmp_path):
-    """A network file system may refuse bytes long after it took them, and they are gone then."""
+    """A network file system may refuse bytes long after it accepted them, and then they are gone."""
     file.append(event_record(1), 1)
     file.sync()
     file.append(event_record(2), 1)
@@ -150,7 +150,7 @@ def test_what_a_sync_refuses_is_written_again_to_the_same_place(file, disk, tmp_
 
 
 def test_what_is_refused_as_a_handle_is_given_back_is_written_again(file, disk, tmp_path):
-    """A network file system sends what it has as a handle is closed, and tells what was refused there."""
+    """A network file system sends its buffer when a handle is closed, and reports a refusal then."""
     file.append(event_record(1), 1)
     file.write()
     disk.late_errors = [errno.EDQUOT]
@@ -171,7 +171,7 @@ def test_an_error_of_the_last_sync_costs_nothing_where_the_next_one_takes_it(fil
 
 
 def test_what_the_storage_never_takes_counts_as_written_no_more(file, disk, tmp_path):
-    """It was handed over, and nobody has it."""
+    """It was handed over, but nobody has it."""
     file.append(event_record(1), 1)
     file.sync()
     file.append(event_record(2), 1)
@@ -184,7 +184,7 @@ def test_what_the_storage_never_takes_counts_as_written_no_more(file, disk, tmp_
 
 
 def test_a_file_with_a_gap_that_cannot_be_filled_is_left(file, disk, tmp_path, monkeypatch):
-    """More was written since the last sync than is kept: it is counted, and what follows is in a new file."""
+    """More was written since the last sync than is kept: that is counted, and later records go to a new file."""
     monkeypatch.setattr("tblog._files.unsynced.MAX_BYTES", RECORD_BYTES)
     file.append(event_record(1) + event_record(2), 2)
     disk.late_errors = [errno.ENOSPC]
@@ -199,7 +199,7 @@ def test_a_file_with_a_gap_that_cannot_be_filled_is_left(file, disk, tmp_path, m
 
 
 def test_a_stale_handle_is_exchanged_for_a_new_one_at_once(file, disk, tmp_path, monkeypatch):
-    """The server of a network file system forgot it, and knows the file by its name."""
+    """The network file system's server forgot the handle, but knows the file by its name."""
     file.append(event_record(1), 1)
     file.write()
     errors = [errno.ESTALE] * (STALE_TRIES - 1)

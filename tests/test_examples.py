@@ -31,22 +31,22 @@ def run_example(name: str, log_dir: Path) -> None:
 
 
 def scalars(run: Path, tag: str) -> dict[int, float]:
-    """Return a tag's values by step."""
+    """Return the values of a tag by step."""
     return {event.step: event.value for event in read(run).Scalars(tag)}
 
 
 def size_of_image(run: Path, tag: str) -> tuple[int, int]:
-    """Decode a tag's last image and return its width and height."""
+    """Decode the last image of a tag and return its width and height."""
     return Image.open(io.BytesIO(read(run).Images(tag)[-1].encoded_image_string)).size
 
 
 def tensor(run: Path, tag: str) -> np.ndarray:
-    """Return a tag's last tensor."""
+    """Return the last tensor of a tag."""
     return tensor_util.make_ndarray(read(run).Tensors(tag)[-1].tensor_proto)
 
 
 def session_start(run: Path) -> plugin_data_pb2.SessionStartInfo:
-    """Return the hyperparameters of a run."""
+    """Return a run's hyperparameters."""
     content = read(run).PluginTagToContent("hparams")["_hparams_/session_start_info"]
     return plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
 
@@ -67,7 +67,7 @@ def test_scalars_by_two_writers_share_a_chart(tmp_path: Path) -> None:
 
 
 def test_scalars_by_add_scalars_share_a_chart(tmp_path: Path) -> None:
-    """There is a run for each key, named after tag and key."""
+    """Each key has a run, named after tag and key."""
     run_example("scalars_by_add_scalars", tmp_path)
     for key in ("sine", "cosine", "damped"):
         assert len(scalars(tmp_path / f"waves_{key}", "waves")) == 100
@@ -88,13 +88,13 @@ def test_graph_holds_the_operations(tmp_path: Path) -> None:
 
 
 def test_image_keeps_its_size(tmp_path: Path) -> None:
-    """The photograph is there, 640 pixels wide."""
+    """The photograph is 640 pixels wide."""
     run_example("image", tmp_path)
     assert size_of_image(tmp_path, "flower") == (640, 427)
 
 
 def test_image_grid_holds_all_digits(tmp_path: Path) -> None:
-    """Eight digits of 8 pixels in a row and four rows, with borders of one pixel."""
+    """Eight digits of 8 pixels in each of four rows, with borders of one pixel."""
     run_example("image_grid", tmp_path)
     assert size_of_image(tmp_path, "digits") == (8 * 9 + 1, 4 * 9 + 1)
 
@@ -115,7 +115,7 @@ def test_histogram_counts_every_value_at_each_step(tmp_path: Path) -> None:
 
 
 def test_figure_becomes_an_image(tmp_path: Path) -> None:
-    """The figure is drawn in its own size."""
+    """The figure keeps its own size."""
     run_example("figure", tmp_path)
     assert size_of_image(tmp_path, "wave") == (640, 480)
 
@@ -134,7 +134,7 @@ def test_embedding_has_points_labels_and_pictures(tmp_path: Path) -> None:
 
 
 def test_pr_curve_gets_better(tmp_path: Path) -> None:
-    """Each step has six rows of 127 thresholds, and the last precision is the better one."""
+    """Each step has six rows of 127 thresholds, and the last precision is better."""
     run_example("pr_curve", tmp_path)
     first, *_, last = (
         tensor_util.make_ndarray(event.tensor_proto) for event in read(tmp_path).Tensors("classifier")
@@ -145,7 +145,7 @@ def test_pr_curve_gets_better(tmp_path: Path) -> None:
 
 
 def test_hparams_are_logged_in_both_ways(tmp_path: Path) -> None:
-    """The originals' way makes a run of its own; `log_hparams` stays in the writer's."""
+    """The originals' way makes its own run; `log_hparams` stays in the writer's."""
     run_example("hparams", tmp_path)
     (below,) = (path for path in (tmp_path / "add_hparams_0.1").iterdir() if path.is_dir())
     for run, batch_size in ((below, 32), (tmp_path / "log_hparams_0.1", 64)):
@@ -163,7 +163,7 @@ def test_text_is_kept_as_written(tmp_path: Path) -> None:
 def test_default_directory_is_below_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two runs with names of their own, the comment at the end of one."""
+    """Two runs have distinct names, one of which ends with the comment."""
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / "default_directory.py"))["main"]()
     plain, commented = capsys.readouterr().out.split()
@@ -174,7 +174,7 @@ def test_default_directory_is_below_runs(
 
 
 def test_migrate_from_torch_gives_the_same_runs_and_tags(tmp_path: Path) -> None:
-    """Torch's own writer, in the example's place of tblog's, leaves the same tags in the same runs."""
+    """Torch's writer, used in the example instead of tblog's, leaves the same tags in the same runs."""
     from torch.utils.tensorboard import SummaryWriter
 
     program = runpy.run_path(str(EXAMPLES / "migrate_from_torch.py"))["main"]
@@ -185,10 +185,10 @@ def test_migrate_from_torch_gives_the_same_runs_and_tags(tmp_path: Path) -> None
 
 
 def test_migrate_from_tensorboardx_gives_the_same_runs_and_tags(tmp_path: Path) -> None:
-    """TensorboardX's own writer, in the example's place of tblog's, leaves the same tags in the same runs."""
+    """TensorboardX's writer, used in the example instead of tblog's, leaves the same tags in the same runs."""
     from tensorboardX import SummaryWriter
 
-    need_package("moviepy")  # with which tensorboardX writes a video
+    need_package("moviepy")  # which tensorboardX needs to write a video
 
     def original(*, options: object, **arguments: object) -> SummaryWriter:
         assert options is not None
@@ -211,11 +211,11 @@ def tags_by_run(log_dir: Path) -> dict[str, dict[str, object]]:
 
 
 def test_notebook_runs_with_tensorboard_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell runs, TensorBoard starts in one, and the run is there."""
-    # TensorBoard notes the servers it has started in the directory for temporary files.
+    """Every cell runs, one of them starts TensorBoard, and the run is logged."""
+    # TensorBoard notes the servers that it starts in the temporary directory.
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
-    # As in an activated environment, which is where `%tensorboard` finds the program.
+    # As in an activated environment, where `%tensorboard` finds the program.
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
     try:

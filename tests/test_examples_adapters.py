@@ -48,7 +48,7 @@ torch.set_num_threads(1)
     ],
 )
 def test_an_example_logs_what_the_documentation_shows(program, run, kind, tags, tmp_path, monkeypatch):
-    """TensorBoard's reader finds the tags of the picture; those of the other adapters are in their own tests."""
+    """TensorBoard's reader finds the tags in the picture; other adapters' own tests check theirs."""
     monkeypatch.syspath_prepend(EXAMPLES)
     main = runpy.run_path(str(EXAMPLES / f"{program}.py"))["main"]
     if program == "activation_maximization":  # its pictures need not be good

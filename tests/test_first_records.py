@@ -38,7 +38,7 @@ print(used[0] - used[1])
 
 @pytest.mark.parametrize("kind", CALLS)
 def test_the_first_record_of_a_kind_costs_little_and_loads_no_heavy_package(kind):
-    """Less than 60 ms of CPU time more than the second, the worker's included; neither torch nor boto3 is loaded."""
+    """It takes less than 60 ms of CPU time more than the second, worker included; neither torch nor boto3 is loaded."""
     loaded, more = run_program(PROGRAM.format(call=CALLS[kind])).splitlines()
     assert loaded == "[]"
     assert float(more) < 0.06

@@ -24,13 +24,13 @@ RFC_3720_VECTORS = [
 
 
 def unmask(masked):
-    """Undo the mask: rotate left by 15 after taking the constant away."""
+    """Undo the mask: subtract the constant, then rotate left by 15."""
     rotated = (masked - _framing.MASK_DELTA) & 0xFFFFFFFF
     return (rotated >> 17 | rotated << 15) & 0xFFFFFFFF
 
 
 def frame_by_tensorboard(data):
-    """Return what tensorboard's RecordWriter makes of one record."""
+    """Return one record as framed by tensorboard's RecordWriter."""
     sink = io.BytesIO()
     RecordWriter(sink).write(data)
     return sink.getvalue()
@@ -48,7 +48,7 @@ def ends_of(buffer):
 
 @pytest.mark.parametrize(("data", "crc"), RFC_3720_VECTORS)
 def test_checksums_are_those_of_rfc_3720(data, crc):
-    """The vectors of RFC 3720 come out when the mask is undone."""
+    """Unmasked checksums equal the vectors of RFC 3720."""
     assert unmask(_framing.masked_crc(data)) == crc
 
 
@@ -80,7 +80,7 @@ def test_tensorboard_reads_frames_one_after_the_other(tmp_path):
 
 
 def test_record_end_walks_whole_records_and_stops_at_a_torn_one():
-    """For each length that a crash may leave, the walk ends behind the last whole record."""
+    """For each length that a crash may leave, the walk ends after the last whole record."""
     first, second = frame_by_tensorboard(b"first"), frame_by_tensorboard(b"the second")
     file = first + second
     for length in range(len(file) + 1):
@@ -89,7 +89,7 @@ def test_record_end_walks_whole_records_and_stops_at_a_torn_one():
 
 
 def test_record_end_refuses_a_record_with_any_byte_changed():
-    """No flipped bit in the length, the data or a checksum goes unseen."""
+    """Every flipped bit in the length, the data or a checksum is detected."""
     file = frame_by_tensorboard(b"some data")
     for i in range(len(file)):
         damaged = bytearray(file)
@@ -98,10 +98,10 @@ def test_record_end_refuses_a_record_with_any_byte_changed():
 
 
 def test_a_tail_of_zeros_is_no_record():
-    """Zeros, which a crash of the machine may leave, do not count as a record of no data."""
+    """Zeros, which a machine's crash may leave, do not count as a record without data."""
     assert ends_of(frame_by_tensorboard(b"data") + bytes(64)) == [len(frame_by_tensorboard(b"data"))]
 
 
 def test_importing_the_framing_does_not_import_the_checksum_package():
-    """The import of crc32c, which is slow, waits for the first checksum."""
+    """The slow import of crc32c waits for the first checksum."""
     assert run_program("import sys, tblog._wire.framing; print('crc32c' in sys.modules)") == "False\n"

@@ -31,7 +31,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_share_one_series_and_one_file(tmp_path, method):
-    """Whatever the start method, every call has a step of its own and none is lost to a loader."""
+    """With every start method, each call has its own step and no call is lost in a loader."""
     (tmp_path / "program.py").write_text(PROGRAM)
     command = f"[sys.executable, 'program.py', '{method}']"
     run_program(f"import subprocess, sys; subprocess.run({command}, check=True)", tmp_path, timeout=60)
@@ -52,7 +52,7 @@ writer.add_scalar("loss", 0.5)
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_program_needs_no_guard_of_its_main_part(tmp_path, method):
-    """Whatever the start method, which later versions of Python choose anew: the program is not run a second time."""
+    """With every start method, also those that later Pythons use by default, the program does not run twice."""
     (tmp_path / "program.py").write_text(UNGUARDED)
     command = f"[sys.executable, 'program.py', '{method}']"
     run_program(f"import subprocess, sys; subprocess.run({command}, check=True)", tmp_path, timeout=60)
@@ -80,14 +80,14 @@ def test_processes_that_log_on_when_the_main_program_has_ended_lose_nothing(tmp_
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_of_the_constructor(tmp_path):
-    """As it is of `SummaryWriter`'s, though the file is another process's."""
+    """As for `SummaryWriter`, although another process has the file."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         GlobalSummaryWriter(tmp_path / "file")
 
 
 def test_each_kind_counts_the_steps_of_each_tag(tmp_path):
-    """Scalars, images and texts of one name do not disturb each other's steps."""
+    """Scalars, images and texts with the same name count their steps separately."""
     run_program(
         """
         import numpy as np
@@ -109,7 +109,7 @@ def test_each_kind_counts_the_steps_of_each_tag(tmp_path):
 
 
 def test_what_is_sent_to_the_writers_process_is_plain(tmp_path):
-    """A time of 0 is a time, a tag is what its string holds, and what the other process cannot load is a text."""
+    """A time of 0 is kept, a str subclass becomes plain, and what the other process cannot load becomes text."""
     run_program(
         """
         import enum
@@ -142,7 +142,7 @@ def test_what_is_sent_to_the_writers_process_is_plain(tmp_path):
 
 
 def test_a_child_of_a_bare_fork_can_log(tmp_path):
-    """A process that `os.fork` made has a connection of its own, and leaves its parent's alone."""
+    """A child of `os.fork` has its own connection, and leaves its parent's alone."""
     run_program(
         """
         import os
@@ -163,7 +163,7 @@ def test_a_child_of_a_bare_fork_can_log(tmp_path):
 
 
 def test_a_wrong_call_is_an_error_in_the_caller_and_takes_no_step(tmp_path):
-    """What cannot be logged raises in the process that calls, as SummaryWriter raises it."""
+    """It raises in the calling process, as with SummaryWriter."""
     run_program(
         """
         import numpy as np
@@ -189,7 +189,7 @@ def test_a_wrong_call_is_an_error_in_the_caller_and_takes_no_step(tmp_path):
 
 
 def test_all_modules_of_a_process_get_one_writer(tmp_path):
-    """`getSummaryWriter` makes a writer at its first call and returns it at every later one."""
+    """`getSummaryWriter` makes a writer at its first call and returns the same one afterwards."""
     run_program(
         """
         from tblog import GlobalSummaryWriter

@@ -1,4 +1,4 @@
-"""Tensors on an NVIDIA GPU: streams, devices, graphs and precisions. Skipped where there is none."""
+"""Tensors on an NVIDIA GPU: streams, devices, graphs and precisions. Skipped without one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [
 
 @pytest.fixture
 def no_sync():
-    """Let each wait of the calling thread for the GPU be an error."""
+    """Make each wait of the calling thread for the GPU an error."""
     torch.cuda.set_sync_debug_mode("error")
     yield
     torch.cuda.set_sync_debug_mode("default")
@@ -36,7 +36,7 @@ def test_values_made_on_another_stream_are_exact(tmp_path):
 
 
 def test_a_loss_under_autocast_and_scaling_is_exact(tmp_path):
-    """A float16 loss is widened; the scaler's steps go on undisturbed."""
+    """A float16 loss is widened; the scaler's steps are undisturbed."""
     model = torch.nn.Linear(8, 1).cuda()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     scaler, losses = torch.amp.GradScaler("cuda"), []
@@ -53,7 +53,7 @@ def test_a_loss_under_autocast_and_scaling_is_exact(tmp_path):
 
 
 def test_a_cuda_graph_refuses_calls_while_it_is_captured_and_logs_each_replay(tmp_path):
-    """The static output is logged after each replay, with that replay's value."""
+    """After each replay, the static output is logged with that replay's value."""
     value = torch.zeros((), device="cuda")
     graph = torch.cuda.CUDAGraph()
     with SummaryWriter(tmp_path) as writer:
@@ -71,7 +71,7 @@ def test_a_cuda_graph_refuses_calls_while_it_is_captured_and_logs_each_replay(tm
 
 @pytest.mark.usefixtures("no_sync")
 def test_arrays_are_logged_without_a_sync_as_they_were_at_the_call(tmp_path):
-    """Pictures, small histograms and tensors, overwritten on the next line."""
+    """Pictures, small histograms and tensors are overwritten on the next line."""
     picture = torch.full((3, 8, 8), 0.5, device="cuda")
     numbers = torch.arange(100.0, device="cuda")
     with SummaryWriter(tmp_path) as writer:
@@ -87,7 +87,7 @@ def test_arrays_are_logged_without_a_sync_as_they_were_at_the_call(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs")
 def test_each_device_copies_its_own(tmp_path):
-    """One dict with values of two devices; the current device stays."""
+    """One dict has values on two devices; the current device does not change."""
     values = {f"gpu{i}": torch.full((), float(i), device=f"cuda:{i}") for i in range(2)}
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar_dict(values, 0)

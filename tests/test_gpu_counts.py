@@ -1,4 +1,4 @@
-"""Histograms counted by torch's operations where the tensor lies: equal to those that the worker counts."""
+"""Histograms counted with torch operations on the tensor's device: equal to the worker's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CASES = {
 
 
 def both(tensor, max_bins=None):
-    """Return the histograms of a tensor, counted by torch and on the worker, and what each reported."""
+    """Return a tensor's histograms, counted by torch and on the worker, and each one's reports."""
     reports = Reports(), Reports()
     counted = CountedHistogramRecord(
         tag="h", figures=_gpu_counts.count(tensor).numpy(), size=tensor.numel(), max_bins=max_bins
@@ -49,7 +49,7 @@ def both(tensor, max_bins=None):
 
 
 def assert_same(tensor, max_bins=None):
-    """Compare counts, limits, number and extremes exactly, sums as far as their order lets them be equal."""
+    """Compare counts, limits, number and extremes exactly, and sums up to the order of addition."""
     (ours, plain), reports = both(tensor, max_bins)
     for field in ("num", "min", "max"):
         assert getattr(ours, field) == getattr(plain, field)
@@ -65,13 +65,13 @@ def assert_same(tensor, max_bins=None):
 
 @pytest.mark.parametrize("name", CASES)
 def test_counts_are_those_of_the_worker(name):
-    """On the edges and beside them, for each dtype, with what is not finite left out and reported."""
+    """For each dtype, on and beside the edges; non-finite values are left out and reported."""
     assert_same(CASES[name])
     assert_same(CASES[name], max_bins=30)
 
 
 def test_a_tensor_is_counted_in_pieces(monkeypatch):
-    """Sums, extremes and counts of the pieces become those of the whole."""
+    """Sums, extremes and counts of the pieces add up to those of the whole."""
     monkeypatch.setattr(_gpu_counts, "_PIECE", 100)
     for name in ("on and beside the edges", "not finite", "strided"):
         assert_same(CASES[name])
@@ -80,7 +80,7 @@ def test_a_tensor_is_counted_in_pieces(monkeypatch):
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(arrays(np.float32, st.integers(1, 50), elements=from_dtype(np.dtype(np.float32))))
 def test_any_float32_is_counted_as_by_the_worker(values):
-    """Whatever the bits."""
+    """For any bit pattern."""
     with np.errstate(all="ignore"):
         assert_same(torch.from_numpy(values))
 
@@ -92,10 +92,10 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA
 @needs_cuda
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64])
 def test_a_tensor_on_a_gpu_is_counted_there_without_a_sync(tmp_path, dtype):
-    """The figures are those of the worker, of the values at the call, though they are overwritten at once."""
+    """The figures equal the worker's for the values at the call, although the tensor is overwritten at once."""
     host = (torch.randn(1_000_000, generator=torch.Generator().manual_seed(0)) * 100).to(dtype)
     tensor = host.cuda()
-    _gpu_counts.count(tensor)  # torch loads its kernels
+    _gpu_counts.count(tensor)  # loads torch's kernels
     with SummaryWriter(tmp_path / "gpu") as writer:
         torch.cuda.set_sync_debug_mode("error")
         try:

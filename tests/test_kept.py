@@ -1,4 +1,4 @@
-"""What a resumed run cuts off is kept, listed, put back also after the run went on, and removed."""
+"""What a resume cuts off is kept and listed, can be restored even after the run went on, and can be removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def log(logdir, steps, value, tags=("loss",), **options):
 
 
 def curve(*parts):
-    """Return the points of (steps, value) after each other."""
+    """Return the points (steps, value) one after another."""
     return [(step, value) for steps, value in parts for step in steps]
 
 
@@ -31,7 +31,7 @@ def kept_files(folder):
 
 
 def shown(logdir, expected):
-    """Look at the curve of a run and of the one below, in the files and in both loaders."""
+    """Check the curve of a run and of the one below, in the files and in both loaders."""
     assert points(logdir)["loss"] == points(logdir / "pair_a")["pair"] == expected
     assert [(point.step, point.value) for point in accumulator(logdir).Scalars("loss")] == expected
     rust = {".": {"loss": expected}, "pair_a": {"pair": expected}}
@@ -39,13 +39,13 @@ def shown(logdir, expected):
 
 
 def command(*arguments):
-    """Run the check's command, whose exit status is 0."""
+    """Run the check's command, which must exit with status 0."""
     assert main([*map(str, arguments)]) == 0
 
 
 @pytest.mark.parametrize("how", [{"resume": 10}, {"purge_step": 10}], ids=["resume", "purge_step"])
 def test_what_is_cut_off_is_kept_where_no_loader_reads_it_and_the_log_says_so_once(tmp_path, caplog, how):
-    """With the old file's first bytes, the kept ones are the old file; one command is named to put them back."""
+    """The kept records and the old file's start make up the old file; the message names the command to restore them."""
     log(tmp_path, range(100), 1.0)
     (old,) = event_files(tmp_path)
     before = old.read_bytes()
@@ -62,7 +62,7 @@ def test_what_is_cut_off_is_kept_where_no_loader_reads_it_and_the_log_says_so_on
 
 
 def test_a_run_that_loses_nothing_keeps_nothing(tmp_path, caplog):
-    """A step beyond the last one, a torn end, and `resume=True`."""
+    """A step beyond the last one, a torn end, and `resume=True` keep nothing."""
     log(tmp_path, range(10), 1.0)
     with open(event_files(tmp_path)[0], "ab") as file:
         file.write(b"\x01\x02")
@@ -73,19 +73,19 @@ def test_a_run_that_loses_nothing_keeps_nothing(tmp_path, caplog):
 
 
 def test_a_restore_brings_the_old_curve_back_and_what_was_logged_since_stays_behind_it(tmp_path, capsys):
-    """Of the run that went on from the wrong step, the points beyond the old ones stay, those in their place are kept."""
+    """Points beyond the old curve stay; those in the old curve's place are kept aside."""
     log(tmp_path, range(100), 1.0)
     log(tmp_path, range(10, 120), 2.0, resume=10)
     shown(tmp_path, curve((range(10), 1.0), (range(10, 120), 2.0)))
     command(tmp_path, "--restore")
     shown(tmp_path, curve((range(100), 1.0), (range(100, 120), 2.0)))
     assert "90 records of steps 10 to 99 restored" in capsys.readouterr().out
-    command(tmp_path, "--restore")  # undoes it
+    command(tmp_path, "--restore")  # undoes the restore
     shown(tmp_path, curve((range(10), 1.0), (range(10, 120), 2.0)))
 
 
 def test_a_restored_run_goes_on(tmp_path):
-    """The right step, this time."""
+    """Now from the right step."""
     log(tmp_path, range(100), 1.0)
     log(tmp_path, range(10, 20), 2.0, resume=10)
     command(tmp_path, "--restore")
@@ -94,7 +94,7 @@ def test_a_restored_run_goes_on(tmp_path):
 
 
 def test_a_restore_sets_nothing_aside_that_goes_together_with_what_came_back(tmp_path):
-    """Other tags of the run that went on, and its records without a step of their own, such as texts."""
+    """Other tags of the resumed run remain, and so do records without a step, such as texts."""
     log(tmp_path, range(100), 1.0)
     with SummaryWriter(tmp_path, resume=10) as writer:
         writer.add_text("notes", "resumed", 0)
@@ -108,7 +108,7 @@ def test_a_restore_sets_nothing_aside_that_goes_together_with_what_came_back(tmp
 
 
 def test_several_cuts_are_restored_by_name_and_the_last_one_first(tmp_path, capsys):
-    """Without a name, or in another order, nothing is done, and the message says what to do."""
+    """Without a name, or out of order, nothing happens, and the message says what to do."""
     for start, value in ((0, 1.0), (60, 2.0), (10, 3.0)):
         log(tmp_path, range(start, 100), value, resume=start)
     command(tmp_path, "--list-kept")
@@ -126,7 +126,7 @@ def test_several_cuts_are_restored_by_name_and_the_last_one_first(tmp_path, caps
 
 
 def test_a_run_that_a_writer_has_open_is_not_restored(tmp_path, capsys):
-    """It is to be closed first; nothing is done to any file."""
+    """The writer must close first; no file changes."""
     log(tmp_path, range(100), 1.0)
     with SummaryWriter(tmp_path, resume=10) as writer:
         writer.add_scalar("loss", 2.0, 10)
@@ -138,7 +138,7 @@ def test_a_run_that_a_writer_has_open_is_not_restored(tmp_path, capsys):
 
 
 def test_of_a_file_only_what_was_cut_off_with_it_is_told_listed_and_removed(tmp_path, capsys):
-    """Other files in its directory, and runs below, keep theirs; a kept file stands for its event file."""
+    """Other files in its directory and runs below keep theirs; naming a kept file means its event file."""
     for run in (tmp_path, tmp_path / "below"):
         log(run, range(100), 1.0)
         log(run, range(10, 20), 2.0, resume=10)
@@ -162,7 +162,7 @@ def test_of_a_file_only_what_was_cut_off_with_it_is_told_listed_and_removed(tmp_
 
 
 def test_kept_files_are_listed_and_removed_all_or_by_name(tmp_path, capsys):
-    """Also when a kept file is named; event files are not touched."""
+    """Kept files can be named, too; event files are not touched."""
     log(tmp_path, range(100), 1.0)
     for step in (50, 20):
         log(tmp_path, [], 2.0, resume=step)
@@ -182,7 +182,7 @@ def test_kept_files_are_listed_and_removed_all_or_by_name(tmp_path, capsys):
 
 
 def test_an_event_file_that_was_removed_comes_back_as_far_as_it_was_kept(tmp_path):
-    """In a file that loaders read."""
+    """It comes back as a file that loaders read."""
     log(tmp_path, range(100), 1.0)
     (old,) = event_files(tmp_path)
     log(tmp_path, [], 2.0, resume=10)
@@ -192,7 +192,7 @@ def test_an_event_file_that_was_removed_comes_back_as_far_as_it_was_kept(tmp_pat
 
 
 def test_a_repair_can_be_undone(tmp_path):
-    """The old file is as it was, byte for byte, damage and all."""
+    """The old file is restored byte for byte, damage included."""
     log(tmp_path, range(10), 1.0)
     (path,) = event_files(tmp_path)
     damaged = bytearray(path.read_bytes())
@@ -205,7 +205,7 @@ def test_a_repair_can_be_undone(tmp_path):
 
 
 def test_a_file_of_a_similar_name_is_no_kept_one(tmp_path, capsys):
-    """Its time is none: it is neither listed, nor put back, nor removed."""
+    """Its time is not a number: it is neither listed, restored nor removed."""
     stranger = tmp_path / "events.out.tfe-cut-99999999-999999-999999-at-0-00000000.1"
     stranger.write_bytes(b"mine")
     assert main([str(tmp_path), "--list-kept"]) == 0
@@ -215,7 +215,7 @@ def test_a_file_of_a_similar_name_is_no_kept_one(tmp_path, capsys):
 
 
 def test_naming_a_cut_without_saying_what_to_do_with_it_is_an_error_of_use(tmp_path, capsys):
-    """A check or a repair would pass it over."""
+    """A check or repair would ignore the name."""
     for more in ([], ["--repair"]):
         with pytest.raises(SystemExit):
             main([str(tmp_path), "--cut", "20260101-000000-000000", *more])

@@ -1,4 +1,4 @@
-"""A log directory stays where it was when its writer was made, and what cannot be one is an error that says why."""
+"""A log directory stays where it was when its writer was made, and an invalid one raises an error that says why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITERS = (SummaryWriter, FileWriter, GlobalSummaryWriter, RecordWriter)
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """Start in a directory, and return what goes to another one, in which nothing may be written."""
+    """Start in one directory, and return a function that changes to another, which must stay empty."""
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -31,7 +31,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_change_of_directory_does_not_split_a_run(tmp_path, elsewhere):
-    """Scalars, runs below, embeddings, what is read back, and the file after a close: all where the run began."""
+    """Scalars, runs below, embeddings, reads, and the file after a close all use the run's first directory."""
     writer = SummaryWriter("run")
     writer.add_scalar("x", 1.0, 1)
     writer.add_scalars("before", {"a": 1.0}, 1)
@@ -56,7 +56,7 @@ def test_a_change_of_directory_does_not_split_a_run(tmp_path, elsewhere):
 
 
 def test_a_directory_is_told_as_it_was_given(elsewhere):
-    """As both originals tell it: by attribute, by method, and as the keys of the writers below."""
+    """Both originals do so: in the attribute, in the method, and in the keys of the writers below."""
     with SummaryWriter("run") as writer:
         elsewhere()
         writer.add_scalars("x", {"a": 1.0}, 1)
@@ -89,7 +89,7 @@ def test_a_record_writer_stays_with_its_file(tmp_path, elsewhere):
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda writer: pickle.loads(pickle.dumps(writer))])
 def test_a_copy_logs_into_the_directory_of_its_original(tmp_path, elsewhere, copied):
-    """A copy that is opened in another current directory, in a data loader's process say, belongs to the same run."""
+    """A copy opened in another current directory, such as a data loader's, belongs to the same run."""
     with SummaryWriter("run") as writer:
         elsewhere()
         with copied(writer) as twin:
@@ -99,7 +99,7 @@ def test_a_copy_logs_into_the_directory_of_its_original(tmp_path, elsewhere, cop
 
 
 def test_a_forked_child_logs_into_the_directory_of_its_parent(tmp_path):
-    """Whatever directory the child goes to."""
+    """Whatever directory the child changes to."""
     run_program(
         """
         import os
@@ -122,7 +122,7 @@ def test_a_forked_child_logs_into_the_directory_of_its_parent(tmp_path):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_the_global_writer_logs_where_it_was_made(tmp_path, method):
-    """Its process, and those that it is sent to, may be elsewhere."""
+    """Its process, and those it is sent to, may have other current directories."""
     (tmp_path / "program.py").write_text(
         f"""
 import multiprocessing, os
@@ -155,7 +155,7 @@ if __name__ == "__main__":
 
 
 def test_resume_looks_for_the_run_where_it_will_write(tmp_path, elsewhere):
-    """Given relatively, the last step is that of the run, and the same directory goes on after a close."""
+    """For a relative path, the last step is that of the run, and the directory is the same after a close."""
     with SummaryWriter("run") as writer:
         writer.add_scalar("x", 1.0, 7)
     with SummaryWriter("run", resume=True) as writer:
@@ -169,7 +169,7 @@ def test_resume_looks_for_the_run_where_it_will_write(tmp_path, elsewhere):
     "name", ["a:b", "runs/a:b", "runs/x://y", "C:run", "c:/run", "C://run", "12:30", "@home"]
 )
 def test_a_local_name_with_a_colon_is_a_local_name(tmp_path, monkeypatch, name):
-    """Times and drives are no URLs."""
+    """Times and drives are not URLs."""
     monkeypatch.chdir(tmp_path)
     with SummaryWriter(name) as writer:
         writer.add_scalar("x", 1.0, 1)
@@ -177,7 +177,7 @@ def test_a_local_name_with_a_colon_is_a_local_name(tmp_path, monkeypatch, name):
 
 
 def test_a_file_url_is_the_local_directory_that_it_names(tmp_path, monkeypatch):
-    """As torch's writer takes it."""
+    """Torch's writer does the same."""
     monkeypatch.chdir(tmp_path)
     with SummaryWriter(f"file://{tmp_path}/run") as writer:
         writer.add_scalar("x", 1.0, 1)
@@ -189,7 +189,7 @@ def test_a_file_url_is_the_local_directory_that_it_names(tmp_path, monkeypatch):
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("url", ["https://user:secret@h/x", "file://host/x", "my+x://y"])
 def test_a_url_that_nothing_can_write_to_is_refused_by_name(tmp_path, monkeypatch, writer, url):
-    """No writer makes a local directory of it, and no message repeats somebody's password."""
+    """No writer makes a local directory from it, and no message contains a password."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         ValueError, match=rf"cannot write to {url.partition(':')[0].replace('+', '.')}:// URLs"
@@ -215,7 +215,7 @@ def test_a_url_that_went_through_pathlib_is_refused(tmp_path, monkeypatch, write
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("given", [3, 1.5, b"run", ["run"]])
 def test_what_is_no_path_is_refused(tmp_path, monkeypatch, writer, given):
-    """By name, value and type, rather than by an error from below."""
+    """The error names the argument, value and type, and does not come from deeper code."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TypeError, match=rf"was {given!r}|got {given!r}".replace("[", r"\[")):
         writer(given)
@@ -224,7 +224,7 @@ def test_what_is_no_path_is_refused(tmp_path, monkeypatch, writer, given):
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_name_that_no_file_has_is_refused(writer):
-    """A NUL, or no letter at all, which means the default directory where there is one."""
+    """A NUL, or an empty name where it does not mean the default directory."""
     with pytest.raises(ValueError, match=r"was 'run\\x00'; give a path without a NUL"):
         writer("run\0")
     if writer in {FileWriter, RecordWriter}:
@@ -237,7 +237,7 @@ def test_a_name_that_no_file_has_is_refused(writer):
 def test_a_file_in_the_place_of_the_directory_is_told_with_what_to_do(
     tmp_path, monkeypatch, writer, name, error
 ):
-    """The error is the operating system's class and number, with a message for people."""
+    """The error has the operating system's class and number, and a readable message."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     wanted = rf"the log directory '{name}': a file is in its way\. Remove the file, or give another directory"
@@ -247,14 +247,14 @@ def test_a_file_in_the_place_of_the_directory_is_told_with_what_to_do(
 
 
 def test_resume_tells_of_a_file_in_the_place_of_the_directory(tmp_path):
-    """The last step is looked for there before anything else."""
+    """The last step is looked for there first."""
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="a file is in its way"):
         SummaryWriter(tmp_path / "file", resume=True)
 
 
 def test_a_relative_directory_without_a_current_one_is_told_with_what_to_do(tmp_path, monkeypatch):
-    """Somebody removed the current directory."""
+    """Somebody has removed the current directory."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -270,7 +270,7 @@ def test_a_relative_directory_without_a_current_one_is_told_with_what_to_do(tmp_
 @pytest.mark.skipif(not os.path.isdir("/sys"), reason="needs a directory that nobody may write to")
 @pytest.mark.parametrize("writer", WRITERS[:3])
 def test_a_directory_that_nobody_may_make_is_told_with_what_to_do(writer):
-    """The operating system's words, and ours."""
+    """The message has the operating system's words, and tblog's advice."""
     wanted = (
         "cannot write to the log directory '/sys/tblog': .+ Give a directory that this process may make and"
     )
@@ -292,13 +292,13 @@ def test_messages_and_reprs_show_nothing_secret_of_a_url(caplog):
 
 @pytest.mark.parametrize("suffix", ["/x", "../x", "x\0"])
 def test_a_suffix_that_no_name_can_have_is_refused(tmp_path, suffix):
-    """Before anything is made."""
+    """Nothing is created first."""
     with pytest.raises(ValueError, match=r"filename_suffix was '.+'; give one without a slash and a NUL"):
         SummaryWriter(tmp_path / "run", filename_suffix=suffix)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_is_too_long_is_told_with_what_to_do(tmp_path):
-    """The operating system's words, and ours."""
+    """The message has the operating system's words, and tblog's advice."""
     with pytest.raises(OSError, match=r"File name too long\. Give a shorter directory or filename_suffix"):
         SummaryWriter(tmp_path / "run", filename_suffix="x" * 250)

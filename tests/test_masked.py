@@ -1,4 +1,4 @@
-"""Masked arrays: what is masked is no value, in every kind; what the originals do is in docs/differences.md."""
+"""Masked arrays: masked elements are not values, in any kind; docs/differences.md says what the originals do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def value(tmp_path, log):
     ids=["torch", "tensorboardX"],
 )
 def test_a_masked_scalar_is_nan_as_in_the_originals(masked, original, tmp_path):
-    """The mean of what is masked altogether is no zero."""
+    """The mean of a fully masked array is not zero."""
     with SummaryWriter(tmp_path / "ours") as writer:
         writer.add_scalar("x", masked, 1)
         writer.add_scalar("told", masked, 1, summary_description="described")
@@ -59,7 +59,7 @@ def test_a_masked_scalar_is_nan_as_in_the_originals(masked, original, tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
 @pytest.mark.parametrize("bins", ["tensorflow", "auto", [0.0, 2.5, 200.0]], ids=str)
 def test_a_histogram_is_that_of_what_is_not_masked(dtype, bins, tmp_path):
-    """Masked values are in no bin, no extreme and no sum, and are not told of."""
+    """Masked values are in no bin, extreme or sum, and are not reported."""
     masked = value(
         tmp_path / "masked", lambda writer: writer.add_histogram("h", PARTLY.astype(dtype), 1, bins)
     )
@@ -69,7 +69,7 @@ def test_a_histogram_is_that_of_what_is_not_masked(dtype, bins, tmp_path):
 
 
 def test_a_histogram_of_what_is_masked_altogether_is_empty(tmp_path):
-    """As one without values."""
+    """Like a histogram without values."""
     assert value(tmp_path, lambda writer: writer.add_histogram("h", FULLY)).histo.num == 0
 
 
@@ -95,7 +95,7 @@ def test_masked_samples_are_silence(tmp_path):
 
 
 def test_what_is_masked_in_a_tensor_a_mesh_or_a_matrix_is_nan(tmp_path):
-    """Where there is a place for each element, NaN stands in it."""
+    """NaN takes the place of each masked element."""
     tensor = value(tmp_path / "tensor", lambda writer: writer.add_tensor("t", PARTLY))
     assert np.isnan(tensor.tensor.double_val).tolist() == [False, False, False, True]
     mesh = value(tmp_path / "mesh", lambda writer: writer.add_mesh("m", PARTLY[1:].reshape(1, 1, 3)))
@@ -106,7 +106,7 @@ def test_what_is_masked_in_a_tensor_a_mesh_or_a_matrix_is_nan(tmp_path):
 
 
 def test_masked_integers_where_nan_would_have_to_stand_are_refused(tmp_path):
-    """The error says what to give; without a masked element there is nothing to refuse."""
+    """The error says what to give; without masked elements nothing is refused."""
     with SummaryWriter(tmp_path) as writer:
         with pytest.raises(
             UnsupportedTypeError, match=r"'t': got a masked array of dtype int64.*array\.filled"
@@ -117,7 +117,7 @@ def test_masked_integers_where_nan_would_have_to_stand_are_refused(tmp_path):
 
 
 def test_a_masked_prediction_is_left_out_and_reported(tmp_path):
-    """As any prediction that is no probability."""
+    """Like any prediction that is not a probability."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_pr_curve(
             "p", np.array([1, 0, 1]), np.ma.masked_array([0.9, 0.5, 0.1], [False, True, False])
@@ -127,7 +127,7 @@ def test_a_masked_prediction_is_left_out_and_reported(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_masked_tensor_of_torch_is_a_masked_array(tmp_path):
-    """Its mask says what counts, where numpy's says what does not."""
+    """Its mask marks valid elements, while numpy's marks invalid ones."""
     masked = torch.masked.masked_tensor(
         torch.tensor([1.0, 2, 3, 100]), torch.tensor([True, True, True, False])
     )
@@ -138,7 +138,7 @@ def test_a_masked_tensor_of_torch_is_a_masked_array(tmp_path):
 
 
 def test_an_array_of_a_mask_without_masked_elements_is_copied(tmp_path):
-    """The snapshot holds for masked arrays as well."""
+    """The snapshot rule holds for masked arrays, too."""
     array = np.ma.masked_array(np.ones(3), mask=False)
 
     def log(writer):
@@ -150,7 +150,7 @@ def test_an_array_of_a_mask_without_masked_elements_is_copied(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors")
 def test_a_sparse_masked_tensor_is_read_with_its_mask():
-    """What the layout leaves out is masked, too."""
+    """Elements that the layout leaves out are masked, too."""
     data = torch.tensor([1.0, 2.0, 0.0]).to_sparse()
     masked = torch.masked.masked_tensor(
         data.coalesce(), torch.sparse_coo_tensor([[0, 1]], [True, False], (3,)).coalesce()

@@ -1,4 +1,4 @@
-"""Tools that hook the originals see what tblog's writers write; hooks here have the shapes of theirs."""
+"""Tools that hook the originals see what tblog's writers write; the hooks here are like theirs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def flavored(module, logdir, **options):
 
 
 def log_a_little(writer):
-    """Log one of several kinds, in a run below too, through the file writer too."""
+    """Log some of several kinds, also in a run below and through the file writer."""
     writer.add_scalar("loss", 0.5, 3, 12.5)
     writer.add_scalar("loss", 0.25, 4, 13.5)
     writer.add_scalar_dict({"a": 1.0, "b": 2.0}, 5)
@@ -47,7 +47,7 @@ EXPECTED = [
 
 @FAMILIES
 def test_hooks_on_the_methods_of_filewriter_see_each_event_once(module, monkeypatch, tmp_path):
-    """What mlflow and clearml do: `add_event` and `add_summary` are replaced in the class."""
+    """Both mlflow and clearml replace `add_event` and `add_summary` in the class."""
     seen, summaries = [], []
     add_event, add_summary = module.FileWriter.add_event, module.FileWriter.add_summary
 
@@ -71,7 +71,7 @@ def test_hooks_on_the_methods_of_filewriter_see_each_event_once(module, monkeypa
 
 @FAMILIES
 def test_a_class_in_the_place_of_eventfilewriter_is_told_each_directory(module, monkeypatch, tmp_path):
-    """What wandb does: a derived class takes the name in the module, and its constructor notes the run."""
+    """As in wandb: a derived class replaces the name in the module, and its constructor notes the run."""
     told = []
 
     class Hook(module.EventFileWriter):
@@ -88,7 +88,7 @@ def test_a_class_in_the_place_of_eventfilewriter_is_told_each_directory(module, 
 
 @FAMILIES
 def test_hooks_on_the_methods_of_eventfilewriter_are_called(module, monkeypatch, tmp_path):
-    """A replaced `add_event` sees serialisable events; a replaced constructor is told the directory."""
+    """A replaced `add_event` sees serialisable events; a replaced constructor receives the directory."""
     seen, told = [], []
     add_event, start = module.EventFileWriter.add_event, module.EventFileWriter.__init__
 
@@ -109,7 +109,7 @@ def test_hooks_on_the_methods_of_eventfilewriter_are_called(module, monkeypatch,
 
 
 def test_hooks_on_the_other_family_serve_where_there_are_none_on_its_own(monkeypatch, tmp_path):
-    """A tool that hooks torch's classes alone sees a run of the other flavor; both hooked, one is told."""
+    """A tool that hooks only torch's classes sees a run of the other flavor; if both are hooked, only one is called."""
     told = []
     for module in (torchs, tensorboardxs):
 
@@ -124,7 +124,7 @@ def test_hooks_on_the_other_family_serve_where_there_are_none_on_its_own(monkeyp
 
 
 def test_hooks_work_whether_they_come_before_the_patch_or_after(monkeypatch, tmp_path):
-    """`patch` hides the originals, and what hooked them is called all the same; so is what hooks tblog's."""
+    """`patch` hides the originals but still calls their hooks, and hooks on tblog's classes as well."""
     told = []
 
     def hook(name):
@@ -158,7 +158,7 @@ def test_hooks_work_whether_they_come_before_the_patch_or_after(monkeypatch, tmp
 
 
 def test_a_hook_that_raises_costs_no_record(monkeypatch, tmp_path, caplog):
-    """A tool's failure is told of once, and the event file is complete."""
+    """The tool's failure is reported once, and the event file is complete."""
 
     def broken(*_):
         raise RuntimeError("the tool is out of order")
@@ -173,7 +173,7 @@ def test_a_hook_that_raises_costs_no_record(monkeypatch, tmp_path, caplog):
 
 
 def test_without_hooks_there_is_no_mirror(tmp_path):
-    """Loaded originals that nobody hooked, patched ones too, cost a writer nothing."""
+    """Loaded originals without hooks, even patched ones, cost a writer nothing."""
     assert {torchs.__name__, tensorboardxs.__name__} <= set(sys.modules)
     tblog.patch()
     try:

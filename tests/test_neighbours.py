@@ -1,4 +1,4 @@
-"""Two writers in one directory, and a run that is logged over: told once, and nothing else is."""
+"""Two writers in one directory, or a run logged over: each is reported once, and nothing else is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import HANG_SECS, join, wait_until
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    """Look around whenever something is written."""
+    """Look for neighbours at each write."""
     monkeypatch.setattr(neighbours, "FIRST_PAUSE_SECS", 0.0)
 
 
@@ -32,12 +32,12 @@ def log(writer, steps, tag="loss", value=1.0):
 
 
 def told(caplog):
-    """Return the messages."""
+    """Return the logged messages."""
     return [record.getMessage() for record in caplog.records]
 
 
 def log_until_told(writer, caplog, words, also=lambda _step: None):
-    """Log on until a message has the words."""
+    """Log until a message contains the words."""
     deadline, step = time.monotonic() + HANG_SECS, 0
     while not any(words in message for message in told(caplog)):
         assert time.monotonic() < deadline, told(caplog)
@@ -69,7 +69,7 @@ writer.close()
 
 
 def ranks(logdir, tmp_path, what, *, until):
-    """Run a process for each rank until so many have told something, or for three looks; return what each told."""
+    """Run a process for each rank until this many have a message, or for three looks; return each one's messages."""
     paths = [tmp_path / f"rank{rank}" for rank, _ in enumerate(what)]
     with contextlib.ExitStack() as stack:
         processes = []
@@ -89,13 +89,13 @@ def ranks(logdir, tmp_path, what, *, until):
 
 
 def say_to(processes):
-    """Let all of them go on."""
+    """Let all of them continue."""
     for process in processes:
         say(process)
 
 
 def test_of_four_ranks_in_one_directory_each_but_the_first_says_so_once(tmp_path):
-    """The message names the other's file, and the ways out."""
+    """The message names the other writer's file, and the ways out."""
     logdir = tmp_path / "run"
     messages = [told for told in ranks(logdir, tmp_path, ["logs"] * 4, until=3) if told]
     assert len(messages) == 3
@@ -106,14 +106,14 @@ def test_of_four_ranks_in_one_directory_each_but_the_first_says_so_once(tmp_path
 
 
 def test_ranks_that_have_a_writer_and_log_nothing_are_no_reason_for_a_word(tmp_path):
-    """As where only the first one logs."""
+    """For example when only the first rank logs."""
     what = ["does not", "does not", "logs", "does not"]
     assert ranks(tmp_path / "run", tmp_path, what, until=0) == [""] * 4
 
 
 @pytest.mark.parametrize("library", ["torch.utils.tensorboard", "tensorboardX", "tblog"])
 def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
-    """Whichever library the other is of, and whichever of the two was there first."""
+    """Whichever library the other writer is from, and whichever of the two came first."""
     import importlib
 
     module = importlib.import_module(library)
@@ -130,7 +130,7 @@ def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
 
 
 def test_a_program_that_is_started_again_is_told_where_the_earlier_run_ends(tmp_path, caplog):
-    """The tag, both steps, and the three ways to go on; a new directory is told nothing."""
+    """The message has the tag, both steps, and three ways to continue; a new directory gets none."""
     first_program(tmp_path, 100)
     with SummaryWriter(tmp_path) as writer:
         log(writer, range(5))
@@ -141,7 +141,7 @@ def test_a_program_that_is_started_again_is_told_where_the_earlier_run_ends(tmp_
 
 
 def first_program(logdir, steps, *tags):
-    """Have another process log a run, and end."""
+    """Log a run in another process, which then ends."""
     code = f"""
         from tblog import SummaryWriter
         with SummaryWriter({str(logdir)!r}) as writer:
@@ -164,7 +164,7 @@ def first_program(logdir, steps, *tags):
     ids=["goes on by itself", "other tags", "resume=True", "resume=50", "purge_step"],
 )
 def test_a_run_that_goes_on_as_it_should_is_told_nothing(tmp_path, caplog, options, steps, tag):
-    """Whether it was told how or knows by itself."""
+    """Whether the program says how to resume or the writer knows by itself."""
     first_program(tmp_path, 100)
     with SummaryWriter(tmp_path, **options) as writer:
         for step in steps:
@@ -173,7 +173,7 @@ def test_a_run_that_goes_on_as_it_should_is_told_nothing(tmp_path, caplog, optio
 
 
 def test_a_long_run_is_looked_at_without_being_read(tmp_path, monkeypatch):
-    """Its end is enough, however long it is."""
+    """Reading its end is enough, however long it is."""
     first_program(tmp_path, 30_000)
     (old,) = event_files(tmp_path)
     read = []
@@ -203,7 +203,7 @@ def test_a_long_run_is_looked_at_without_being_read(tmp_path, monkeypatch):
 
 
 def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothing(tmp_path, caplog):
-    """All of them are its own; so are those of a writer that took the place of another."""
+    """All its files are its own; so are those of a writer that it replaces."""
     writer = SummaryWriter(tmp_path)
     for number in range(3):
         log(writer, [number])
@@ -223,7 +223,7 @@ def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothin
 
 
 def test_a_writer_that_goes_on_while_its_close_encodes_is_told_nothing(tmp_path, caplog, monkeypatch):
-    """The file of the close is its own, however long an encoder keeps it open."""
+    """The closing file is its own, however long an encoder keeps it open."""
     gate = threading.Event()
     known = KINDS[TextRecord]
 
@@ -250,7 +250,7 @@ def test_a_writer_that_goes_on_while_its_close_encodes_is_told_nothing(tmp_path,
 
 
 def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp_path, caplog):
-    """Nor is the parent: the child has tags of its own, or its points are meant to be there."""
+    """The parent gets no message either: the child has its own tags, or its points belong there."""
     with SummaryWriter(tmp_path) as writer:
         log(writer, range(5))
         child = os.fork()

@@ -1,4 +1,4 @@
-"""The bounded queue by itself: what it keeps, in which order, and what it counts; the clock is turned by hand."""
+"""The bounded queue alone: what it keeps, in which order, and what it counts, with a hand-turned clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.sinks import Clock, scalar
 
 
 def queue(records=4, nbytes=100, overflow="drop", clock=None):
-    """Return a queue that drops what it has no room for, unless told otherwise."""
+    """Return a queue that drops what does not fit, unless told otherwise."""
     return RecordQueue(records, nbytes, overflow, clock or Clock())
 
 
@@ -26,7 +26,7 @@ def light(nbytes):
 
 
 def test_each_lane_gives_what_it_got_in_that_order():
-    """Neither waits for the other."""
+    """Neither lane waits for the other."""
     lanes = queue()
     lanes.put(scalar(0))
     lanes.put(heavy(tag="a"))
@@ -38,7 +38,7 @@ def test_each_lane_gives_what_it_got_in_that_order():
 
 
 def test_what_is_put_back_is_taken_first():
-    """The worker takes several, and returns those that the storage refused."""
+    """The worker takes several entries, and returns those that the storage refused."""
     lanes = queue()
     for step in range(3):
         lanes.put(scalar(step))
@@ -48,7 +48,7 @@ def test_what_is_put_back_is_taken_first():
 
 
 def test_the_bound_in_records_holds_over_both_lanes():
-    """What is one too many is dropped, counted, and told of once."""
+    """One record too many is dropped, counted, and reported once."""
     lanes, told = queue(records=3), []
     lanes.on_drop = lambda: told.append(lanes.waiting)
     taken = [lanes.put(entry) for entry in (scalar(0), heavy(), scalar(1), scalar(2), heavy())]
@@ -57,7 +57,7 @@ def test_the_bound_in_records_holds_over_both_lanes():
 
 
 def test_a_drop_is_told_of_again_after_a_recovery():
-    """Whoever reads the log sees each time that records were lost."""
+    """The log shows each time that records were lost."""
     lanes, told = queue(records=1), []
     lanes.on_drop = lambda: told.append(lanes.dropped)
     lanes.put(scalar(0))
@@ -69,7 +69,7 @@ def test_a_drop_is_told_of_again_after_a_recovery():
 
 @pytest.mark.parametrize("kind", [heavy, light])
 def test_the_bound_in_bytes_holds_for_records_and_not_for_numbers(kind):
-    """A record larger than the bound is taken when it is alone."""
+    """A record larger than the bound is accepted when it is alone."""
     lanes = queue(records=10, nbytes=100)
     assert lanes.put(kind(500))
     assert not lanes.put(kind(1))
@@ -78,7 +78,7 @@ def test_the_bound_in_bytes_holds_for_records_and_not_for_numbers(kind):
 
 
 def test_room_comes_back_when_records_are_done():
-    """Taken alone gives no room in bytes: a record in hand is still in memory."""
+    """Taking alone frees no bytes: a record in hand is still in memory."""
     lanes = queue(records=10, nbytes=100)
     lanes.put(heavy(100))
     taken = lanes.take_heavy()
@@ -88,7 +88,7 @@ def test_room_comes_back_when_records_are_done():
 
 
 def test_a_caller_waits_until_nothing_has_moved_for_so_long_and_then_drops():
-    """The clock that was passed in decides, and each look of the caller lets it pass."""
+    """The injected clock decides; it advances at each check of the caller."""
     clock = Clock()
     lanes = queue(records=1, overflow="wait", clock=clock)
     lanes.wake = lambda: clock.turn(STALL_SECS)
@@ -109,7 +109,7 @@ def test_a_caller_who_waits_goes_on_as_soon_as_there_is_room():
 
 
 def test_a_queue_whose_storage_refuses_keeps_what_fits_and_drops_the_rest_at_once():
-    """Training goes on: nobody waits for a disk that is full."""
+    """Training goes on: no caller waits for a full disk."""
     lanes = queue(records=1, overflow="wait")
     lanes.failing = True
     assert lanes.put(scalar(0))
@@ -117,7 +117,7 @@ def test_a_queue_whose_storage_refuses_keeps_what_fits_and_drops_the_rest_at_onc
 
 
 def test_a_closed_queue_refuses_and_gives_what_it_had():
-    """What was put before the close is taken, the command last."""
+    """Entries put before the close can be taken, the command last."""
     lanes, closing = queue(), Close()
     lanes.put(scalar(0))
     pending = lanes.pending
@@ -145,7 +145,7 @@ def test_commands_are_taken_past_the_records():
 
 
 def test_a_flush_knows_which_heavy_records_were_before_it_whatever_is_done_first():
-    """Later ones that are done do not stand for an earlier one that waits."""
+    """Later records that finish do not stand in for an earlier one that still waits."""
     lanes, flush = queue(), Flush()
     lanes.put(heavy(tag="first"))
     lanes.command(flush)
@@ -161,7 +161,7 @@ def test_a_flush_knows_which_heavy_records_were_before_it_whatever_is_done_first
 
 @pytest.mark.parametrize("failed_first", [True, False])
 def test_a_record_that_fails_while_its_queue_is_given_up_is_counted_once(failed_first):
-    """As failed if that was first, else as dropped; never as both."""
+    """It counts as failed if it failed first, else as dropped; never as both."""
     lanes = queue()
     lanes.put(heavy())
     lanes.put(heavy())
@@ -178,7 +178,7 @@ def test_a_record_that_fails_while_its_queue_is_given_up_is_counted_once(failed_
 
 
 def test_names_of_what_waits_begin_with_what_is_encoded():
-    """A message about records that wait says which."""
+    """A message about waiting records names them."""
     lanes = queue()
     lanes.put(scalar(3))
     lanes.put(heavy(tag="remark"))
@@ -188,7 +188,7 @@ def test_names_of_what_waits_begin_with_what_is_encoded():
 
 
 def test_a_child_begins_with_nothing():
-    """The parent writes what waited at the fork."""
+    """The parent writes what was waiting at the fork."""
     lanes = queue()
     lanes.put(scalar(0))
     lanes.put(heavy())
