@@ -1,4 +1,4 @@
-"""The outbox of a writer: the order of its segments, its retries, its bound and its spill directory, by a turned clock."""
+"""A writer's outbox: segment order, retries, bound and spill directory, with a hand-turned clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tblog._files.spill import Spill
 
 
 class Store:
-    """Takes what it is given while it is there."""
+    """Accepts segments while it is reachable."""
 
     def __init__(self):
         self.objects = {}
@@ -28,7 +28,7 @@ class Store:
 
 @pytest.fixture
 def store():
-    """Return a store that is there."""
+    """Return a reachable store."""
     return Store()
 
 
@@ -49,7 +49,7 @@ def send_all(box):
 
 
 def test_segments_are_sent_in_their_order_and_count_when_they_are_confirmed(store, clock):
-    """Not before; those behind a refused one wait."""
+    """Not before; those after a refused one wait."""
     box = outbox(store, clock)
     store.is_away = True
     for number in range(3):
@@ -66,7 +66,7 @@ def test_segments_are_sent_in_their_order_and_count_when_they_are_confirmed(stor
 
 
 def test_pauses_grow_to_a_longest_one_and_a_confirmed_segment_ends_them(store, clock):
-    """Each is twice as long as the one before."""
+    """Each is twice as long as the previous one."""
     box = outbox(store, clock)
     store.is_away = True
     box.put(segment(0))
@@ -89,7 +89,7 @@ def test_pauses_grow_to_a_longest_one_and_a_confirmed_segment_ends_them(store, c
 
 
 def test_chance_makes_pauses_shorter_by_half_at_most(store, clock):
-    """So that many writers do not come back at once."""
+    """Writers that failed together do not retry together."""
     box = Outbox(store.put, 100, None, clock, chance=lambda: 1.0)
     store.is_away = True
     box.put(segment(0))
@@ -101,7 +101,7 @@ def test_chance_makes_pauses_shorter_by_half_at_most(store, clock):
 
 
 def test_a_request_that_was_begun_before_somebody_waited_is_made_once_more_at_once(store, clock):
-    """What it met may be over."""
+    """The trouble that it met may be over."""
     box = outbox(store, clock)
 
     def put(url, _):
@@ -117,7 +117,7 @@ def test_a_request_that_was_begun_before_somebody_waited_is_made_once_more_at_on
 
 
 def test_the_bound_is_of_what_waits_in_memory(store, clock, tmp_path):
-    """A spill directory lifts it."""
+    """A spill directory removes the bound."""
     full, spilling = outbox(store, clock), outbox(store, clock, Spill(str(tmp_path)))
     store.is_away = True
     for box in (full, spilling):
@@ -133,7 +133,7 @@ def test_the_bound_is_of_what_waits_in_memory(store, clock, tmp_path):
 
 
 def test_what_was_spilled_is_sent_with_the_same_bytes_and_removed(store, clock, tmp_path):
-    """From the file, under the same name."""
+    """The file keeps the bytes and the name."""
     box = outbox(store, clock, Spill(str(tmp_path / "spill")))
     store.is_away = True
     box.put(segment(0))
@@ -147,7 +147,7 @@ def test_what_was_spilled_is_sent_with_the_same_bytes_and_removed(store, clock, 
 
 
 def test_a_spilled_segment_that_somebody_removed_is_lost_alone(store, clock, tmp_path):
-    """It is counted, and the others are sent."""
+    """It is counted as lost, and the others are sent."""
     box = outbox(store, clock, Spill(str(tmp_path)))
     store.is_away = True
     box.put(segment(0, records=5))
@@ -161,7 +161,7 @@ def test_a_spilled_segment_that_somebody_removed_is_lost_alone(store, clock, tmp
 
 
 def test_a_spill_directory_that_takes_nothing_leaves_segments_in_memory(store, clock, tmp_path):
-    """And what it said can be told."""
+    """Its error can be reported."""
     (tmp_path / "file").touch()
     box = outbox(store, clock, Spill(str(tmp_path / "file")))
     store.is_away = True
@@ -200,7 +200,7 @@ def test_a_url_that_leads_upwards_spills_below_the_folder(tmp_path):
 
 
 def test_what_is_given_up_never_counts_as_written(store, clock):
-    """Not even if its request, on its way meanwhile, succeeds."""
+    """Even if its request, in flight meanwhile, succeeds."""
     box = outbox(store, clock)
     lost = []
     put, box._put = box._put, lambda url, content: (lost.append(box.give_up()), put(url, content))
@@ -210,7 +210,7 @@ def test_what_is_given_up_never_counts_as_written(store, clock):
 
 
 def test_an_unforeseen_error_is_a_refusal(store, clock):
-    """It is told, and the segment is tried again."""
+    """It is reported, and the segment is tried again."""
     box = outbox(store, clock)
     put, box._put = box._put, lambda *_: 1 / 0
     box.put(segment(0))

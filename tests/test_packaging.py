@@ -27,7 +27,7 @@ TIMEOUT_SECS = 240
 
 
 def checkout_files() -> list[Path]:
-    """Return the files of the project, as git knows them; all there are where git does not know the folder."""
+    """Return the project's files as git lists them, or all files if git does not know the folder."""
     if not (ROOT / ".git").exists():
         return [path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file() or path.is_symlink()]
 
@@ -42,7 +42,7 @@ def checkout_files() -> list[Path]:
 
 
 def build(source: Path, out: Path, *kinds: str) -> Path:
-    """Build what is published from a folder with this environment's setuptools; return where it is."""
+    """Build the distributions of a folder with this environment's setuptools; return their directory."""
     command = [sys.executable, "-m", "build", *kinds, "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_SECS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -67,7 +67,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the source distribution, and the wheel that is built from that."""
+    """Return a folder with the source distribution and the wheel built from it."""
     return build(source, tmp_path_factory.mktemp("dist"))
 
 
@@ -88,7 +88,7 @@ def sdist(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the site-packages of an environment that has the wheel and what that says it needs, and nothing else."""
+    """Return the site-packages of an environment with only the wheel and its requirements."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     site = only(folder, "lib/python*/site-packages")
@@ -100,7 +100,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def needed(wheel: Path) -> set[str]:
-    """Return the packages that a plain install of the wheel brings: those that it names, and theirs."""
+    """Return the packages that a plain install of the wheel brings: its requirements and theirs."""
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         wanted = email.message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", [])
@@ -117,7 +117,7 @@ def needed(wheel: Path) -> set[str]:
 
 
 def link_distribution(name: str, site: Path) -> None:
-    """Give an environment a package of this one, without an index to ask."""
+    """Give an environment one of this environment's packages, without asking an index."""
     distribution = importlib.metadata.distribution(name)
     files = [file for file in distribution.files or [] if ".." not in file.parts]
     for top in {file.parts[0] for file in files}:
@@ -168,7 +168,7 @@ def test_wheel_holds_every_module_once_and_nothing_beside(wheel: Path) -> None:
 def test_without_a_compiler_or_where_it_is_not_wanted_the_compiled_module_is_left_out(
     name, value, source, tmp_path, monkeypatch
 ):
-    """The build goes through, and the wheel has all that Python alone needs."""
+    """The build succeeds, and the wheel has everything that pure Python needs."""
     monkeypatch.setenv(name, value)
     copy = shutil.copytree(source, tmp_path / "source", symlinks=True)
     names = zipfile.ZipFile(only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")).namelist()
@@ -190,20 +190,20 @@ except ModuleNotFoundError as error:
 
 
 def test_wheel_brings_the_adapters_as_tblog_adapters(installed: Path, tmp_path: Path) -> None:
-    """Outside the checkout `tblog.adapters` is imported from the wheel."""
+    """Outside the checkout, `tblog.adapters` is imported from the wheel."""
     where = run_outside(installed, tmp_path, "import tblog.adapters; print(tblog.adapters.__file__)")
     assert Path(where) == installed / "tblog" / "adapters" / "__init__.py"
 
 
 def test_import_loads_neither_torch_nor_tensorboardx(installed: Path, tmp_path: Path) -> None:
-    """`import tblog` costs no import of a package that takes a second to load."""
+    """`import tblog` imports no package that takes a second to load."""
     heavy = ("torch", "tensorboardX", "tensorboard", "google.protobuf", "PIL", "matplotlib", "numpy")
     code = f"import tblog, sys; print([name for name in {heavy!r} if name in sys.modules])"
     assert run_outside(installed, tmp_path, code) == "[]"
 
 
 def extras() -> dict[str, set[str]]:
-    """Return what each extra of setup.cfg brings, the extras within it included."""
+    """Return the packages of each extra in setup.cfg, nested extras included."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     given = {
@@ -223,14 +223,14 @@ def extras() -> dict[str, set[str]]:
 
 
 def test_extras_that_errors_name_bring_the_package() -> None:
-    """Whoever follows the advice of a MissingDependencyError gets what was missing."""
+    """A user who follows the advice of a MissingDependencyError gets the missing package."""
     named = [
         (call.args[0].value, call.args[1].value)
         for path in [*ROOT.glob("tblog/**/*.py"), *ROOT.glob("adapters/*.py")]
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
         and getattr(call.func, "id", "") == "MissingDependencyError"
-        and call.args[1].value  # else the package is named, and no extra
+        and call.args[1].value  # otherwise the package is named, not an extra
     ]
     assert named
     brought = extras()
@@ -258,13 +258,13 @@ print(writer.stats.queued, writer.stats.written, writer.stats.failed)
 
 
 def test_core_logs_with_what_the_wheel_says_that_it_needs(installed: Path, tmp_path: Path) -> None:
-    """In an environment without torch and all other packages, numpy arrays of every kind are logged and read back."""
+    """Without torch and all other packages, numpy arrays of every kind are logged and read back."""
     assert run_outside(installed, tmp_path, SMOKE) == "refused\n7 7 0"
     assert points(tmp_path / "run") == {"loss": [(0, 0.5)], "record": [(0, 1.0)]}
 
 
 def test_the_installed_command_finds_a_damaged_file(installed: Path, tmp_path: Path) -> None:
-    """`python -m tblog.check` is there, and its exit status says what it found."""
+    """`python -m tblog.check` is installed, and its exit status shows what it found."""
     run_outside(installed, tmp_path, SMOKE)
     path = event_files(tmp_path / "run")[0]
     path.write_bytes(path.read_bytes()[:-3])
@@ -287,7 +287,7 @@ WriterOptions(flavor="comet")
 
 
 def test_a_type_checker_sees_the_types_of_what_is_installed(installed: Path, tmp_path: Path) -> None:
-    """The marker is there, and the adapters are found where they are installed; tests/typing says the rest."""
+    """The marker is installed, and the adapters are found; tests/typing checks the types."""
     (tmp_path / "program.py").write_text(TYPED)
     (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-numpy.*]\nfollow_imports = skip\n")
     python = str(installed.parents[2] / "bin" / "python")
@@ -303,7 +303,7 @@ def test_a_type_checker_sees_the_types_of_what_is_installed(installed: Path, tmp
 
 
 def test_the_source_distribution_is_the_checkout(sdist: Path, source: Path) -> None:
-    """Every file is there but those of git, and adapters/ is there once: its tests can be run, its pages read."""
+    """It has every file but git's own, and adapters/ once: its tests can run, its pages can be read."""
 
     def files(folder: Path) -> set[str]:
         paths = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
@@ -317,7 +317,7 @@ def test_the_source_distribution_is_the_checkout(sdist: Path, source: Path) -> N
 def test_the_page_of_the_index_is_the_readme_without_links_that_lead_nowhere(
     wheel: Path, sdist: Path
 ) -> None:
-    """An index shows no picture of the repository, and follows no relative link."""
+    """An index shows no pictures of the repository, and resolves no relative links."""
     page = email.message_from_string((sdist / "PKG-INFO").read_text()).get_payload()
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
@@ -340,7 +340,7 @@ def test_what_is_published_passes_the_check_of_the_index(dist: Path) -> None:
 def test_a_checkout_without_symbolic_links_builds_the_same_wheel(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
-    """Where git writes the link as a text file, the wheel holds the same files."""
+    """If git writes the link as a text file, the wheel still holds the same files."""
     copy = tmp_path / "source"
     shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("docs", "tests", "benchmarks"))
     link = copy / "tblog" / "adapters"
@@ -352,7 +352,7 @@ def test_a_checkout_without_symbolic_links_builds_the_same_wheel(
 
 
 def test_every_page_and_tool_names_the_same_oldest_python() -> None:
-    """What the package needs is what the Makefile asks for, the README tells, and the tools check by."""
+    """The package's requirement is the one in the Makefile, the README and the tools' settings."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     oldest = config["options"]["python_requires"].removeprefix(">=")

@@ -1,4 +1,4 @@
-"""`patch` and `unpatch`, in fresh processes: which modules are loaded when is what they are about."""
+"""`patch` and `unpatch` in fresh processes, since they depend on which modules are loaded when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.processes import run_program, site_packages_without
 from tests.reading import event_files, events, points
 
-# A module as frameworks have it: names bound at import, a class that derives, a class kept elsewhere.
+# A module like a framework's: names bound at import, a derived class, a class stored elsewhere.
 FRAMEWORK = """
 import sys, types
 framework = types.ModuleType("framework")
@@ -39,7 +39,7 @@ def without_tensorboard(tmp_path_factory):
 
 
 def test_patching_loads_neither_torch_nor_tensorboardx_nor_tensorboard(tmp_path):
-    """What nobody imported stays unloaded, by the import of tblog, by patch and by unpatch."""
+    """The import of tblog, patch and unpatch load nothing that nobody imported."""
     run_program(
         """
         import sys
@@ -54,7 +54,7 @@ def test_patching_loads_neither_torch_nor_tensorboardx_nor_tensorboard(tmp_path)
 
 @pytest.mark.parametrize("order", ["import_framework(); tblog.patch()", "tblog.patch(); import_framework()"])
 def test_a_framework_gets_tblogs_writers_whatever_is_first(tmp_path, order):
-    """Names bound before and after the patch are tblog's, derived classes and kept ones included."""
+    """Names bound before and after the patch are tblog's, derived and stored classes included."""
     run_program(
         FRAMEWORK
         + f"import tblog\n{order}\n"
@@ -78,7 +78,7 @@ for name, writer in {"derived": f.Derived("derived"), "kept": f.Logger.kind("kep
 
 
 def test_the_two_names_have_two_classes_with_the_flavors_of_their_originals(tmp_path):
-    """Frameworks tell the two apart by isinstance, and each names runs and tags as its original."""
+    """Frameworks tell the two apart by isinstance, and each names runs and tags as its original does."""
     run_program(
         """
         import tblog
@@ -105,7 +105,7 @@ def test_the_two_names_have_two_classes_with_the_flavors_of_their_originals(tmp_
 
 @pytest.mark.parametrize("order", ["import_framework(); tblog.patch()", "tblog.patch(); import_framework()"])
 def test_unpatch_restores_every_name(tmp_path, order):
-    """After unpatch nothing in any module is tblog's, and the originals work as before."""
+    """After unpatch no module holds anything of tblog's, and the originals work as before."""
     run_program(
         FRAMEWORK
         + f"import sys, tblog\n{order}\ntblog.patch()\ntblog.unpatch()\n"
@@ -133,7 +133,7 @@ tblog.unpatch()
 
 
 def test_patch_can_be_had_again_after_unpatch(tmp_path):
-    """Patch and unpatch alternate any number of times; one unpatch undoes several patches."""
+    """Patch and unpatch can alternate any number of times; one unpatch undoes several patches."""
     run_program(
         FRAMEWORK
         + """
@@ -151,7 +151,7 @@ for _ in range(3):
 
 
 def test_open_writers_of_the_originals_go_on(tmp_path):
-    """A writer that was open at the patch stays what it is, and so does a derived class that has one."""
+    """A writer that was open at the patch keeps its class, and so does a derived class with an open writer."""
     run_program(
         FRAMEWORK
         + """
@@ -169,7 +169,7 @@ for writer in writers:
     assert points(tmp_path / "plain") == points(tmp_path / "derived") == {"loss": [(3, 0.5)]}
 
 
-# Classes of a program: a derived one, one derived from that, one of two bases, and one that names its base.
+# A program's classes: a derived one, one derived from that, one of two bases, and one that names its base.
 FAMILY = """
 import sys
 import tblog
@@ -204,7 +204,7 @@ def is_ours(kind):
 
 
 def test_a_writer_of_any_class_goes_on_through_patch_and_unpatch(tmp_path):
-    """Made before, under or after the patch, used in every later state, and derived over however many classes."""
+    """Made before, during or after the patch, used in every later state, and derived over any number of classes."""
     run_program(
         FAMILY
         + """
@@ -231,7 +231,7 @@ for number, chosen in enumerate([[Mine], [Mixed, Naming], [Base, Child]]):
 
 
 def test_classes_without_a_living_writer_follow_the_patch_and_those_with_one_when_it_is_gone(tmp_path):
-    """A class is left alone only where a writer of it, or of one derived from it, would break."""
+    """A class stays unchanged only while a change would break a writer of it, or of a class derived from it."""
     run_program(
         FAMILY
         + """
@@ -259,7 +259,7 @@ assert not any(map(is_ours, KINDS))
 
 
 def test_a_class_that_cannot_change_keeps_its_base_and_the_others_follow(tmp_path):
-    """A metaclass may refuse, with any error, and what such a class holds may raise when it is looked at."""
+    """A metaclass may refuse with any error, and objects in such a class may raise when they are read."""
     run_program(
         """
         import tblog
@@ -298,7 +298,7 @@ def test_a_class_that_cannot_change_keeps_its_base_and_the_others_follow(tmp_pat
 
 
 def test_unpatch_restores_every_name_after_a_reload(tmp_path):
-    """A package that was loaded anew under the patch gives back what it had."""
+    """A package that was reloaded under the patch gets its own names back."""
     run_program(
         """
         import importlib
@@ -322,7 +322,7 @@ def test_unpatch_restores_every_name_after_a_reload(tmp_path):
 
 
 def test_a_pickled_writer_of_a_derived_class_says_that_it_needs_the_patch(tmp_path):
-    """Where the class has another base, an error at once is better than one at each call."""
+    """If the class has another base, one early error is better than one at each call."""
     run_program(
         FAMILY
         + """
@@ -378,7 +378,7 @@ except ModuleNotFoundError:
 
 
 def check_run_without(printed, folder):
-    """Assert what the program WITHOUT leaves."""
+    """Assert the results of the program WITHOUT."""
     assert printed.splitlines() == ["tensorboard", "tensorboard", "as before"]
     assert points(folder) == {"loss": [(3, 0.5)]}
     tags = [value.tag for event in events(event_files(folder)[0]) for value in event.summary.value]
@@ -388,20 +388,20 @@ def check_run_without(printed, folder):
 
 
 def test_torchs_writer_can_be_imported_where_tensorboard_is_not_installed(tmp_path, without_tensorboard):
-    """Modules stand in for torch's, with tblog's classes; what is truly missing is a ModuleNotFoundError."""
+    """Modules with tblog's classes stand in for torch's; what is truly missing is a ModuleNotFoundError."""
     check = "import importlib.util\nassert importlib.util.find_spec('tensorboard') is None\n"
     printed = run_program(check + FRAMEWORK + WITHOUT, tmp_path, packages=without_tensorboard)
     check_run_without(printed, tmp_path / "run")
 
 
 def test_torchs_writer_can_be_imported_where_the_import_of_tensorboard_fails(tmp_path):
-    """A tensorboard package that is there and raises is as good as none."""
+    """A tensorboard package that raises on import counts as missing."""
     block = "import sys\nsys.modules['tensorboard'] = None\n"
     check_run_without(run_program(block + FRAMEWORK + WITHOUT, tmp_path), tmp_path / "run")
 
 
 def test_a_failed_import_before_the_patch_does_no_harm(tmp_path, without_tensorboard):
-    """Who tried torch's writer in vain before the patch finds it afterwards."""
+    """A program that failed to import torch's writer before the patch finds it afterwards."""
     run_program(
         """
         try:
@@ -436,7 +436,7 @@ def test_a_package_that_is_found_but_not_run_is_not_changed_by_the_hook(tmp_path
 
 
 def test_threads_may_patch_and_import_at_once(tmp_path):
-    """No order of imports, patches and threads ends in a deadlock or in a name that is left."""
+    """No order of imports, patches and threads causes a deadlock or leaves a name behind."""
     run_program(
         FRAMEWORK
         + """
@@ -467,7 +467,7 @@ def test_patch_is_a_function_however_tblog_is_imported(tmp_path):
 
 
 def test_a_process_that_patched_and_forgot_to_close_ends_and_keeps_all(tmp_path):
-    """The exit writes what waits, for either name."""
+    """The exit writes what is waiting, for either name."""
     run_program(
         """
         import tblog

@@ -1,4 +1,4 @@
-"""What `tblog` offers: the same names to a type checker, to `import *` and to an interpreter that asks for one."""
+"""The names in `tblog` are the same for a type checker, for `import *` and for attribute access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARLY = {"__version__", "patch", "unpatch"}
 
 
 def seen_by_a_type_checker() -> dict[str, str]:
-    """Return what the block for type checkers imports: {name: module}."""
+    """Return the imports in the block for type checkers: {name: module}."""
     tree = ast.parse((ROOT / "tblog" / "__init__.py").read_text())
     (block,) = [
         node
@@ -32,7 +32,7 @@ def seen_by_a_type_checker() -> dict[str, str]:
 
 
 def test_type_checkers_and_the_interpreter_are_given_the_same_names() -> None:
-    """The list, the block of imports and the table of what is loaded late name the same things in the same places."""
+    """The list, the import block and the table of lazy names have the same names in the same places."""
     assert seen_by_a_type_checker() == tblog._HOMES
     assert set(tblog.__all__) == {*tblog._HOMES, *EARLY}
     assert len(tblog.__all__) == len(set(tblog.__all__))
@@ -40,7 +40,7 @@ def test_type_checkers_and_the_interpreter_are_given_the_same_names() -> None:
 
 @pytest.mark.parametrize("name", sorted({*tblog._HOMES} - {"errors", "records"}))
 def test_a_name_is_that_of_its_home(name: str) -> None:
-    """Asked for by `tblog`, it is the very object."""
+    """Taken from `tblog`, it is the same object."""
     assert getattr(tblog, name) is getattr(importlib.import_module(tblog._HOMES[name]), name)
 
 
@@ -51,13 +51,13 @@ def test_modules_are_offered_by_name() -> None:
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    """As of any module."""
+    """As in any module."""
     with pytest.raises(AttributeError, match="module 'tblog' has no attribute 'Writer'"):
         _ = tblog.Writer
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    """The pages of the reference document each name, or its module."""
+    """The reference pages document each name or its module."""
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
     homes = {**tblog._HOMES, "patch": "tblog.patch", "unpatch": "tblog.patch"}
     missing = [
@@ -69,14 +69,14 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 
 def test_every_integration_is_in_the_reference() -> None:
-    """The page of the integrations documents each module that a user may import."""
+    """The page of integrations documents each public module."""
     page = (ROOT / "docs" / "api" / "integrations.md").read_text()
     modules = sorted(path.stem for path in (ROOT / "tblog" / "integrations").glob("[a-z]*.py"))
     assert [name for name in modules if f" tblog.integrations.{name}\n" not in page] == []
 
 
 def test_importing_the_writer_leaves_out_what_only_a_constructor_or_a_rare_call_needs() -> None:
-    """crc32c brings email and argparse; the others serve resumed runs, notebooks, masked arrays and JSON."""
+    """crc32c imports email and argparse; the others serve resumed runs, notebooks, masked arrays and JSON."""
     late = {
         "crc32c",
         "email",

@@ -1,4 +1,4 @@
-"""`RecordWriter`: its frames are those that TensorBoard reads, and it destroys no file."""
+"""`RecordWriter`: TensorBoard can read its frames, and it destroys no file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tblog import RecordWriter
 
 
 def written_by_tensorboard(records):
-    """Return the bytes of records as tensorboard frames them."""
+    """Return the bytes of records as framed by tensorboard."""
     file = io.BytesIO()
     writer = TensorboardRecordWriter(file)
     for record in records:
@@ -47,7 +47,7 @@ def test_records_are_added_to_a_file_that_exists(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"x", b"\0" * 16, written_by_tensorboard([b"torn"])[:-1]])
 def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damage):
-    """Records after a torn one could not be read, so that the path is refused and keeps its bytes."""
+    """Records after a torn one would be unreadable, so the path is refused and keeps its bytes."""
     path = tmp_path / "records"
     before = written_by_tensorboard([b"one"]) + damage
     path.write_bytes(before)
@@ -57,7 +57,7 @@ def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damag
 
 
 def test_damage_in_the_middle_is_told_by_its_place(tmp_path):
-    """What follows it is whole, so that the end of the file is not what is wrong."""
+    """The records after it are whole, so the error is not about the end of the file."""
     path = tmp_path / "records"
     first, last = written_by_tensorboard([b"one"]), written_by_tensorboard([b"two"])
     path.write_bytes(first + b"damage" + last)
@@ -68,7 +68,7 @@ def test_damage_in_the_middle_is_told_by_its_place(tmp_path):
 
 
 def test_flush_hands_everything_over(tmp_path):
-    """What was written before a flush can be read by others."""
+    """Others can read what was written before a flush."""
     path = tmp_path / "records"
     writer = RecordWriter(str(path))
     writer.write(b"one")
@@ -78,7 +78,7 @@ def test_flush_hands_everything_over(tmp_path):
 
 
 def test_close_may_be_called_twice(tmp_path):
-    """The second close does nothing, and `closed` tells of the first."""
+    """The second close does nothing, and `closed` is true after the first."""
     writer = RecordWriter(str(tmp_path / "records"))
     assert not writer.closed
     writer.close()
@@ -102,7 +102,7 @@ def test_a_registered_prefix_is_opened_by_its_factory(monkeypatch):
 
 
 def test_a_device_and_a_pipe_take_records(tmp_path):
-    """They can be neither looked through nor synced."""
+    """They can be neither read through nor synced."""
     writer = RecordWriter(os.devnull)
     writer.write(b"one")
     writer.flush()

@@ -1,4 +1,4 @@
-"""The report's file, and how runs show themselves: what needs no browser."""
+"""The report's file, and how runs show themselves: everything that needs no browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPT = "</script><script>alert(1)</script><b>&"
 
 
 def test_a_page_holds_no_script_but_its_own(tmp_path: Path) -> None:
-    """A tag and a title that end the element they stand in are not in the file as they are."""
+    """A tag and a title that would end their element do not appear in the file verbatim."""
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_scalar(SCRIPT, 1.0, 0)
         writer.add_text(SCRIPT, SCRIPT, 0)
@@ -35,7 +35,7 @@ def test_a_page_holds_no_script_but_its_own(tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None:
-    """Where there are no runs, an error says so, and the file of before stays."""
+    """Without runs, an error says so, and the earlier file remains."""
     output = tmp_path / "report.html"
     output.write_text("before")
     with pytest.raises(FileNotFoundError):
@@ -45,20 +45,20 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None
 
 
 def test_numbers_come_back_as_they_were() -> None:
-    """Float32 are kept in four bytes, others in eight, and large steps are not wrapped."""
+    """Float32 values take four bytes, others eight, and large steps do not wrap."""
     packed = Packed()
     assert packed.numbers(np.array([0.5, np.nan, np.inf])) == ["f4", 0]
     assert packed.numbers(np.array([0.1])) == ["f8", 0]
     assert packed.integers(np.array([5, 7, 6])) == ["i4", 5]
     assert packed.integers(np.array([0, 1 << 40])) == ["f8", 0]
     assert packed.integers(np.array([], np.int64)) == ["i4", 0]
-    # A sum of differences would stop there: 2**53 + 1 is no float64.
+    # A sum of differences would stop here: 2**53 + 1 is not a float64.
     assert packed.integers(np.array([2**53 + 2, 2**53 + 4])) == ["f8", 0]
     assert len(packed.bytes()) == 12 + 8 + 12 + 16 + 16
 
 
 def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
-    """A curve over the bound is thinned, says from how many points, and brings a fourth column."""
+    """A curve over the bound is thinned, says from how many points, and gets a fourth column."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(5000):
             writer.add_scalar("long", float(step), step)
@@ -75,7 +75,7 @@ def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
 def test_what_would_make_the_page_too_large_is_left_out_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sounds have a bound in bytes; the last steps of all tags come first, and the others are counted."""
+    """Sounds have a bound in bytes; the last steps of all tags come first, and the rest are counted."""
     clip = np.zeros((1, 1000), np.float32)
     with SummaryWriter(tmp_path) as writer:
         for step in range(4):
@@ -91,7 +91,7 @@ def test_what_would_make_the_page_too_large_is_left_out_and_told(
 
 
 def test_pictures_are_pictures_and_sounds_are_sounds(tmp_path: Path) -> None:
-    """Encoded bytes go by their own first ones, whatever they were logged as; others could not be read."""
+    """Encoded bytes are typed by their first bytes, whatever they were logged as; the page cannot show others."""
     encoded = {
         "sound": b"RIFF\0\0\0\0WAVE",
         "drawing": b"<svg onload=alert(1)>",
@@ -109,7 +109,7 @@ def test_pictures_are_pictures_and_sounds_are_sounds(tmp_path: Path) -> None:
 
 
 def test_a_pr_curve_ends_where_tensorboards_ends(tmp_path: Path) -> None:
-    """Thresholds above which nothing is predicted are left out, and many are thinned with both ends."""
+    """Thresholds above which nothing is predicted are left out; many thresholds are thinned, and both ends are kept."""
     labels, predictions = np.array([0, 1, 1, 0]), np.array([0.1, 0.5, 0.4, 0.3])
     with SummaryWriter(tmp_path) as writer:
         writer.add_pr_curve("short", labels, predictions, 0, num_thresholds=11)
@@ -127,7 +127,7 @@ def test_a_pr_curve_ends_where_tensorboards_ends(tmp_path: Path) -> None:
 
 
 def test_what_is_not_shown_is_counted(tmp_path: Path) -> None:
-    """A mesh counts once, though its parts have a tag each."""
+    """A mesh counts once, although each of its parts has a tag."""
     with SummaryWriter(tmp_path) as writer:
         vertices, faces = np.zeros((1, 3, 3), np.float32), np.zeros((1, 1, 3), np.int32)
         writer.add_mesh("ball", vertices, faces=faces, global_step=0)
@@ -136,7 +136,7 @@ def test_what_is_not_shown_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
-    """Neither torch nor TensorBoard nor pandas is imported for it."""
+    """It imports neither torch, TensorBoard nor pandas."""
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_scalar("loss", 1.0, 0)
     code = (
@@ -161,7 +161,7 @@ def test_a_report_shows_itself_in_a_notebook(tmp_path: Path) -> None:
 
 
 def test_runs_show_a_table_in_a_notebook(tmp_path: Path) -> None:
-    """Runs, and one of them, tell their tags of each kind and their last step; names are text."""
+    """Runs, and a single run, show their tags of each kind and their last step; names are escaped."""
     with SummaryWriter(tmp_path / "<b>one") as writer:
         writer.add_scalar("loss", 1.0, 41)
         writer.add_text("remark", "hello", 0)

@@ -1,4 +1,4 @@
-"""Going on with a run: both of TensorBoard's loaders show one clean curve, and nothing kept is damaged."""
+"""Resuming a run: both of TensorBoard's loaders show one clean curve, and nothing kept is damaged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_run_resumed_at_a_step_shows_one_curve_in_both_loaders(tmp_path, how):
 
 
 def test_a_tag_that_is_not_logged_again_ends_at_the_step(tmp_path):
-    """The Rust loader would show its old points for ever if the old file kept them."""
+    """If the old file kept its old points, the Rust loader would show them forever."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(10):
             writer.add_scalar("only before", 1.0, step)
@@ -60,7 +60,7 @@ def test_resuming_without_a_step_keeps_everything_and_tells_the_next_step(tmp_pa
 
 
 def test_a_loader_that_has_read_the_runs_forgets_what_was_cut_off(tmp_path):
-    """TensorBoard's Python loader, which goes on reading, in the run and in the one below; nothing of that counts as logged."""
+    """TensorBoard's Python loader keeps reading the run and the one below; points cut off do not count as logged."""
     log_curve(tmp_path, range(10), 1.0)
     loaders = {"loss": accumulator(tmp_path), "pair": accumulator(tmp_path / "pair_a")}
     writer = SummaryWriter(tmp_path, resume=6)
@@ -74,7 +74,7 @@ def test_a_loader_that_has_read_the_runs_forgets_what_was_cut_off(tmp_path):
 
 
 def test_a_negative_step_to_resume_from_is_refused(tmp_path):
-    """Whoever means the last one finds it by `True`; nothing is cut off. `purge_step` may be negative, as in the originals."""
+    """`True` finds the last step; nothing is cut off. `purge_step` may be negative, as in the originals."""
     log_curve(tmp_path, range(10), 1.0)
     with pytest.raises(ValueError, match=r"resume was -1, .+ give True, False, or the step to go on with"):
         SummaryWriter(tmp_path, resume=-1)
@@ -84,7 +84,7 @@ def test_a_negative_step_to_resume_from_is_refused(tmp_path):
 
 
 def test_an_empty_event_file_is_no_trouble(tmp_path, caplog):
-    """Its writer ended before it wrote anything: nothing is told."""
+    """Its writer ended before it wrote anything: no message."""
     log_curve(tmp_path, range(10), 1.0)
     (tmp_path / "events.out.tfevents.1").touch()
     for how in (True, 5):
@@ -93,7 +93,7 @@ def test_an_empty_event_file_is_no_trouble(tmp_path, caplog):
 
 
 def test_a_torn_tail_is_cut_back_and_nothing_else(tmp_path):
-    """What a killed process left of its last record goes, every whole record stays."""
+    """A killed process's partial last record goes, and every whole record stays."""
     log_curve(tmp_path, range(10), 1.0)
     (path,) = event_files(tmp_path)
     whole = path.read_bytes()
@@ -103,7 +103,7 @@ def test_a_torn_tail_is_cut_back_and_nothing_else(tmp_path):
 
 
 def test_a_file_that_a_living_writer_has_open_is_left_alone(tmp_path, caplog):
-    """Resuming beside a writer that is still at work does not touch its file."""
+    """A resume beside an active writer does not touch its file."""
     with SummaryWriter(tmp_path) as living:
         for step in range(10):
             living.add_scalar("loss", 1.0, step)
@@ -118,7 +118,7 @@ def test_a_file_that_a_living_writer_has_open_is_left_alone(tmp_path, caplog):
 
 
 def test_a_writer_purges_once_and_not_again_after_close_or_in_a_copy(tmp_path):
-    """What is logged after the purge stays when the writer opens its next file."""
+    """Records after the purge stay when the writer opens its next file."""
     import pickle
 
     writer = SummaryWriter(tmp_path, purge_step=0)
@@ -132,7 +132,7 @@ def test_a_writer_purges_once_and_not_again_after_close_or_in_a_copy(tmp_path):
 
 
 def test_a_kill_in_the_middle_of_a_cut_leaves_the_old_file_whole(tmp_path):
-    """The new file takes the old one's place only when it is complete, under no name that loaders read."""
+    """The new file replaces the old one only when it is complete; until then no loader reads its name."""
     log_curve(tmp_path, range(50), 1.0)
     (path,) = event_files(tmp_path)
     before = path.read_bytes()
@@ -168,7 +168,7 @@ def event_file(path, steps):
     tail=st.binary(max_size=60),
 )
 def test_whatever_is_in_a_file_a_walk_ends_and_covers_it(new_folder, steps, damage, cut, tail):
-    """Pieces follow each other without gaps; each record is whole; cutting leaves a clean file, or what is none."""
+    """Pieces follow each other without gaps, each record is whole, and a cut leaves a clean file, or no event file."""
     logdir = new_folder()
     path = logdir / "events.out.tfevents.1"
     event_file(path, steps)
@@ -198,7 +198,7 @@ def test_whatever_is_in_a_file_a_walk_ends_and_covers_it(new_folder, steps, dama
 
 @given(st.binary(max_size=200))
 def test_reading_the_head_of_arbitrary_bytes_ends_without_an_error(data):
-    """A record whose checksum is right may still hold anything."""
+    """Even a record with a valid checksum may hold anything."""
     event_head(data)
 
 

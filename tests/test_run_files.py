@@ -1,4 +1,4 @@
-"""The files of a writer on a disk in memory: which run's bytes go where, and what is told of those that cannot."""
+"""A writer's files on an in-memory disk: where each run's bytes go, and what is reported when they cannot."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.sinks import Clock, event_record
 
 @pytest.fixture
 def files(disk, tmp_path):
-    """Return the files of a log directory, none of which is created."""
+    """Return the files of a log directory, none of them created."""
     return RunFiles(str(tmp_path), "", None, Reports(str(tmp_path)), Clock(), disk.open)
 
 
 def test_each_run_has_a_file_of_its_own(files, disk, tmp_path):
-    """They lie in directories below the writer's own, and are counted together."""
+    """They are in directories below the writer's own, and are counted together."""
     for run, step in (("", 1), ("a", 2), (os.path.join("b", "c"), 3), ("a", 4)):
         files.append(run, event_record(step), 1)
     files.write()
@@ -32,7 +32,7 @@ def test_each_run_has_a_file_of_its_own(files, disk, tmp_path):
 
 
 def test_one_run_whose_storage_refuses_does_not_hold_up_the_others(disk, tmp_path):
-    """Its records wait, and are written when it takes them again."""
+    """Its records wait, and are written once it accepts them again."""
     broken = []
     write = disk.open
 
@@ -57,7 +57,7 @@ def test_one_run_whose_storage_refuses_does_not_hold_up_the_others(disk, tmp_pat
 def test_a_run_whose_name_no_wait_makes_better_is_counted_as_failed_and_told_once(
     files, disk, tmp_path, caplog
 ):
-    """The others go on."""
+    """The other runs continue."""
     name = "x" * 300
     for step in range(3):
         files.append(name, event_record(step), 1)
@@ -71,7 +71,7 @@ def test_a_run_whose_name_no_wait_makes_better_is_counted_as_failed_and_told_onc
 
 
 def test_a_sync_reaches_every_run(files, disk):
-    """Also those that were written before."""
+    """This includes runs that were written earlier."""
     files.append("a", event_record(1), 1)
     files.write()
     files.append("b", event_record(1), 1)
@@ -80,7 +80,7 @@ def test_a_sync_reaches_every_run(files, disk):
 
 
 def test_a_close_says_how_many_records_were_lost_and_why(files, disk):
-    """What the disk took stays, and no file ends with a torn record."""
+    """What the disk accepted stays, and no file ends with a torn record."""
     files.append("", event_record(1), 1)
     files.write()
     disk.room = 5

@@ -1,4 +1,4 @@
-"""What SIGTERM does to open writers, and to a program's own handler of it."""
+"""What SIGTERM does to open writers and to a program's own handler."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def run_to_sigterm(logdir, before="", after="", rest=""):
 
 @pytest.fixture
 def default_sigterm():
-    """Give the signal to nobody, and put it back."""
+    """Set the default action, and restore the handler at the end."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
 def test_a_writer_that_asks_for_it_is_closed_by_sigterm_and_loses_nothing(tmp_path):
-    """The process ends by SIGTERM all the same, as its parent sees."""
+    """The process still ends by SIGTERM, as its parent sees."""
     done = run_to_sigterm(tmp_path, rest="raise AssertionError('SIGTERM did not end the program')")
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
     assert points(tmp_path) == {"x": numbers(20_000)}
@@ -51,7 +51,7 @@ def test_a_writer_that_asks_for_it_is_closed_by_sigterm_and_loses_nothing(tmp_pa
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_programs_own_handler_of_sigterm_stays_its_own(tmp_path, when):
-    """Whether it is set before the writer is opened or after; the program goes on."""
+    """Whether it is set before or after the writer is opened; the program goes on."""
     done = run_to_sigterm(tmp_path, **{when: OWN}, rest="writer.add_scalar('x', 20_000, 20_000)")
     assert (done.returncode, done.stdout, done.stderr) == (0, "mine\n", "")
     assert points(tmp_path) == {"x": numbers(20_001)}
@@ -66,7 +66,7 @@ def test_an_ignored_sigterm_stays_ignored(tmp_path):
 
 @pytest.mark.usefixtures("default_sigterm")
 def test_without_the_option_a_writer_leaves_sigterm_alone(tmp_path):
-    """Nothing handles the signal that nothing handled before."""
+    """A signal without a handler still has none."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 0, 0)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -74,7 +74,7 @@ def test_without_the_option_a_writer_leaves_sigterm_alone(tmp_path):
 
 @pytest.mark.usefixtures("default_sigterm")
 def test_a_child_that_sigterm_ends_closes_its_own_file(tmp_path):
-    """A forked child inherits the arrangement, and its parent's file is left alone."""
+    """A forked child inherits the setting, and its parent's file is not touched."""
     with SummaryWriter(tmp_path, options=CLOSING) as writer:
         writer.add_scalar("parent", 0, 0)
 
@@ -89,7 +89,7 @@ def test_a_child_that_sigterm_ends_closes_its_own_file(tmp_path):
 
 @pytest.mark.usefixtures("default_sigterm")
 def test_a_writer_opened_outside_of_the_main_thread_says_that_it_cannot(tmp_path, caplog):
-    """Python sets handlers in the main thread only; the writer works as ever."""
+    """Python sets handlers only in the main thread; the writer works as usual."""
     with SummaryWriter(tmp_path, options=CLOSING) as writer:
         writer.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

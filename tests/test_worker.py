@@ -1,4 +1,4 @@
-"""The threads that serve channels: they start when needed, go on after any error, and end with the last channel."""
+"""The threads that serve channels: they start on demand, survive any error, and end with the last channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.waiting import join, wait_until
 
 @pytest.fixture
 def channel(tmp_path):
-    """Return a channel on a disk in memory whose clock stands; it is closed in the end."""
+    """Return a channel on an in-memory disk with a stopped clock, and close it at the end."""
     disk = MemoryDisk()
     made = Channel(str(tmp_path), "", 120, WriterOptions(), clock=Clock(), open_sink=disk.open)
     yield made
@@ -27,14 +27,14 @@ def channel(tmp_path):
 
 
 def test_a_served_channel_is_written_without_a_flush(channel):
-    """By a thread of tblog's."""
+    """A thread of tblog's writes it."""
     worker.serve(channel)
     channel.put(("x", 0.5, 1, 1.0))
     wait_until(lambda: channel.stats.written == 1)
 
 
 def test_a_thread_goes_on_after_an_error_that_nobody_foresaw(channel, monkeypatch, caplog):
-    """It is told of, and the entry is written in a later round."""
+    """The error is reported, and a later round writes the entry."""
     step = channel.drain.step
     errors = [SystemExit("thrown at the thread")]
 
@@ -54,7 +54,7 @@ def test_a_thread_goes_on_after_an_error_that_nobody_foresaw(channel, monkeypatc
 
 
 def test_a_second_thread_of_a_worker_ends_at_once(channel):
-    """One thread serves, whoever starts more."""
+    """Only one thread serves, however many are started."""
     worker.serve(channel)
     (serving,) = {each for each in worker._live.values() if channel in each.channels and each.channels}
     wait_until(serving._running.locked)
@@ -68,7 +68,7 @@ def test_a_second_thread_of_a_worker_ends_at_once(channel):
 def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write(
     tmp_path, monkeypatch, caplog
 ):
-    """Where no thread starts: the record is in the file, and nothing is counted as failed or told as an error."""
+    """Without a thread: the record is in the file, and nothing counts as failed or is reported as an error."""
     let_no_thread_start(monkeypatch, "tblog-")
     writer = SummaryWriter(tmp_path)
 
@@ -80,9 +80,7 @@ def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write
             os.kill(os.getpid(), signal.SIGINT)
             return 0.5
 
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's jobs in the background ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     try:
         with pytest.raises(KeyboardInterrupt):
             writer.file_writer.channel().put(("x", Interrupts(), 1, 1.0))

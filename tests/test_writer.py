@@ -1,4 +1,4 @@
-"""What `SummaryWriter` promises beside the summaries themselves: lifecycle, attributes, positions, new calls."""
+"""What `SummaryWriter` promises apart from the summaries: lifecycle, attributes, positions, new calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ X = WriterOptions(flavor="tensorboardX")
 
 
 def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboardx(tmp_path):
-    """The core of a program that logs scalars alone stays small."""
+    """A program that logs only scalars stays small."""
     code = (
         "import sys, tblog; early = set(sys.modules)\n"
         "with tblog.SummaryWriter(sys.argv[1]) as writer: writer.add_scalar('x', 1.0, 1)\n"
@@ -40,14 +40,14 @@ def test_importing_tblog_and_logging_scalars_loads_neither_torch_nor_tensorboard
 
 
 class Name(str, enum.Enum):  # noqa: UP042 - a StrEnum shows its value; this one does not
-    """Strings that show themselves as others."""
+    """Strings whose `str()` shows another text."""
 
     SEVEN = "7"
 
 
 @pytest.mark.parametrize("comment", [7, "7", Name.SEVEN], ids=["number", "string", "member"])
 def test_the_default_directory_is_named_as_the_originals_name_it(tmp_path, monkeypatch, comment):
-    """`runs/<date>_<host><comment>`, whatever type the comment is of; so is the end of the file's name."""
+    """`runs/<date>_<host><comment>`, whatever the comment's type; the file name ends likewise."""
     monkeypatch.chdir(tmp_path)
     with SummaryWriter(comment=comment, filename_suffix=Name.SEVEN) as writer:
         assert re.fullmatch(r"runs/[A-Z][a-z]{2}\d\d_\d\d-\d\d-\d\d_.+[^.A-Z]7", writer.log_dir)
@@ -94,7 +94,7 @@ ONE = records.HistogramRecord(tag="h", values=np.zeros(10_000))
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
 def test_a_wrong_argument_is_an_error_that_names_it_and_what_to_give(tmp_path, arguments, error, message):
-    """A misspelt argument does not vanish, and one of another type is told of by its own name."""
+    """A misspelt argument is not ignored, and the error for a wrong type names its argument."""
     wanted = re.escape(message).replace(re.escape(".*"), ".*")
     with pytest.raises(error, match=wanted):
         SummaryWriter(tmp_path, **arguments)
@@ -111,7 +111,7 @@ def test_a_wrong_argument_is_an_error_that_names_it_and_what_to_give(tmp_path, a
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
 def test_a_wrong_option_is_an_error_that_names_it_and_what_to_give(arguments, message):
-    """Also where its type is wrong."""
+    """This includes a wrong type."""
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         WriterOptions(**arguments)
 
@@ -130,14 +130,14 @@ def test_a_wrong_option_is_an_error_that_names_it_and_what_to_give(arguments, me
     ],
 )
 def test_records_in_the_wrong_number_are_told_where_to_go(tmp_path, method, given, message):
-    """In a message of a few lines, however many arrays they hold."""
+    """The message has a few lines, however many arrays the records hold."""
     with SummaryWriter(tmp_path) as writer, pytest.raises(TypeError, match=re.escape(message)) as raised:
         getattr(writer, method)(given)
     assert len(str(raised.value)) < 400
 
 
 def test_a_step_that_loses_its_fraction_is_told_of_once(tmp_path, caplog):
-    """Both originals cut it without a word; a whole number of any type is none."""
+    """Both originals truncate it silently; a whole number of any type gives no warning."""
     with SummaryWriter(tmp_path) as writer:
         for step in (3.0, np.float32(4), torch.tensor(5.0), "6", 2**53 + 1, np.int64(2**62), None):
             writer.add_scalar("whole", 1.0, step)
@@ -150,14 +150,14 @@ def test_a_step_that_loses_its_fraction_is_told_of_once(tmp_path, caplog):
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_at_the_call(tmp_path):
-    """Not a warning later."""
+    """It is not a later warning."""
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         SummaryWriter(tmp_path / "file" / "run")
 
 
 def test_the_attributes_that_others_read_are_there(tmp_path):
-    """Frameworks look at these by name."""
+    """Frameworks read these by name."""
     writer = SummaryWriter(tmp_path, purge_step=3, max_queue=5, flush_secs=7, filename_suffix=".s")
     assert (writer.purge_step, writer.max_queue, writer.flush_secs, writer.filename_suffix) == (3, 5, 7, ".s")
     assert len(writer.default_bins) == 1549
@@ -188,7 +188,7 @@ class Failing(torch.nn.Module):
 
 
 def test_a_graph_that_cannot_be_read_is_counted_and_told_once(tmp_path, caplog):
-    """Training goes on, the count says that something is missing, and the model's error is said in one line."""
+    """Training goes on, the count shows that something is missing, and one line gives the model's error."""
     for on_disk in (True, False):
         caplog.clear()
         with SummaryWriter(tmp_path, write_to_disk=on_disk) as writer:
@@ -202,7 +202,7 @@ def test_a_graph_that_cannot_be_read_is_counted_and_told_once(tmp_path, caplog):
 
 
 def test_a_graph_that_cannot_be_read_is_raised_where_the_options_say_strict(tmp_path):
-    """In the call, and not a second time by close."""
+    """The call raises, and close does not raise again."""
     with (
         SummaryWriter(tmp_path, options=WriterOptions.STRICT) as writer,
         pytest.raises(RuntimeError, match="no such input"),
@@ -220,7 +220,7 @@ def test_a_graph_that_cannot_be_read_is_raised_where_the_options_say_strict(tmp_
     ids=["no model", "no input", "no way"],
 )
 def test_arguments_of_add_graph_that_are_wrong_are_an_error_at_the_call(tmp_path, arguments, error, message):
-    """As those of any other call, and as in torch."""
+    """They raise like those of any other call, and as in torch."""
     *positional, source = arguments if len(arguments) == 5 else (*arguments, None)
     with SummaryWriter(tmp_path) as writer, pytest.raises(error, match=message):
         writer.add_graph(*positional, source=source)
@@ -229,7 +229,7 @@ def test_arguments_of_add_graph_that_are_wrong_are_an_error_at_the_call(tmp_path
 
 @pytest.mark.parametrize("package", ["tensorboard.compat.proto", "tensorboardX.proto"])
 def test_messages_of_either_package_are_taken(tmp_path, package):
-    """What counts is `SerializeToString`; both originals refuse the other's."""
+    """`SerializeToString` decides; both originals refuse each other's messages."""
     import importlib
 
     event_module = importlib.import_module(f"{package}.event_pb2")
@@ -249,7 +249,7 @@ def test_messages_of_either_package_are_taken(tmp_path, package):
 
 
 def test_a_foreign_writer_in_all_writers_is_flushed_and_closed(tmp_path):
-    """Others put writers of their own into the dict."""
+    """Others put their own writers into the dict."""
     calls = []
 
     class Foreign:
@@ -315,7 +315,7 @@ def test_writing_to_nowhere_checks_the_input_and_leaves_no_file(tmp_path):
 
 
 def test_tags_are_cleaned_in_tensorboardxs_flavor_alone(tmp_path):
-    """Torch writes them as given."""
+    """Torch writes tags as given."""
     for flavor in ("torch", "tensorboardX"):
         with SummaryWriter(tmp_path / flavor, options=WriterOptions(flavor=flavor)) as writer:
             writer.add_scalar("/a b#c", 1.0, 1)
@@ -325,7 +325,7 @@ def test_tags_are_cleaned_in_tensorboardxs_flavor_alone(tmp_path):
 
 
 def test_calls_without_a_step_are_step_0_or_are_counted_where_the_options_say_so(tmp_path):
-    """Both originals write 0, of which TensorBoard shows the last alone."""
+    """Both originals write 0, and TensorBoard shows only the last value."""
     for auto_step in (False, True):
         with SummaryWriter(tmp_path / str(auto_step), options=WriterOptions(auto_step=auto_step)) as writer:
             for value in range(3):
@@ -336,7 +336,7 @@ def test_calls_without_a_step_are_step_0_or_are_counted_where_the_options_say_so
 
 
 def test_a_dict_of_scalars_is_one_event(tmp_path):
-    """All values of a step share one event, and one bad value keeps the whole dict out."""
+    """All values of a step share one event, and one bad value rejects the whole dict."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar_dict({"a": 1.0, "b": np.float32(2), "c": 3}, 5)
         with pytest.raises(NotImplementedError, match="'b'"):
@@ -354,7 +354,7 @@ def test_a_dict_of_scalars_is_one_event(tmp_path):
 
 
 def test_records_are_logged_at_one_step(tmp_path):
-    """`add_records` takes what adapters make, and refuses what is no record."""
+    """`add_records` accepts what adapters make, and refuses what is not a record."""
     batch = [records.ScalarRecord(tag="a", value=1.0), records.TextRecord(tag="t", text="hello")]
     with SummaryWriter(tmp_path) as writer:
         writer.add_records(batch, 4)
@@ -364,7 +364,7 @@ def test_records_are_logged_at_one_step(tmp_path):
 
 
 def test_use_metadata_gives_step_and_time_to_calls_that_name_none(tmp_path):
-    """As in tensorboardX: inside the block alone, and never two of them at once."""
+    """As in tensorboardX: only inside the block, and never two of them at once."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 1.0, 1, 2.0)
         with writer.use_metadata(global_step=10, walltime=20.0):
@@ -399,7 +399,7 @@ def test_scalars_of_runs_below_are_exported_as_json(tmp_path):
 
 @pytest.mark.parametrize("key", ["../out", "/abs", "..", "a/../../b", "nul\0"])
 def test_no_run_lies_outside_the_log_directory(tmp_path, key):
-    """A key that would climb out is refused at the call."""
+    """The call refuses a key that would lead outside it."""
     with SummaryWriter(tmp_path / "run", options=X) as writer:
         with pytest.raises(ValueError, match="does not name a directory below"):
             writer.add_scalars("..", {key: 1.0}, 1)
@@ -409,7 +409,7 @@ def test_no_run_lies_outside_the_log_directory(tmp_path, key):
 
 
 def session_starts(logdir):
-    """Return the hyperparameters that the runs' session start messages give."""
+    """Return the hyperparameters in the runs' session start messages."""
     found = {}
     for event in run_events(logdir):
         for value in event.summary.value:
@@ -420,7 +420,7 @@ def session_starts(logdir):
 
 
 def test_log_hparams_puts_them_into_the_run_itself(tmp_path):
-    """No directory below; booleans stay booleans; arrays of one element are numbers."""
+    """No directory is made below; booleans stay booleans; arrays of one element become numbers."""
     with SummaryWriter(tmp_path) as writer:
         writer.log_hparams({"lr": 0.1, "bn": True, "name": "adam", "n": np.int64(3), "none": None})
         with pytest.raises(ValueError, match="give a bool, a number, a str or None"):
@@ -442,7 +442,7 @@ def test_add_hparams_refuses_what_is_no_dict(tmp_path):
 
 
 def test_stats_count_what_was_logged(tmp_path):
-    """Queued, written, bytes and the worker's seconds, over a close too."""
+    """Queued, written, bytes and the worker's seconds, also after a close."""
     writer = SummaryWriter(tmp_path)
     for step in range(100):
         writer.add_scalar("x", 1.0, step)
@@ -458,7 +458,7 @@ def test_stats_count_what_was_logged(tmp_path):
 
 
 def test_values_that_a_summary_leaves_out_are_counted_and_told_once_for_each_tag(tmp_path, caplog):
-    """NaN among the values of a histogram does not disappear without a word."""
+    """NaN among a histogram's values does not disappear silently."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(3):
             writer.add_histogram("h", np.array([1.0, np.nan, np.inf]), step)
@@ -468,7 +468,7 @@ def test_values_that_a_summary_leaves_out_are_counted_and_told_once_for_each_tag
 
 
 def test_a_file_writer_stands_alone(tmp_path):
-    """`FileWriter` takes messages, and opens a new file after a close."""
+    """`FileWriter` accepts messages, and opens a new file after a close."""
     summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag="s", simple_value=2.0)])
     writer = FileWriter(str(tmp_path), 10, 120, ".s")
     writer.add_summary(summary, 1)
@@ -482,7 +482,7 @@ def test_a_file_writer_stands_alone(tmp_path):
 
 
 def test_a_user_registered_file_factory_opens_the_files(tmp_path):
-    """Prefixes that tensorboardX knows a factory for are opened by it."""
+    """Prefixes with a factory registered in tensorboardX are opened by it."""
     from tensorboardX.record_writer import REGISTERED_FACTORIES, register_writer_factory
 
     class Factory:
@@ -490,7 +490,7 @@ def test_a_user_registered_file_factory_opens_the_files(tmp_path):
             return (tmp_path / Path(path).name).open("wb")
 
         def directory_check(self, path):
-            """Nothing to make."""
+            """Nothing needs to be made."""
 
     register_writer_factory("memory", Factory())
     try:
@@ -524,7 +524,7 @@ def test_any_tag_step_value_and_time_is_read_back(new_folder, tag, step, value, 
 
 
 def test_the_first_event_is_the_file_version(tmp_path):
-    """Loaders want it there, with a time."""
+    """Loaders expect it there, with a time."""
     SummaryWriter(tmp_path).close()
     first, *rest = events(event_files(tmp_path)[0])
     assert first.file_version == "brain.Event:2"
@@ -533,7 +533,7 @@ def test_the_first_event_is_the_file_version(tmp_path):
 
 
 def test_metadata_reaches_every_call_inside_whatever_was_logged_before(tmp_path):
-    """Tags that the fast path knows from before the block are no exception, nor after pictures crowd the queue."""
+    """This includes tags that the fast path knows from before the block, also after pictures fill the queue."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(3):
             writer.add_scalar("x", 0.5, step)

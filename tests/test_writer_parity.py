@@ -1,4 +1,4 @@
-"""The same call on an original and on tblog gives the same summaries; differences on purpose are in docs/differences.md."""
+"""The same call on an original and on tblog gives the same summaries; see docs/differences.md for exceptions."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ CALLS = [(flavor, *call) for flavor in ORIGINALS for call in BOTH + ONLY[flavor]
 
 
 def logged(writer, method, args):
-    """Make one call on a writer, close it, and return (step, value) of all that is in its file."""
+    """Make one call on a writer, close it, and return (step, value) of each value in its file."""
     getattr(writer, method)(*args)
     writer.close()
     return [
@@ -113,7 +113,7 @@ def pixels(encoded):
 
 
 def samples(audio):
-    """Return the samples of a WAV of 16 bits."""
+    """Return the samples of a 16-bit WAV."""
     with wave.open(io.BytesIO(audio.encoded_audio_string)) as sound:
         return np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(int)
 
@@ -167,7 +167,7 @@ def test_a_call_gives_the_summaries_of_the_original(tmp_path, flavor, method, ar
 
 
 class Loud(str):
-    """A string that shows itself as another."""
+    """A string whose `str()` shows another text."""
 
     __slots__ = ()
 
@@ -185,7 +185,7 @@ ODD_STRINGS = {
     "a string that shows itself as another": Loud,
     "numpy's string": np.str_,
 }
-# What is made of strings, each with the flavors whose original has it.
+# Calls with strings, each with the flavors whose original has it.
 WITH_STRINGS = {
     "a tag": (ORIGINALS, lambda writer, text: writer.add_scalar(text("train/loss"), 0.5, 1)),
     "a known tag": (
@@ -280,7 +280,7 @@ def test_a_string_is_what_it_holds_whatever_its_class_shows(call, odd, flavor, t
 
 @pytest.mark.parametrize("flavor", ORIGINALS)
 def test_wall_times_are_written_as_given(tmp_path, flavor):
-    """A wall time of the caller's is that of the event."""
+    """The event has the caller's wall time."""
     with SummaryWriter(tmp_path, options=WriterOptions(flavor=flavor)) as writer:
         writer.add_scalar("x", 1.0, 1, WALL_TIME)
         writer.add_scalar("x", np.float32(1), 2, walltime=WALL_TIME)
@@ -347,5 +347,5 @@ def test_add_hparams_writes_a_run_that_tensorboard_reads_as_the_originals(tmp_pa
             for event in run_events(tmp_path / name / "run")
             for value in event.summary.value
         ]
-        found[name].sort(key=lambda logged: logged[1].tag)  # metrics and hyperparameters lie on two lanes
+        found[name].sort(key=lambda logged: logged[1].tag)  # metrics and hyperparameters use two lanes
     assert found["ours"] == found["theirs"]

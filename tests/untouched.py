@@ -1,4 +1,4 @@
-"""What must be the same about a model, and about torch, before and after an adapter looked at it."""
+"""What an adapter must leave unchanged in a model and in torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_bac
 
 @contextmanager
 def untouched(model: torch.nn.Module) -> Iterator[None]:
-    """Assert that the block leaves the model, the random states and torch's modes exactly as they were."""
+    """Assert that the block leaves the model, the random states and torch's modes exactly unchanged."""
     before = _seen(model)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Waiting with a deadline: for something to happen, and for a call that might hang."""
+"""Waits with a deadline: for a condition, and for a call that might hang."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HANG_SECS = 60.0
 
 
 def wait_until(happened: Callable[[], object], secs: float = HANG_SECS) -> None:
-    """Wait until something has happened; fail when it has not after so many seconds."""
+    """Wait until a condition holds; fail if it does not within this many seconds."""
     deadline = time.monotonic() + secs
     while not happened():
         assert time.monotonic() < deadline, "it never happened"
@@ -18,7 +18,7 @@ def wait_until(happened: Callable[[], object], secs: float = HANG_SECS) -> None:
 
 
 def within(secs: float, work: Callable[[], object]) -> object:
-    """Do something in a thread that has so many seconds for it, and return what it returned or raised."""
+    """Run a function in a thread for at most this many seconds, and return what it returned or raised."""
     outcome: list[object] = []
 
     def run() -> None:
@@ -43,7 +43,7 @@ def run_threads(threads: Iterable[threading.Thread]) -> None:
 
 
 def join(threads: Iterable[threading.Thread]) -> None:
-    """Wait until all of these threads have ended; fail where one hangs."""
+    """Wait until all of these threads have ended; fail if one hangs."""
     for thread in threads:
         thread.join(HANG_SECS)
         assert not thread.is_alive(), f"{thread.name} hangs"

@@ -1,4 +1,4 @@
-"""What a type checker says of records and adapters: mypy reads this file, nobody runs it; see writers.py."""
+"""What a type checker says about records and adapters: mypy reads this file, nobody runs it; see writers.py."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ records.HistogramRecord(tag="weights", values=np.zeros(3), bins="auto")
 
 
 class Later:
-    """An array of a user's that is made on the worker."""
+    """A user's array that is made on the worker."""
 
     nbytes = 8
 
@@ -42,7 +42,7 @@ class Later:
 
 
 class Never:
-    """What has no array."""
+    """An object without an array."""
 
 
 records.HistogramRecord(tag="weights", values=Later())
@@ -54,7 +54,7 @@ writer.add_records([scalar, image], 1)
 writer.add_record({"loss": 0.5})  # type: ignore[arg-type]
 writer.add_records(scalar)  # type: ignore[arg-type]
 
-# Adapters make records of a model.
+# Adapters turn a model into records.
 model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
 images = torch.zeros(1, 3, 8, 8)
 writer.add_records(assert_type(model_summary(model, (1, 3, 8, 8)), list[records.Record]))

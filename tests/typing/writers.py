@@ -1,6 +1,6 @@
-"""What a type checker says of the writers and their options: mypy reads this file, nobody runs it.
+"""What a type checker says about the writers and their options: mypy reads this file, nobody runs it.
 
-An expected error stands behind `# type: ignore[its code]`; one that does not come is an error itself.
+An expected error has `# type: ignore[its code]` after it; if it does not occur, mypy reports that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tblog import (
 from tblog.check import check, repair
 from tblog.options import Flavor
 
-# Constructors, as both originals are called.
+# Constructors, called like both originals'.
 SummaryWriter()
 SummaryWriter("runs/a")
 SummaryWriter(
@@ -46,7 +46,7 @@ with SummaryWriter("runs/a") as opened:
 
 
 class Mine(SummaryWriter):
-    """A class of a user's."""
+    """A user's class."""
 
 
 with Mine("runs/a") as mine:
@@ -133,14 +133,14 @@ with contextlib.closing(RecordWriter("records")) as record_writer:
     record_writer.write("data")  # type: ignore[arg-type]
     assert_type(record_writer.closed, bool)
 
-# In the place of the originals, and the check.
+# Replacing the originals, and the check.
 assert_type(patch(), None)
 assert_type(unpatch(), None)
 for report in check("runs"):
     assert_type(report.path, str)
 assert_type(repair("runs/a/events.out.tfevents.1"), str)
 
-# An error is also what callers of the originals catch.
+# Callers of the originals can catch tblog's errors, too.
 not_implemented: type[NotImplementedError] = errors.UnsupportedTypeError
 assertion: type[AssertionError] = errors.NotAScalarError
 value: type[ValueError] = errors.InvalidValueError
