@@ -55,14 +55,14 @@ def test_gradients_of_a_linear_model_are_its_weights(method):
 
 @pytest.mark.parametrize("method", ["input_x_gradient", "integrated_gradients"])
 def test_shares_of_a_linear_model_are_weights_times_inputs(method):
-    """For scores W x + b each element adds w x to the score, seen from a baseline of 0."""
+    """For scores W x + b each element contributes w x to the score, relative to a baseline of 0."""
     model, inputs, classes = _linear(), _pictures(3, 2, 4, 5), [2, 0, 1]
     found = attributions(model, inputs, classes, method)
     torch.testing.assert_close(found, model[1].weight[classes].reshape(3, 2, 4, 5).detach() * inputs)
 
 
 def test_integrated_gradients_start_at_the_baseline():
-    """For scores W x + b each element adds w (x - x0) on the way from x0."""
+    """For scores W x + b each element contributes w (x - x0)."""
     model, inputs, start = _linear(), _pictures(3, 2, 4, 5), _pictures(2, 4, 5) + 1
     found = attributions(model, inputs, 1, "integrated_gradients", baseline=start, steps=3)
     torch.testing.assert_close(found, model[1].weight[1].reshape(2, 4, 5).detach() * (inputs - start))
@@ -85,7 +85,7 @@ def test_integrated_gradients_of_powers_have_a_closed_form(degree, seed):
 
 
 def test_integrated_gradients_sum_up_to_the_difference_of_scores():
-    """The shares of a network with ReLUs sum up to its score less that of the baseline."""
+    """The shares of a network with ReLUs sum up to its score minus the baseline's."""
     model, inputs = _convolutional().eval(), _pictures(2, 3, 8, 8)
     found = attributions(model, inputs, [0, 3], "integrated_gradients", steps=300)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_integrated_gradients_sum_up_to_the_difference_of_scores():
 
 
 class _Written(nn.Module):
-    """Two layers whose ReLUs are written in one of the ways that people write them."""
+    """Two layers whose ReLUs are written in one of the common ways."""
 
     def __init__(self, relu):
         super().__init__()
@@ -129,7 +129,7 @@ def test_guided_backpropagation_has_a_closed_form(relu):
 
 
 def test_guided_backpropagation_guides_each_relu_of_a_chain():
-    """A negative gradient is cut at each ReLU on its way, not only at the last."""
+    """A negative gradient is cut at each ReLU on its path, not only at the last."""
     model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1))
     for layer, weight, bias in zip(model[::2], (1.0, -1.0, 1.0), (0.0, 5.0, 0.0), strict=True):
         nn.init.constant_(layer.weight, weight)
@@ -147,7 +147,7 @@ def test_guided_backpropagation_without_relus_is_refused():
 
 
 def test_smooth_grad_is_the_mean_over_noisy_inputs():
-    """The result is the mean of gradients at inputs with noise of the asked deviation, by seed."""
+    """The result is the mean of gradients at inputs with noise of the requested deviation, by seed."""
     model, inputs = _convolutional().eval(), _pictures(1, 3, 8, 8)
     generator = torch.Generator().manual_seed(7)
     deviation = 0.2 * (inputs.max() - inputs.min())
@@ -159,7 +159,7 @@ def test_smooth_grad_is_the_mean_over_noisy_inputs():
 
 
 def test_the_class_asked_for_is_explained():
-    """A target is explained whatever the model predicts; without one it is the prediction."""
+    """A target is explained whatever the model predicts; without a target, the prediction is."""
     model, inputs = _linear(), _pictures(3, 2, 4, 5)
     predicted = model(inputs).argmax(1)
     other = (predicted + 1) % 3
@@ -186,7 +186,7 @@ def test_a_function_of_the_output_can_be_explained():
     ],
 )
 def test_an_output_without_an_entry_for_each_input_is_refused(returned, said):
-    """A function would be given keys of a dict, or an error: the message asks for a module that returns the scores."""
+    """A function would get a dict's keys, or an error: the message asks for a module that returns the scores."""
 
     class Returns(nn.Module):
         def __init__(self):
@@ -201,7 +201,7 @@ def test_an_output_without_an_entry_for_each_input_is_refused(returned, said):
 
 
 def test_a_model_that_passes_no_gradient_back_is_refused():
-    """A dynamically quantized head gives none, and a black picture would look like a finding."""
+    """A dynamically quantized head passes none back, and a black picture would look like a finding."""
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4))
     model(_pictures(2, 2, 4, 5))
     quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
@@ -299,7 +299,7 @@ def test_inputs_that_are_no_pictures_are_drawn_too(shape):
     ],
 )
 def test_wrong_arguments_are_refused_in_the_call(wrong, error, told):
-    """A wrong argument tells what was given and what to give, and changes nothing."""
+    """The error says what was given and what to give, and nothing changes."""
     model = _linear()
     with untouched(model), pytest.raises(error, match=told):
         saliency_maps(**{"model": model, "inputs": _pictures(2, 2, 4, 5)} | wrong)

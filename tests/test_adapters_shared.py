@@ -81,7 +81,7 @@ class TestFindLayers:
         ],
     )
     def test_a_spec_means_these_layers_in_this_order(self, model, spec, paths):
-        """Paths, patterns, expressions and types are understood, in the order given, each layer once."""
+        """Paths, patterns, expressions and types work, in the given order, each layer once."""
         found = find_layers(model, spec)
         assert list(found) == paths
         assert all(found[path] is model.get_submodule(path) for path in paths)
@@ -92,7 +92,7 @@ class TestFindLayers:
         assert list(find_layers(model, [model[0].bn])) == ["0.bn"]
 
     def test_a_shared_module_is_found_under_each_of_its_paths(self):
-        """The second path of a shared module can be asked for, and a type gives the module once."""
+        """The second path of a shared module works, and a type gives the module once."""
         shared = nn.Linear(2, 2)
         model = nn.ModuleDict({"a": shared, "b": shared})
         assert list(find_layers(model, "b")) == ["b"]
@@ -112,18 +112,18 @@ class TestFindLayers:
         ],
     )
     def test_an_unknown_layer_is_answered_with_the_nearest_names(self, model, spec, said):
-        """The error is a ValueError of tblog's family and lists what could have been meant."""
+        """The error is one of tblog's ValueErrors and lists the nearest names."""
         with pytest.raises(InvalidValueError, match=said) as caught:
             find_layers(model, spec)
         assert isinstance(caught.value, (TblogError, ValueError))
 
     def test_something_else_than_a_layer_is_refused(self, model):
-        """A number is no layer."""
+        """A number is not a layer."""
         with pytest.raises(InvalidTypeError, match="was 3 of type int"):
             find_layers(model, [3])
 
     def test_a_kind_keeps_layers_of_that_type(self, model):
-        """With a kind, other modules that a pattern matches are left out, and an only match raises."""
+        """With a kind, other matching modules are left out, and an error is raised if nothing else matches."""
         assert list(find_layers(model, "0.*", nn.Conv2d)) == ["0.conv1", "0.conv2"]
         with pytest.raises(
             InvalidValueError, match=r"'0\.bn' is of type BatchNorm2d; give layers of type Conv2d"
@@ -131,20 +131,20 @@ class TestFindLayers:
             find_layers(model, ["0.*", "0.bn"], nn.Conv2d)
 
     def test_one_layer_is_one_layer(self, model):
-        """Where one layer is wanted, a pattern that means two is refused."""
+        """Where one layer is wanted, a pattern that matches two is refused."""
         assert find_layer(model, "0.bn") == ("0.bn", model[0].bn)
         with pytest.raises(InvalidValueError, match=r"matches 2 layers: 0\.bn, 1\.bn"):
             find_layer(model, nn.BatchNorm2d)
 
     def test_a_layer_that_did_not_run_is_named(self, model):
-        """The error names the layers that showed nothing."""
+        """The error names the layers without output."""
         require_ran(model, ["0", "1"], ["1", "0"])
         with pytest.raises(InvalidValueError, match=r"did not run 1\.bn; run the model first"):
             require_ran(model, ["0", "1.bn"], ["0"])
 
 
 class TestHooks:
-    """Hooks that come off."""
+    """Hooks and their removal."""
 
     def test_hooks_come_off_when_the_block_fails(self, model):
         """A failure inside the block, or while registering, leaves no hook of any kind."""
@@ -183,7 +183,7 @@ class TestHooks:
 
     @pytest.mark.parametrize("adapter", [ParameterWatch, lambda model: FeatureMaps(model, "*", show="both")])
     def test_a_model_is_saved_and_sent_as_ever_while_it_is_watched(self, adapter, model, tmp_path):
-        """torch.save and pickle take it inside the block, and what they made runs where there is no tblog."""
+        """torch.save and pickle accept it inside the block, and the copy runs without tblog."""
         x = torch.rand(2, 3, 4, 4)
         with adapter(model.eval()):
             torch.save(model, tmp_path / "model.pt")
@@ -207,7 +207,7 @@ class TestHooks:
 
 
 class TestModelState:
-    """A model put back as it was."""
+    """A model whose state is restored."""
 
     @pytest.mark.parametrize("fails", [False, True])
     def test_the_model_is_as_before(self, model, fails):
@@ -236,7 +236,7 @@ class TestModelState:
             disturb()
 
     def test_what_cannot_be_put_back_keeps_nothing_else_from_it(self, model):
-        """A module that takes its mode no more raises, and all others have modes, gradients and flags again."""
+        """A module that no longer accepts its mode raises, and all others get their modes, gradients and flags back."""
 
         class Stubborn(nn.Module):
             armed = False
@@ -256,7 +256,7 @@ class TestModelState:
             armed.armed = True
 
     def test_a_scripted_model_is_as_before(self, model):
-        """TorchScript's tables of buffers take no clearing; their statistics, modes and gradients are kept too."""
+        """TorchScript's buffer tables cannot be cleared, but their statistics, modes and gradients are kept."""
         scripted = torch.jit.script(model)
         scripted(torch.rand(2, 3, 4, 4)).sum().backward()
         before = {name: value.clone() for name, value in scripted.state_dict().items()}
@@ -282,7 +282,7 @@ class TestModelState:
         assert all(torch.equal(p.grad, one) for p, one in zip(model.parameters(), wanted, strict=True))
 
     def test_mode_and_freezing_hold_inside_the_block(self, model):
-        """The block runs in the mode that is asked for, without parameters that want gradients."""
+        """The block runs in the requested mode, and no parameter requires gradients."""
         with model_state_kept(model, training=False, freeze=True):
             assert not any(module.training for module in model.modules())
             assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -305,7 +305,7 @@ class TestModelState:
         assert shared.tolist() == [0, 0]
 
     def test_lazy_modules_that_never_ran_are_refused(self):
-        """Running a lazy module would change it, so the error asks the caller to do it."""
+        """Running a lazy module would change it, so the error asks the caller to run it."""
         with (
             pytest.raises(InvalidValueError, match=r"'0\.weight' has no shape yet"),
             model_state_kept(nn.Sequential(nn.LazyLinear(2))),
@@ -330,7 +330,7 @@ class TestColormaps:
         assert np.abs(colorize(values, name) - wanted).max() <= 1.01
 
     def test_what_is_not_finite_has_a_color_of_its_own(self):
-        """NaN and infinities are magenta, which no built-in map contains."""
+        """NaN and infinities are magenta, which is in no built-in map."""
         colors = colorize(np.array([np.nan, np.inf, -np.inf, 0.5]), "grey")
         assert [tuple(color) for color in colors[:3]] == [NON_FINITE] * 3
         for name in ("viridis", "magma", "jet", "hot", "bwr", "seismic", "grey"):
@@ -343,7 +343,7 @@ class TestColormaps:
             colormap_table("virids")
 
     def test_other_maps_need_matplotlib(self, monkeypatch):
-        """Without matplotlib, the built-in maps work and another name says what is missing."""
+        """Without matplotlib, the built-in maps work and another name raises an error that says what is missing."""
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         colormap_table.cache_clear()
         colormap_table("viridis")
@@ -376,7 +376,7 @@ class TestGrids:
             assert (low, high) == (maps.min(), maps.max())
 
     def test_constant_and_broken_maps_are_drawn(self):
-        """A constant map has the first colour, one of zeros the middle if symmetric; NaN stays NaN."""
+        """A constant map has the first colour, a symmetric one of zeros the middle; NaN stays NaN."""
         maps = np.zeros((4, 2, 2), np.float32)
         maps[1] = 5
         maps[2, 0, 0] = np.nan
@@ -392,7 +392,7 @@ class TestGrids:
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_])
     def test_any_real_dtype_is_scaled(self, dtype):
-        """Least and greatest values become 0 and 1, at the ends of the dtype's range too."""
+        """Smallest and largest values become 0 and 1, even at the ends of the dtype's range."""
         if dtype == np.bool_:
             ends = np.array([[[False, True]]])
         else:
@@ -404,7 +404,7 @@ class TestGrids:
     @given(maps=maps_of_any_kind, columns=st.integers(1, 8))
     @settings(max_examples=40, deadline=None)
     def test_each_cell_is_where_it_belongs(self, maps, columns):
-        """Cutting the grid apart gives the cells again, in rows, and background everywhere else."""
+        """Cut apart, the grid gives the cells in rows, and background everywhere else."""
         cells = colorize(maps, "grey")
         gap = 2
         grid = tiled(cells, columns=columns, gap=gap)
@@ -484,7 +484,7 @@ class TestGrids:
         assert picture.shape[1] == max(WIDTH, plain.shape[1])
 
     def test_letters_have_the_same_size_in_all_pictures_and_on_all_cards(self):
-        """In narrow pictures they are drawn alike, in wider ones as much larger as a card makes them smaller."""
+        """Narrow pictures have the same letters, and wider ones have them larger, as the card shrinks them."""
         small, usual = (captioned(np.zeros((9, width, 3), np.uint8), "layer1") for width in (100, WIDTH))
         assert np.array_equal(small[:-9], usual[:-9])
         assert [letters(CAPTION, width) / width for width in (WIDTH, 2 * WIDTH, 3 * WIDTH)] == [
@@ -492,7 +492,7 @@ class TestGrids:
         ] * 3
 
     def test_the_bar_of_colours_stands_between_its_ends(self):
-        """It goes from the map's first to its last colour, between what the ends mean."""
+        """It runs from the map's first to its last colour, between the labels of its ends."""
         picture = np.zeros((9, WIDTH, 3), np.uint8)
         bare = captioned(picture, "layer")
         with_bar = captioned(picture, "layer", Legend("viridis", "-1.5", "2.25"))
@@ -510,7 +510,7 @@ class TestGrids:
         )
 
     def test_long_captions_are_broken_into_lines(self):
-        """No text is cut off at the right edge, however long one of its words is."""
+        """No text is cut off at the right edge, however long a word is."""
         for draw in (
             lambda text: captioned(np.zeros((1, WIDTH, 3), np.uint8), text)[:-1],
             lambda text: label_strips([text], 200, WIDTH)[0],
@@ -521,7 +521,7 @@ class TestGrids:
             assert (long[:, -1] == BACKGROUND).all()
 
     def test_labels_get_smaller_before_they_break(self):
-        """An index that is too wide for its cell has smaller letters, and one that fits has not."""
+        """An index too wide for its cell has smaller letters; one that fits keeps its size."""
         wide, narrow = (label_strips(["127"], width, WIDTH)[0] for width in (60, 24))
         heights = [np.flatnonzero((strip != BACKGROUND).any(axis=(1, 2))) for strip in (wide, narrow)]
         assert np.ptp(heights[0]) > np.ptp(heights[1])
@@ -537,7 +537,7 @@ class TestGrids:
         assert tuple(cells[1, 1, 1]) == NON_FINITE
 
     def test_wrong_arguments_are_refused_when_a_grid_is_made(self):
-        """The error is raised in the call, not on the worker."""
+        """The call raises the error, not the worker."""
         with pytest.raises(InvalidValueError, match='scale was \'row\'; give "map" or "layer"'):
             MapGrid(maps=np.zeros((1, 1, 1)), scale="row")
         with pytest.raises(InvalidValueError, match="no colour map named 'no'"):
@@ -588,7 +588,7 @@ def _classifier(blocks):
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=_CUDA)])
 @_IN_ALL_WAYS
 def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, monkeypatch):
-    """On the CPU and on a GPU, called within autocast: the same result, and nothing is moved, cast or drawn."""
+    """On the CPU and on a GPU, a call within autocast gives the same result, and moves, casts and draws nothing."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     model = _classifier(model)
     images = torch.rand(2, 3, 8, 8)
@@ -620,7 +620,7 @@ def test_a_model_is_explained_where_it_is_under_autocast(model, look, device, mo
 )
 @pytest.mark.parametrize("given", ["parameters", "state_dict", "children"])
 def test_what_is_no_model_is_refused_by_every_adapter(use, given):
-    """An optimizer takes a model's parameters; an adapter says that it wants the model."""
+    """An optimizer knows a model's parameters, but an adapter asks for the model."""
     something = getattr(nn.Sequential(nn.Conv2d(1, 2, 3)), given)()
     with pytest.raises(InvalidTypeError, match=r"The model was .*; give the torch.nn.Module itself"):
         use(something)
@@ -628,7 +628,7 @@ def test_what_is_no_model_is_refused_by_every_adapter(use, given):
 
 @_IN_ALL_WAYS
 def test_a_model_made_in_inference_mode_is_explained_and_left_as_it_was(model, look):
-    """Though autograd takes none of its parameters: the same result, and flags and parameters as before."""
+    """Although autograd accepts none of its parameters: the same result, with flags and parameters unchanged."""
     model = _classifier(model)
     images = torch.rand(2, 3, 8, 8)
     wanted = look(model, images)
@@ -653,14 +653,14 @@ _BY_GRADIENTS = pytest.mark.parametrize(
 
 @_BY_GRADIENTS
 def test_a_model_without_values_is_refused(model, look):
-    """A model on the device meta has shapes alone."""
+    """A model on the meta device has only shapes."""
     with pytest.raises(InvalidValueError, match="on the device meta and have no values"):
         look(_classifier(model).to("meta"))
 
 
 @_BY_GRADIENTS
 def test_a_model_that_runs_without_gradients_is_refused(model, look):
-    """A model may switch them off in its own forward()."""
+    """A model may disable gradients in its own forward()."""
 
     class Switching(nn.Sequential):
         @torch.no_grad()
@@ -675,7 +675,7 @@ def test_a_model_that_runs_without_gradients_is_refused(model, look):
 @pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=_CUDA)])
 @_IN_ALL_WAYS
 def test_the_default_device_does_not_reach_in(model, look, device):
-    """A model on the CPU is explained as ever while new tensors are made elsewhere."""
+    """A model on the CPU is explained as usual while new tensors default to another device."""
     model = _classifier(model)
     images = torch.rand(2, 3, 8, 8)
     wanted = look(model, images)

@@ -21,7 +21,7 @@ class NVMLError(Exception):
 
 
 def stand_in_nvml(*, driver=True):
-    """Return a module of two devices, of which the second cannot tell its power and, once `lost`, nothing."""
+    """Return a module with two devices; the second cannot report its power and, once `lost`, nothing at all."""
     module = SimpleNamespace(NVML_TEMPERATURE_GPU=0, NVMLError=NVMLError, lost=False)
 
     def init():
@@ -58,7 +58,7 @@ def nvml(monkeypatch):
 
 @pytest.fixture
 def sampled(monkeypatch):
-    """Return an event that is set when a second sample is about to be kept."""
+    """Return an event that is set just before a second sample is kept."""
     event = threading.Event()
     calls = []
 
@@ -91,7 +91,7 @@ def _turned(sampler, *moments):
 
 
 def test_samples_are_taken_on_a_thread_of_their_own_and_handed_over_once(sampled):
-    """What was sampled comes once, on the caller's demand, as scalars."""
+    """Samples come once, when the caller asks, as scalars."""
     with SystemSampler(period_secs=0.01) as sampler:
         assert sampled.wait(TIMEOUT_SECS)
     values = _by_tag(sampler.records())
@@ -115,7 +115,7 @@ def test_each_sample_has_a_time_of_its_own(sampled):
 
 @pytest.mark.parametrize("ask", [SystemSampler.records, SystemSampler.samples])
 def test_a_sampler_that_was_never_entered_says_so(ask):
-    """It would have nothing to give for ever; after a block it may."""
+    """It would never have anything to give; after a block it works."""
     sampler = SystemSampler(period_secs=100)
     with pytest.raises(InvalidValueError, match="before its `with` block"):
         ask(sampler)
@@ -125,14 +125,14 @@ def test_a_sampler_that_was_never_entered_says_so(ask):
 
 
 def test_the_thread_ends_with_the_block_also_when_it_raises():
-    """No thread of the sampler is left."""
+    """No sampler thread is left."""
     with pytest.raises(KeyError), SystemSampler(period_secs=1000):
         raise KeyError
     assert not any(thread.name == "tblog-system-sampler" for thread in threading.enumerate())
 
 
 def test_process_figures_agree_with_the_process():
-    """The resident memory is the one that psutil gives for this process."""
+    """The resident memory is the one that psutil reports for this process."""
     (values,) = _turned(SystemSampler(), (1.0, 0))
     assert values["system/process/memory_mib"] == pytest.approx(
         psutil.Process().memory_info().rss / 2**20, rel=0.2
@@ -140,7 +140,7 @@ def test_process_figures_agree_with_the_process():
 
 
 def test_rates_are_per_second_of_the_interval(monkeypatch):
-    """Bytes of all interfaces but the loopback are told in MiB per second since the sample before."""
+    """Bytes of all interfaces but the loopback are reported in MiB per second since the previous sample."""
     counted = iter([0, 30 * 2**20, 30 * 2**20])
 
     def counters(*, pernic):
@@ -160,7 +160,7 @@ def test_rates_are_per_second_of_the_interval(monkeypatch):
 
 
 def test_pace_and_time_left_follow_the_steps():
-    """Steps per second are those of the last period; the time left is at the pace of the last periods."""
+    """Steps per second cover the last period; the time left assumes the pace of the last periods."""
     sampler = SystemSampler(total_steps=100, tag="machine")
     idle, quick, slow = _turned(sampler, (10.0, 0), (20.0, 40), (30.0, 20))
     assert "machine/steps_per_sec" not in idle
@@ -174,14 +174,14 @@ def test_pace_and_time_left_follow_the_steps():
 
 
 def test_no_time_left_without_a_goal():
-    """Without total_steps there is a pace and no time left."""
+    """Without total_steps there is a pace but no time left."""
     (values,) = _turned(SystemSampler(), (10.0, 5))
     assert values["system/steps_per_sec"] == 0.5
     assert "system/time_left_secs" not in values
 
 
 def test_gpu_figures_come_with_their_units(nvml):
-    """NVML's milliwatts and bytes arrive as watts and MiB; what a device cannot tell is left out."""
+    """NVML's milliwatts and bytes arrive as watts and MiB; figures that a device cannot report are left out."""
     assert Gpus().read() == {
         "gpu0/utilization_percent": 30,
         "gpu0/memory_mib": 512,
@@ -225,7 +225,7 @@ def test_no_gpu_is_no_error(monkeypatch, module):
 )
 @pytest.mark.parametrize("counter", ["disk_io_counters", "net_io_counters", "cpu_percent", "virtual_memory"])
 def test_what_a_container_does_not_tell_is_left_out(monkeypatch, counter, error):
-    """A counter that cannot be read takes no other with it."""
+    """An unreadable counter does not affect the others."""
     sampler = SystemSampler()
     (before,) = _turned(sampler, (1.0, 0))
 
@@ -244,7 +244,7 @@ def test_what_a_container_does_not_tell_is_left_out(monkeypatch, counter, error)
 
 
 def test_a_forked_child_samples_nothing_until_it_enters(tmp_path):
-    """The thread and its samples stay the parent's, whatever the child does; a child that enters samples for itself."""
+    """The thread and its samples stay the parent's; a child that enters a block samples for itself."""
     said = run_program(
         """
         import os, threading
@@ -282,7 +282,7 @@ def test_missing_psutil_names_the_extra(monkeypatch):
 
 
 def test_a_failing_sampler_tells_and_does_not_raise(monkeypatch):
-    """What breaks on the thread is told by a warning, once."""
+    """An error on the thread is reported by one warning."""
     sampler = SystemSampler(period_secs=0.01)
     monkeypatch.setattr(sampler._machine, "read", lambda _now: 1 / 0)
     with sampler:
@@ -294,6 +294,6 @@ def test_a_failing_sampler_tells_and_does_not_raise(monkeypatch):
 
 @pytest.mark.parametrize("wrong", [{"period_secs": 0}, {"period_secs": float("nan")}, {"total_steps": 0}])
 def test_wrong_numbers_are_refused(wrong):
-    """A period or a goal of nothing is an error that says what to give."""
+    """A period or goal of zero raises an error that says what to give."""
     with pytest.raises(InvalidValueError, match="above 0"):
         SystemSampler(**wrong)

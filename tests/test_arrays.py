@@ -1,4 +1,4 @@
-"""Anything array-like becomes a snapshot: which values are taken, exactly, and which are refused."""
+"""Anything array-like becomes a snapshot: which values are exact, and which objects are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OnlyArray:
 
 
 class OnlyDlpack:
-    """A foreign array that speaks DLPack alone."""
+    """A foreign array that supports only DLPack."""
 
     def __init__(self, array):
         self.array = array
@@ -74,7 +74,7 @@ SCALARS = {  # name: (value, the float that it is)
 
 @pytest.mark.parametrize("name", SCALARS)
 def test_a_scalar_is_read_exactly(name):
-    """The float is that of the value, whatever holds it."""
+    """The float equals the value, whatever holds it."""
     value, wanted = SCALARS[name]
     assert _arrays.scalar(value, "tag") == wanted
 
@@ -110,7 +110,7 @@ def test_what_is_no_real_number_is_refused_with_its_type(value):
 
 @pytest.mark.parametrize("make", [lambda: torch.zeros((), device="meta"), fake_tensor], ids=["meta", "fake"])
 def test_a_tensor_without_values_is_refused(make):
-    """Torch logs a random number for a meta tensor; tblog says that there is none."""
+    """Torch logs a random number for a meta tensor; tblog says that it has no values."""
     with pytest.raises(UnsupportedTypeError, match="has no values to log"):
         _arrays.scalar(make(), "tag")
     with pytest.raises(UnsupportedTypeError, match="has no values to log"):
@@ -119,13 +119,13 @@ def test_a_tensor_without_values_is_refused(make):
 
 @pytest.mark.parametrize("value", [np.zeros(0), np.zeros(2), torch.zeros(2, 2), torch.zeros(0)], ids=repr)
 def test_an_array_of_none_or_several_elements_is_no_scalar(value):
-    """The error gives the shape, and is an AssertionError as torch's."""
+    """The error gives the shape, and is an AssertionError like torch's."""
     with pytest.raises(NotAScalarError, match=r"got an array of shape"):
         _arrays.scalar(value, "tag")
 
 
 def test_a_number_beyond_float64_is_refused():
-    """Python's integers and fractions have no bound, the file's numbers do."""
+    """Python's integers and fractions are unbounded, the file's numbers are not."""
     with pytest.raises(UnsupportedTypeError, match="an integer of 1329 bits"):
         _arrays.scalar(10**400, "tag")
     with pytest.raises(UnsupportedTypeError, match=r"'tag': Fraction\(1000.* is beyond float64"):
@@ -153,7 +153,7 @@ class RaisingDlpack:
 
 
 class RaisingProperty(Raising):
-    """An object that raises when it is asked what it can do."""
+    """An object that raises when its attributes are read."""
 
     @property
     def __array__(self):
@@ -161,7 +161,7 @@ class RaisingProperty(Raising):
 
 
 class RaisingFloat:
-    """A number that cannot be told now."""
+    """A number whose conversion raises."""
 
     def __float__(self):
         raise RuntimeError("not now")
@@ -192,14 +192,14 @@ ENDLESS.append(ENDLESS)
     ids=lambda value: type(value).__name__,
 )
 def test_what_raises_when_it_is_read_is_refused_with_its_tag(value):
-    """Whatever an object's own methods raise, the error is the same type, in one line, and says what to give."""
+    """Whatever the object's methods raise, the error has one type and one line, and says what to give."""
     for read in (_arrays.scalar, _arrays.snapshot):
         with pytest.raises(UnsupportedTypeError, match=r"^'tag': got .*; .*give [^\n]*$"):
             read(value, "tag")
 
 
 def test_an_array_of_objects_is_told_by_its_dtype():
-    """It is a numpy array, and the message does not ask for one."""
+    """It is already a numpy array, so the message does not ask for one."""
     with pytest.raises(UnsupportedTypeError, match=r"it has dtype object: give array\.astype\(float\)"):
         _arrays.snapshot(np.array([1.5, None]), "tag")
 
@@ -218,7 +218,7 @@ ARRAYS = {
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_numpy_snapshot_keeps_values_shape_and_dtype_and_no_memory(name):
-    """What the snapshot holds does not change with the array."""
+    """The snapshot does not change with the array."""
     array = ARRAYS[name]
     snapshot = _arrays.snapshot(array, "tag")
     np.testing.assert_array_equal(snapshot, array)
@@ -279,7 +279,7 @@ def test_bfloat16_and_float8_are_widened_exactly(name):
 
 
 class Wrapped(torch.Tensor):
-    """A tensor whose storage nobody gets."""
+    """A tensor whose storage is inaccessible."""
 
     @staticmethod
     def __new__(cls, inner):
@@ -293,7 +293,7 @@ class Wrapped(torch.Tensor):
 
 
 ROWS = [torch.ones(2), torch.ones(3)]
-UNREADABLE = {  # by what the error says of them
+UNREADABLE = {  # by the text of the error
     "a nested tensor": lambda: torch.nested.nested_tensor(ROWS, layout=torch.jagged),
     "got a nested tensor": lambda: torch.nested.nested_tensor(ROWS),
     "dtype torch.bits8, which numpy lacks": lambda: torch.zeros(1, dtype=torch.uint8).view(torch.bits8),
@@ -306,7 +306,7 @@ UNREADABLE = {  # by what the error says of them
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("message", UNREADABLE)
 def test_a_tensor_that_is_no_array_of_numbers_is_refused_with_its_tag(message):
-    """The error says what it is and what to give, in the call."""
+    """The call's error says what it is and what to give."""
     with pytest.raises(UnsupportedTypeError, match=f"'tag': .*{message}.*; (give|log) "):
         _arrays.snapshot(UNREADABLE[message](), "tag")
     with pytest.raises((UnsupportedTypeError, NotAScalarError), match=r"'tag': .*; (give|log) "):
@@ -314,7 +314,7 @@ def test_a_tensor_that_is_no_array_of_numbers_is_refused_with_its_tag(message):
 
 
 def test_a_tensor_of_many_processes_is_logged_where_each_has_all_of_it():
-    """A part is not taken for the whole, and nobody waits for the other processes."""
+    """A part is never logged as the whole, and no process waits for the others."""
     from torch.distributed.tensor import DTensor, Replicate, Shard
     from torch.distributed.tensor.debug import CommDebugMode
     from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -339,7 +339,7 @@ def test_a_tensor_of_many_processes_is_logged_where_each_has_all_of_it():
 
 
 def test_tensors_of_one_kind_in_a_list_are_one_snapshot():
-    """And those of several dtypes become numpy's common one, as a list of numbers does."""
+    """Tensors of several dtypes become numpy's common dtype, as a list of numbers does."""
     assert _arrays.snapshot([torch.tensor(1), torch.tensor(2)], "tag").dtype == np.int64
     assert _arrays.snapshot([torch.tensor(1), torch.tensor(2.5)], "tag").tolist() == [1, 2.5]
     assert _arrays.snapshot([torch.ones(2, requires_grad=True)] * 2, "tag").tolist() == [[1, 1], [1, 1]]
@@ -350,34 +350,34 @@ def test_tensors_of_one_kind_in_a_list_are_one_snapshot():
     [torch.ones(2, requires_grad=True), torch.ones(2, dtype=torch.bfloat16), torch.eye(2).to_sparse()],
 )
 def test_tensors_in_lists_in_lists_are_read_as_in_a_list(tensor):
-    """However deep they lie, and whatever torch's own conversion refuses."""
+    """However deep they are, and even where torch's own conversion fails."""
     wanted = _arrays.to_numpy(_arrays.snapshot(tensor, "tag"))
     found = _arrays.snapshot([[tensor, tensor], [tensor, tensor]], "tag")
     np.testing.assert_array_equal(found, np.broadcast_to(wanted, (2, 2, *wanted.shape)))
 
 
 def test_without_copy_the_callers_memory_is_handed_over():
-    """A caller who promises not to touch an array saves its copy."""
+    """A caller who promises not to change an array saves its copy."""
     array, tensor = np.zeros(3), torch.zeros(3)
     assert np.shares_memory(_arrays.snapshot(array, "tag", copy=False), array)
     assert np.shares_memory(_arrays.snapshot(tensor, "tag", copy=False), tensor.numpy())
 
 
 def test_sequences_of_numbers_and_of_tensors_are_arrays():
-    """Lists are taken wherever arrays are."""
+    """Lists are accepted wherever arrays are."""
     assert _arrays.snapshot([1, 2.5], "tag").tolist() == [1, 2.5]
     assert _arrays.snapshot([torch.ones(2), torch.zeros(2)], "tag").tolist() == [[1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize("value", [..., {"a": 1}, None, [[1], [1, 2]], np.array([...])], ids=repr)
 def test_what_holds_no_numbers_is_refused(value):
-    """The error says what is taken."""
+    """The error says what is accepted."""
     with pytest.raises(UnsupportedTypeError, match="give "):
         _arrays.snapshot(value, "tag")
 
 
 class FakeModule:
-    """Stands in for torch.cuda and torch.xpu where there is no GPU: a copy arrives when its event is waited for."""
+    """Stands in for torch.cuda and torch.xpu without a GPU: a copy arrives when its event is waited for."""
 
     capturing = False
 
@@ -405,7 +405,7 @@ class FakeModule:
 
 
 class FakeTorch:
-    """Stands in for torch: an allocator that forgets pinning, and the modules of above."""
+    """Stands in for torch: an allocator that ignores pinning, and the modules above."""
 
     def __init__(self):
         self.cuda, self.xpu = FakeModule(blocking=True), FakeModule()
@@ -443,7 +443,7 @@ class OnGpu:
 
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
 def test_a_gpu_tensor_is_not_waited_for_until_the_worker_reads_it(kind, monkeypatch):
-    """The caller starts the copy; the event is waited for by who reads it."""
+    """The caller starts the copy; its reader waits for the event."""
     fake = FakeTorch()
     module = getattr(fake, kind)
     monkeypatch.setitem(_devices.sys.modules, "torch", fake)
@@ -466,7 +466,7 @@ def test_numbers_of_one_gpu_share_one_copy(monkeypatch):
 
 
 def test_an_array_protocol_that_hands_out_its_own_memory_is_copied():
-    """A snapshot does not change with the object that it was taken of."""
+    """A snapshot does not change with its source object."""
     holder = OnlyArray(np.zeros(3))
     snapshot = _arrays.snapshot(holder, "tag")
     holder.array += 1
@@ -474,7 +474,7 @@ def test_an_array_protocol_that_hands_out_its_own_memory_is_copied():
 
 
 def test_a_gpu_tensor_logged_while_a_cuda_graph_is_captured_is_refused(monkeypatch):
-    """The copy would become a part of the graph."""
+    """The copy would become part of the graph."""
     fake = FakeTorch()
     fake.cuda.capturing = True
     monkeypatch.setitem(_devices.sys.modules, "torch", fake)
@@ -509,7 +509,7 @@ def test_a_dict_of_cuda_tensors_is_logged_exactly_without_a_sync(tmp_path):
 @pytest.mark.cuda
 @needs_cuda
 def test_logging_a_cuda_tensor_does_not_synchronise_the_device():
-    """Torch's sync debug mode, set to error, passes over scalars and arrays."""
+    """With torch's sync debug mode set to error, scalars and arrays still pass."""
     tensor = torch.arange(1000.0, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:

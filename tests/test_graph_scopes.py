@@ -1,4 +1,4 @@
-"""Scopes: what the viewer calls them, what it says of them, and which nodes have one of their own."""
+"""Scopes: their labels and descriptions in the viewer, and which nodes have a scope of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tblog.graph import read_graph
 from tests import graph_models
 from tests.graph_checks import assert_shows_what_ran, assert_sound
 
-SHOWN = 14  # as many letters the viewer leaves of a long label in a closed scope
+SHOWN = 14  # how many letters of a long label the viewer shows in a closed scope
 WAYS = ["export", "trace", "hooks"]
 
 
@@ -23,7 +23,7 @@ def scopes(graph):
 
 
 class Named(nn.Module):
-    """Runs its children, which have the names that it was given, in a row."""
+    """Runs its children, which have the given names, in a row."""
 
     def __init__(self, *names):
         super().__init__()
@@ -53,14 +53,14 @@ class Named(nn.Module):
     ],
 )
 def test_what_tells_siblings_apart_stands_before_the_viewers_cut(names, expected):
-    """A module's own name comes first, and before a long one the part in which it differs from the others."""
+    """A module's own name comes first; before a long one comes the part that differs from the others."""
     found = scopes(read_graph(Named(*names), torch.ones(1)))
     assert found == expected
     assert len({label[:SHOWN] for label in found}) == len(names)
 
 
 def test_the_calls_of_a_module_are_told_apart_before_the_cut_too():
-    """The number of a call stands behind a short name, and before a long one."""
+    """The number of a call comes after a short name, and before a long one."""
 
     class Repeats(nn.Module):
         def __init__(self):
@@ -101,7 +101,7 @@ TOKENS = (torch.arange(6).view(2, 3), torch.ones(2, 3, dtype=torch.int64))
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_makes_masks_and_positions_has_a_scope_of_its_own(source):
-    """Beside the layers there is one box for either, and no operation of the model proper is in it."""
+    """Masks and positions each have one box beside the layers, without any operation of the model proper."""
     graph = read_graph(Masked(), TOKENS, source=source)
     found = scopes(graph)
     assert sorted(found) == ["embed (Embedding)", "indices", "mask", "out (Linear)", "place (Embedding)"]
@@ -115,13 +115,13 @@ def test_what_makes_masks_and_positions_has_a_scope_of_its_own(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_is_looked_up_by_place_alone_is_drawn(source):
-    """A layer whose input follows from the shape of the model's input is in the graph, whoever reads it."""
+    """A layer whose input depends only on the shape of the model's input is in the graph, whichever way reads it."""
     model = Masked()
     assert_shows_what_ran(read_graph(model, TOKENS, source=source), model, *TOKENS)
 
 
 def test_a_bunch_that_nothing_reads_lies_with_those_that_are_read():
-    """What a library computes for masks of other kinds does not stay behind."""
+    """Unused masks of other kinds are not left outside the box."""
 
     class Wasteful(Masked):
         def forward(self, tokens, attention_mask):
@@ -134,7 +134,7 @@ def test_a_bunch_that_nothing_reads_lies_with_those_that_are_read():
 
 
 class Normalised(nn.Module):
-    """Takes bytes, and makes data of them: a chain without parameters that is no mask."""
+    """Turns bytes into data: a chain without parameters that is not a mask."""
 
     def __init__(self):
         super().__init__()
@@ -146,7 +146,7 @@ class Normalised(nn.Module):
 
 
 class Looped(nn.Module):
-    """Masks before and after a layer: in one scope they would lie in a loop with it."""
+    """Masks before and after a layer: a common scope would form a loop with it."""
 
     def __init__(self):
         super().__init__()
@@ -167,13 +167,13 @@ class Looped(nn.Module):
     ],
 )
 def test_what_is_data_stays_where_it_is(model, inputs, expected):
-    """Chains that make data of bytes, and what is computed from a layer's output, are no masks."""
+    """Chains that turn bytes into data, and computations on a layer's output, are not masks."""
     assert scopes(read_graph(model, inputs)) == expected
 
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_scope_that_holds_others_says_its_path_class_and_size(source):
-    """The numbers are those of the module and of all in it, each parameter counted once."""
+    """The numbers cover the module and everything in it, each parameter once."""
     model = graph_models.Small()
     model.head.requires_grad_(False)
     graph = read_graph(model, torch.ones(1, 2, 4, 4), source=source)

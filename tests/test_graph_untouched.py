@@ -1,4 +1,4 @@
-"""Reading a graph leaves the model exactly as it was, whichever way reads it, also when it fails."""
+"""Reading a graph leaves the model exactly as it was, whichever way reads it, even if it fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAYS = ["export", "trace", "hooks"]
 
 
 def attributes(model):
-    """Return all that the modules hold, containers with what is in them."""
+    """Return everything that the modules hold, including the contents of containers."""
     return {
         (path, name): (id(value), list(value) if isinstance(value, (list, dict)) else None)
         for path, module in model.named_modules()
@@ -63,7 +63,7 @@ def test_what_a_forward_leaves_in_the_model_is_taken_out_again(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_failure_leaves_the_model_as_it_was_too(source):
-    """A forward that raises half way has left nothing behind, and no hook stays."""
+    """A forward that raises half-way leaves nothing behind, and no hook stays."""
 
     class Fails(graph_models.Stateful):
         def forward(self, x):
@@ -79,7 +79,7 @@ def test_a_failure_leaves_the_model_as_it_was_too(source):
 
 
 def test_what_cannot_be_put_back_keeps_nothing_else_from_it():
-    """A parameter that takes its gradient no more raises, and everything else is as before."""
+    """A parameter that no longer accepts its gradient raises, and everything else is restored."""
 
     class Stubborn(nn.Parameter):
         armed = False
@@ -106,7 +106,7 @@ def test_what_cannot_be_put_back_keeps_nothing_else_from_it():
 
 @pytest.mark.parametrize("source", ["trace", "hooks"])
 def test_a_model_made_in_inference_mode_is_read(source):
-    """Its parameters, which autograd takes no part of, are the same afterwards."""
+    """Its parameters, which autograd ignores, are the same afterwards."""
     with torch.inference_mode():
         model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -173,7 +173,7 @@ def test_a_train_method_that_does_more_is_not_called():
 
 
 def test_a_compiled_model_stays_compiled():
-    """Afterwards it runs what was compiled, and compiles nothing anew."""
+    """Afterwards it runs the compiled code, and compiles nothing again."""
     compilations = []
 
     def backend(graph, _):
@@ -190,7 +190,7 @@ def test_a_compiled_model_stays_compiled():
 
 
 def test_modules_that_other_threads_run_are_not_recorded():
-    """While hooks watch one model, another model in another thread is none of their business."""
+    """While hooks watch one model, they ignore another model in another thread."""
     other, elsewhere = nn.Linear(2, 2), torch.ones(1, 2)
 
     class Waits(nn.Module):
@@ -225,7 +225,7 @@ def test_nothing_of_the_model_is_kept_alive():
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_model_made_in_inference_mode_is_read_and_kept(source):
-    """Its buffers and other tensors, which can be changed in that mode alone, are what they were."""
+    """Its buffers and other tensors, which only that mode can change, are unchanged."""
     with torch.inference_mode():
         model = graph_models.Stateful()
     before, values = attributes(model), [model.count.clone(), model.plain.clone()]
@@ -240,7 +240,7 @@ def test_a_model_made_in_inference_mode_is_read_and_kept(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
-    """Nothing of its own runs when the mode is put aside and put back."""
+    """None of its own code runs when the mode is saved and restored."""
 
     class Frozen(nn.Linear):
         def __setattr__(self, name, value):
@@ -261,7 +261,7 @@ def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
 @pytest.mark.parametrize("moment", ["forward", "backward", "step"])
 @pytest.mark.parametrize("source", WAYS)
 def test_a_training_that_an_adapter_watches_is_watched_alone(source, moment):
-    """What is computed for the graph is no part of a step, and the adapter is handed no placeholders."""
+    """The graph's computation is not part of a step, and the adapter receives no placeholders."""
 
     def figures(read):
         torch.manual_seed(0)

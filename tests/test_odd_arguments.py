@@ -1,4 +1,4 @@
-"""Arguments beside the value: what is odd about them is told at the call, by name, with what to give."""
+"""Odd arguments other than the value raise at the call, by name, with what to give."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VIDEO[:, 1] = 255
 CYCLE = {}
 CYCLE["Loss"] = CYCLE
 
-REFUSED = {  # by what the error says
+REFUSED = {  # by the text of the error
     r"image 'TG': dataformats was None; give": (
         InvalidValueError,
         lambda writer: writer.add_images("TG", [IMAGE], dataformats=None),
@@ -120,7 +120,7 @@ def test_an_odd_argument_is_refused_at_the_call(message, tmp_path):
 
 
 def test_the_slowest_video_is_written(tmp_path):
-    """Its frames stay as long as a GIF can say."""
+    """Its frames last as long as a GIF can express."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_video("v", VIDEO, fps=0.00153)
     assert (writer.stats.written, writer.stats.failed) == (1, 0)
@@ -136,7 +136,7 @@ def test_the_slowest_video_is_written(tmp_path):
     ids=["big-endian half", "long complex", "half a surrogate"],
 )
 def test_tensors_of_odd_dtypes_are_written_as_the_nearest_that_the_format_has(tmp_path, array, wanted):
-    """What the call took does not fail later."""
+    """The call accepts them, so they must not fail later."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_tensor("t", array)
     assert writer.stats.failed == 0
@@ -164,7 +164,7 @@ def test_a_figure_is_still_open_where_the_call_is_refused(tmp_path):
 
 
 def test_the_global_writer_names_the_tag_of_a_wrong_time(tmp_path):
-    """As the writer of one process does."""
+    """As for a writer in a single process."""
     writer = GlobalSummaryWriter(tmp_path)
     with pytest.raises(InvalidValueError, match="'TG': walltime was nan; give finite"):
         writer.add_scalar("TG", 1.0, walltime=float("nan"))
@@ -172,7 +172,7 @@ def test_the_global_writer_names_the_tag_of_a_wrong_time(tmp_path):
 
 
 def test_an_error_comes_out_of_another_process_as_it_was():
-    """A worker's errors reach a training as pickles; one that cannot be read hangs or hides it."""
+    """A worker's errors reach a training as pickles; an unreadable one hangs or hides the error."""
     error = MissingDependencyError("matplotlib", "demo", "add_figure")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.name) == (MissingDependencyError, str(error), "matplotlib")

@@ -1,4 +1,4 @@
-"""The simulation of many ranks: what they log is read back, and the model counts it."""
+"""The simulation of many ranks: its output is read back, and its model counts it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_real_ranks_write_what_the_model_counts(rule, as_dict, runs):
 
 
 def test_the_model_adds_up():
-    """Each rank writes, rank 0 writes, or all send what they have to rank 0."""
+    """For three designs: each rank writes, rank 0 writes, or all ranks send to rank 0."""
     each, zero, reduced = (cost(rule, FEW, CONSTANTS) for rule in ("each", "zero", "reduce"))
     assert (each.scalars, zero.scalars, reduced.scalars) == (200, 50, 50)
     assert (each.files, zero.files, reduced.files) == (4, 1, 1)
@@ -52,7 +52,7 @@ def test_requests_follow_the_size_and_the_age_of_segments():
 
 
 def test_the_command_prints_the_tables(capsys):
-    """It measures its constants, simulates, and says what the model says of 1,000 ranks."""
+    """It measures its constants, simulates, and prints the model's result for 1,000 ranks."""
     scale.main(["--ranks=2", "--scalars=2", "--secs=0.5", "--calibrate=1000", "--rules", "zero"])
     printed = capsys.readouterr().out
     assert "| zero | CPU of rank 0, s |" in printed

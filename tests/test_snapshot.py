@@ -1,4 +1,4 @@
-"""Snapshot: what is changed right after any call changes nothing of what is logged."""
+"""Snapshot: a change right after any call does not affect what is logged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Changing:
 
 
 class Gate:
-    """A deferred array that keeps the worker until it is opened."""
+    """A deferred array that blocks the worker until it is opened."""
 
     nbytes = 0
 
@@ -40,21 +40,21 @@ class Gate:
 
 
 def change(value):
-    """Change all that can be changed in place in what a call was given."""
+    """Change in place everything mutable that a call was given."""
     for kind, make_other in CHANGES.items():
         if isinstance(value, kind):
             make_other(value)
 
 
 def change_dict(value):
-    """Change what lies in a dict, and the dict."""
+    """Change the contents of a dict, and the dict."""
     change(list(value.values()))
     value.clear()
     value["changed"] = 0
 
 
 def change_items(value):
-    """Change what lies in a list or tuple, and the list."""
+    """Change the contents of a list or tuple, and the list."""
     for inner in value:
         change(inner)
     if isinstance(value, list):
@@ -78,7 +78,7 @@ def curves():
 
 
 def drawn():
-    """Return a figure with something on it."""
+    """Return a figure with some content."""
     figure = matplotlib.figure.Figure(figsize=(1, 1))
     figure.subplots().plot([0, 1])
     return figure
@@ -97,7 +97,7 @@ def points():
     return POINTS.reshape(3, 2).copy()
 
 
-# A method, and what makes its arguments anew for each call.
+# A method, and a function that makes fresh arguments for each call.
 CALLS = {
     "a scalar": ("add_scalar", lambda: ("t", np.array([0.5]), 1)),
     "a scalar of torch": ("add_scalar", lambda: ("t", torch.tensor(0.5), 1)),
@@ -188,7 +188,7 @@ CALLS = {
     "a graph": ("add_graph", lambda: (torch.nn.Sequential(torch.nn.Linear(3, 2)), torch.ones(1, 3))),
 }
 
-# Read whole in the call, from files; and what hands its arrays over.
+# Calls that read files at once, and calls that give their arrays away.
 WITHOUT_A_SNAPSHOT = {"add_onnx_graph", "add_openvino_graph", "add_record", "add_records"}
 
 
@@ -202,7 +202,7 @@ def test_every_call_is_here():
 
 
 def logged(logdir, method, arguments, *, changed):
-    """Make a call, change what it was given before the worker sees it or leave it; return all that is on disk."""
+    """Make a call, optionally change its arguments before the worker reads them, and return everything on disk."""
     gate = Gate()
     with SummaryWriter(logdir) as writer:
         writer.add_record(records.HistogramRecord(tag="gate", values=gate), 0)
@@ -226,7 +226,7 @@ def test_what_is_changed_right_after_the_call_changes_nothing_of_what_is_logged(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_the_worker_gets_nothing_of_torch_where_plain_values_do(call, tmp_path, monkeypatch):
-    """Letting go of a tensor at the end of the interpreter, on another thread, can abort the process."""
+    """Releasing a tensor on another thread while the interpreter exits can abort the process."""
     method, make = CALLS[call]
     with SummaryWriter(tmp_path) as writer:
         queued = []
@@ -237,7 +237,7 @@ def test_the_worker_gets_nothing_of_torch_where_plain_values_do(call, tmp_path, 
 
 
 def torch_objects(value):
-    """Yield what is torch's in a queued entry, looking into containers, records and the bases of arrays."""
+    """Yield the torch objects in a queued entry, including containers, records and the bases of arrays."""
     if type(value).__module__.partition(".")[0] == "torch":
         yield value
     elif isinstance(value, np.ndarray):

@@ -72,7 +72,7 @@ NO_SUMMARIES = [
 
 
 class Late:
-    """An array whose shape nobody knows before it is made."""
+    """An array whose shape is unknown until it is made."""
 
     def __init__(self, array):
         self._array = array
@@ -80,13 +80,13 @@ class Late:
         self.made = 0
 
     def numpy(self):
-        """Make the array, and count how often that was asked."""
+        """Make the array, and count the calls."""
         self.made += 1
         return self._array
 
 
 def late(record):
-    """Return the record with each of its arrays deferred, and these."""
+    """Return the record with each of its arrays deferred, and these arrays."""
     arrays = {
         field.name: Late(getattr(record, field.name))
         for field in dataclasses.fields(record)
@@ -101,7 +101,7 @@ def kind(record):
 
 
 def test_every_kind_of_record_is_known():
-    """The lists of this file name each kind that records.py has."""
+    """This file's lists name each kind in records.py."""
     kinds = {
         each for each in vars(records).values() if isinstance(each, type) and issubclass(each, records.Record)
     }
@@ -117,14 +117,14 @@ def test_good_records_pass_the_check(record):
 
 @pytest.mark.parametrize("record", RECORDS, ids=kind)
 def test_a_deferred_array_is_made_once_and_gives_the_same(record):
-    """Where an array comes from makes no difference to the summary."""
+    """A deferred array gives the same summary as a direct one."""
     deferred, arrays = late(record)
     assert encoded(deferred) == encoded(record)
     assert [array.made for array in arrays] == [1] * len(arrays)
 
 
 def test_a_deferred_array_is_checked_when_it_is_made():
-    """A shape that nobody knew at the call is checked by the worker."""
+    """The worker checks a shape that was unknown at the call."""
     record = records.ImageRecord(tag="i", image=Late(np.zeros((3, 3))))
     summaries.check(record)
     with pytest.raises(InvalidValueError, match=r"\(3, 3\)"):
@@ -167,7 +167,7 @@ EXTREME = np.resize(np.array([1e300, -1e300, np.nan, np.inf, 1e-310, 0.5]), (1, 
     ids=kind,
 )
 def test_extreme_values_are_encoded_without_a_warning(record):
-    """What float32 cannot hold is no news on the worker, and no error where warnings are errors."""
+    """Values beyond float32 cause no warning on the worker, and no error where warnings are errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encoded(record, Reports())
@@ -193,7 +193,7 @@ EDGE_CASES = [
     records.HistogramRecord(tag="outside all bins", values=np.full(3, 1e30)),
     records.HistogramRecord(tag="one value", values=np.zeros(1)),
 ]
-# What comes last is read only if TensorBoard refused nothing before.
+# The last record is read only if TensorBoard refused none before it.
 LAST = records.HistogramRecord(tag="the last", values=np.arange(5.0))
 TENSORS = {
     "scalars": {"tensor scalar"},

@@ -167,7 +167,7 @@ def test_nothing_to_count_is_an_empty_histogram(values, bins):
     ids=str,
 )
 def test_values_between_which_no_edges_fit_are_one_bin(values, bins):
-    """`numpy.histogram` gives up on them, as do both originals."""
+    """Both `numpy.histogram` and the originals fail on them."""
     histogram = one(HistogramRecord(tag="h", values=np.array(values), bins=bins)).histo
     assert histogram.bucket_limit == [min(values), max(values)]
     assert histogram.bucket == [0, len(values)]
@@ -213,7 +213,7 @@ def test_values_are_not_changed():
     ],
 )
 def test_what_cannot_be_counted_is_refused(values, bins, max_bins, error):
-    """Wrong dtypes, bins and limits are told at the call, with the tag."""
+    """Wrong dtypes, bins and limits raise at the call, with the tag."""
     with pytest.raises(error, match="'h'"):
         check(HistogramRecord(tag="h", values=values, bins=bins, max_bins=max_bins))
 

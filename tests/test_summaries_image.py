@@ -100,7 +100,7 @@ def test_a_batch_is_torchs_grid(count, channels, dataformats):
 
 
 def test_a_batch_with_alpha_is_tensorboardx_grid():
-    """A grid of RGBA images, at which torch raises."""
+    """A grid of RGBA images, for which torch raises."""
     batch = np.concatenate([BATCH, BATCH[:, :1]], axis=1)
     ours = one(ImageRecord(tag="i", image=batch, dataformats="NCHW"))
     assert_same(ours, parsed(tensorboardX.summary.image("i", batch, dataformats="NCHW")).value[0])
@@ -139,7 +139,7 @@ def test_labels_that_do_not_fit_are_left_out_and_reported():
 
 @pytest.mark.parametrize("rescale", [2, 0.5, 1.7, 1])
 def test_a_scaled_picture_has_torchs_pixels_and_tells_its_own_size(rescale):
-    """The size that is told is the picture's, where torch tells the one before the scaling."""
+    """The recorded size is the picture's own, where torch records the size before scaling."""
     ours = one(ImageRecord(tag="i", image=BOXED, boxes=BOXES, rescale=rescale))
     theirs = original("image_boxes", BOXED, BOXES, rescale=rescale)
     assert (pixels(ours) == pixels(theirs)).all()
@@ -148,7 +148,7 @@ def test_a_scaled_picture_has_torchs_pixels_and_tells_its_own_size(rescale):
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "i8", "u2"])
 def test_a_picture_up_to_255_that_is_no_uint8_is_reported(dtype):
-    """It is white, as in torch, and the most common mistake with images: its values are told of, and counted."""
+    """It is white, as in torch; the most common mistake with images is reported and counted."""
     reports = Reports()
     image = np.arange(48).reshape(3, 4, 4).astype(dtype)
     assert (pixels(one(ImageRecord(tag="i", image=image), reports)) == 255).mean() > 0.9
@@ -169,7 +169,7 @@ def test_a_picture_up_to_255_that_is_no_uint8_is_reported(dtype):
     ids=["floats", "integers", "booleans", "bytes", "nan"],
 )
 def test_a_picture_from_0_to_1_is_not_reported(image):
-    """What rounding or sharpening explains is clipped without a word."""
+    """Slight overshoot from rounding or sharpening is clipped silently."""
     one(ImageRecord(tag="i", image=image, dataformats="HW"))
 
 
@@ -196,7 +196,7 @@ def test_a_nan_is_black():
     ],
 )
 def test_what_cannot_be_drawn_is_refused(image, dataformats, error, said):
-    """The message names the tag, what was given and what is wanted, without a look at the pixels."""
+    """The message names the tag, what was given and what is wanted, without reading the pixels."""
     with pytest.raises(error, match=f"'i'.*{said}.*; give"):
         check(ImageRecord(tag="i", image=image, dataformats=dataformats))
 
