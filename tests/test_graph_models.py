@@ -1,4 +1,4 @@
-"""The models that people have: wrapped, compiled, scripted, quantised, recurrent, shared, dynamic, lazy."""
+"""Common models: wrapped, compiled, scripted, quantised, recurrent, shared, dynamic, lazy."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def compiled_in_place():
     ],
 )
 def test_wrappers_are_taken_off(wrapped, source):
-    """A data-parallel or compiled model has the graph of the model inside."""
+    """A data-parallel or compiled model has the graph of the inner model."""
     assert names(read_graph(wrapped(), X, source=source)) == PLAIN
 
 
 @pytest.mark.usefixtures("process_group")
 def test_distributed_wrappers_are_taken_off():
-    """So has a model in DistributedDataParallel."""
+    """This includes DistributedDataParallel."""
     assert names(read_graph(nn.parallel.DistributedDataParallel(plain()), X)) == PLAIN
 
 
@@ -69,7 +69,7 @@ def test_wrappers_inside_a_model_are_taken_off(source):
 @DEPRECATED
 @pytest.mark.parametrize("inputs", [(), None, X, (X,)])
 def test_a_scripted_module_is_read_with_and_without_inputs(inputs):
-    """Frameworks pass an empty tuple; what TorchScript compiled needs no run to be read."""
+    """Frameworks pass an empty tuple; a TorchScript module can be read without a run."""
     graph = read_graph(torch.jit.script(plain()), inputs)
     assert graph.source == "trace"
     assert graph.reasons == []
@@ -93,7 +93,7 @@ def test_a_scripted_module_keeps_its_mode_and_shows_that_of_evaluation():
 
 @DEPRECATED
 def test_a_scripted_function_is_read():
-    """Branches and loops of its own are drawn as operations, with what is in them."""
+    """Its branches and loops are drawn as operations, with their contents."""
 
     @torch.jit.script
     def scale(x: torch.Tensor, times: int):
@@ -114,7 +114,7 @@ def test_a_scripted_function_is_read():
 
 @DEPRECATED
 def test_a_traced_module_and_one_that_holds_a_scripted_one_are_read():
-    """Traced modules keep their shapes; a scripted part is seen into."""
+    """Traced modules keep their shapes; the contents of a scripted part are shown."""
     traced = read_graph(torch.jit.trace(plain(), X), ())
     assert (
         names(traced) == [name.replace("input/input", "input/input_1") for name in PLAIN]
@@ -162,7 +162,7 @@ def test_a_module_under_two_names_and_a_parameter_in_two_modules_are_counted_onc
 
 
 def test_what_depends_on_data_falls_to_hooks_and_says_why(caplog):
-    """Each way that did not work is told in one line, and the graph knows the reasons."""
+    """One line reports each way that failed, and the graph keeps the reasons."""
     with caplog.at_level(logging.WARNING, logger="tblog"):
         graph = read_graph(graph_models.Dynamic(), X)
     assert graph.source == "hooks"
@@ -176,7 +176,7 @@ def test_what_depends_on_data_falls_to_hooks_and_says_why(caplog):
 
 
 def test_nothing_but_these_lines_is_printed(capfd):
-    """The exporter's own reports of what it cannot export stay away from the terminal."""
+    """The exporter's own reports of what it cannot export are not printed."""
     read_graph(graph_models.Dynamic(), X)
     with pytest.raises(GraphError):
         read_graph(nn.Linear(4, 4), torch.ones(2, 5))
@@ -187,7 +187,7 @@ def test_nothing_but_these_lines_is_printed(capfd):
 
 
 def test_a_model_that_cannot_run_is_refused_with_all_reasons(caplog):
-    """The error has what each way ran into, said once, in one line, and the last way's error as its cause."""
+    """The error gives each way's reason once, in one line, with the last way's error as its cause."""
 
     class Broken(nn.Module):
         def forward(self, x):
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_run_is_refused_with_all_reasons(caplog):
 
 
 def test_an_error_that_a_model_catches_leaves_the_scopes_in_place():
-    """What runs after a module that failed lies where it belongs."""
+    """Operations after a failed module are in the right scope."""
 
     class Fails(nn.Module):
         def forward(self, x):
@@ -250,7 +250,7 @@ def test_quantised_models_are_read():
 
 @pytest.mark.filterwarnings("ignore")
 def test_observers_of_a_model_in_quantisation_training_are_not_fed():
-    """The ranges that fake quantisation has seen are those of the training, not of the picture."""
+    """The ranges of fake quantisation come from the training, not from reading the graph."""
     model = nn.Sequential(torch.ao.quantization.QuantStub(), *plain())
     model.qconfig = torch.ao.quantization.get_default_qat_qconfig("x86")
     prepared = torch.ao.quantization.prepare_qat(model.train())
@@ -299,7 +299,7 @@ def test_weights_that_are_computed_before_each_run_are_computed_in_the_graph(sou
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_lazy_modules_are_read_and_stay_lazy():
-    """The picture has the shapes that the first run will give, and the model waits for that run."""
+    """The graph has the shapes that the first run will give, and the model still waits for that run."""
     model = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
     graph = read_graph(model, X)
     assert [node.outputs[0].shape for node in graph.nodes] == [(2, 4), (2, 3), (2, 3), (2, 3)]
@@ -325,7 +325,7 @@ def test_forces_that_are_gradients_fall_to_hooks():
 
 
 def test_a_function_and_an_fx_module_are_read():
-    """A function of tensors has a graph too; so has what `torch.fx` made."""
+    """A function of tensors has a graph, too, and so does a `torch.fx` module."""
 
     def gelu_twice(x):
         return nn.functional.gelu(nn.functional.gelu(x))
@@ -336,7 +336,7 @@ def test_a_function_and_an_fx_module_are_read():
 
 
 def test_a_method_of_a_module_is_read_with_the_modules_that_it_calls():
-    """What a model offers beside its forward has a graph too."""
+    """A method other than forward has a graph, too."""
 
     class Encoder(nn.Module):
         def __init__(self):
@@ -377,7 +377,7 @@ def test_dtypes_are_those_that_flow(dtype):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 @pytest.mark.parametrize("source", ["export", "trace", "hooks"])
 def test_a_model_on_a_gpu_is_read_where_it_is(source):
-    """Devices are told, random states of the GPU are kept, and nothing is moved."""
+    """Devices are shown, random states of the GPU are kept, and nothing is moved."""
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(), nn.ReLU()).cuda()
     state = torch.cuda.get_rng_state()
     graph = read_graph(model, X.cuda(), source=source)
@@ -388,7 +388,7 @@ def test_a_model_on_a_gpu_is_read_where_it_is(source):
 
 
 def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
-    """It is not read within its own reading over and over; who catches the error has the graph."""
+    """The inner reading is refused instead of recursing; a model that catches the error has a graph."""
     refused = []
 
     class Asks(nn.Module):
@@ -416,7 +416,7 @@ def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
 def test_nested_tensors_have_edges_of_unknown_shape_or_size(layout):
-    """What has no shape is drawn without one."""
+    """Edges without a shape are drawn without one."""
     ragged = torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)], layout=layout)
     graph = read_graph(nn.Linear(4, 4), ragged)
     assert names(graph)[0] == "input/input"

@@ -1,4 +1,4 @@
-"""Sound is torch's WAV for mono and right for stereo; what both originals spoil is kept."""
+"""Sound equals torch's WAV for mono, and is right for stereo; samples that both originals distort are kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_stereo_is_tensorboardxs_but_for_its_scale(transposed):
 
 
 def test_what_is_too_loud_is_clipped_and_reported():
-    """Samples outside [-1, 1] become the loudest there are, and NaN silence."""
+    """Samples outside [-1, 1] are clipped to full amplitude, and NaN becomes silence."""
     reports = Reports()
     sound = np.array([0.5, 1.5, -7.0, np.nan, np.inf, 1.0])
     words, _ = samples(one(AudioRecord(tag="a", samples=sound), reports))
@@ -66,7 +66,7 @@ def test_other_dtypes_are_amplitudes(dtype):
 
 
 def test_two_samples_of_stereo_have_their_channels_last():
-    """Of a (2, 2) array the last axis is the channels, as in tensorboardX."""
+    """In a (2, 2) array the last axis is the channels, as in tensorboardX."""
     words, _ = samples(one(AudioRecord(tag="a", samples=np.array([[1.0, 0.0], [1.0, 0.0]]))))
     assert words.tolist() == [[32767, 0], [32767, 0]]
 
@@ -83,6 +83,6 @@ def test_two_samples_of_stereo_have_their_channels_last():
     ],
 )
 def test_what_is_no_sound_is_refused(sound, rate, error):
-    """One or two channels of real numbers and a sample rate are wanted."""
+    """Sound needs one or two channels of real numbers and a sample rate."""
     with pytest.raises(error, match="'a'"):
         check(AudioRecord(tag="a", samples=sound, sample_rate=rate))

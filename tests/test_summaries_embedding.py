@@ -58,7 +58,7 @@ COMPARED = [(case, writer) for case in CASES for writer in ORIGINALS[: 1 if case
 
 
 def record_of(**given):
-    """Return a record with a tag and points unless they are given."""
+    """Return a record with a default tag and points unless others are given."""
     return EmbeddingRecord(**{"tag": "default", "matrix": MATRIX, **given})
 
 
@@ -69,7 +69,7 @@ def config_of(logdir):
 
 
 def files_of(logdir):
-    """Return the bytes of each file below a directory, pictures as pixels, but for event files and configuration."""
+    """Return each file's bytes below a directory, pictures as pixels, without event files and the configuration."""
     found = {}
     for path in sorted(Path(logdir).rglob("*")):
         if path.is_file() and "tfevents" not in path.name and path.suffix != ".pbtxt":
@@ -87,7 +87,7 @@ def test_the_files_are_the_originals(case, writer_class, tmp_path):
     with writer_class(str(tmp_path / "theirs")) as writer:
         writer.add_embedding(record.matrix, record.labels, images, 12, record.tag, record.header)
     ours, theirs = files_of(tmp_path / "ours"), files_of(tmp_path / "theirs")
-    if writer_class is tensorboardX.SummaryWriter:  # it leaves the rows below the images as the memory was
+    if writer_class is tensorboardX.SummaryWriter:  # it leaves the rows below the images uninitialised
         rows = -(-len(record.matrix) // int(np.ceil(np.sqrt(len(record.matrix))))) * 5
         for files in (ours, theirs):
             files.update({name: content[:rows] for name, content in files.items() if name.endswith("png")})
@@ -97,7 +97,7 @@ def test_the_files_are_the_originals(case, writer_class, tmp_path):
 
 @pytest.mark.parametrize("step", [0, 3, 123456, -1])
 def test_the_step_has_five_digits(step, tmp_path):
-    """As both originals fill it up with zeros."""
+    """Both originals pad it with zeros."""
     write_embedding(record_of(), str(tmp_path / "ours"), step)
     with ORIGINALS[0](str(tmp_path / "theirs")) as writer:
         writer.add_embedding(MATRIX, global_step=step)
@@ -105,7 +105,7 @@ def test_the_step_has_five_digits(step, tmp_path):
 
 
 def test_earlier_entries_stay(tmp_path):
-    """Each embedding is added once, also to what another process wrote, and by a writer that was opened anew."""
+    """Each embedding is added once, even after another process's entry or by a reopened writer."""
     with tensorboardX.SummaryWriter(str(tmp_path)) as writer:
         writer.add_embedding(MATRIX, tag="theirs")
     for step in (1, 2, 2):
@@ -118,7 +118,7 @@ def test_earlier_entries_stay(tmp_path):
     "tag", ["..", ".", "../../up", "/etc", "a/../../b", "~", "\0", "tab\tand\nline", "..."]
 )
 def test_no_tag_leads_out_of_the_log_directory(tag, tmp_path):
-    """All files lie in a directory of their own, two levels below the run, and the configuration finds them there."""
+    """All files are in their own directory, two levels below the run, and the configuration finds them there."""
     logdir = tmp_path / "run"
     write_embedding(record_of(tag=tag, labels=LABELS), str(logdir), 1)
     (entry,) = config_of(logdir).embeddings
@@ -156,7 +156,7 @@ def test_uint8_images_keep_their_values(tmp_path):
 
 
 def test_float_images_from_0_to_255_are_reported(tmp_path, caplog):
-    """They are white on the sprite, as they are in `add_images`; and told when the files are there, once."""
+    """They are white on the sprite, as in `add_images`; the report comes once, when the files are written."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_embedding(MATRIX, label_img=IMAGES * 255, tag="faces")
         writer.flush()
@@ -170,7 +170,7 @@ def test_float_images_from_0_to_255_are_reported(tmp_path, caplog):
 
 @pytest.mark.parametrize("shape", [(4, 6), (6, 3)])
 def test_images_are_made_square(shape, tmp_path):
-    """The projector wants square images on a square sprite: black is put around others."""
+    """The projector needs square images on a square sprite: others are padded with black."""
     images = np.ones((7, 3, *shape), np.float32)
     write_embedding(record_of(images=images), str(tmp_path), 1)
     (entry,) = config_of(tmp_path).embeddings
@@ -181,7 +181,7 @@ def test_images_are_made_square(shape, tmp_path):
 
 
 def test_a_file_that_cannot_be_written_leaves_the_configuration_as_it_was(tmp_path):
-    """The configuration never names files that are not there, and no half-written file stays behind."""
+    """The configuration never names missing files, and no half-written file remains."""
     write_embedding(record_of(), str(tmp_path), 1)
     before = config_of(tmp_path)
     (tmp_path / "00002").write_text("in the way")
@@ -232,7 +232,7 @@ def add_at_once(logdir, programs, count):
 
 
 def names(tags, count):
-    """Return the names of the entries of tags at so many steps each."""
+    """Return the expected names of entries, for these tags at this many steps each."""
     return sorted(f"{tag}:{step:05d}" for tag in tags for step in range(count))
 
 
@@ -244,7 +244,7 @@ def test_processes_that_add_to_one_configuration_lose_no_entry(tmp_path):
 
 
 def test_threads_that_add_to_one_configuration_lose_no_entry(tmp_path):
-    """Two writers of one process may have workers of their own."""
+    """Two writers of one process may have separate workers."""
     with ThreadPoolExecutor(4) as pool:
         for tag in "abcd":
             for step in range(20):
@@ -270,7 +270,7 @@ time.sleep(600)
 @pytest.mark.skipif(os.name == "nt", reason="there are no such locks")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_is_killed_or_stopped_keeps_nobody_from_a_configuration(tmp_path, end, monkeypatch):
-    """Its lock ends with it, or is waited for no longer than a moment."""
+    """Its lock ends with it, or others wait for it only briefly."""
     monkeypatch.setattr(_projector, "LOCK_SECS", 0.1)
     config = tmp_path / "projector_config.pbtxt"
     with running_python(HOLD, config, prints="held") as holder:
@@ -280,7 +280,7 @@ def test_a_process_that_is_killed_or_stopped_keeps_nobody_from_a_configuration(t
 
 
 def test_a_disk_that_fills_up_in_an_entry_leaves_the_others_readable(tmp_path, monkeypatch):
-    """What it took of the entry is cut off again, and another try adds it."""
+    """The partial entry is cut off again, and another try adds it."""
     write_embedding(record_of(), str(tmp_path), 1)
     write = os.write
     with monkeypatch.context() as full:
@@ -304,7 +304,7 @@ def test_a_disk_that_fills_up_in_an_entry_leaves_the_others_readable(tmp_path, m
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOSPC])
 def test_another_try_after_an_error_at_any_file_makes_all_of_them(tmp_path, monkeypatch, number):
-    """Whichever call of the operating system failed: same files, one entry, nothing beside."""
+    """Whichever system call failed: the same files, one entry, and nothing else."""
     record = record_of(labels=LABELS, images=IMAGES)
     whole = tmp_path / "whole"
     write_embedding(record, str(whole), 1)
@@ -344,7 +344,7 @@ def fail_once(patch, at, number):
 
 
 def test_another_try_after_the_directory_was_removed_makes_all_files(tmp_path, monkeypatch):
-    """The configuration is not written before the files that it names are there."""
+    """The configuration is written only after the files that it names."""
     logdir = tmp_path / "run"
     replaced = os.replace
 
@@ -366,7 +366,7 @@ def test_another_try_after_the_directory_was_removed_makes_all_files(tmp_path, m
 
 
 def test_a_name_that_no_file_can_have_is_an_error_that_no_wait_mends(tmp_path, monkeypatch):
-    """Too long a tag at the call; too long a path, or a file in the way, as an error that is not tried again."""
+    """A tag that is too long raises at the call; a path that is too long, or a file in the way, is not retried."""
     check(record_of(tag="ä" * 127))
     for tag in ("x" * 256, "ä" * 128, "/" * 90):
         with pytest.raises(InvalidValueError, match=r"length of the tag in bytes was .* 255 at most"):
@@ -396,7 +396,7 @@ def test_a_name_that_no_file_can_have_is_an_error_that_no_wait_mends(tmp_path, m
     ],
 )
 def test_what_does_not_go_together_is_refused(wrong, error):
-    """At the call, by shapes alone: rows, labels, columns, images, and the side of the sprite."""
+    """The call compares only shapes: rows, labels, columns, images, and the side of the sprite."""
     with pytest.raises(error, match="embedding 'default'"):
         check(record_of(**wrong))
 

@@ -1,4 +1,4 @@
-"""Hyperparameters are torch's, but that booleans stay booleans."""
+"""Hyperparameters equal torch's, except that booleans stay booleans."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_numbers_and_strings_are_torchs(domains, metrics):
 
 
 def test_booleans_are_tensorboardxs():
-    """A boolean is a boolean, which torch writes as a number."""
+    """A boolean stays a boolean; torch writes it as a number."""
     hparams = {"bias": True, "nesterov": False, "lr": 0.5}
     theirs = told(map(parsed, tensorboardX.summary.hparams(hparams, {"loss": 0})))
     assert told(encoded(HparamsRecord(hparams=hparams, metrics=["loss"]))) == theirs
@@ -83,13 +83,13 @@ def test_what_holds_one_value_is_that_value(given, plain):
     "value", [[1, 2], {"a": 1}, np.zeros(3), torch.zeros(2), object(), 1j, 10**400, "\ud800"]
 )
 def test_other_values_are_refused(value):
-    """A list is no hyperparameter, nor what a message cannot hold: the error says which it was, and is the originals' ValueError."""
+    """A list, or a value that a message cannot hold, raises the originals' ValueError and names it."""
     with pytest.raises(InvalidValueError, match="'h'"):
         check(HparamsRecord(hparams={"h": value}))
 
 
 @pytest.mark.parametrize("domains", [{"lr": 0.1}, {"lr": ["a"]}, {"unknown": [1]}, {"name": [1]}])
 def test_domains_that_do_not_fit_are_refused(domains):
-    """A domain is a list of values of the hyperparameter's type: torch's TypeError else."""
+    """A domain is a list of values of the hyperparameter's type; otherwise torch's TypeError is raised."""
     with pytest.raises(InvalidTypeError, match=str(next(iter(domains)))):
         check(HparamsRecord(hparams=HPARAMS, domains=domains))

@@ -1,4 +1,4 @@
-"""PR curves are both originals', and what they drop without a word is reported."""
+"""PR curves equal both originals', and whatever those drop silently is reported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_dtypes_and_shapes_are_as_in_the_originals(prediction_type, label_type, 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS[:5]], ids=["none", "each"])
 def test_predictions_out_of_range_are_left_out_and_reported(weights):
-    """Predictions beyond [0, 1], NaN among them, count for nothing, as in the originals, and are told of."""
+    """Predictions beyond [0, 1], and NaN, do not count, as in the originals, and are reported."""
     labels, predictions = LABELS[:5], np.array([0.2, -0.5, 1.5, np.nan, 1.0])
     reports = Reports()
     ours = one(PrCurveRecord(tag="p", labels=labels, predictions=predictions, weights=weights), reports)
@@ -63,7 +63,7 @@ def test_predictions_out_of_range_are_left_out_and_reported(weights):
 @pytest.mark.parametrize("module", ORIGINALS, ids=lambda module: module.__name__)
 @pytest.mark.parametrize("thresholds", [5, 127, 200])
 def test_a_raw_curve_is_the_originals(thresholds, module):
-    """Six curves are written as they were given."""
+    """Six curves are written as given."""
     curves = generator.random((6, thresholds))
     names = ["true_positive_counts", "false_positive_counts", "true_negative_counts", "false_negative_counts"]
     named = dict(zip([*names, "precision", "recall"], curves, strict=True))
@@ -72,7 +72,7 @@ def test_a_raw_curve_is_the_originals(thresholds, module):
 
 
 def test_what_is_no_curve_is_refused():
-    """Shapes that differ, no thresholds, complex predictions, weights that are no numbers."""
+    """Different shapes, no thresholds, complex predictions, and weights that are not numbers."""
     good = {"tag": "p", "labels": LABELS, "predictions": PREDICTIONS}
     for wrong in (
         {"labels": LABELS[:-1]},
@@ -92,7 +92,7 @@ def test_what_is_no_curve_is_refused():
 
 
 def test_a_raw_curve_of_different_lengths_is_refused():
-    """All six are of one length."""
+    """All six must have the same length."""
     with pytest.raises(InvalidValueError, match=r"'p'.*recall"):
         check(
             RawPrCurveRecord(

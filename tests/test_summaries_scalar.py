@@ -25,7 +25,7 @@ def test_a_number_is_the_originals_simple_value(value):
 
 
 def test_nan_is_logged():
-    """A loss that is no number goes through."""
+    """A NaN loss is logged."""
     assert np.isnan(one(ScalarRecord(tag="s", value=float("nan"))).simple_value)
 
 
@@ -49,7 +49,7 @@ def test_a_tensor_scalar_is_torchs_new_style(value, double_precision):
     ("name", "description"), [("A name", "What it *means*"), ("A name", ""), ("", "Why")]
 )
 def test_a_described_scalar_is_tensorboardxs(name, description):
-    """Title and description stand where tensorboardX writes them."""
+    """Title and description are in the fields that tensorboardX uses."""
     record = DescribedScalarRecord(tag="s", value=0.5, display_name=name, description=description)
     assert one(record) == parsed(tensorboardX.summary.scalar("s", 0.5, name, description)).value[0]
 
@@ -60,6 +60,6 @@ def test_a_described_scalar_is_tensorboardxs(name, description):
     ids=repr,
 )
 def test_a_title_or_description_that_is_no_text_is_refused(told, error):
-    """At the call, with the scalar's tag."""
+    """The call raises, with the scalar's tag."""
     with pytest.raises(error, match="'s'"):
         check(DescribedScalarRecord(tag="s", value=1.0, **{"display_name": "", "description": "", **told}))

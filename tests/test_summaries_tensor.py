@@ -1,4 +1,4 @@
-"""Tensors of every dtype are read back exactly by TensorBoard, and are torch's where torch's can be read."""
+"""TensorBoard reads tensors of every dtype back exactly; where torch's can be read, they equal torch's."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_tensor_is_read_back_exactly(dtype, shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", AS_TORCH, ids=str)
 def test_a_tensor_is_torchs(dtype, shape):
-    """The dtypes that torch writes rightly are in the same fields."""
+    """Dtypes that torch writes correctly are in the same fields."""
     tensor = (torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 50).to(
         dtype
     )
@@ -114,7 +114,7 @@ def test_strings_are_kept(array):
 
 
 def test_values_that_are_not_finite_are_kept():
-    """NaN and infinities are a tensor's own business."""
+    """Tensors may contain NaN and infinities."""
     array = np.array([np.nan, np.inf, -np.inf, -0.0], np.float32)
     assert make_ndarray(one(TensorRecord(tag="t", tensor=array)).tensor).tobytes() == array.tobytes()
 

@@ -1,4 +1,4 @@
-"""Texts are the originals', whatever they are made of."""
+"""Texts equal the originals', whatever they are made from."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def test_a_text_is_the_originals(text):
 
 @pytest.mark.parametrize("given", [3, {"lr": 0.1}, None, ["a"]])
 def test_anything_is_logged_as_its_str(given):
-    """What is no string is turned into one, where both originals raise."""
+    """Other objects are converted to strings; both originals raise."""
     assert one(TextRecord(tag="t", text=given)) == one(TextRecord(tag="t", text=str(given)))
 
 
 def test_half_a_surrogate_is_a_question_mark():
-    """A string that is no UTF-8 is logged as far as it is, where both originals raise."""
+    """A string that is not valid UTF-8 is logged as far as possible; both originals raise."""
     assert one(TextRecord(tag="t", text="a\ud800b")).tensor.string_val == [b"a?b"]
 
 
 def test_an_object_whose_str_raises_is_refused_in_the_call(tmp_path):
-    """The error names the tag and what was raised; a label's is told as well."""
+    """The error names the tag and the original exception; the same holds for a label."""
 
     class Unfinished:
         def __str__(self):

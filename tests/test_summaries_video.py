@@ -18,7 +18,7 @@ from tests.encoded import Reports, frames, one, parsed
 from tests.needs import need_package
 
 generator = np.random.default_rng(5)
-COLOURS = (generator.integers(0, 3, (1, 6, 3, 8, 10)) * 100).astype(np.uint8)  # few: a GIF keeps them exactly
+COLOURS = (generator.integers(0, 3, (1, 6, 3, 8, 10)) * 100).astype(np.uint8)  # few: a GIF keeps them all
 NOISE = generator.integers(0, 256, (2, 5, 3, 20, 30), dtype=np.uint8)
 
 
@@ -33,7 +33,7 @@ def tensorboardx(*args, **kwargs):
 )
 def test_the_file_is_tensorboardxs_byte_by_byte(video, fps):
     """The same GIF, palette, durations and endless loop included."""
-    need_package("moviepy")  # with which tensorboardX writes it
+    need_package("moviepy")  # which tensorboardX needs to write it
     assert one(VideoRecord(tag="v", frames=video, fps=fps)) == tensorboardx(video, fps)
 
 
@@ -78,7 +78,7 @@ def test_moviepy_is_not_needed(monkeypatch):
 
 
 def test_a_video_up_to_255_that_is_no_uint8_is_reported():
-    """As a picture of that kind."""
+    """Like such a picture."""
     reports = Reports()
     one(VideoRecord(tag="v", frames=np.full((1, 2, 3, 4, 4), 200.0)), reports)
     ((tag, what, count),) = reports
@@ -115,6 +115,6 @@ def test_a_picture_that_stands_still_is_shown_as_long_as_a_gif_can():
     ],
 )
 def test_what_is_no_video_is_refused(shape, fps, dataformats):
-    """Five axes, one to four channels, a frame or more and a frame rate are wanted."""
+    """A video needs five axes, one to four channels, at least one frame and a frame rate."""
     with pytest.raises(InvalidValueError, match="'v'"):
         check(VideoRecord(tag="v", frames=np.zeros(shape), fps=fps, dataformats=dataformats))
