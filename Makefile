@@ -4,10 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-# `frameworks` beside it brings those that tests/frameworks tries; CI does that.
+# Add `frameworks` for those that tests/frameworks tries; CI does that.
 TEST_EXTRAS ?= test
 PYTEST_ARGS ?= -n 2 --dist loadfile
-# What the compiled module does is tried again in Python alone.
+# These tests run again without the compiled module.
 PURE_PYTEST_ARGS ?= -n 2 --dist loadfile tests/test_contract.py tests/test_native.py tests/test_scalars.py \
   tests/test_writer.py tests/test_framing.py tests/test_checksums.py tests/test_summaries_histogram.py \
   tests/test_compiler.py tests/faults

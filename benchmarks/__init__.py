@@ -1,1 +1,1 @@
-"""What logging costs the training loop, tblog beside its peers; see README.md in this folder."""
+"""What logging costs the training loop, with tblog and its peers; see README.md in this folder."""

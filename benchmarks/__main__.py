@@ -16,7 +16,7 @@ _RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmarks; returns 1 if a trial failed or, in the quick mode, a wide limit was missed."""
+    """Run the benchmarks; return 1 if a trial failed or, in the quick mode, a wide limit was missed."""
     options = _parser().parse_args(arguments)
     repeats = options.repeats or (1 if options.quick else 5)
     machine = _machine.describe()

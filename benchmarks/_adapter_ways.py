@@ -1,4 +1,4 @@
-"""One step with each adapter, as question 13 measures it; `_tutorial_ways` has the other side."""
+"""One step with each adapter, as question 13 measures it; `_tutorial_ways` has the tutorials' ways."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reads back what a trial wrote and compares it with what was logged; differences are AssertionErrors.
+"""Reads back what a trial wrote and compares it with what was logged; differences raise AssertionError.
 
-Small files are read by tensorboard's own loader. For those of a million events `tblog.read` reads all
-of it, and its first events are compared with tensorboard's.
+tensorboard's own loader reads small files. `tblog.read` reads files of a million events whole, and its first
+events are compared with tensorboard's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def event_files(logdir: Path) -> list[Path]:
 
 
 def read_scalars(path: Path) -> Scalars:
-    """Read all scalars of an event file, every record of which must be whole."""
+    """Read all scalars of an event file; every record must be whole."""
     runs = tblog.read(path, restarts="keep")
     scalars = runs.scalars
     for end in (*runs.damage, *runs.unfinished):

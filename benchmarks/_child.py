@@ -1,7 +1,7 @@
 """The process in which one trial is measured: `python -m benchmarks._child ORDER ANSWER`.
 
-ORDER is a JSON file that names the question and the trial; the sample goes to ANSWER as JSON, so
-that what a writer prints can do no harm. Imports little: what a question measures, it imports.
+ORDER is a JSON file that names the question and the trial. The sample goes to ANSWER as JSON, so a writer's
+output can do no harm. This file imports little: each question imports what it measures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clocks: CPU of a process and its children, and the gaps that a spinning thread sees."""
+"""Clocks: CPU time of a process and its children, and the gaps that a spinning thread sees."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def cpu_secs() -> float:
-    """Return the CPU that this process, its threads and its finished children have used."""
+    """Return the CPU time that this process, its threads and its finished children have used."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def peak_bytes() -> int:
-    """Return the largest resident memory of this process since `forget_peak` (where there is no /proc, ever)."""
+    """Return the peak resident memory of this process since `forget_peak` (without /proc, since its start)."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
@@ -27,7 +27,7 @@ def peak_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Let the largest resident memory be that of now.
+    """Reset the peak resident memory to the present value.
 
     https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
     """
@@ -36,14 +36,14 @@ def forget_peak() -> None:
 
 
 def settle() -> None:
-    """Let the garbage collector pass over what the harness holds: it would walk through lists of a million."""
+    """Make the garbage collector skip the harness's objects: it would walk lists of a million."""
     gc.collect()
     gc.freeze()
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which a spinning thread did not run: it waited (for the interpreter lock), or it was preempted."""
+    """A time in which a spinning thread did not run: it waited for the interpreter lock, or was preempted."""
 
     secs: float
     waited: bool
@@ -52,7 +52,7 @@ class Gap:
 def gaps(secs: float, shortest: float = 100e-6) -> list[Gap]:
     """Spin for `secs` and return the gaps longer than `shortest` seconds.
 
-    A thread that waits for a lock gives its core away, which the kernel counts as a voluntary switch.
+    A thread that waits for a lock gives up its core, which the kernel counts as a voluntary switch.
     """
     clock = time.perf_counter
     found: list[Gap] = []

@@ -24,7 +24,7 @@ def array(count: int, seed: int = 0) -> NDArray[np.float64]:
 
 
 def tags(count: int) -> list[str]:
-    """Return `count` names of series, as training programs have them."""
+    """Return `count` names of series, like those of training programs."""
     return [f"layer{index:05d}/loss" for index in range(count)]
 
 
@@ -54,7 +54,7 @@ def drawing(seed: int = 0, side: int = 512) -> NDArray[np.uint8]:
 
 
 def unusual_arrays() -> dict[str, NDArray[Any]]:
-    """Return arrays on which a histogram's short cuts go wrong, by name."""
+    """Return arrays, by name, on which a histogram's shortcuts go wrong."""
     import numpy as np
 
     random = np.random.default_rng(7)

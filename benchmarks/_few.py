@@ -1,4 +1,4 @@
-"""The few figures of a run that decide, in absolute units beside the peers; those that tblog loses are among them."""
+"""The few decisive figures of a run, in absolute units beside the peers', including those that tblog loses."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _PACKAGES = ("numpy", "torch", "tensorboardX", "tensorboard", "protobuf", "crc32
 
 
 def describe() -> dict[str, str]:
-    """Return what a reader must know to judge the figures; no host name."""
+    """Return what a reader needs to judge the figures; no host name."""
     import tblog
 
     return {

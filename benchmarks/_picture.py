@@ -68,7 +68,7 @@ def bars(
 def lines(
     axes: Axes, series: Sequence[tuple[str, Sequence[float], Sequence[Figure | None]]], unit: str
 ) -> None:
-    """Draw how figures grow with what is varied: (label, positions, figures), both axes logarithmic or flat."""
+    """Draw how figures grow with what varies: (label, positions, figures), both axes logarithmic or linear."""
     for label, positions, figures in series:
         points = [(x, f) for x, f in zip(positions, figures, strict=True) if f is not None]
         if points:
@@ -86,12 +86,12 @@ def lines(
 
 
 def plain(axes: Axes) -> None:
-    """Take away the frame's upper and right lines."""
+    """Remove the frame's upper and right lines."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw_question(question: Stored, folder: Path) -> Path:
-    """Draw a question's picture; returns its path."""
+    """Draw a question's picture; return its path."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     _draw(question, axes)
@@ -102,7 +102,7 @@ def draw_question(question: Stored, folder: Path) -> Path:
 
 
 def draw_readme(result: ResultFile, path: Path) -> None:
-    """Draw the questions that say most, on one picture."""
+    """Draw the most important questions in one picture."""
     plt = _pyplot()
     chosen = [question for question in result.questions if question.number in _IN_README]
     figure, grid = plt.subplots(

@@ -1,7 +1,7 @@
-"""The words that all of the benchmarks share: a question, its trials, its figures and its rows.
+"""The types that all benchmarks share: a question, its trials, its figures and its rows.
 
-Lives here: plain types. A question's file makes one `Question`; the runner measures its trials,
-each in a process of its own; what comes back are `Results`, from which the question makes rows.
+Lives here: plain types. A question's file makes one `Question`. The runner measures its trials, each in a
+process of its own, and returns `Results`, from which the question makes rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Unit = Literal["fraction", "factor", "us", "ms", "bytes", "MiB", "count"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One writer under one case: what one process measures. `sizes` say how much it does."""
+    """One writer in one case, measured in one process; `sizes` say how much it does."""
 
     writer: str
     case: str = ""
@@ -30,7 +30,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Return the name under which the samples of this trial are kept."""
+        """Return the key of this trial's samples."""
         return f"{self.writer} {self.case}".strip()
 
 
@@ -44,7 +44,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Figure | None:
-        """Return the figure of `values`, or None where there are none."""
+        """Return the figure of `values`, or None if there are none."""
         return cls(statistics.median(values), min(values), max(values)) if values else None
 
 
@@ -52,8 +52,8 @@ class Figure:
 class Row:
     """A line of the table: the target is met where the median is at most `limit`.
 
-    A row without a limit informs and judges nothing. `gross` is the wide limit of the quick mode,
-    on which a noisy machine must not fail. A row without a figure says in `detail` why.
+    A row without a limit only informs. `gross` is the wide limit of the quick mode, which even a noisy
+    machine must meet. A row without a figure gives the reason in `detail`.
     """
 
     what: str
@@ -65,13 +65,13 @@ class Row:
     detail: str = ""
 
     def met(self, *, quick: bool = False) -> bool | None:
-        """Return whether the target is met; None where there is no figure or no target."""
+        """Return whether the target is met; None without a figure or a target."""
         limit = self.gross if quick else self.limit
         return None if self.figure is None or limit is None else self.figure.median <= limit
 
 
 class Results:
-    """The samples of one question, one list for each trial, by the round they were taken in."""
+    """The samples of one question: one list for each trial, in the order of the rounds."""
 
     def __init__(self, rounds: Mapping[str, Sequence[Sample | None]], prepared: Mapping[str, float]) -> None:
         self.rounds = rounds
@@ -84,7 +84,7 @@ class Results:
         )
 
     def ratio(self, key: str, metric: str, base: str, base_metric: str = "") -> Figure | None:
-        """Return the ratio of two trials, each round compared with itself."""
+        """Return the ratio of two trials, compared round by round."""
         pairs = zip(self.rounds.get(key, ()), self.rounds.get(base, ()), strict=False)
         base_metric = base_metric or metric
         return Figure.of([a[metric] / b[base_metric] for a, b in pairs if a and b and b[base_metric] > 0])
@@ -97,7 +97,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a question's trials depend on: the mode, and what `Question.prepare` has found."""
+    """What a question's trials depend on: the mode, and the findings of `Question.prepare`."""
 
     quick: bool
     prepared: Mapping[str, float]
@@ -110,10 +110,10 @@ def nothing_to_prepare() -> Sample:
 
 @dataclass(frozen=True)
 class Question:
-    """One question, its trials, and what to make of their results.
+    """One question, its trials, and how to evaluate their results.
 
-    `prepare` and `measure` run in processes of their own; `check` reads back what a trial wrote,
-    raises `AssertionError` where it differs, and returns how many events were equal.
+    `prepare` and `measure` run in processes of their own. `check` reads back what a trial wrote, raises
+    `AssertionError` if it differs, and returns how many events were equal.
     """
 
     number: int
@@ -128,7 +128,7 @@ class Question:
 
 
 def short(value: float) -> str:
-    """Return a number with three significant digits and no exponent, a whole one without decimals."""
+    """Return a number with three significant digits and no exponent; an integer has no decimals."""
     if value == round(value):
         return f"{value:,.0f}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -136,7 +136,7 @@ def short(value: float) -> str:
 
 
 def show(value: float, unit: Unit) -> str:
-    """Return a figure as the table shows it; a fraction is "1/150" where it is below one half."""
+    """Return a figure as the table shows it; a fraction below one half reads "1/150"."""
     if unit == "fraction":
         return f"1/{short(1 / value)}" if 0 < value < 0.5 else f"x{short(value)}"
     if unit == "factor":

@@ -1,4 +1,4 @@
-"""The result file: samples, rows, machine, versions and date, as JSON; written once, read by report."""
+"""The result file: samples, rows, machine, versions and date, as JSON; written once, read by `benchmarks.report`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A run of the benchmarks, as it is kept."""
+    """A run of the benchmarks, as stored in the file."""
 
     machine: Mapping[str, str]
     repeats: int
@@ -39,7 +39,7 @@ class ResultFile:
     def of(
         cls, machine: Mapping[str, str], answers: Sequence[Answer], *, repeats: int, quick: bool
     ) -> ResultFile:
-        """Return the run of which these are the answers."""
+        """Return the run with these answers."""
         return cls(machine, repeats, quick, [_stored(answer) for answer in answers])
 
     @property
@@ -48,7 +48,7 @@ class ResultFile:
         return [(question, row) for question in self.questions for row in question.rows]
 
     def bad_rows(self) -> list[Row]:
-        """Return the rows that miss their limit: the target's, or the quick mode's wide one."""
+        """Return the rows that miss their target, or in the quick mode their wide limit."""
         return [row for _, row in self.rows if row.met(quick=self.quick) is False]
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs the trials of the questions: each in a process of its own, in alternation, then read back."""
+"""Runs the trials of the questions, each in a process of its own and in alternation, then reads back what they wrote."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrialError(Exception):
 
 @dataclass
 class Answer:
-    """All that was found about one question; `failures` are (trial, message)."""
+    """The findings on one question; `failures` are (trial, message)."""
 
     question: Question
     prepared: Sample
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def results(self) -> Results:
-        """Return the samples in the form that rows and pictures are made of."""
+        """Return the samples in the form that rows and pictures use."""
         return Results(self.rounds, self.prepared)
 
     @property
@@ -49,7 +49,7 @@ class Answer:
 
 
 def run(questions: Iterable[Question], *, repeats: int, quick: bool) -> Iterator[Answer]:
-    """Answer the questions one after the other, showing a progress bar; failures are kept, not raised."""
+    """Answer the questions in turn, with a progress bar; failures are recorded, not raised."""
     for question in questions:
         answer = Answer(question, {})
         try:
@@ -74,7 +74,7 @@ def _take_all(answer: Answer, repeats: int) -> None:
 
 
 def _rotated(trials: Sequence[Trial], turn: int) -> Sequence[Trial]:
-    """Let each round begin with another trial, so that none always follows the same one."""
+    """Start each round with another trial, so that no trial always follows the same one."""
     at = turn % max(1, len(trials))
     return [*trials[at:], *trials[:at]]
 

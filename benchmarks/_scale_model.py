@@ -1,4 +1,4 @@
-"""What logging of many ranks comes to: events, bytes, files, requests, CPU and reading time, from measured constants.
+"""Computes what logging from many ranks costs, from measured constants: events, bytes, files, requests, CPU and reading time.
 
 Lives here: the arithmetic of docs/scale.md. Must not: measure anything.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 DAY_SECS = 86_400.0
 ROUND_SECS = 0.1
-"""How often a writer's worker looks, see tblog/_delivery/worker.py."""
+"""Maximum rounds of a writer's worker a second, see tblog/_delivery/worker.py."""
 DOLLARS_A_REQUEST = 5e-6
 """List price of a PUT to S3 Standard in us-east-1, https://aws.amazon.com/s3/pricing: $0.005 for 1,000."""
 NETWORK_BYTES_A_NUMBER = 28

@@ -1,8 +1,8 @@
 """One rank of `python -m benchmarks.scale`: `_scale_rank.py LOGDIR RULE SCALARS STEPS RATE FORM`, with RANK and WORLD_SIZE set.
 
-It makes its writer, says "ready", and logs once it is told to: all scalars of a step, at so many steps a second (0: as
-fast as it can), by calls of their own or as one dict (FORM "alone" or "dict"). It prints its CPU seconds from then to the
-end of `close()`, and how many records it wrote and lost.
+It makes its writer, prints "ready", and starts to log at a line of input: all scalars of a step, RATE steps a second (0:
+as fast as it can), one by one or as one dict (FORM "alone" or "dict"). It prints its CPU seconds from then to the end of
+`close()`, and how many records it wrote and lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks._scale_tags import tags_of, value_of
 
 
 def main(logdir: str, rule: str, scalars: str, steps: str, rate: str, form: str) -> None:
-    """Log as told."""
+    """Log as the arguments say."""
     from tblog import SummaryWriter, WriterOptions
 
     options: dict[str, Any] = {"ranks": rule}

@@ -1,7 +1,7 @@
-"""What CPU time TensorBoard's two loaders take to read a log directory, each in a process of its own; all must be there.
+"""Measures the CPU time of TensorBoard's two loaders for a log directory, and checks that they find everything.
 
-Run as `_scale_reading.py LOGDIR LOADER SCALARS LAST_STEP SERIES`: LOADER is "accumulator" or "rust", SERIES how many
-there must be, SCALARS how many points in all. Prints the seconds.
+Run it once for each loader: `_scale_reading.py LOGDIR LOADER SCALARS LAST_STEP SERIES`. LOADER is "accumulator" or
+"rust", SERIES the number of series, SCALARS the number of points in all. It prints the seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def by_accumulator(logdir: Path, scalars: int) -> float:
         events.Reload()
     secs = time.process_time() - started
     found = 0
-    for rank, events in enumerate(loaded):  # their names sort as their numbers do
+    for rank, events in enumerate(loaded):  # the names sort like the numbers
         for tag in events.Tags()["scalars"]:
             points = [(point.step, point.value) for point in events.Scalars(tag)]
             assert points == [(step, value_of(rank, step)) for step in range(len(points))], (rank, tag)
@@ -37,7 +37,7 @@ def by_accumulator(logdir: Path, scalars: int) -> float:
 
 
 def by_rust(logdir: Path, last_step: int, series: int) -> float:
-    """Start the data server, and ask it for its series until each has its last step; all its threads count."""
+    """Start the data server and poll it until each series has its last step; all its threads count."""
     import psutil
     from tensorboard.context import RequestContext
 
@@ -57,7 +57,7 @@ def by_rust(logdir: Path, last_step: int, series: int) -> float:
 
 
 def main(logdir: str, loader: str, scalars: str, last_step: str, series: str) -> None:
-    """Read, and print what CPU time that took."""
+    """Read, and print the CPU time that it took."""
     if loader == "rust":
         secs = by_rust(Path(logdir), int(last_step), int(series))
     else:

@@ -1,10 +1,10 @@
-"""What the ranks of `python -m benchmarks.scale` log: the same in the rank that logs and in the parent that reads back."""
+"""What the ranks of `python -m benchmarks.scale` log: the rank logs it, and the parent checks it."""
 
 from __future__ import annotations
 
 
 def tags_of(count: int) -> list[str]:
-    """Return tags as long as the one of the other benchmarks, whose bytes are known."""
+    """Return tags as long as the other benchmarks' tag, whose bytes are known."""
     return [f"loss/{number:05d}" for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What the ways of question 13 work on: a small training step of a ResNet-18, the same for all."""
+"""The subject of question 13: a small training step of a ResNet-18, the same for all adapters and tutorials."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Scene:
         return self.model.get_submodule(LAYER)
 
     def forward(self) -> None:
-        """Run the model, as a training step does anyway."""
+        """Run the model, as any training step does."""
         self.model(self.images)
 
     def train(self) -> None:
-        """Make a training step, as a training program does anyway."""
+        """Make a training step, as any training program does."""
         self.optimizer.zero_grad()
         self.model(self.images).square().mean().backward()
         self.optimizer.step()

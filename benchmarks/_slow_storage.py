@@ -1,8 +1,8 @@
-"""Storage whose every write takes a given time, by the ways that users have to bring their own.
+"""Storage with a fixed time for each write, plugged in as users plug in their own.
 
-tensorboardX (and tblog) take a registered factory for a prefix of the path:
+tensorboardX (and tblog) accept a registered factory for a prefix of the path:
 https://github.com/lanpa/tensorboardX/blob/v2.6.5/tensorboardX/record_writer.py
-tensorboard's gfile (and so torch's writer) takes a registered file system for a scheme:
+tensorboard's gfile (and so torch's writer) accepts a registered file system for a scheme:
 https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/tensorflow_stub/io/gfile.py
 """
 

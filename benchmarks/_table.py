@@ -1,4 +1,4 @@
-"""The table of a run, for a terminal and for Markdown; rows that tblog loses are rows like the others."""
+"""The table of a run, for a terminal and for Markdown; the rows that tblog loses included."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def for_markdown(result: ResultFile) -> str:
 
 
 def notes(result: ResultFile) -> list[str]:
-    """Return the sentences that stand under the table: what was read back, what failed, the machine."""
+    """Return the sentences under the table: what was read back, what failed, the machine."""
     read_back = sum(question.read_back for question in result.questions)
     failures = [
         f"Question {question.number}, {trial}: {message}"

@@ -1,7 +1,7 @@
 """The training loop of the questions 3 and 4: small PyTorch operations on one thread, 50 values a step.
 
-One step is a number of small matrix products with tanh, as many as take half a millisecond on this
-machine (`calibrate`); all writers then do that same work.
+A step is a series of small matrix products with tanh, as many as take half a millisecond on this
+machine (`calibrate`). The work is the same for all writers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _operations() -> Callable[[int], None]:
 
 
 def calibrate() -> Sample:
-    """Return how many operations take half a millisecond: the fastest of many short batches decides."""
+    """Return how many operations take half a millisecond, by the fastest of many short batches."""
     operate, count = _operations(), 20
     operate(1000)
     fastest = min(_secs(operate, count) for _ in range(_TIMED_BATCHES))
@@ -67,7 +67,7 @@ def table(steps: int) -> list[list[float]]:
 
 
 def one_call_each(writer: Any) -> LogStep:
-    """Log a step's values by one `add_scalar` for each."""
+    """Log a step's values by an `add_scalar` for each."""
     add, tags = writer.add_scalar, names()
 
     def log(values: list[float], step: int) -> None:
@@ -110,7 +110,7 @@ def measure(trial: Trial, logdir: Path, way: Callable[[Any], LogStep]) -> Sample
 
 
 def check(trial: Trial, logdir: Path) -> int:
-    """Check that every value of every step is in the file; a loop without logging has none."""
+    """Check that every value of every step is in the file; without logging there is none."""
     if peer(trial.writer).name == "none":
         return 0
     values = _data.array((trial.sizes["steps"] + _WARM_UP) * VALUES).reshape(-1, VALUES)

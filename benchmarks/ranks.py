@@ -1,9 +1,10 @@
 """What does logging cost the steps of a training of several ranks? `python -m benchmarks.ranks`.
 
 Each rank is a process with a process group of gloo. A step does some work, with up to 20 ms of jitter, and sums a gradient over
-the ranks, as a training does. Then it logs three scalars of all ranks: not at all; by tblog, with `ranks="reduce"`; or as
-torchtitan does it, by three blocking reductions, `.item()` and a writer of rank 0. The times are those of the training thread,
-the median of the ranks, of the whole step and of its logging alone. With `--apart` no gradient is summed, and ranks may run apart.
+the ranks, as a training does. Then it logs three scalars of all ranks in one of three ways: not at all; by tblog, with
+`ranks="reduce"`; or like torchtitan, by three blocking reductions, `.item()` and a writer on rank 0. The times are the training
+thread's, for the whole step and for its logging alone, as the median of the ranks. With `--apart` no gradient is summed, and
+ranks may run apart.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def open_writer(way: str, rank: int, logdir: str) -> Any:
 
 
 def train(rank: int, world: int, port: int, told: Any, logdir: str, steps: int, apart: bool) -> None:
-    """Be one rank: measure all ways, one after the other, several times."""
+    """Run as one rank: measure all ways in turn, several times."""
     import torch
     import torch.distributed as dist
 

@@ -1,7 +1,7 @@
 """How long does it take, and how much memory, to read a file of many scalars: `python -m benchmarks.reading`.
 
-Each reader runs in a process of its own, in turns; all must find the same number of scalars and the same sum.
-tbparse brings a TensorFlow or TensorBoard of its own: name the interpreter that has it by --tbparse.
+The readers take turns, each in a process of its own. All must find the same number of scalars and the same sum.
+tbparse installs a TensorFlow or TensorBoard of its own: give the interpreter that has it by --tbparse.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ print(json.dumps({"seconds": elapsed, "MiB": (peak() - before) / 1024, "found": 
 
 
 def write(logdir: Path, events: int) -> int:
-    """Write so many scalars of one tag; returns the file's bytes."""
+    """Write scalars of one tag; return the file's bytes."""
     import tblog
 
     with tblog.SummaryWriter(str(logdir)) as writer:
@@ -97,7 +97,7 @@ def write(logdir: Path, events: int) -> int:
 
 
 def read(python: str, source: str, logdir: Path) -> dict[str, Any]:
-    """Read in a process of its own; returns seconds and MiB beyond what the imports take."""
+    """Read in a process of its own; return seconds and MiB beyond those of the imports."""
     program = f"source = {source!r}\n{AROUND}"
     done = subprocess.run([python, "-c", program, str(logdir)], capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -105,7 +105,7 @@ def read(python: str, source: str, logdir: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure each reader, and print the table."""
+    """Measure each reader and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,6 +1,6 @@
 """Write a result file's table and figures into the pages: `python -m benchmarks.report RESULT.json`.
 
-The whole table goes to benchmarks/README.md, and the few figures that decide to the README.
+The whole table goes to benchmarks/README.md, and the few decisive figures go to the README.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _BEGIN, _END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 
 def section(result: ResultFile, picture: str) -> str:
-    """Return what stands between the marks of benchmarks/README.md: picture, table and notes, as Markdown."""
+    """Return the part between the marks of benchmarks/README.md: picture, table and notes, as Markdown."""
     parts = [f"![What logging costs: tblog beside its peers]({picture})", _table.for_markdown(result)]
     return "\n\n".join([*parts, *_table.notes(result)])
 
 
 def put_into(readme: Path, text: str) -> None:
-    """Replace what stands between the two marks of a page; ValueError if they are not there."""
+    """Replace the text between the two marks of a page; ValueError if they are missing."""
     old = readme.read_text()
     if old.count(_BEGIN) != 1 or old.count(_END) != 1 or old.index(_BEGIN) > old.index(_END):
         raise ValueError(

@@ -1,8 +1,8 @@
-"""What does it cost if many ranks log: `python -m benchmarks.scale`. See docs/scale.md.
+"""What does it cost if many ranks log? `python -m benchmarks.scale`; see docs/scale.md.
 
-Measures the constants of the model with one process, lets 64 real processes log at a rate that this machine carries,
-reads everything back with TensorBoard's two loaders, and prints the model beside what was measured, and what the model
-says of 1,000 ranks.
+Measures the constants of the model with one process. Then 64 real processes log at a rate that this machine can bear,
+and TensorBoard's two loaders read everything back. Prints the model beside the measurements, and what the model gives
+for 1,000 ranks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEAD = ("rule", "what", "model", "measured", "measured / model")
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of the simulation beside the model's."""
+    """A measured figure of the simulation, and the model's."""
 
     rule: str
     what: str
@@ -44,7 +44,7 @@ class Row:
 
 
 def simulate(folder: Path, rule: str, load: Load) -> list[dict[str, float]]:
-    """Let so many processes log at once; return what each saw, by rank."""
+    """Let many processes log at once; return what each reported, by rank."""
     form = "dict" if load.as_dict else "alone"
     told = map(str, (folder, rule, load.scalars, load.steps, load.rate, form))
     command = [sys.executable, _scale_rank.__file__, *told]
@@ -91,7 +91,7 @@ def measure_constants(scalars: int) -> Constants:
     """Measure processes that log as fast as they can, and some that are nearly idle.
 
     Args:
-        scalars: that the first one logs; the Rust server reads ten times as many.
+        scalars: number that the first process logs; the Rust server reads ten times as many.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -128,7 +128,7 @@ def _measure_scalar(folder: Path, scalars: int, start: float, nbytes: float, *, 
 
 @dataclass(frozen=True)
 class _Unpaced(Load):
-    """So many steps, as fast as possible: at a rate of 0."""
+    """A number of steps, as fast as possible: at a rate of 0."""
 
     count: int = 0
 
@@ -171,7 +171,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def paper(constants: Constants, rules: Sequence[str]) -> str:
-    """Return what a day of `PAPER` comes to, as a Markdown table with a column for each rule and form."""
+    """Return the cost of a day of `PAPER`, as a Markdown table with a column for each rule and form."""
     cases = [(rule, replace(PAPER, as_dict=as_dict)) for rule in rules for as_dict in (False, True)]
     of_logging = replace(constants, cpu_step=0.0, rust_start=0.0)
     costs = [cost(rule, load, of_logging) for rule, load in cases]

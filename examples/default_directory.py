@@ -11,7 +11,7 @@ def main() -> None:
         writer.add_scalar("loss", 0.5, 0)
         print(writer.log_dir)
 
-    # The comment tells the run from others in TensorBoard's list.
+    # The comment distinguishes the run in TensorBoard's list.
     with SummaryWriter(comment="-learning_rate_0.1") as writer:
         writer.add_scalar("loss", 0.25, 0)
         print(writer.log_dir)

@@ -46,7 +46,7 @@ def parse_arguments(arguments: list[str] | None) -> tuple[Path, Config]:
 
 def train(logdir: Path, config: Config) -> list[SummaryWriter]:
     """Train with `config`, log below `logdir`, and return the closed writers."""
-    # So small a network runs fastest on one thread, above all where other programs run beside it.
+    # A network this small runs fastest on one thread, above all on a busy machine.
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     train_split, validation_split = load_splits(config.seed)

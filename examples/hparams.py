@@ -11,7 +11,7 @@ def main(log_dir: str | Path = "runs/hparams") -> None:
     """Log a made-up accuracy for several learning rates and batch sizes."""
     log_dir = Path(log_dir)
     for learning_rate in (0.1, 0.01, 0.001):
-        # As both originals do it: a run below the writer's own holds parameters and metrics.
+        # As both originals do: a run below the writer's own holds parameters and metrics.
         with SummaryWriter(log_dir / f"add_hparams_{learning_rate}") as writer:
             parameters = {"learning_rate": learning_rate, "batch_size": 32}
             writer.add_hparams(parameters, {"accuracy": 1 - learning_rate})

@@ -1,4 +1,4 @@
-"""Move a program from tensorboardX's writer: the import, and a flavor where its tags matter."""
+"""Move a program from tensorboardX's writer: the import, and a flavor if its tags matter."""
 
 from __future__ import annotations
 

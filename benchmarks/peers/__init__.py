@@ -1,4 +1,4 @@
-"""The writers that are compared: each file of this folder brings one, as `PEER`."""
+"""The writers that are compared: each file of this folder has one, as `PEER`."""
 
 from __future__ import annotations
 

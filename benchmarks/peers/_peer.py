@@ -1,4 +1,4 @@
-"""What a file in this folder says about the writer that it brings."""
+"""The description of a writer that each file in this folder gives."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Peer:
         name: how trials and results name it.
         label: how tables and pictures name it.
         questions: the numbers of the questions it takes part in.
-        open: makes the writer, given a log directory; heavy packages are imported in there.
-        swift: a call takes about a microsecond, so that it is asked for the full million.
-        quick: takes part in the quick mode.
+        open: makes the writer for a log directory; imports heavy packages itself.
+        swift: whether a call takes about a microsecond; if so, the full million is measured.
+        quick: whether it takes part in the quick mode.
         import_line: how a program imports it, for the question about imports.
-        environment: variables of the process that it is measured in.
-        on_slow_storage: makes the writer on a storage whose every write takes so many seconds.
+        environment: variables of its process.
+        on_slow_storage: makes the writer on storage where each write takes the given seconds.
     """
 
     name: str

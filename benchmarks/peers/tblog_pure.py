@@ -1,4 +1,4 @@
-"""tblog without its compiled module, as where no compiler was at hand."""
+"""tblog without its compiled module, as installed without a compiler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tensorboardX without the `crc32c` package: its checksums are then computed in Python."""
+"""tensorboardX without the `crc32c` package, so it computes checksums in Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.peers._peer import Peer
 
 
 def _open(logdir: str) -> Any:
-    sys.modules["crc32c"] = None  # type: ignore[assignment]  # the import fails, as where it is missing
+    sys.modules["crc32c"] = None  # type: ignore[assignment]  # makes the import fail, as if it were missing
     from tensorboardX import SummaryWriter
 
     return SummaryWriter(logdir)

@@ -9,7 +9,7 @@ from benchmarks.peers._peer import Peer
 
 
 def _open(logdir: str) -> Any:
-    import crc32c  # noqa: F401  (its absence must not go unseen: tensorboardX would be slower)
+    import crc32c  # noqa: F401  (fail if it is missing: tensorboardX would be slower)
     from tensorboardX import SummaryWriter
 
     return SummaryWriter(logdir)

@@ -1,4 +1,4 @@
-"""torch.utils.tensorboard with room for a million events, which its callers seldom wait for."""
+"""torch.utils.tensorboard with room for a million events, so that callers rarely wait."""
 
 from __future__ import annotations
 

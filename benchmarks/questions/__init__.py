@@ -1,4 +1,4 @@
-"""One question per file, as `QUESTION`; the number in the file's name is the question's."""
+"""One question per file, as `QUESTION`; the file's name has its number."""
 
 from __future__ import annotations
 

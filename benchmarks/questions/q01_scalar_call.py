@@ -1,7 +1,7 @@
 """1: What does one `add_scalar(tag, float, step)` cost the caller, in a tight loop?
 
-Two loops, each with a writer of its own: one without a clock inside for the mean, one with a clock
-around each call for the slowest ones. Both contain the `enumerate` that numbers the steps.
+Two loops, each with a writer of its own: one without a clock inside, for the mean; one with a clock
+around each call, for the slowest calls. Both include the `enumerate` that numbers the steps.
 """
 
 from __future__ import annotations

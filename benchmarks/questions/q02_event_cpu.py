@@ -1,6 +1,6 @@
 """2: What does an event cost in all: the process's CPU from the first call to the end of `close()`?
 
-Threads and helper processes count. torch is imported before, as in a training program.
+Threads and helper processes count. torch is imported first, as in a training program.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """5: What does `add_histogram` of 1,000,000 float32 cost, in the call and in all?
 
-The first histogram, which may bring imports with it, is logged and flushed before. tblog also logs arrays on which short cuts go wrong (`_data.unusual_arrays`); the counts of all of
-them are compared with numpy's on the same edges.
+The first histogram, which may trigger imports, is logged and flushed before the measurement. tblog also logs arrays on
+which shortcuts go wrong (`_data.unusual_arrays`). All counts are compared with numpy's on the same edges.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """6: What does `add_image` of 3x512x512 uint8 cost, in the call and in all, with the same pixels back?
 
-The first image, which may bring imports with it, is logged and flushed before.
+The first image, which may trigger imports, is logged and flushed before the measurement.
 """
 
 from __future__ import annotations

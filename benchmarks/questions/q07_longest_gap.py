@@ -1,10 +1,10 @@
-"""7: How long is the training thread held by the worker while it encodes images and histograms?
+"""7: How long does the worker hold up the training thread while it encodes images and histograms?
 
 The training thread logs one image and one histogram, then spins for as long as their encoding
-takes, and so on. Every gap in its spinning is a time in which it was held: it waited for the
-interpreter lock, or the machine preempted it, which are told apart. The machine's own gaps are
-those of the same loop without logging. The first image and histogram, with which the worker
-imports what it needs, do not count.
+takes, and so on. Every gap in its spinning is a time in which it was held up: it waited for the
+interpreter lock, or the machine preempted it; the two are told apart. The same loop without logging
+shows the machine's own gaps. The first image and histogram do not count: with them the worker
+imports what it needs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
         if writer is not None:
             writer.add_image("sample", picture, step)
             writer.add_histogram("weights", weights, step)
-        if step == 0:  # the worker's imports come with it
+        if step == 0:  # includes the worker's imports
             first.extend(_clock.gaps(_FIRST_SPIN_SECS))
             continue
         calls.append(time.perf_counter() - start)

@@ -1,8 +1,8 @@
 """8: What does the import cost, and what a program that logs one scalar?
 
-Each import runs in an interpreter of its own, several in a trial; the median counts. One before them, which does
-not count, leaves the bytecode that an installation has. `import tblog` brings no names yet, so importing
-`SummaryWriter` from it is measured too.
+Each import runs in an interpreter of its own, several in a trial; the median counts. An uncounted one runs first and
+leaves the bytecode that an installation has. `import tblog` loads no names yet, so importing `SummaryWriter` from it is
+measured too.
 """
 
 from __future__ import annotations

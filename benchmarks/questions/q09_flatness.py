@@ -1,8 +1,8 @@
 """9: Does the cost stay flat, from few to many tags, writers, threads and events?
 
-The cost is the process's CPU from the first call to the return of `flush()`, with writers that have
-been opened and have flushed one event before; few events are logged again and again, and the median
-counts. Memory is the growth of the largest resident size over the one before the first call.
+The cost is the process's CPU time from the first call to the return of `flush()`, with writers that are
+open and have flushed one event. Few events are logged again and again, and the median counts. Memory is
+the growth of the peak resident size since before the first call.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _FULL = {
 }
 _QUICK = {"tags": (1, 1_000), "writers": (1, 16), "threads": (1, 8), "events": (1_000, 100_000)}
 _KEYS = (1, 100)
-_ENOUGH = 200_000  # events after which one measurement is long enough
+_ENOUGH = 200_000  # with so many events, one measurement is long enough
 _ALLOWED_SPREAD = 1.25
-_BOUND_MIB = 96  # 262,144 waiting records of 200 bytes, the batch on its way to bytes, the bytes
+_BOUND_MIB = 96  # 262,144 queued records of 200 bytes, the batch being encoded, and its bytes
 
 
 def _trials(plan: Plan) -> list[Trial]:
@@ -138,7 +138,7 @@ def _cases(results: Results, what: str) -> list[tuple[int, str]]:
 
 
 def _flatness(results: Results, what: str) -> Figure | None:
-    """Return the largest cost over the smallest, in each round."""
+    """Return the ratio of the largest cost to the smallest in each round."""
     rounds = zip(*(results.rounds[key] for _, key in _cases(results, what)), strict=True)
     whole = [[sample["cpu"] for sample in samples if sample] for samples in rounds]
     return Figure.of([max(costs) / min(costs) for costs in whole if costs])

@@ -1,8 +1,8 @@
 """11: What does the caller notice of storage that takes 20 ms for each write?
 
-tblog logs fewer scalars than its queue holds, on slow and on ordinary storage. The peers, whose
-calls wait for the storage, log some hundreds. In a third case tblog's queue is small: there the
-caller must wait, and nothing may be lost.
+tblog logs fewer scalars than its queue holds, on slow and on ordinary storage. The peers' calls wait for
+the storage, so they log some hundreds. In a third case tblog's queue is small: the caller must wait, and
+nothing may be lost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """12: What does `add_scalar` of a CUDA tensor cost at each step, and does the caller wait for the device?
 
-Every step puts about a millisecond of work on the GPU, makes the value on it, logs it, and overwrites
-it in place on the next line. tblog's calls run under torch's sync debug mode "error", which raises
-where a call waits for the device; so do its `add_scalar_dict`, `add_histogram` and `add_image`.
+Every step queues about a millisecond of work on the GPU, computes the value there, logs it, and overwrites
+it in place on the next line. tblog's calls run under torch's sync debug mode "error", which raises if a
+call waits for the device; so do its `add_scalar_dict`, `add_histogram` and `add_image`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _forbid_waiting(torch: Any, forbid: bool) -> None:
 
 
 def _other_kinds(writer: Any, tensor: Any) -> None:
-    """Log the kinds that must not wait either; whoever waits raises."""
+    """Log the other kinds that must not wait; a call that waits raises."""
     writer.add_scalar_dict({"dict/a": tensor[0, 0], "dict/b": tensor[0, 1]}, 0)
     writer.add_histogram("weights", tensor, 0)
     writer.add_image("weights/image", tensor[:64, :64].abs().clamp(0, 1).unsqueeze(0), 0)

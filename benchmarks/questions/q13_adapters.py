@@ -1,7 +1,7 @@
-"""13: What does one step with each adapter cost the training thread, beside the tutorial's way?
+"""13: What does one step with each adapter cost the training thread, compared with the tutorial's way?
 
-What runs anyway (the forward pass that feature maps are taken from, the training step whose
-parameters are watched) is measured too and taken off; a difference below 0.1 ms counts as 0.1 ms.
+Work that runs anyway (the forward pass that gives the feature maps, the training step whose parameters
+are watched) is measured too and subtracted. A difference below 0.1 ms counts as 0.1 ms.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ def main(log_dir: str | Path = "runs/activation_maximization") -> None:
         for epoch, model, _ in training_digits():
             filters = activation_maximization(model, "conv2", range(16), (1, 8, 8), tag="digits")
             writer.add_records(filters, epoch)
-            # A mean of 0 and a standard deviation of 1 keep the pictures to what digits can be, 0 to 1.
+            # A mean of 0 and a standard deviation of 1 keep the pictures in the digits' range, 0 to 1.
             classes = activation_maximization(
                 model, "classifier", range(10), (1, 8, 8), mean=0, std=1, tag="digits"
             )
             writer.add_records(classes, epoch)
 
         torch.manual_seed(0)
-        network = vgg11()  # give weights="DEFAULT" where they can be fetched
+        network = vgg11()  # use weights="DEFAULT" if you can download them
         records = activation_maximization(
             network, "features.6", range(4), (3, 64, 64), mean=MEAN, std=STD, progress=True, tag="vgg11"
         )

@@ -12,7 +12,7 @@ from subjects import MEAN, STD, photographs, trained_digits
 from tblog import SummaryWriter
 from tblog.adapters.cam import class_activation_maps, swin_reshape, vit_reshape
 
-LAYER = "pool"  # behind the last convolution's ReLU: before it, what a channel speaks against counts as well
+LAYER = "pool"  # after the last convolution's ReLU: before it, negative evidence counts as well
 METHODS = ["GradCAM", "GradCAM++", "ScoreCAM", "AblationCAM", "LayerCAM", "EigenCAM"]
 
 
@@ -31,7 +31,7 @@ def log_digits(writer: SummaryWriter) -> None:
 
 
 def log_larger_networks(writer: SummaryWriter) -> None:
-    """Log maps of networks with random weights; give weights="DEFAULT" where they can be fetched."""
+    """Log maps of networks with random weights; use weights="DEFAULT" if you can download them."""
     torch.manual_seed(0)
     pictures = photographs()
     drawn: dict[str, Any] = {"mean": MEAN, "std": STD}

@@ -16,7 +16,7 @@ def main(log_dir: str | Path = "runs/conv_kernels") -> None:
     with SummaryWriter(log_dir) as writer:
         for epoch, model, _ in training_digits():
             writer.add_records(conv_kernels(model, tag="digits"), epoch)
-        # weights="DEFAULT" where they can be fetched
+        # weights="DEFAULT" if you can download them
         layers = ["conv1", "layer1.0.conv1", "layer2.0.downsample.0"]
         writer.add_records(conv_kernels(resnet18(), layers, tag="resnet18"))
         writer.add_records(conv_kernels(vgg11(), "features.3", channels=[0, 1, 2, 3], tag="vgg11"))

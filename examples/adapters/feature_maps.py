@@ -1,4 +1,4 @@
-"""Log what layers put out in a forward pass that runs anyway: grids of maps on the Images page."""
+"""Log the outputs of layers in a forward pass that runs anyway: grids of maps on the Images page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tblog.adapters.feature_maps import FeatureMaps
 
 @torch.no_grad()
 def log_larger_networks(writer: SummaryWriter) -> None:
-    """Log maps of networks with random weights; give weights="DEFAULT" where they can be fetched."""
+    """Log maps of networks with random weights; use weights="DEFAULT" if you can download them."""
     pictures = photographs()
     model = resnet18().eval()
     with FeatureMaps(model, ["conv1", "layer?.0.conv1"], tag="resnet18") as maps:

@@ -12,7 +12,7 @@ from tblog.adapters.model_summary import model_summary
 
 
 def main(log_dir: str | Path = "runs/model_summary") -> None:
-    """Log the demo's network, ResNet-18 and VGG-11, each in a run of its own, to compare them by."""
+    """Log the demo's network, ResNet-18 and VGG-11, each in a run of its own, to compare them."""
     networks = {
         "digits": (DigitNet(), (1, 1, 8, 8)),
         "resnet18": (resnet18(), (1, 3, 224, 224)),

@@ -1,4 +1,4 @@
-"""Log how the layers of a network learn, at every tenth step: Time Series, Text and Custom Scalars pages."""
+"""Log how the layers of a network learn, every tenth step: Time Series, Text and Custom Scalars pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tblog.adapters.parameters import ParameterWatch
 
 
 def main(log_dir: str | Path = "runs/parameters") -> None:
-    """Train the demo's network under a watch, at two learning rates, one of which kills units."""
+    """Train the demo's network under watch with two learning rates, one of which kills units."""
     train, _ = load_splits(seed=0)
     for rate in (0.05, 1.0):
         torch.manual_seed(0)

@@ -24,7 +24,7 @@ def main(log_dir: str | Path = "runs/saliency") -> None:
             saliency_maps(model, digits, targets=8, method="smooth_grad", tag="digits_as_eights")
         )
 
-        network = vgg11()  # give weights="DEFAULT" where they can be fetched
+        network = vgg11()  # use weights="DEFAULT" if you can download them
         for style in ("grey", "heat", "overlay"):
             records = saliency_maps(
                 network,

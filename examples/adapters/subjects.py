@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the demo's package `digits` is
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # the folder of the demo's package `digits`
 
 from digits.data import Split, load_splits
 from digits.model import DigitNet
@@ -40,7 +40,7 @@ def photographs(side: int = 224) -> Tensor:
 
 
 def training_digits(epochs: int = 4) -> Iterator[tuple[int, DigitNet, Split]]:
-    """Train the demo's network; yield epoch, network and the digits to judge it by, first untrained."""
+    """Train the demo's network; yield epoch, network and the validation digits, first untrained."""
     config = Config(epochs=epochs)
     torch.manual_seed(config.seed)
     train, validation = load_splits(config.seed)
@@ -52,6 +52,6 @@ def training_digits(epochs: int = 4) -> Iterator[tuple[int, DigitNet, Split]]:
 
 
 def trained_digits(epochs: int = 4) -> tuple[DigitNet, Split]:
-    """Return the demo's network, trained, and the digits to judge it by."""
+    """Return the demo's network, trained, and the validation digits."""
     *_, (_, model, validation) = training_digits(epochs)
     return model.eval(), validation

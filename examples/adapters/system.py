@@ -10,7 +10,7 @@ from tblog.adapters.system import SystemSampler
 
 
 def main(log_dir: str | Path = "runs/system", epochs: int = 20) -> None:
-    """Train the demo's network, with a sample of the machine in each tenth of a second."""
+    """Train the demo's network, and sample the machine every tenth of a second."""
     config = Config(epochs=epochs)
     train, _ = load_splits(config.seed)
     total = epochs * -(-len(train) // config.batch_size)
@@ -20,7 +20,7 @@ def main(log_dir: str | Path = "runs/system", epochs: int = 20) -> None:
     ):
         for step, _ in enumerate(training_steps(DigitNet(), train, config)):
             sampler.step()
-            if step % 20 == 0:  # one point each time: the mean of what was sampled since the last
+            if step % 20 == 0:  # one point each: the mean of the samples since the last one
                 writer.add_records(sampler.records(), step)
 
 

@@ -24,7 +24,7 @@ class Split:
 
 
 def load_splits(seed: int) -> tuple[Split, Split]:
-    """Return four fifths of the digits to train on and one fifth to judge by, balanced by class."""
+    """Return four fifths of the digits for training and one fifth for validation, balanced by class."""
     digits = load_digits()
     images = torch.from_numpy(digits.images).float().div(16).unsqueeze(1)
     labels = torch.from_numpy(digits.target).long()

@@ -1,4 +1,4 @@
-"""The matplotlib figures: the confusion matrix, and the digits that were taken for others."""
+"""The matplotlib figures: the confusion matrix, and the misclassified digits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from digits.training import Evaluation
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor) -> Tensor:
-    """Count how often each class (row) was taken for each class (column), (10, 10)."""
+    """Count how often each class (row) was predicted as each class (column), (10, 10)."""
     size = len(CLASSES)
     return torch.bincount(labels * size + predictions, minlength=size * size).reshape(size, size)
 
@@ -21,7 +21,7 @@ def confusion_figure(data: Split, evaluation: Evaluation) -> Figure:
     counts = confusion_matrix(data.labels, evaluation.predictions)
     figure = Figure(figsize=(4, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="predicted", ylabel="true", title="validation digits")
-    # The off-diagonal cells are what one looks for: a root scale lets a single mistake show.
+    # The off-diagonal cells matter most: a root scale makes a single mistake visible.
     axes.imshow(counts.sqrt().numpy(), cmap="Blues")
     axes.set_xticks(range(len(CLASSES)), CLASSES)
     axes.set_yticks(range(len(CLASSES)), CLASSES)
@@ -34,7 +34,7 @@ def confusion_figure(data: Split, evaluation: Evaluation) -> Figure:
 
 
 def mistakes_figure(data: Split, evaluation: Evaluation, rows: int = 2, columns: int = 4) -> Figure:
-    """Draw the wrongly classified digits, the surest mistakes first, each with its two labels."""
+    """Draw the misclassified digits, the most confident mistakes first, each with its two labels."""
     confidence = evaluation.probabilities.amax(1)
     wrong = (evaluation.predictions != data.labels).nonzero().flatten()
     shown = wrong[confidence[wrong].argsort(descending=True)][: rows * columns]

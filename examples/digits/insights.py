@@ -22,7 +22,7 @@ def log_layers(writer: SummaryWriter, model: DigitNet, images: Tensor) -> None:
 
 
 def log_maps(writer: SummaryWriter, model: DigitNet, data: Split, number: int) -> None:
-    """Log what both convolutions make of the first digit, and their kernels."""
+    """Log both convolutions' outputs for the first digit, and their kernels."""
     with FeatureMaps(model, ["conv1", "conv2"]) as maps:
         evaluate(model, data)
     writer.add_records(maps.records(), number)
@@ -32,7 +32,7 @@ def log_maps(writer: SummaryWriter, model: DigitNet, data: Split, number: int) -
 def log_explanations(writer: SummaryWriter, model: DigitNet, data: Split, number: int) -> None:
     """Log which pixels speak for the predicted class of some digits, and what excites some filters."""
     images = data.images[:8]
-    # HiResCAM suits a network that tells places apart in its last layers, as this one does.
+    # HiResCAM suits a network whose last layers distinguish positions, as these do.
     writer.add_records(
         class_activation_maps(model, images, "pool", "HiResCAM", mean=0, std=1, class_names=CLASSES), number
     )

@@ -11,7 +11,7 @@ from digits.model import DigitNet
 from digits.training import Config, Evaluation, Step, embed
 from tblog import SummaryWriter
 
-# The Custom Scalars page: one chart may show several tags, given by regular expressions.
+# The Custom Scalars page: one chart can show several tags, chosen by regular expressions.
 LAYOUT = {
     "Training": {
         "loss": ["Multiline", [r"^loss$"]],
@@ -39,7 +39,7 @@ def log_start(writer: SummaryWriter, model: DigitNet, train: Split, config: Conf
 
 
 class StepLog:
-    """Logs the curves: what is compared goes to two runs under one tag, and so into one chart."""
+    """Logs the curves: values to compare go to two runs under one tag, and so into one chart."""
 
     def __init__(self, writer: SummaryWriter, train: SummaryWriter, validation: SummaryWriter) -> None:
         self._writer = writer
@@ -67,7 +67,7 @@ class StepLog:
 def log_epoch(
     writer: SummaryWriter, model: DigitNet, data: Split, evaluation: Evaluation, number: int
 ) -> None:
-    """Log what is worth a look after each epoch: parameters, gradients, and how each digit fares."""
+    """Log what is worth a look after each epoch: parameters, gradients, and the results for each digit."""
     for name, parameter in model.named_parameters():
         writer.add_histogram(f"parameters/{name}", parameter, number)
         writer.add_histogram(f"gradients/{name}", parameter.grad, number)

@@ -1,4 +1,4 @@
-"""The training: plain PyTorch, no logging in sight."""
+"""The training: plain PyTorch without logging."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from digits.model import DigitNet
 
 @dataclass(frozen=True)
 class Config:
-    """What a person would try several values of."""
+    """The hyperparameters, of which a person would try several values."""
 
     epochs: int = 12
     batch_size: int = 64
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the network makes of a whole split: probabilities (N, 10) and their predictions (N,)."""
+    """The network's results for a whole split: probabilities (N, 10) and their predictions (N,)."""
 
     loss: Tensor
     accuracy: Tensor
@@ -81,7 +81,7 @@ def training_steps(model: nn.Module, data: Split, config: Config) -> Iterator[St
 
 @torch.no_grad()
 def evaluate(model: DigitNet, data: Split) -> Evaluation:
-    """Judge `model` on all of `data`, in evaluation mode."""
+    """Evaluate `model` on all of `data`."""
     model.eval()
     logits = model(data.images)
     predictions = logits.argmax(1)

@@ -1,11 +1,11 @@
-"""The file systems of URLs, by fsspec: one for each store and process.
+"""File systems for URLs, by fsspec: one for each store and process.
 
-Lives here: finding the package that knows a scheme, putting, getting and removing whole objects, time limits.
-Must not: know what an event is. Nobody imports fsspec here before a URL asks for it. What a file system needs is
-imported when it is made, under the lock that a fork waits for. Used by any thread.
+Lives here: finding the package for a scheme; putting, getting and removing whole objects; time limits.
+Must not: know what an event is, or import fsspec before a URL needs it. A file system's packages are imported when it
+is made, under the lock that a fork waits for. Used by any thread.
 
-An object is put whole, in one request where the store has such: a put that failed, or whose answer was lost, may be
-made again. Credentials are found by fsspec and the store's own package, never here.
+An object is put whole, in one request if the store allows it. So a put that failed, or whose answer was lost, can be
+repeated. fsspec and the store's own package find the credentials, never this file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 REQUEST_SECS = 20.0
 SLOWEST_BYTES = 1 << 16
-"""Maximum time of a request to a store that fsspec asks asynchronously, and a second more for each so many bytes. The
-clients' own limits are of a minute and more, and some know none while they wait for leave to send."""
+"""Time limit of an asynchronous fsspec request: `REQUEST_SECS`, plus a second for each `SLOWEST_BYTES`. The clients' own
+limits are a minute or more, and some have none while they wait for permission to send."""
 
 _S3 = ("s3", "s3a")
 
 
 def implementation(scheme: str, purpose: str) -> type[Any] | None:
-    """Return fsspec's class for a scheme, or None if it knows none.
+    """Return fsspec's class for a scheme, or None if it has none.
 
     Args:
         scheme: the part of a URL before `://`.
-        purpose: who asks, for the message.
+        purpose: what needs it, for the message.
 
     Raises:
-        MissingDependencyError: fsspec is not installed, or the package that knows the scheme is not.
+        MissingDependencyError: fsspec, or its package for the scheme, is not installed.
     """
     with import_lock:
         try:
@@ -48,7 +48,7 @@ def implementation(scheme: str, purpose: str) -> type[Any] | None:
             return cast("type[Any]", get_filesystem_class(scheme))
         except ImportError as error:
             package = known_implementations[scheme]["class"].partition(".")[0]
-            if package == "fsspec":  # its own class, which needs another package
+            if package == "fsspec":  # a class of fsspec that needs another package
                 package = getattr(error.__cause__, "name", None) or package
             raise _missing(package, purpose) from None
         except ValueError:
@@ -56,7 +56,7 @@ def implementation(scheme: str, purpose: str) -> type[Any] | None:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """Return a new fsspec file system for a URL, and what it calls the place.
+    """Return a new fsspec file system for a URL, and the path in it.
 
     Raises:
         MissingDependencyError: see `implementation`.
@@ -69,20 +69,20 @@ def file_system(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         options: dict[str, Any] = {}
-        if scheme in _S3 and os.environ.get("S3_ENDPOINT"):  # what tensorboardX and TensorBoard look for
+        if scheme in _S3 and os.environ.get("S3_ENDPOINT"):  # as tensorboardX and TensorBoard do
             options["endpoint_url"] = os.environ["S3_ENDPOINT"]
         try:
             files, path = url_to_fs(url, skip_instance_cache=True, **options)
-        except ImportError as error:  # of a package that fsspec's class imports late
+        except ImportError as error:  # from a package that fsspec's class imports late
             package = (error.name or scheme).partition(".")[0]
             raise _missing(package, shown) from None
     if hasattr(files, "retries"):
-        files.retries = 1  # the client below repeats a request, and tblog does
+        files.retries = 1  # the client below already retries, and so does tblog
     return files, path
 
 
 def _missing(package: str, purpose: str) -> MissingDependencyError:
-    """Return the error that says how to install a package: by an extra, or for other stores than S3, by its name."""
+    """Return the error that says how to install a package: by tblog's extra for S3, by its name otherwise."""
     if package == "s3fs":
         return MissingDependencyError("s3fs", "s3", purpose)
     return MissingDependencyError(package, "", purpose)
@@ -92,7 +92,7 @@ class Store:
     """Whole objects of one store.
 
     Args:
-        url: any URL of it.
+        url: any URL in it.
 
     Raises:
         OSError, MissingDependencyError, InvalidValueError: fsspec cannot open it.
@@ -114,17 +114,17 @@ class Store:
             try:
                 self._ask("pipe_file", path, content, nbytes=len(content))
             except FileNotFoundError:
-                # Where there are directories, this one is missing. A store of objects has none: there, it would
-                # make the bucket.
+                # A file system with directories lacks this one: create it. An object store has none, and
+                # `makedirs` would create the bucket.
                 if self._is_asked_asynchronously:
                     raise
                 self._files.makedirs(os.path.dirname(path), exist_ok=True)
                 self._ask("pipe_file", path, content, nbytes=len(content))
 
     def get(self, url: str) -> bytes | None:
-        """Return the content of an object, or None if there is none, or nobody may look.
+        """Return the content of an object, or None if it is missing or access is denied.
 
-        Without the right to list, S3 forbids the look at an object that is not there.
+        Without the right to list, S3 denies access to a missing object.
 
         Raises:
             OSError: the store does not answer.
@@ -193,7 +193,7 @@ def _key(url: str) -> tuple[str, int, str | None]:
 
 
 def store_of(url: str) -> Store:
-    """Return this process's `Store` for a URL: it holds connections, and takes 0.4 s to make.
+    """Return this process's `Store` for a URL, shared because it holds connections and takes 0.4 s to make.
 
     Raises:
         OSError, MissingDependencyError, InvalidValueError: fsspec cannot open it.
@@ -206,6 +206,6 @@ def store_of(url: str) -> Store:
 
 
 def forget_store(url: str) -> None:
-    """Let the next `store_of` look for credentials anew, and open other connections: this one refused."""
+    """Make the next `store_of` find credentials again and open new connections, after this store refused."""
     with contextlib.suppress(KeyError):
         del _stores[_key(url)]

@@ -1,6 +1,6 @@
-"""Making few files of a closed run's many segments.
+"""Merges the many segments of a closed run into a few files.
 
-Lives here: which are put together, under which name, in which order. Must not: know fsspec or the network.
+Lives here: which are merged, under which name, in which order. Must not: know fsspec or the network.
 
 A merged file is put before its parts are removed, and its name lies right behind its first part's: no moment loses
 anything, and a process that is killed between leaves points twice. Where the store removes nothing, as for a key
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Objects(Protocol):
-    """A store, as `file_systems.Store` is one."""
+    """A store; `file_systems.Store` is one."""
 
     def put(self, url: str, content: bytes) -> None:
         """Give an object this content."""

@@ -1,11 +1,11 @@
 """The segments of one writer on their way to its store, one after the other.
 
-Lives here: their order, what the store confirmed, when a refused one is tried again, the bound on what waits in
-memory, and the spill directory. Must not: start threads. The worker puts, and its uploader sends, so that nobody
-else waits for the network; a lock is held for the counts, never for a request.
+Lives here: their order, what the store confirmed, when to retry a refused one, the limit on pending bytes in memory,
+and the spill directory. Must not: start threads. The worker puts segments, and its uploader sends them, so no other
+thread waits for the network. The lock guards the counts and is never held during a request.
 
-Order: a segment is sent when all before it are confirmed. A loader reads a run's files by name, and would not go back.
-A segment that was refused is put again under its name with the same bytes, also if the store had taken it and only
+Order: a segment is sent once all earlier ones are confirmed. A loader reads a run's files by name and does not go back.
+A refused segment is put again under the same name with the same bytes. That is safe even if the store took it and only
 its answer was lost.
 """
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tblog._files.spill import Spill
 
 FIRST_PAUSE_SECS = 0.5
-"""Time before the second try. Each pause is twice as long as the one before, by chance up to a half shorter, so that
-many writers do not come back at once."""
+"""Pause before the second try. Each pause is twice as long as the last, minus a random part of up to a half, so that
+many writers do not retry at the same moment."""
 LONGEST_PAUSE_SECS = 30.0
 
 
@@ -33,23 +33,23 @@ class Outbox:
     """Sends segments in their order.
 
     Args:
-        put: stores bytes under a URL, and returns when that is confirmed.
-        max_bytes: how much may wait in memory.
-        spill: where segments wait that were refused, instead of in memory.
+        put: stores bytes under a URL, and returns once the store has confirmed them.
+        max_bytes: maximum bytes of pending segments in memory.
+        spill: holds refused segments instead of memory.
         clock: monotonic seconds.
-        chance: gives numbers from 0 to 1; none of the program's own, which may be seeded.
+        chance: returns random numbers from 0 to 1; not from the program's generator, which may be seeded.
 
     Attributes:
-        put_count: segments so far.
-        done_count: those that are confirmed or lost.
-        written: records that the store has confirmed.
-        nbytes: bytes of these.
-        lost: records whose file in the spill directory is gone.
-        error: what the store said last, if it refused.
-        spill_error: what the spill directory said last, if it refused.
-        begun: how many requests were begun.
-        refused: the number of the last one that was refused.
-        last_job: what is done when everything is sent; None once it is.
+        put_count: number of segments put so far.
+        done_count: number of segments confirmed or lost.
+        written: number of records that the store has confirmed.
+        nbytes: the bytes of these.
+        lost: number of records whose file in the spill directory is gone.
+        error: the store's last error, None once it accepts again.
+        spill_error: the spill directory's last error, if any.
+        begun: number of requests started.
+        refused: the number of the last refused request.
+        last_job: runs once everything is sent; None afterwards.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Return whether as much waits in memory as may."""
+        """Return whether the pending segments fill the memory limit."""
         return self._bytes_waiting >= self._max_bytes
 
     @property
     def is_all_spilled(self) -> bool:
-        """Return whether all that waits is in the spill directory."""
+        """Return whether all pending segments are in the spill directory."""
         return all(segment.spilled for segment in tuple(self._waiting))
 
     @property
     def waiting(self) -> int:
-        """Return the number of records that are not confirmed."""
+        """Return the number of unconfirmed records."""
         return sum(segment.records for segment in tuple(self._waiting))
 
     @property
@@ -113,7 +113,7 @@ class Outbox:
                 self._keep_aside()
 
     def hurry(self) -> None:
-        """Try again now, and once more if a request is refused that was begun before: somebody waits."""
+        """Retry now, because a caller waits; retry once more if a request already under way is refused."""
         self._hurried_at = self.begun
         self._retry_at = self._clock()
 
@@ -156,9 +156,7 @@ class Outbox:
 
     def _done(self, segment: Segment, *, confirmed: bool) -> None:
         with self._changing:
-            if (
-                not self._waiting or self._waiting[0] is not segment
-            ):  # it was given up, and is counted as lost
+            if not self._waiting or self._waiting[0] is not segment:  # given up, and counted as lost
                 return
             self._waiting.popleft()
             self._bytes_waiting -= len(segment.content)
@@ -174,7 +172,7 @@ class Outbox:
 
     def _refused(self, error: Exception) -> None:
         with self._changing:
-            # Another one, without the frames that hold the segment.
+            # A new error, without the traceback frames that keep the segment alive.
             self.error = (
                 OSError(*error.args) if isinstance(error, OSError) else OSError(f"unforeseen: {error!r}")
             )
@@ -186,12 +184,12 @@ class Outbox:
             self._keep_aside()
 
     def keep_aside(self) -> None:
-        """Move what waits to the spill directory, whether or not anything was refused."""
+        """Move pending segments to the spill directory, even if nothing was refused."""
         with self._changing:
             self._keep_aside()
 
     def _keep_aside(self) -> None:
-        """Move what waits to the spill directory, if there is one that takes it."""
+        """Move pending segments to the spill directory, if there is one and it accepts them."""
         if self._spill is None:
             return
         self.spill_error = None
@@ -207,7 +205,7 @@ class Outbox:
             segment.content = b""
 
     def give_up(self) -> int:
-        """Forget what waits; return the number of records lost. Those in the spill directory stay there."""
+        """Discard pending segments; return the number of records lost. Files in the spill directory stay there."""
         with self._changing:
             lost = self.waiting - self.spilled
             self._waiting.clear()

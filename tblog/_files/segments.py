@@ -1,9 +1,9 @@
-"""One run in a store: what is appended becomes segments, each an event file of its own.
+"""One run in a store: appended records become segments, each an event file of its own.
 
-A store's objects cannot be appended to. So a run is a row of event files in the order of their names, as TensorBoard's
-loaders read them: each begins with an event of the version, holds whole records, is sent once and never changed. One
-that was changed would be sent again and again, could be torn while a store without atomic replacement takes it, and a
-loader that has moved on to the next file would not look at it again.
+Objects in a store cannot be appended to. So a run is a series of event files. TensorBoard's loaders read them in the
+order of their names. Each begins with a version event, holds whole records, is sent once and never changes. A file that
+changed would be sent again and again. A store without atomic replacement could show it half-written. And a loader that
+has moved on to the next file would not look at it again.
 
 Lives here: the open segment, when it ends, and its name. Must not: send anything. Runs on the worker thread.
 """
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Segment:
-    """An event file that is complete, on its way to the store.
+    """A complete event file on its way to the store.
 
     Attributes:
-        url: its name there.
-        content: its bytes; none where a file of the spill directory has them.
-        nbytes: how many.
-        records: how many of the caller's are in it.
-        spilled: that file, or "".
+        url: its name in the store.
+        content: its bytes; empty if they are in a file of the spill directory.
+        nbytes: its size.
+        records: the number of the caller's records in it.
+        spilled: the path of its file in the spill directory, or "".
     """
 
     url: str
@@ -43,18 +43,18 @@ class Segment:
 
 
 class SegmentedRun:
-    """A run of which segments are cut off.
+    """A run that is cut into segments.
 
     Args:
         logdir: the run's URL.
         suffix: appended to the segments' names.
-        resume: what the first segment begins with.
+        resume: supplies the first events of the first segment.
         clock: monotonic seconds.
-        depth: how many directories further up the writer's own run is.
+        depth: how many levels the run lies below the writer's own.
 
     Attributes:
         path: the newest segment, "" before there is one.
-        records: in the open segment.
+        records: number of records in the open segment.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SegmentedRun:
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes of the open segment."""
+        """Return the size of the open segment in bytes."""
         return len(self._frames)
 
     def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
@@ -89,17 +89,17 @@ class SegmentedRun:
         self.records += records
 
     def is_due(self, max_bytes: int, max_secs: float) -> bool:
-        """Return whether the open segment is as large or as old as it may be."""
+        """Return whether the open segment has reached its maximum size or age."""
         return bool(self._frames) and (
             len(self._frames) >= max_bytes or self._clock() - self._began_at >= max_secs
         )
 
     def first(self) -> Segment:
-        """Return a segment without a record, which shows whether the store takes any."""
+        """Return a segment without records, to test whether the store accepts writes."""
         return self._segment()
 
     def cut_off(self) -> Segment | None:
-        """Return the open segment, and begin another one; None if it has no record."""
+        """Return the open segment and begin a new one; None if it has no records."""
         return self._segment() if self._frames else None
 
     def _segment(self) -> Segment:

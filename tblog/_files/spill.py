@@ -1,6 +1,6 @@
-"""A local directory for segments that a store does not take: whole event files, at the same places below it.
+"""A local directory for segments that a store refuses: whole event files, under the same relative paths.
 
-Lives here: writing, reading and removing them. Must not: know when. Used by the threads that write and send.
+Lives here: writing, reading and removing them. Must not: decide when. Used by the threads that write and send.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Spill:
     """The files of one writer in a spill directory.
 
     Args:
-        folder: the directory, which is made when the first file is.
+        folder: the directory, created with the first file.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
 
     def keep(self, url: str, content: bytes) -> str:
-        """Write a segment to a file; return its path, which is that of the URL without the scheme.
+        """Write a segment to a file; return its path: the folder, then the URL without its scheme.
 
         It is below the folder, also where the URL has "..", which is a name as any other in a store.
 
@@ -51,7 +51,7 @@ class Spill:
             return file.read()
 
     def remove(self, path: str) -> None:
-        """Remove a file, and the directories that are empty then."""
+        """Remove a file, and the directories that this leaves empty."""
         with contextlib.suppress(OSError):
             os.unlink(path)
             folder = os.path.dirname(path)

@@ -1,7 +1,7 @@
-"""What a store raises, as OSErrors that say where, what happened and what to do, and repeat no secret.
+"""Turns a store's errors into OSErrors that say where, what happened and what to do, without secrets.
 
-Lives here: the names of a store's errors, and what a user can do about each.
-Must not: know a store's package; errors are told apart by their codes and names.
+Lives here: the names of stores' errors, and what a user can do about each.
+Must not: import a store's package; codes and names identify the errors.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _SECRETS = re.compile(
 
 @contextlib.contextmanager
 def as_os_errors(path: str, *, users: bool = False) -> Iterator[None]:
-    """Turn what a store raises in this block into an OSError.
+    """Turn a store's exceptions in this block into OSErrors.
 
     Args:
         path: the URL that is written or read.
-        users: a user's own factory opened it, whose OSErrors are as they are meant.
+        users: whether a user's factory opened it; its OSErrors pass unchanged.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def as_os_errors(path: str, *, users: bool = False) -> Iterator[None]:
 
 
 def code_of(error: BaseException) -> str:
-    """Return what the store calls the error, or its class."""
+    """Return the store's code for the error, or the name of its class."""
     for each in (error, error.__cause__):
         answer = getattr(each, "response", None)
         code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None

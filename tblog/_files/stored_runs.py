@@ -1,8 +1,8 @@
 """The runs of one writer in a store: its own, and those below it.
 
-Lives here: which run a record belongs to, when segments are cut off, when a flush or close has what it waits for.
-Must not: send. Runs on the worker thread, but for the first segment, which the constructor's caller sends, and
-`send_next`, on the uploader's. It takes the place of `RunFiles`, which is for files that can be appended to.
+Lives here: which run a record belongs to, when segments are cut off, when a flush or close is done.
+Must not: send. Runs on the worker thread, with two exceptions: the constructor's caller sends the first segment, and
+the uploader's thread calls `send_next`. It replaces `RunFiles`, which needs files that can be appended to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tblog.options import WriterOptions
 
 CLOSE_PATIENCE_SECS = 30.0
-"""Maximum time that a close goes on trying while the store refuses, and no spill directory has everything."""
+"""Maximum time that a close keeps retrying a store that refuses, unless all segments are in a spill directory."""
 
 
 class _Wait(NamedTuple):
@@ -41,12 +41,12 @@ class StoredRuns:
     """The runs of a log directory that is a URL.
 
     Args:
-        logdir: the own run's URL.
+        logdir: the URL of the writer's own run.
         suffix: appended to the segments' names.
-        resume: what the first segment of each run begins with.
-        reports: receives what the spill directory and the merging refuse.
-        options: the bounds of segments, and what becomes of them.
-        flush_secs: the age of a segment, unless the options give one.
+        resume: supplies the first events of each run's first segment.
+        reports: receives errors of the spill directory and of merging.
+        options: the limits of segments, the spill directory, and merging.
+        flush_secs: maximum age of a segment, unless the options give one.
         clock: monotonic seconds.
         put: stores bytes under a URL.
     """
@@ -99,17 +99,17 @@ class StoredRuns:
 
     @property
     def spilled(self) -> int:
-        """Return the number of records that are in the spill directory, and not in the store."""
+        """Return the number of records that are in the spill directory but not in the store."""
         return self._outbox.spilled + self.spilled_at_close
 
     @property
     def waiting(self) -> int:
-        """Return the number of records here that the store has not confirmed."""
+        """Return the number of records that the store has not confirmed yet."""
         return self._outbox.waiting + sum(run.records for run in tuple(self._runs.values()))
 
     @property
     def refusal(self) -> OSError | None:
-        """Return what the store said last, if it refuses."""
+        """Return the store's last error, if it refuses."""
         return self._outbox.error
 
     @property
@@ -123,10 +123,10 @@ class StoredRuns:
         return "" if found is None else found.path
 
     def open(self) -> None:
-        """Send a first segment without a record: it shows whether the store takes any.
+        """Send a first segment without records, to test whether the store accepts writes.
 
         Raises:
-            OSError: it does not.
+            OSError: the store refuses.
         """
         if not self._first_bytes:
             first = self._runs[""].first()
@@ -136,7 +136,7 @@ class StoredRuns:
 
     def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Append framed records of a run to its open segment; see `EventFile.append`."""
-        if not frames:  # the records have objects of their own, which the store has confirmed
+        if not frames:  # the store has already confirmed these records, in objects of their own
             self._elsewhere += records
             return
         found = self._runs.get(run)
@@ -166,16 +166,16 @@ class StoredRuns:
     flush = sync = write
 
     def recover(self) -> None:
-        """Go on after the store refused, and no more could wait. Whoever waits, waits for what follows now, too.
+        """Go on after the store refused and the backlog was full. Pending flushes now also wait for what follows.
 
         Raises:
-            OSError: that is still so.
+            OSError: the store still refuses, and the backlog is still full.
         """
         self.write()
         self._waits.clear()
 
     def end_segments(self) -> None:
-        """Cut off all open segments, so that they can be sent."""
+        """Cut off all open segments so that they can be sent."""
         for name, run in self._runs.items():
             self._cut_off(name, run)
 
@@ -193,8 +193,8 @@ class StoredRuns:
         """Return whether everything appended before a command is confirmed, or was refused again since.
 
         Args:
-            command: a flush or close; the first call for it cuts off all segments.
-            is_last: it is a close, which goes on trying for a while.
+            command: a flush or close; its first call cuts off all segments.
+            is_last: whether it is a close, which keeps retrying for a while.
         """
         wait = self._waits.get(command)
         if wait is None:
@@ -233,12 +233,12 @@ class StoredRuns:
         return self._outbox.send_next()
 
     def leave(self) -> None:
-        """Do nothing: segments are nobody else's to mistake for another writer's."""
+        """Do nothing: no other writer can confuse segments with its own files."""
 
     ignore_neighbours = leave
 
     def close(self) -> tuple[int, OSError | None]:
-        """Give up what is not confirmed; return the number of records lost, and what the store said."""
+        """Give up unconfirmed records; return how many were lost, and the store's error."""
         self.end_segments()
         self._outbox.keep_aside()
         error = self._outbox.error
@@ -253,5 +253,5 @@ class StoredRuns:
         return lost, error if lost else None
 
     def forget_in_child(self) -> None:
-        """Forget what waits in a forked child's copy: the parent sends it."""
+        """Discard the pending segments of a forked child's copy: the parent sends them."""
         self._outbox.give_up()

@@ -1,8 +1,8 @@
-"""Files that are not in a local file system: what fsspec opens, and what a user's factory does.
+"""Files outside the local file system, opened by fsspec or by a user's factory.
 
-Lives here: telling such a path, checking it, the factories that users registered with tensorboardX, whole
+Lives here: recognising and checking such a path, the factories that users registered with tensorboardX, whole
 files by URL.
-Must not: know what an event is. Nobody imports tensorboardX here before a factory is registered.
+Must not: know what an event is, or import tensorboardX before a factory is registered.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tblog._files.file_systems import forget_store, implementation, store_of
 from tblog._files.store_errors import as_os_errors
 from tblog.errors import InvalidValueError, shortened, without_user
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # of two letters or more: C:// is a drive
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a drive
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 _ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
 _SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
 """A URL of which pathlib has left out a slash. `file:/PATH` is taken for one, too: no loader reads such a directory."""
 _NOT_WRITTEN = ("http", "https", "file")
-"""No loader could find what is put to the first two; a local directory is `file:///PATH`, which is no URL here."""
+"""No loader could find files put to http or https. A local directory is `file:///PATH`, which does not count as a URL."""
 
 
 def is_remote(path: str) -> bool:
-    """Return whether a path is a URL of a store, or a factory's, by the prefix, as tensorboardX tells them apart."""
+    """Return whether a path belongs to a store or a factory, by its prefix, as tensorboardX decides it."""
     prefix, colon, _ = path.partition(":")
     if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):
         return False
@@ -44,31 +44,31 @@ def has_factory(path: str) -> bool:
 
 
 def _factory_of(path: str) -> Any:
-    """Return the factory that a user registered with tensorboardX for a URL, in place of fsspec, too."""
+    """Return the factory that a user registered with tensorboardX for a URL; it takes precedence over fsspec."""
     originals = sys.modules.get("tensorboardX.record_writer")
     factory = originals and originals.REGISTERED_FACTORIES.get(path.partition(":")[0])
     return None if type(factory).__module__ == "tensorboardX.record_writer" else factory
 
 
 def users_factory(path: str) -> tuple[str, Any] | None:
-    """Return the prefix and the factory by which a user's own files are opened, None for any other path."""
+    """Return the prefix and the factory that open a user's own files, or None for any other path."""
     factory = _factory_of(path) if is_remote(path) else None
     return None if factory is None else (path.partition(":")[0], factory)
 
 
 def register(prefix: str, factory: Any) -> None:
-    """Register a factory in this process, as its user did in another one."""
+    """Register a factory in this process, as the user did in another one."""
     from tensorboardX.record_writer import register_writer_factory
 
     register_writer_factory(prefix, factory)
 
 
 def check_url(url: str, argument: str) -> None:
-    """Check that something here can write to a URL.
+    """Check that fsspec or a factory can write to a URL.
 
     Raises:
-        InvalidValueError: nothing can, it names no bucket, it lacks a slash, or it holds somebody's credentials.
-        MissingDependencyError: the package that can is not installed.
+        InvalidValueError: neither can, or the URL names no bucket, lacks a slash or contains credentials.
+        MissingDependencyError: the package for the scheme is not installed.
     """
     if _factory_of(url) is not None:
         return
@@ -92,10 +92,10 @@ def check_url(url: str, argument: str) -> None:
 
 
 class StoredFile:
-    """A file of a store, which is put there whole at each flush.
+    """A file in a store, put there whole at each flush.
 
     Args:
-        url: where it lies.
+        url: its URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -108,7 +108,7 @@ class StoredFile:
         self._content += data
 
     def flush(self) -> None:
-        """Return when the store has confirmed everything that was written; the file exists from then on."""
+        """Return once the store has confirmed everything written; the file exists from then on."""
         if self._stored_bytes != len(self._content):
             _put(self._url, bytes(self._content))
             self._stored_bytes = len(self._content)
@@ -119,7 +119,7 @@ class StoredFile:
 
 
 def open_store(path: str) -> Any:
-    """Open what a URL names, and return what has `write`, `flush` and `close`.
+    """Open a URL; return an object with `write`, `flush` and `close`.
 
     Raises:
         OSError: it cannot be opened.
@@ -132,7 +132,7 @@ def open_store(path: str) -> Any:
 
 
 def store(path: str, content: bytes) -> None:
-    """Give what a URL names this content; return when that is confirmed.
+    """Store content under a URL; return once that is confirmed.
 
     Raises:
         OSError: the store refuses.
@@ -155,7 +155,7 @@ def _put(url: str, content: bytes) -> None:
 
 
 def stored(path: str) -> bytes | None:
-    """Return the content of what a URL names, or None where nobody knows it; a factory's files cannot be read.
+    """Return the content under a URL, or None if it is unknown; a factory's files cannot be read.
 
     Raises:
         OSError: the store does not answer.
@@ -167,7 +167,7 @@ def check_directory(path: str) -> None:
     """Let a user's factory prepare a log directory; a store needs none.
 
     Raises:
-        OSError: that cannot be done.
+        OSError: the factory cannot prepare it.
     """
     check = getattr(_factory_of(path), "directory_check", None)
     if check is not None:

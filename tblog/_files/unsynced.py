@@ -1,24 +1,24 @@
-"""What was written to an event file since its last sync, for storage that refuses it later.
+"""The bytes written to an event file since its last sync, in case the storage refuses them later.
 
-A network file system takes bytes into a cache and may refuse them when it sends them: the error comes with a
-sync, a close or a later write, and the bytes are gone. So they are kept until a sync has confirmed them, and written
-again to the same place.
+A network file system takes bytes into a cache and may refuse them when it sends them. The error then comes with a
+sync, a close or a later write, and the bytes are gone. So tblog keeps them until a sync has confirmed them, and
+writes them again at the same offset if needed.
 
-Lives here: these bytes, and their place. Must not: touch files. Runs on the worker thread.
+Lives here: these bytes, and their offset. Must not: touch files. Runs on the worker thread.
 """
 
 from __future__ import annotations
 
 MAX_BYTES = 8 << 20
-"""Most bytes that are kept of a file. Of a file that has more, what the storage refuses later is lost."""
+"""Maximum unsynced bytes kept for a file. If it has more, what the storage refuses later is lost."""
 
 
 class Unsynced:
-    """The bytes of a file from a place on.
+    """The bytes of a file from an offset on.
 
     Attributes:
-        start: their place, which a sync has confirmed.
-        is_whole: whether all are kept.
+        start: the offset; a sync has confirmed everything before it.
+        is_whole: whether all bytes from there on are kept.
     """
 
     def __init__(self, start: int = 0) -> None:
@@ -27,7 +27,7 @@ class Unsynced:
         self.content = bytearray()
 
     def add(self, written: bytearray, size: int) -> None:
-        """Keep the first `size` of bytes that were written."""
+        """Keep the first `size` bytes of `written`."""
         if not self.is_whole:
             return
         if len(self.content) + size > MAX_BYTES:
@@ -38,10 +38,10 @@ class Unsynced:
             self.content += taken
 
     def cut(self, end: int) -> None:
-        """Forget what is behind a place to which the file was cut back."""
+        """Discard the bytes behind `end`, where the file was truncated."""
         self.start = min(self.start, end)
         del self.content[max(0, end - self.start) :]
 
     def fits(self, size: int, end: int) -> bool:
-        """Return whether a file that had bytes up to `end` may have lost some of these, and nothing else."""
+        """Return whether a file of `size` bytes, which had `end`, can have lost only bytes that are kept here."""
         return self.is_whole and self.start <= size <= end

@@ -1,1 +1,1 @@
-"""The ranks of a distributed training: a wing that a writer enters only if its options say so."""
+"""The ranks of a distributed training: imported only if a writer's options ask for it."""

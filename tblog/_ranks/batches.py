@@ -1,6 +1,6 @@
 """The numbers of one rank as bytes, on their way to rank 0: a line of JSON with the names, and columns behind it.
 
-Lives here: packing and unpacking. Nothing of it runs what was sent. Used on the courier's thread.
+Lives here: packing and unpacking, without running anything that was sent. Used on the courier's thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     """Numbers that one rank logged, in the order of its calls.
 
     Attributes:
-        rank: whose.
+        rank: the rank that logged them.
         numbers: what it logged.
         is_last: whether it has closed its writer.
         opening: how often that rank has opened this writer, this time included.
@@ -51,7 +51,7 @@ def unpack(data: bytes) -> Batch:
     """Return the batch that was packed.
 
     Raises:
-        ValueError, KeyError, struct.error: it is none.
+        ValueError, KeyError, struct.error: the bytes are not a batch.
     """
     line, _, columns = data.partition(b"\n")
     head = json.loads(line)

@@ -1,9 +1,9 @@
 """The thread between the worker and the store: it posts what this rank logged, or fetches what the others did.
 
-The store may be slow, or hang with the host that it is on. So neither the training's threads nor tblog's worker ask it
-anything: they put numbers here and take them from here, and wait with a deadline at most, in `flush` and `close`.
+The store may be slow, or hang together with its host. So neither the training's threads nor tblog's worker ever query
+it. They put numbers here and take them from here. Only `flush` and `close` wait, with a deadline.
 
-Lives here: the thread, its two queues and their bounds.
+Lives here: the thread, its two queues and their limits.
 Must not: know files. One thread for each open writer, "tblog-ranks"; its whole body is `_run`.
 """
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 PAUSE_SECS = 0.1
 PAUSE_OF_A_RANK_SECS = 0.001
-"""For each rank: the more there are, the more rarely each posts, so that rank 0 has no more to take."""
-NUMBERS_A_BATCH = 500  # the worker joins so many without a breath
+"""Added for each rank: with more ranks, each posts less often, so rank 0 has no more batches to take."""
+NUMBERS_A_BATCH = 500  # the worker joins a batch without a pause
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
-"""Batches that wait for the worker of rank 0. Others stay in the store."""
+"""Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
 LINK_SECS = 10.0
-"""Maximum time that the end of another rank waits for rank 0 to open its writer, and to take numbers."""
+"""Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
 MAX_NUMBERS = 262_144
-"""Numbers that wait on another rank. A waiting one takes about 150 bytes."""
+"""Maximum numbers that wait on another rank. Each takes about 150 bytes."""
 
 
 class Courier:
@@ -64,7 +64,7 @@ class Courier:
         early_secs: float,
     ) -> None:
         self.sent = 0
-        """Numbers that the store has."""
+        """Number of values that the store has accepted."""
         self._place = place
         self._name = name
         self._session = session
@@ -96,7 +96,7 @@ class Courier:
     # On the worker's thread.
 
     def send(self, numbers: Sequence[NumberOfRun]) -> None:
-        """Let numbers go to rank 0. Those beyond the bound are lost and counted."""
+        """Queue numbers for rank 0. Those beyond `MAX_NUMBERS` are lost and counted."""
         room = max(0, MAX_NUMBERS - len(self._outgoing))
         self._outgoing.extend(numbers[:room])
         if len(numbers) > room:
@@ -112,7 +112,7 @@ class Courier:
         return bool(self._incoming)
 
     def end(self) -> None:
-        """Let the thread send the rest, tell rank 0 that it is all, and end."""
+        """Let the thread send the rest, tell rank 0 that nothing follows, and end."""
         self._give_up_at = time.monotonic() + LINK_SECS
         self._closing = True
         self._bell.put(None)
@@ -134,7 +134,7 @@ class Courier:
         self._bell.put(None)
 
     def settle(self, secs: float) -> None:
-        """Return when all that was sent is with the store, and all that was there is here, or after so many seconds."""
+        """Return when the store has all that was sent, and all that it had is fetched, or after `secs`."""
         self._asked += 1
         asked = self._asked
         self._bell.put(None)
@@ -182,7 +182,7 @@ class Courier:
         self._box = self._store = self._tried = None  # the group's store ends with its last user
 
     def _round(self) -> bool:
-        """Carry what there is; return whether that was the last time."""
+        """Send or fetch what is pending; return whether this was the last round."""
         asked, is_last = self._asked, self._closing
         must_wait = self._before is not None and self._before.is_alive()  # the opening before has not ended
         try:
@@ -196,7 +196,7 @@ class Courier:
                     is_last = is_last and time.monotonic() >= self._give_up_at
             elif self._box is not None or must_wait:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
-        except Exception as error:  # of the store: its server is gone, for one
+        except Exception as error:  # from the store: its server may be gone
             self._box, self._is_linked = None, False
             self._reports.store_failed(error)
         if is_last and self._place.rank == 0:  # what came too late is for the next opening
@@ -209,7 +209,7 @@ class Courier:
         return is_last
 
     def _open_box(self) -> Mailbox | None:
-        """Open the box in the store of the process group, but not again in one that failed: that may take minutes."""
+        """Open the box in the process group's store, but never again in a store that failed: that can take minutes."""
         store = group_store()
         store = self._store if store is None else store
         if store is None or store is self._tried:

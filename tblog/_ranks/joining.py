@@ -1,12 +1,12 @@
 """Joins the numbers of all ranks by run, tag and step, and reduces each group to a point (on rank 0).
 
-A point is closed as soon as each rank has given its number, or can be known not to: a rank's numbers come in the order of its
-calls, so one that has joined a later point of a tag has passed the earlier ones. What is missing at the deadline is
-left out, and its rank is not waited for at this tag until it is heard of again. So a rank that is dead, or does not log
-the tag, delays the first points alone.
+A point is closed as soon as each rank has given its number or skipped the point. A rank's numbers arrive in the order
+of its calls, so a rank that has joined a later point of a tag has skipped the earlier ones. Numbers missing at the
+deadline are left out, and the tag stops waiting for their ranks until they log it again. So a rank that is dead, or
+does not log the tag, delays only the first points.
 
-Lives here: which numbers belong together, the deadline, the bound, the reductions.
-Must not: know how the numbers came, touch files. Runs on the worker thread.
+Lives here: which numbers belong together, the deadline, the limits, the reductions.
+Must not: know how the numbers arrived, or touch files. Runs on the worker thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tblog.options import Reduction
 
 MAX_OPEN_POINTS = 100_000
-"""From so many on, the oldest are closed before their deadline. One takes about 500 bytes."""
+"""Beyond this number, the oldest points are closed before their deadline. Each takes about 500 bytes."""
 MAX_SERIES = 100_000
 _RANKS_TOLD = 8
 
@@ -34,7 +34,7 @@ class Joiner:
 
     Args:
         world_size: the number of ranks.
-        reductions: what to write of each point; several go to a run each.
+        reductions: what to write for each point; several go to a run each.
         wait_secs: maximum time from the first number of a point to its closing.
         reports: receives what is missing.
         clock: monotonic seconds.
@@ -55,12 +55,12 @@ class Joiner:
         self._reports = reports
         self._clock = clock
         self._series: dict[tuple[str, str], _Series] = {}
-        self._open: deque[_Point] = deque()  # in the order of their deadlines; closed ones are among them
+        self._open: deque[_Point] = deque()  # ordered by deadline; may contain closed points
         self._open_count = 0
         self._closed: dict[str, list[Scalar]] = {}
 
     def add(self, rank: int, numbers: Iterable[NumberOfRun]) -> None:
-        """Join numbers of one rank, in the order of its calls."""
+        """Join the numbers of one rank, in the order of its calls."""
         bit = 1 << rank
         for run, tag, value, step, wall_time in numbers:
             series = self._series.get((run, tag)) or self._new_series(run, tag)
@@ -96,7 +96,7 @@ class Joiner:
         return closed
 
     def close_all(self) -> None:
-        """Close all points with what has come."""
+        """Close all points with the numbers that have arrived."""
         for point in self._open:
             if point.is_open:
                 self._close(point)
@@ -119,7 +119,7 @@ class Joiner:
         return point
 
     def _pass(self, series: _Series, rank: int, bit: int, point: _Point) -> None:
-        """Note that a rank which joins a point gives nothing to earlier ones."""
+        """Note that a rank has skipped the points before this one."""
         for number in range(series.reached.get(rank, 0) + 1, point.number):
             earlier = series.points.get(number)
             if earlier is not None and not earlier.came & bit:
@@ -128,7 +128,7 @@ class Joiner:
                     self._close(earlier)
 
     def _close_without_missing(self, point: _Point) -> None:
-        """Close a point at its deadline, and all of its series that wait for the same ranks alone."""
+        """Close a point at its deadline, and all points of its series that wait only for the same ranks."""
         series = point.series
         missing = self._everybody & ~(point.came | point.passed | series.absent)
         series.absent |= missing
@@ -173,15 +173,15 @@ class Joiner:
 
 
 class _Series:
-    """The open points of one tag in one run, and what is known of the ranks there."""
+    """The open points of one tag in one run, and the state of each rank there."""
 
     def __init__(self, run: str, tag: str) -> None:
         self.run = run
         self.tag = tag
         self.points: dict[int, _Point] = {}  # by number, which is their order
-        self.reached: dict[int, int] = {}  # by rank: the last point that it joined
-        self.absent = 0  # ranks that are not waited for
-        self.missed = 0  # ranks that some point was closed without, and that have joined none since
+        self.reached: dict[int, int] = {}  # by rank: the last point it joined
+        self.absent = 0  # ranks that this series does not wait for
+        self.missed = 0  # ranks left out of a closed point that have joined none since
         self.missed_step = 0
         self._at: dict[int, list[_Point]] = {}  # by step
         self._count = 0
@@ -200,7 +200,7 @@ class _Series:
             del self._at[point.step]
 
     def point_without(self, bit: int, step: int) -> _Point | None:
-        """Return the first open point of a step that a rank has given nothing to: it may log a step again."""
+        """Return the first open point of a step that a rank has not joined: it may log a step several times."""
         for point in self._at.get(step, ()):
             if not point.came & bit:
                 return point
@@ -208,7 +208,7 @@ class _Series:
 
 
 class _Point:
-    """What has come of one step of a series."""
+    """The numbers of one step of a series so far, reduced."""
 
     __slots__ = (
         *("series", "step", "deadline", "number", "is_open", "came", "passed", "count", "wall_time"),
@@ -252,7 +252,7 @@ class _Point:
 
 
 def _goes_before(is_beyond: bool, value: float, rank: int, extreme: float, extreme_rank: int) -> bool:
-    """Return whether a value is the extreme so far: NaN is beyond all others, and of equals the lowest rank's."""
+    """Return whether a value is the new extreme: NaN beats every number, and the lowest rank wins a tie."""
     if math.isnan(value):
         return not math.isnan(extreme) or rank < extreme_rank
     if math.isnan(extreme):

@@ -1,14 +1,15 @@
-"""The way from the ranks to rank 0: batches of bytes in the key-value store that torch's process group was made with.
+"""Batches of bytes from the ranks to rank 0, through the key-value store of torch's process group.
 
-A pile has a counter of what was put on it, and a key for each. A rank counts up, and sets the key of that number. Rank 0
-reads the counter, which tells in one question whether there is anything, and takes it. All of it goes over a connection
-of its own, a clone of the store: a training thread that waits in the store holds the original's lock.
+A pile has a counter of its values, and a key for each value. To put a value, a rank increments the counter and sets the
+key of that number. Rank 0 reads the counter, which tells it in one request whether there is anything to take. The
+requests use a connection of their own, a clone of the store: a training thread that waits in the store holds the
+original's lock.
 
-A store may live longer than a training: torchrun's does, when it starts all ranks anew. So rank 0 invents a session,
-and each rank asks for its name with a word of its own. Nobody reads or continues what an earlier generation left.
+A store may outlive a training: torchrun's does, when it restarts all ranks. So rank 0 creates a session with a random
+name, and each rank asks for that name under a random key. No rank reads or continues what an earlier generation left.
 
-Lives here: keys, and their order. Must not: wait for a key that nobody may set.
-Runs on the courier's thread. A call takes some 20 us for each question, and raises or hangs with the store.
+Lives here: keys, and their order. Must not: wait for a key that may never be set.
+Runs on the courier's thread. Each request takes some 20 us, and raises or hangs with the store.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from tblog._ranks.batches import Batch
 
 MAX_POSTED = 64
-"""Batches of one rank that rank 0 has not taken: the store keeps them in memory."""
+"""Maximum batches of one rank that rank 0 has not taken: the store keeps them in memory."""
 MAX_HOLES = 1_000
-"""Batches that were announced and have not come: of ranks that died in between."""
+"""Maximum batches that were announced but never set, because their rank died in between."""
 
 
 def group_store() -> Any:
@@ -58,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Session:
-    """What a rank knows of a box, also while its writer is closed: a writer that is opened again goes on there."""
+    """A rank's state of a mailbox. It outlives the writer's close: a reopened writer goes on from there."""
 
     def __init__(self) -> None:
         self.openings = 0
@@ -70,7 +71,7 @@ class Session:
         self.begin()
 
     def begin(self) -> None:
-        """Forget everything: nothing was exchanged yet, or in another store."""
+        """Reset: nothing was exchanged yet, or it was in another store."""
         self.hellos = _Pile("hello")
         self.batches: _Pile | None = None
 
@@ -80,9 +81,9 @@ class Mailbox:
 
     Args:
         store: the process group's, or one like it.
-        name: the same on all ranks, and of no other writer.
-        rank: whose view this is.
-        session: of this rank and box; changed here.
+        name: the same on all ranks, and unique to this writer.
+        rank: the rank of this process.
+        session: this rank's state of the box; changed here.
     """
 
     def __init__(self, store: Any, name: str, rank: int, session: Session) -> None:
@@ -101,23 +102,23 @@ class Mailbox:
 
     @property
     def is_open(self) -> bool:
-        """Return whether rank 0 has told the session's name."""
+        """Return whether rank 0 has published the session's name."""
         if self._session.batches is None and self._store.check([self._word]):
             self._session.batches = _Pile(self._store.get(self._word).decode())
         return self._session.batches is not None
 
     def post(self, data: bytes) -> bool:
-        """Send a batch to rank 0; return False if so many of this rank wait there that it must wait here."""
+        """Send a batch to rank 0; return False if `MAX_POSTED` of this rank still wait there."""
         assert self._session.batches is not None
         return self._session.batches.put(self._store, data)
 
     def confirm(self) -> None:
-        """Return when the store has all that was posted: it answers in the order of the questions."""
+        """Return once the store has all that was posted: it answers requests in order."""
         assert self._session.batches is not None
         self._session.batches.count(self._store)
 
     def take(self, most: int) -> list[bytes]:
-        """Remove and return the oldest batches, up to so many; tell new ranks the session's name (rank 0's side)."""
+        """Remove and return up to `most` of the oldest batches; tell new ranks the session's name (on rank 0)."""
         assert self._session.batches is not None
         for word in self._session.hellos.take(self._store, most):
             self._store.set(word.decode(), self._session.batches.name)
@@ -125,21 +126,21 @@ class Mailbox:
 
 
 class _Pile:
-    """Numbered values below one name in a store."""
+    """Numbered values under one name in a store."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._mine: deque[str] = deque()  # put here by this rank, and perhaps not taken
+        self._mine: deque[str] = deque()  # put by this rank, perhaps not yet taken
         self._seen = 0
         self._holes: deque[int] = deque()
 
     def count(self, store: Any) -> int:
-        """Return how many values were put here."""
+        """Return how many values were ever put."""
         counted: int = store.add(f"{self.name}/count", 0)
         return counted
 
     def put(self, store: Any, data: bytes) -> bool:
-        """Put a value; return False, and do not, if `MAX_POSTED` of this rank wait."""
+        """Put a value; return False without putting it if `MAX_POSTED` of this rank still wait."""
         while len(self._mine) >= MAX_POSTED // 2 and not store.check([self._mine[0]]):
             self._mine.popleft()
         if len(self._mine) >= MAX_POSTED:
@@ -150,7 +151,7 @@ class _Pile:
         return True
 
     def take(self, store: Any, most: int) -> list[bytes]:
-        """Remove and return the oldest values, up to so many."""
+        """Remove and return up to `most` of the oldest values."""
         counted = self.count(store)
         taken: list[bytes] = []
         for number in (*self._holes, *range(self._seen + 1, counted + 1)):

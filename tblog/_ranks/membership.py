@@ -1,8 +1,8 @@
 """A writer's part in a training of several ranks: whether this process writes, and where.
 
-The place among the ranks is looked at whenever a writer opens its files: in the constructor, at the first call
-after a `close`, and at the first call of a copy in another process. If nothing tells the place then, what was
-known before holds: of a copy, the original's.
+A writer looks up its place among the ranks whenever it opens its files: in the constructor, at the first call
+after a `close`, and at the first call of a copy in another process. If nothing gives the place then, the last known
+one holds; a copy has the original's.
 
 Lives here: what the option `ranks` means for files. Must not: open them. Runs on callers' threads.
 """
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Membership:
-    """What one writer knows of the ranks; a copy takes it along.
+    """What one writer knows of the ranks; copies keep it.
 
     Args:
         ranks: the option, not "all".
-        logdir: the directory that all ranks give, as it was given; empty, if none was.
+        logdir: the directory that all ranks give, as given; empty if none was.
         address: its absolute path or URL.
 
     Raises:
-        InvalidValueError: each rank is to have a run, and nobody said where.
+        InvalidValueError: `ranks` is "each" and there is no `logdir`.
     """
 
     def __init__(self, ranks: Ranks, logdir: str, address: str) -> None:
@@ -44,11 +44,11 @@ class Membership:
         self._is_told = False
 
     def look(self) -> None:
-        """Look at the place anew."""
+        """Look up the place again."""
         self.place = find_place() or self.place
 
     def check(self) -> None:
-        """Warn once if a process group was made since, in which the place is another one."""
+        """Warn once if the process group, made since, gives another place."""
         place = find_place()
         if place is not None and place != self.place and not self._is_told:
             self._is_told = True
@@ -67,17 +67,17 @@ class Membership:
 
     @property
     def shared_name(self) -> str:
-        """Return what tells this writer from others of a rank, and is the same on all of them."""
+        """Return what identifies this writer within a rank, and is the same on all ranks."""
         return self._logdir
 
     @property
     def suffix(self) -> str:
-        """Return what the names of the event files end with: hosts of one name share a disk at times."""
+        """Return the suffix of the event files' names: hosts with the same name can share a disk."""
         return f".rank{self.place.rank}" if self._ranks == "each" else ""
 
     @property
     def logdir(self) -> str:
-        """Return the directory of this rank's run, below the one that was given."""
+        """Return the directory of this rank's run, below the given one."""
         return self._below(self._logdir)
 
     @property

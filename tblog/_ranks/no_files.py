@@ -1,4 +1,4 @@
-"""The event files of a rank that sends its numbers to rank 0: there are none. Runs on the worker thread."""
+"""Stands in for the event files of a rank that sends its numbers to rank 0. Runs on the worker thread."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class NoFiles(RunFiles):
-    """Takes the place of a channel's files.
+    """A channel's files that write nothing.
 
     Args:
         logdir: the directory that rank 0 writes to.
-        reports: for the class above.
+        reports: passed to `RunFiles`.
         sent: returns how many numbers the store has.
-        refused: is told how many records came here: those of a forked child, which cannot send.
+        refused: receives the number of records that arrive here: those of a forked child, which cannot send.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""What becomes of the numbers of one rank: rank 0 joins them with those of the others, which send theirs.
+"""Handles the numbers of one rank: rank 0 joins all ranks' numbers, and the others send theirs.
 
-Lives here: the two parts between the light lane and the courier. Runs on the worker thread.
+Lives here: one class for rank 0 and one for the others, between the light lane and the courier. Runs on the worker thread.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NUMBERS_A_STEP = 1_000
 
 
 class JoiningReducer:
-    """Rank 0's.
+    """The reducer of rank 0.
 
     Args:
         joiner: joins the numbers.
-        courier: has those of the others; None if there are none.
+        courier: brings those of the other ranks; None if there are none.
     """
 
     def __init__(self, joiner: Joiner, courier: Courier | None) -> None:
@@ -34,7 +34,7 @@ class JoiningReducer:
         self._joiner.add(0, numbers)
 
     def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
-        """Join what has come; return how many numbers that were, and the points that are complete, by run."""
+        """Join what has arrived; return how many numbers that was, and the closed points by run."""
         joined = 0
         if self._courier is not None:
             while (is_last or joined < NUMBERS_A_STEP) and (batch := self._courier.received()) is not None:
@@ -46,17 +46,17 @@ class JoiningReducer:
 
     @property
     def has_more(self) -> bool:
-        """Return whether numbers have come that are not joined."""
+        """Return whether numbers have arrived that are not joined yet."""
         return self._courier is not None and self._courier.has_received
 
     def end(self) -> None:
-        """Let the courier go."""
+        """End the courier."""
         if self._courier is not None:
             self._courier.end()
 
 
 class SendingReducer:
-    """That of any other rank."""
+    """The reducer of any other rank."""
 
     has_more = False
 

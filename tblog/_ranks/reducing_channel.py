@@ -1,6 +1,6 @@
-"""A channel whose numbers are joined over all ranks: that of rank 0 writes, those of the others send.
+"""A channel whose numbers are joined over all ranks: rank 0's writes, and the others' send.
 
-Lives here: the parts of a channel that differ. Must not: know where the numbers of a rank go, and when they are missing.
+Lives here: the parts of a channel that differ. Must not: know how numbers are joined, or when one counts as missing.
 Runs on callers' threads.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FLUSH_SECS = 5.0
 """Maximum time that `flush` waits for the store."""
 CLOSE_SECS = 10.0
-"""Maximum time that `close` of rank 0 waits for the other ranks, and that of another for the store."""
+"""Maximum time that `close` waits: on rank 0 for the other ranks, and on the others for the store."""
 
 leaving: list[ReducingChannel] = []
 """Channels of dropped writers, some of which still send or wait for other ranks."""
@@ -40,8 +40,8 @@ class ReducingChannel(Channel):
 
     Args:
         place: this process.
-        name: of the writer's mailbox.
-        session: what this rank knows of that.
+        name: the name of the writer's mailbox.
+        session: this rank's state of the mailbox.
         arguments: those of `Channel`.
     """
 
@@ -76,7 +76,7 @@ class ReducingChannel(Channel):
         return JoiningReducer(joiner, self._courier)
 
     def _wake(self) -> None:
-        self.queue.wake()  # which is another function once a worker serves the channel
+        self.queue.wake()  # looked up late: it changes once a worker serves the channel
 
     def _new_files(self) -> RunFiles | StoredRuns:
         if not self._place.rank:
@@ -95,12 +95,12 @@ class ReducingChannel(Channel):
             self._courier.start()
 
     def put(self, entry: Entry) -> None:
-        """Queue an entry; on another rank than 0, only scalars."""
+        """Queue an entry; on ranks other than 0, only scalars."""
         if not self._place.rank or is_scalar(entry):
             super().put(entry)
 
     def flush(self) -> bool:
-        """Return when what this rank logged is with the storage, or with the store: for which it waits `FLUSH_SECS`."""
+        """Return when the storage, or the ranks' store, has what this rank logged; wait `FLUSH_SECS` at most for the store."""
         if self._place.rank or self._courier is None:
             is_flushed = super().flush()
             if self._courier is not None:
@@ -115,7 +115,7 @@ class ReducingChannel(Channel):
             self.let_go()
             return False
         if self._courier is not None and not self._place.rank and not self.is_closing:
-            self._courier.settle(FLUSH_SECS)  # it may not have seen yet that there is a store
+            self._courier.settle(FLUSH_SECS)  # it may not have found the store yet
             self._courier.wait_for_others(CLOSE_SECS)
         is_closed = super().close()
         if self._courier is not None:

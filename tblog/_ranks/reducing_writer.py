@@ -1,6 +1,6 @@
 """The file writer of `ranks="reduce"`, and the names of its mailboxes.
 
-Lives here: which mailbox a writer has, and the end of the process. Runs on callers' threads.
+Lives here: which mailbox a writer uses, and closing at the end of the process. Runs on callers' threads.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ReducingFileWriter(FileWriter):
 
     Args:
         place: this process.
-        shared_name: what all ranks call the directory.
-        arguments: those of `FileWriter`.
-        more: those of `FileWriter`.
+        shared_name: the directory's name, the same on all ranks.
+        arguments: positional ones of `FileWriter`.
+        more: keyword ones of `FileWriter`.
     """
 
     def __init__(self, place: Place, shared_name: str, *arguments: Any, **more: Any) -> None:
@@ -62,7 +62,7 @@ class ReducingFileWriter(FileWriter):
         )
 
     def _find_mirror(self, channel: Channel) -> None:
-        del channel  # what tools would see are the numbers of one rank
+        del channel  # tools would see the numbers of one rank only
 
     def close(self) -> None:
         """Write or send everything; see `ReducingChannel.close`."""
@@ -74,13 +74,13 @@ class ReducingFileWriter(FileWriter):
 
 
 def _arrange_exit() -> None:
-    """Let the end of the process close what is open, before tblog's worker does, which waits for no other rank."""
+    """Close open writers at the end of the process before tblog's worker does: it waits for no other rank."""
     global _exit_arranged_in  # noqa: PLW0603 - once in each process
     if _exit_arranged_in == os.getpid():
         return
     util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
     if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(None, _close_open, exitpriority=1)  # such a process runs no functions of atexit
+        util.Finalize(None, _close_open, exitpriority=1)  # such a process skips atexit
     if not _exit_arranged_in:
         atexit.register(_close_open)
     _exit_arranged_in = os.getpid()
