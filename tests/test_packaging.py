@@ -216,7 +216,7 @@ def extras() -> dict[str, set[str]]:
             if inner := re.fullmatch(r"tblog\[(.+)\]", requirement):
                 found |= {package for extra in inner[1].split(",") for package in brought(extra)}
             else:
-                found |= set(re.findall(r"^[\w.-]+", requirement))
+                found.add(re.split("[<>=;]", requirement)[0])
         return found
 
     return {name: brought(name) for name in given}
