@@ -149,4 +149,8 @@ class WriteError(TblogError, OSError):
 
 def without_user(text: str) -> str:
     """Return a text without the user names, passwords and signatures in its URLs."""
-    return _SIGNED.sub(r"\1...", _USER.sub("", text))
+    return _SIGNED.sub(_unsigned, _USER.sub("", text))
+
+
+def _unsigned(found: re.Match[str]) -> str:
+    return f"{found[1]}..."  # a template would be parsed by an import, which fails while the interpreter ends
