@@ -86,4 +86,4 @@ def _os_error(error: Exception, path: str) -> OSError:
     code = code_of(error)
     said = " ".join(str(error).split()).rstrip(".")
     told = f"{path} was not stored: {code}{': ' * bool(said)}{said}. {_WHAT_TO_DO.get(code, '')}".rstrip(". ")
-    return OSError(_SECRETS.sub(r"\1...", without_user(told)))
+    return OSError(_SECRETS.sub(lambda found: f"{found[1]}...", without_user(told)))
