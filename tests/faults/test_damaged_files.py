@@ -35,6 +35,7 @@ def put(folder, data, name="events.out.tfevents.1"):
     """Put a file into a folder."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(data)
+    os.utime(folder / name, (0, 0))  # an old file: nobody waits to see whether it still grows
     return folder / name
 
 
