@@ -28,7 +28,6 @@ from tblog._delivery.light_lane import LightLane
 from tblog._delivery.queue import ClosedQueueError, RecordQueue
 from tblog._files import sinks
 from tblog._files.run_files import RunFiles
-from tblog._files.stored_runs import StoredRuns
 from tblog._files.stores import has_factory, is_remote
 from tblog._locks import ForkSafeLock, on_worker
 from tblog._reports import Reports
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from tblog._files.event_file import EventFile
     from tblog._files.resume import Resume
     from tblog._files.sinks import OpenSink
+    from tblog._files.stored_runs import StoredRuns
     from tblog.options import WriterOptions
 
 SILENCE_SECS = 60.0
@@ -140,6 +140,8 @@ class Channel:
 
     def _new_files(self) -> RunFiles | StoredRuns:
         if is_remote(self.logdir) and not has_factory(self.logdir):
+            from tblog._files.stored_runs import StoredRuns  # which no local run needs
+
             return StoredRuns(
                 self.logdir,
                 self._suffix,
