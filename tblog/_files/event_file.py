@@ -336,7 +336,7 @@ class EventFile:
         self._all_is_synced()
 
     def _all_is_synced(self) -> None:
-        self._unsynced = Unsynced(self.size)
+        self._unsynced.restart(self.size)
         self._synced_records = self.handed_records
         self._is_doubtful = self._has_news = False
 
@@ -524,11 +524,13 @@ class EventFile:
         with self._use():
             self._give_back()
         self._be_at(None)
+        self._unsynced.restart(self.size)
 
     def forget_in_child(self) -> None:
         """Close a forked child's copy of the handle."""
         handles.take_up(self)
         self._be_at(None)
+        self._unsynced.restart(self.size)
         if self._sink is not None:
             self._sink.forget_in_child()
             self._sink = None

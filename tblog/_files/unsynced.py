@@ -4,13 +4,40 @@ A network file system takes bytes into a cache and may refuse them when it sends
 sync, a close or a later write, and the bytes are gone. So tblog keeps them until a sync has confirmed them, and
 writes them again at the same offset if needed.
 
-Lives here: these bytes, and their offset. Must not: touch files. Runs on the worker thread.
+Lives here: these bytes, and their offset. Must not: touch files. Used on the worker threads: each file on one.
 """
 
 from __future__ import annotations
 
+from tblog._locks import ForkSafeLock
+
 MAX_BYTES = 8 << 20
-"""Maximum unsynced bytes kept for a file. If it has more, what the storage refuses later is lost."""
+"""Maximum unsynced bytes kept in the process. A file for which there is no room keeps none until its next sync:
+what the storage refuses of it before that is lost."""
+
+
+class _Room:
+    """The room that all files share."""
+
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock()
+        self._taken = 0
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes; return False, and take none, if there is no room."""
+        with self._lock:
+            if self._taken + size > MAX_BYTES:
+                return False
+            self._taken += size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """Return `size` bytes."""
+        with self._lock:
+            self._taken -= size
+
+
+_room = _Room()
 
 
 class Unsynced:
@@ -21,18 +48,27 @@ class Unsynced:
         is_whole: whether all bytes from there on are kept.
     """
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.restart(0)
+
+    def restart(self, start: int) -> None:
+        """Begin again at `start`: everything before it is confirmed, or given up."""
+        self._forget()
         self.start = start
         self.is_whole = True
+
+    def _forget(self) -> None:
+        _room.give_back(len(self.content))
         self.content = bytearray()
 
     def add(self, written: bytearray, size: int) -> None:
         """Keep the first `size` bytes of `written`."""
         if not self.is_whole:
             return
-        if len(self.content) + size > MAX_BYTES:
+        if not _room.take(size):
             self.is_whole = False
-            self.content = bytearray()
+            self._forget()
             return
         with memoryview(written) as view, view[:size] as taken:
             self.content += taken
@@ -40,7 +76,9 @@ class Unsynced:
     def cut(self, end: int) -> None:
         """Discard the bytes behind `end`, where the file was truncated."""
         self.start = min(self.start, end)
-        del self.content[max(0, end - self.start) :]
+        kept = max(0, end - self.start)
+        _room.give_back(max(0, len(self.content) - kept))
+        del self.content[kept:]
 
     def fits(self, size: int, end: int) -> bool:
         """Return whether a file of `size` bytes, which had `end`, can have lost only bytes that are kept here."""
