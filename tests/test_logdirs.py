@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tblog import FileWriter, GlobalSummaryWriter, RecordWriter, SummaryWriter
+from tblog.errors import without_secrets, without_user
 from tblog.options import WriterOptions
 from tblog.records import ScalarRecord
 from tests.processes import run_program
@@ -288,6 +289,12 @@ def test_messages_and_reprs_show_nothing_secret_of_a_url(caplog):
     assert "shown/run" in told
     assert "pa'ss" not in told
     assert "secret" not in told
+
+
+def test_only_what_a_store_says_has_no_signature_outside_of_a_url():
+    """A directory may be called sig=0.1; a store may quote the headers of a request."""
+    assert without_user("runs/sig=0.1,token=8") == "runs/sig=0.1,token=8"
+    assert without_secrets("SignedHeaders=host, Signature=secret") == "SignedHeaders=host, Signature=..."
 
 
 @pytest.mark.parametrize("suffix", ["/x", "../x", "x\0"])
