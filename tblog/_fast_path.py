@@ -40,7 +40,7 @@ _OF_A_FUNCTION = (
     *functools.WRAPPER_ASSIGNMENTS,
     *("__code__", "__globals__", "__defaults__", "__kwdefaults__", "__closure__"),
 )
-"""What torch's compiler looks at to know a method as one that it is told to leave alone."""
+"""The attributes by which torch's compiler recognises a method that it must not compile."""
 
 Method = TypeVar("Method", bound="Callable[..., None]")
 
@@ -102,7 +102,7 @@ class ScalarFastPath:
         self._tags[tag] = name
         lane = self._lane
         if compiled is not None and type(lane) is compiled.Lane:
-            with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
+            with contextlib.suppress(UnicodeEncodeError):  # reported when the number is encoded
                 lane.learn(tag, name)
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:

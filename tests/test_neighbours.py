@@ -113,7 +113,7 @@ def test_ranks_that_have_a_writer_and_log_nothing_are_no_reason_for_a_word(tmp_p
 
 @pytest.mark.parametrize("library", ["torch.utils.tensorboard", "tensorboardX", "tblog"])
 def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
-    """Whichever library the other writer is from, and whichever of the two came first."""
+    """Whatever library the other writer is from, and whichever of the two came first."""
     import importlib
 
     module = importlib.import_module(library)
