@@ -131,19 +131,19 @@ class ScalarFastPath:
         Args:
             tag: names the series.
             scalar_value: a Python number, a numpy scalar, or an array or tensor of one element, on
-                any device; kept as float32. NaN and infinity are shown as such. A value on a GPU is
-                copied without waiting for it.
+                any device; stored as float32. NaN and infinity are kept. A value on a GPU is
+                copied without waiting for the GPU.
             global_step: step, an integer of 64 bits; None is 0, or counts if the options say `auto_step`.
             walltime: seconds since the epoch; now, if None.
-            new_style: write a tensor rather than a `simple_value`. In tensorboardX's signature this
-                position is `display_name`: a string is taken as that.
+            new_style: write a tensor instead of a `simple_value`. In tensorboardX's signature, this
+                position is `display_name`, so a string counts as that.
             double_precision: with `new_style`, keep float64 (which TensorBoard's default loader
                 does not show). In tensorboardX's signature, `summary_description`.
             display_name: title of the chart.
             summary_description: text behind the chart's information icon.
 
         Raises:
-            UnsupportedTypeError: the value is no real number.
+            UnsupportedTypeError: the value is not a real number.
             NotAScalarError: it does not have exactly one element.
             InvalidTypeError, InvalidValueError: the tag, the step or the time is wrong.
         """

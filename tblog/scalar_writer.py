@@ -139,7 +139,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
 
         The runs are directories below the log directory, as the flavor names them: torch
         `<main_tag with / as _>_<key>`, tensorboardX `<main_tag>/<key>`. They share this writer's
-        queue and thread, and their files are closed and opened again where handles are few.
+        queue and thread. If file handles are scarce, their files are closed and reopened.
 
         Args:
             main_tag: the chart's tag.
@@ -203,8 +203,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             walltime: seconds since the epoch; now, if None.
 
         Raises:
-            InvalidTypeError: it is no record.
-            InvalidValueError: what it holds cannot be logged.
+            InvalidTypeError: it is not a record.
+            InvalidValueError: its contents cannot be logged.
         """
         if not isinstance(record, Record):
             several = isinstance(record, Iterable) and not isinstance(record, (str, bytes))
@@ -222,7 +222,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         """Log all records of an iterable at one step; see `add_record`.
 
         Raises:
-            InvalidTypeError: it is no iterable, or one of them is no record.
+            InvalidTypeError: it is not an iterable, or one of them is not a record.
         """
         if not isinstance(records, Iterable):
             raise InvalidTypeError(

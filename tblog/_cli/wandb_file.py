@@ -39,7 +39,7 @@ def wandb_runs(path: str) -> Iterator[LoggedRun]:
     """Yield the one run of a file. If its program died, the last records may be missing; a message says so.
 
     Raises:
-        ValueError: the file is no such log; also raised by the rows.
+        ValueError: the file is not such a log; also raised by the rows.
     """
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:

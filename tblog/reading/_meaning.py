@@ -49,7 +49,7 @@ _WITHOUT_FILTER = {"hparams", "layouts"}
 
 
 class Entry(NamedTuple):
-    """One value that is no scalar: its kind, and where it stands.
+    """One value that is not a scalar: its kind, and where it stands.
 
     `position` is where its record starts in the file, `number` which value of the event it is (-1: the event itself),
     `scalars` how many scalars of the file stand before it.

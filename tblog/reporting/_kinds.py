@@ -29,7 +29,7 @@ _SHOWN = {"scalars", "images", "audio", "texts", "histograms", "pr_curves", "hpa
 
 
 def kinds(runs: Runs, blocks: Blocks, names: list[str]) -> dict[str, Any]:
-    """Pack everything that is no scalar; return what the page's index says of it."""
+    """Pack everything that is not a scalar; return what the page's index says of it."""
     return {
         "images": _media.images(runs.images, blocks, names),
         "audio": _media.sounds(runs.audio, blocks, names),
@@ -114,7 +114,7 @@ def _hparams(runs: Runs, names: list[str]) -> dict[str, Any] | None:
 
 
 def _cell(value: Any) -> Any:
-    """Return a number, a text or a truth as JSON can hold it: what is no number becomes its name."""
+    """Return a number, a text or a truth as JSON can hold it: what is not a number becomes its name."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, (float, bool, str)) else None

@@ -104,7 +104,7 @@ def report(
     index = _index(runs, blocks)
     index["title"] = title or name
     index["made"] = time.strftime("%Y-%m-%d %H:%M")
-    # The name of a directory may have bytes that are no UTF-8.
+    # The name of a directory may have bytes that are not UTF-8.
     page = Report(
         _page.html(index, blocks).encode(errors="replace").decode(),
         os.fspath(output) if output is not None else None,
