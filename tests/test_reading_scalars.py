@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
 import sys
 
 import numpy as np
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 import tblog
 from tests.foreign import write_events
 from tests.needs import need_package
+from tests.processes import run_program
 from tests.reading import accumulator, rust_points
 
 pandas = pytest.importorskip("pandas")
@@ -388,8 +388,7 @@ def test_reading_imports_no_framework_and_no_pandas(two_runs):
         "print({'tensorboard', 'torch', 'tensorflow', 'tensorboardX', 'google.protobuf', 'pandas', 'polars', 'pyarrow',"
         " 'fsspec', 'PIL'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert run_program(program).strip() == "set()"
 
 
 @pytest.mark.parametrize("version", ["brain.Event:2", "brain.Event:1", None])

@@ -16,7 +16,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tblog._delivery.entries import Entry, HeavyRecord, LightRecord, RunScalar, ScalarDict
+from tblog._delivery.entries import Entry, Flush, HeavyRecord, LightRecord, RunScalar, ScalarDict
 from tblog._delivery.event_encoder import EventEncoder
 from tblog._originals import TENSORBOARDX, TORCH, original
 from tblog._wire import events
@@ -91,10 +91,11 @@ class Mirror:
             shown.append(LightRecord(EventRecord(event=event), 0, 0.0, run, nbytes))
         return shown
 
-    def _encode(self, entry: Any) -> tuple[str, list[bytes]]:
+    def _encode(self, entry: Entry) -> tuple[str, list[bytes]]:
         if isinstance(entry, (LightRecord, HeavyRecord)):
             return entry.run, self._encoder.encode(entry)
-        run, scalar = entry if isinstance(entry, RunScalar) else ("", entry)
+        assert not isinstance(entry, Flush)  # commands do not pass here
+        run, scalar = (entry.run, entry.scalar) if isinstance(entry, RunScalar) else ("", entry)
         if isinstance(scalar, ScalarDict):
             tags, values, step, wall_time = scalar
         else:
