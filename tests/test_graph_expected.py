@@ -84,7 +84,7 @@ def test_a_layer_says_its_parameters_options_and_description():
 
 
 @pytest.mark.parametrize("source", ["export", "trace", "hooks"])
-def test_several_outputs_of_one_operation_are_told_apart(source):
+def test_edges_name_the_output_of_an_operation_with_several(source):
     """An edge names the output it starts from, and the operation has the shapes of all its outputs."""
 
     class Halves(nn.Module):

@@ -387,7 +387,7 @@ def test_a_model_on_a_gpu_is_read_where_it_is(source):
     assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
 
 
-def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
+def test_a_forward_that_asks_for_its_own_graph_gets_an_error_and_is_read():
     """The inner call raises instead of recursing; a model that catches the error has a graph."""
     refused = []
 

@@ -59,7 +59,7 @@ def test_what_tells_siblings_apart_stands_before_the_viewers_cut(names, expected
     assert len({label[:SHOWN] for label in found}) == len(names)
 
 
-def test_the_calls_of_a_module_are_told_apart_before_the_cut_too():
+def test_the_calls_of_a_module_differ_before_the_cut_too():
     """The number of a call follows a short name and precedes a long one."""
 
     class Repeats(nn.Module):

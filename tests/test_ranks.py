@@ -41,7 +41,7 @@ def become(monkeypatch):
     return become_rank
 
 
-def test_every_rank_writes_to_the_directory_it_gives_unless_told_otherwise(tmp_path, become):
+def test_every_rank_writes_to_the_directory_it_gives_by_default(tmp_path, become):
     """As with both originals, a program that gives each process a directory works unchanged."""
     for rank in range(2):
         become(rank, 2)

@@ -108,7 +108,7 @@ def test_steps_may_begin_anew():
     assert joined.points() == [(0, 3.0)]
 
 
-def test_what_is_missing_at_the_deadline_is_left_out_counted_and_told_once(caplog):
+def test_what_is_missing_at_the_deadline_is_left_out_counted_and_reported_once(caplog):
     """A rank that was missed once no longer delays this tag, and the steps stay in order."""
     joined = Joined()
     for step in range(3):

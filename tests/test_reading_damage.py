@@ -117,7 +117,7 @@ def test_messages_that_changed_in_whole_records_are_refused_where_they_are_looke
 
 @given(st.lists(st.one_of(st.binary(max_size=80), st.binary(max_size=60).map(frame)), max_size=40))
 @FUZZ
-def test_any_bytes_are_read_or_told(tmp_path, pieces):
+def test_any_bytes_are_read_or_reported(tmp_path, pieces):
     """For any bytes, framed or not, reading ends, and every byte is read or reported."""
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"".join(pieces))

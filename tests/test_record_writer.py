@@ -56,7 +56,7 @@ def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damag
     assert path.read_bytes() == before
 
 
-def test_damage_in_the_middle_is_told_by_its_place(tmp_path):
+def test_damage_in_the_middle_is_reported_with_its_place(tmp_path):
     """The records after it are whole, so the error is not about the end of the file."""
     path = tmp_path / "records"
     first, last = written_by_tensorboard([b"one"]), written_by_tensorboard([b"two"])

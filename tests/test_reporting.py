@@ -71,7 +71,7 @@ def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
     assert (found["short"]["points"], len(found["short"]["columns"])) == (10, 3)
 
 
-def test_what_would_make_the_page_too_large_is_left_out_and_told(
+def test_what_would_make_the_page_too_large_is_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sounds have a bound in bytes; the last steps of all tags come first, and the rest are counted."""
