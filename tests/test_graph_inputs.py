@@ -17,6 +17,7 @@ from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.graph import read_graph
 from tests import graph_models
 from tests.graph_checks import assert_sound
+from tests.waiting import run_threads
 
 X = torch.ones(2, 4)
 WAYS = ["export", "trace", "hooks"]
@@ -315,10 +316,6 @@ def test_threads_that_read_models_at_once_get_the_same_graph_as_one_alone(caplog
         barrier.wait()
         found.append(read_graph(model, X).SerializeToString())
 
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(threading.Thread(target=read) for _ in range(4))
     assert found == [alone] * 4
     assert [record.getMessage() for record in caplog.records if record.name == "tblog"] == []

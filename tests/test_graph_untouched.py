@@ -17,6 +17,7 @@ from tblog.graph._preserve import lent
 from tblog.records import ScalarRecord
 from tests import graph_models
 from tests.untouched import untouched
+from tests.waiting import run_threads
 
 WAYS = ["export", "trace", "hooks"]
 
@@ -199,9 +200,7 @@ def test_modules_that_other_threads_run_are_not_recorded():
             self.fc = nn.Linear(4, 4)
 
         def forward(self, x):
-            thread = threading.Thread(target=other, args=(elsewhere,))
-            thread.start()
-            thread.join()
+            run_threads([threading.Thread(target=other, args=(elsewhere,))])
             return self.fc(x)
 
     graph = read_graph(Waits(), torch.ones(2, 4), source="hooks")

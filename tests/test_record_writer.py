@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tensorboard.summary.writer.record_writer import RecordWriter as TensorboardRecordWriter
 
 from tblog import RecordWriter
+from tests.waiting import join
 
 
 def written_by_tensorboard(records):
@@ -115,5 +116,5 @@ def test_a_device_and_a_pipe_take_records(tmp_path):
     writer.write(b"one")
     writer.flush()
     writer.close()
-    reader.join()
+    join([reader])
     assert got == [written_by_tensorboard([b"one"])]
