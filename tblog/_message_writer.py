@@ -1,4 +1,4 @@
-"""What both originals' file writers take: ready-made messages of any package.
+"""The calls of both originals' file writers, which take ready-made messages of any package.
 
 Lives here: turning messages into records, and the `event_writer` attribute of a file writer.
 Must not: know queues or files. Runs on the caller's thread.

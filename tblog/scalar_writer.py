@@ -1,4 +1,4 @@
-"""`ScalarWriter`: the part of `SummaryWriter` that training loops live in, scalars and ready-made records.
+"""`ScalarWriter`: the part of `SummaryWriter` that training loops use most, scalars and ready-made records.
 
 Lives here: all forms of scalars but the fast path. No bytes are made here, and no thread is started.
 """
@@ -170,7 +170,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             else f"{group.replace('/', '_')}_{name}"
         )
         path = f"{self.log_dir}/{shown}"
-        writers = self.all_writers or {}  # none where another thread closes the writer just now
+        writers = self.all_writers or {}  # none if another thread is closing the writer
         known = writers.get(path)
         if known is None:
             known = (
@@ -184,7 +184,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
     def _put_number(self, entry: Scalar | ScalarDict | RunScalar) -> None:
         """Queue an entry, and let the fast path go on from there."""
         while (channel := self._open_channel()) is not None:
-            if channel.mirror is None and self._metadata is None:  # which the fast path knows nothing of
+            if channel.mirror is None and self._metadata is None:  # which the fast path does not know
                 self._attach(channel)
             try:
                 channel.put(entry)

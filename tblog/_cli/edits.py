@@ -41,7 +41,7 @@ class Kept(NamedTuple):
 
 
 def values_of(data: bytes) -> list[Found]:
-    """Return what `edited` asks about, in that order."""
+    """Return the values that `edited` passes to `decide`, in that order."""
     found: list[Found] = []
 
     def note(one: Found) -> Kept:
@@ -56,9 +56,9 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     """Return an event's bytes with its values renamed or left out.
 
     Args:
-        data: a serialised Event. What is none stays as it is.
-        decide: is asked about each value of a summary that says anything, in their order, and about the tag of a run's
-            metadata; None leaves it out.
+        data: a serialised Event. Other bytes stay as they are.
+        decide: called with each value of a summary that has content or metadata, in order, and with the tag of a
+            run's metadata. If it returns None, the value is left out.
 
     Returns:
         The bytes: `data` itself if nothing changed, None if no value is left.
