@@ -28,7 +28,7 @@ class Averaging(NamedTuple):
     seed: int = 0
 
 
-# What each method that averages is told; the others need none of it.
+# The options of the methods that average. The others have none.
 AVERAGING: Final[dict[str, tuple[str, ...]]] = {
     "smooth_grad": ("steps", "noise", "seed"),
     "integrated_gradients": ("steps", "baseline"),
@@ -36,10 +36,10 @@ AVERAGING: Final[dict[str, tuple[str, ...]]] = {
 
 
 def averaging(method: str, **given: Any) -> Averaging:
-    """Return what a method is told, with the default of what is None.
+    """Return the options of a method, with the defaults for those that are None.
 
     Raises:
-        InvalidValueError: the method has no use for what is given, or the steps are no number of them.
+        InvalidValueError: the method does not have a given option, or `steps` is not a positive integer.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     steps = chosen.get("steps", 1)

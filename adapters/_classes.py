@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tblog.adapters._targets import Target, class_scores
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def _true_classes(labels: TrueClasses, number: int) -> list[int | None]:
         found: list[int | None] = [operator.index(label) for label in labels]
     except TypeError as error:
         raise InvalidTypeError(
-            f"The labels were {labels!r}; give the index of the true class of each input ({error})"
+            f"The labels were {shortened(labels)}; give the index of the true class of each input ({error})"
         ) from error
     if len(found) != number:
         raise InvalidValueError(

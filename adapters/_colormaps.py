@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidValueError, MissingDependencyError, shortened
 
 NON_FINITE: Final = (255, 0, 255)  # magenta, which none of the colour maps below contains
 
@@ -116,11 +116,13 @@ def _from_matplotlib(name: str) -> NDArray[np.uint8]:
         from matplotlib import colormaps
     except ImportError:
         raise MissingDependencyError(
-            "matplotlib", "adapters", f"The colour map {name!r} (built in are {', '.join(built_in)})"
+            "matplotlib", "adapters", f"The colour map {shortened(name)} (built in are {', '.join(built_in)})"
         ) from None
     if name not in colormaps:
         known = list(dict.fromkeys([*built_in, *colormaps]))
         near = difflib.get_close_matches(name, known, n=3) or built_in
-        raise InvalidValueError(f"There is no colour map named {name!r}; the nearest are {', '.join(near)}")
+        raise InvalidValueError(
+            f"There is no colour map named {shortened(name)}; the nearest are {', '.join(near)}"
+        )
     table: NDArray[np.uint8] = colormaps[name].resampled(256)(np.arange(256), bytes=True)[:, :3].copy()
     return table

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tblog._side_effects import random_states_kept
 from tblog.adapters._hooks import Hooks
-from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,9 @@ def find_method(name: str) -> tuple[str, type[Any]]:
     if exact not in known:
         near = [by_lower[key] for key in difflib.get_close_matches(str(name).lower(), by_lower, n=3)]
         listed = f"the nearest are {', '.join(near)}; all are" if near else "it has"
-        raise InvalidValueError(f"grad-cam has no method {name!r}; {listed} {', '.join(sorted(known))}")
+        raise InvalidValueError(
+            f"grad-cam has no method {shortened(name)}; {listed} {', '.join(sorted(known))}"
+        )
     return exact, known[exact]
 
 

@@ -20,7 +20,7 @@ from tblog.adapters._captions import Legend, captioned
 from tblog.adapters._colormaps import NON_FINITE, colorize, colormap_table
 from tblog.adapters._layout import arranged
 from tblog.adapters._pictures import ChannelValues, as_pictures
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 from tblog.records import Array
 
 Scale: TypeAlias = Literal["map", "layer"]
@@ -159,4 +159,4 @@ def _finite_limits(one: NDArray[Any]) -> tuple[float, float]:
 def check_scale(scale: str) -> None:
     """Raise InvalidValueError for a scale that does not exist."""
     if scale not in {"map", "layer"}:
-        raise InvalidValueError(f'scale was {scale!r}; give "map" or "layer"')
+        raise InvalidValueError(f'scale was {shortened(scale)}; give "map" or "layer"')

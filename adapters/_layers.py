@@ -78,7 +78,7 @@ def find_layer(model: nn.Module, layer: LayerSpec) -> tuple[str, nn.Module]:
     found = find_layers(model, layer)
     if len(found) > 1:
         raise InvalidValueError(
-            f"layer was {layer!r}, which matches {len(found)} layers: {listed(found)}; give the path of one"
+            f"layer was {shortened(layer)}, which matches {len(found)} layers: {listed(found)}; give the path of one"
         )
     return next(iter(found.items()))
 
@@ -120,7 +120,7 @@ def _matches(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> lis
         matches = [path for path, module in paths.items() if module is spec][:1]
     else:
         raise InvalidTypeError(
-            f"A layer was {spec!r} of type {type(spec).__name__}; "
+            f"A layer was {shortened(spec)} of type {type(spec).__name__}; "
             "give a dotted path, a pattern, a compiled regular expression, a module or its type"
         )
     if not matches:
@@ -135,7 +135,7 @@ def _of_kind(
     if kind is not None and not kept:
         given = sorted({type(paths[path]).__name__ for path in matches})
         raise InvalidValueError(
-            f"The layer {spec!r} is of type {listed(given)}; give layers of type {kind.__name__.lstrip('_')}"
+            f"The layer {shortened(spec)} is of type {listed(given)}; give layers of type {kind.__name__.lstrip('_')}"
         )
     return kept
 
@@ -158,7 +158,7 @@ def _parts_match(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 def _not_found(model: nn.Module, paths: dict[str, nn.Module], spec: object) -> str:
     name = type(model).__name__
     if isinstance(spec, str):
-        return f"{name} has no layer {spec!r}; the nearest are {listed(_nearest(spec, paths))}"
+        return f"{name} has no layer {shortened(spec)}; the nearest are {listed(_nearest(spec, paths))}"
     types = sorted({type(module).__name__ for module in paths.values()})
     if isinstance(spec, type):
         return (

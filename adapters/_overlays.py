@@ -19,7 +19,7 @@ from tblog.adapters._captions import Legend, captioned
 from tblog.adapters._colormaps import colorize, colormap_table
 from tblog.adapters._layout import arranged
 from tblog.adapters._pictures import ChannelValues, as_pictures
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 from tblog.records import Array
 
 Style: TypeAlias = Literal["overlay", "heat", "grey"]
@@ -61,9 +61,9 @@ class OverlayGrid:
     def __post_init__(self) -> None:
         colormap_table(self.colormap)
         if self.style not in _STYLES:
-            raise InvalidValueError(f"style was {self.style!r}; give one of {_STYLES}")
+            raise InvalidValueError(f"style was {shortened(self.style)}; give one of {_STYLES}")
         if not 0 <= self.weight <= 1:
-            raise InvalidValueError(f"weight was {self.weight!r}; give a number from 0 to 1")
+            raise InvalidValueError(f"weight was {shortened(self.weight)}; give a number from 0 to 1")
 
     @property
     def nbytes(self) -> int:

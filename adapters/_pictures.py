@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 
 ChannelValues: TypeAlias = "float | Sequence[float] | None"
 
@@ -55,7 +55,7 @@ def require_channel_values(channels: int | None, mean: ChannelValues, std: Chann
     for name, values in (("mean", mean), ("std", std)):
         if channels is not None and values is not None and np.size(values) not in {1, channels}:
             raise InvalidValueError(
-                f"{name} was {values!r}, but the inputs have {channels} channels; give one number for each"
+                f"{name} was {shortened(values)}, but the inputs have {channels} channels; give one number for each"
             )
     if (mean is None) != (std is None):
         given, missing = ("mean", "std") if std is None else ("std", "mean")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tblog.adapters._captions import counted
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ def take(tensor: Tensor, which: int | Sequence[int], dim: int, what: str) -> Ten
     outside = [index for index in indices if not -size <= index < size]
     if outside or not len(indices):
         raise InvalidValueError(
-            f"The {what} were {outside or which!r}, but there are {size}; "
+            f"The {what} were {shortened(outside or which)}, but there are {size}; "
             f"give how many, or indices from 0 to {size - 1}"
         )
     # Not an index tensor, which would make the call wait for a GPU.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tblog.adapters._layers import require_module
 from tblog.adapters._model_state import model_state_kept
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -204,7 +204,7 @@ def _class_index(target: Any, outputs: Any, number: int) -> int:
         index = operator.index(target)
     except TypeError:
         raise InvalidTypeError(
-            f"A target was {target!r} of type {type(target).__name__}; give a class index or a function"
+            f"A target was {shortened(target)} of type {type(target).__name__}; give a class index or a function"
         ) from None
     classes = class_scores(outputs, number).shape[1]
     if not 0 <= index < classes:

@@ -15,7 +15,7 @@ from tblog.adapters._layers import LayerSpec, display_name, find_layer, require_
 from tblog.adapters._overlays import PictureGrid
 from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._targets import input_gradient, run, undisturbed
-from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidTypeError, InvalidValueError, MissingDependencyError, shortened
 from tblog.records import ImageRecord
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _indices(channels: Any) -> list[int]:
         return [operator.index(channel) for channel in channels]
     except TypeError:
         raise InvalidTypeError(
-            f"activation_maximization: channels was {channels!r}; give an index or a sequence of them"
+            f"activation_maximization: channels was {shortened(channels)}; give an index or a sequence of them"
         ) from None
 
 

@@ -22,7 +22,7 @@ from tblog.adapters._hooks import Hooks
 from tblog.adapters._layers import Layers, display_name, find_layers, require_ran
 from tblog.adapters._pictures import ChannelValues, require_channel_values
 from tblog.adapters._selection import Selection
-from tblog.errors import InvalidTypeError, InvalidValueError
+from tblog.errors import InvalidTypeError, InvalidValueError, shortened
 from tblog.records import Array, ImageRecord
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ class FeatureMaps:
     ) -> None:
         if show not in {"outputs", "inputs", "both", "attention"}:
             raise InvalidValueError(
-                f'FeatureMaps: show was {show!r}; give "outputs", "inputs", "both" or "attention"'
+                f'FeatureMaps: show was {shortened(show)}; give "outputs", "inputs", "both" or "attention"'
             )
         if (channels if isinstance(channels, int) else len(channels)) < 1:
             raise InvalidValueError(
-                f"FeatureMaps: channels was {channels!r}; give 1 or more, or some indices"
+                f"FeatureMaps: channels was {shortened(channels)}; give 1 or more, or some indices"
             )
         if max_side < 1:
             raise InvalidValueError(f"FeatureMaps: max_side was {max_side}; give 1 pixel or more")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from tblog.adapters._layers import require_module
 from tblog.adapters._model_state import model_state_kept
 from tblog.adapters._tables import INDENT, table
-from tblog.errors import InvalidValueError, MissingDependencyError
+from tblog.errors import InvalidValueError, MissingDependencyError, shortened
 from tblog.records import HparamsRecord, Record, ScalarRecord, TextRecord
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def model_summary(
     if depth < 0:
         raise InvalidValueError(f"model_summary: depth was {depth}; give 0 (the model alone) or more")
     if mode not in {"eval", "train"}:
-        raise InvalidValueError(f'model_summary: mode was {mode!r}; give "eval" or "train"')
+        raise InvalidValueError(f'model_summary: mode was {shortened(mode)}; give "eval" or "train"')
     runs = input_size is not None or input_data is not None
     columns = _checked_columns(columns, runs=runs)
     if input_size is not None:
@@ -114,7 +114,7 @@ def _checked_columns(columns: Sequence[str] | None, *, runs: bool) -> Sequence[s
     unknown = [column for column in columns if column not in _TITLES]
     if unknown:
         raise InvalidValueError(
-            f"model_summary: there is no column {unknown[0]!r}; give some of {', '.join(_TITLES)}"
+            f"model_summary: there is no column {shortened(unknown[0])}; give some of {', '.join(_TITLES)}"
         )
     hollow = [column for column in columns if column in _NEED_INPUT]
     if hollow and not runs:
@@ -135,7 +135,7 @@ def _ones(
     dtypes = [like.dtype] * len(shapes) if dtypes is None else dtypes
     if len(dtypes) != len(shapes) or not all(shapes):
         raise InvalidValueError(
-            f"model_summary: input_size was {input_size!r} with {len(dtypes)} dtypes; "
+            f"model_summary: input_size was {shortened(input_size)} with {len(dtypes)} dtypes; "
             "give a shape such as (1, 3, 224, 224), or a list of shapes, and as many dtypes"
         )
     return [

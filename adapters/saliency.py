@@ -20,7 +20,7 @@ from tblog.adapters._targets import (
     score,
     undisturbed,
 )
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, shortened
 from tblog.records import ImageRecord
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _settings(
         near = difflib.get_close_matches(str(method), METHODS, n=1)
         meant = f", did you mean {near[0]!r}?" if near else "."
         raise InvalidValueError(
-            f"There is no saliency method {method!r}{meant} There are {', '.join(METHODS)}"
+            f"There is no saliency method {shortened(method)}{meant} There are {', '.join(METHODS)}"
         )
     return averaging(method, steps=steps, noise=noise, baseline=baseline, seed=seed)
 

@@ -16,7 +16,12 @@ copyright = author  # noqa: A001 - the name that Sphinx reads
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"tblog {release}"
-html_theme_options = {"sidebar_hide_name": False}
+html_theme_options = {
+    "sidebar_hide_name": False,
+    "top_of_page_buttons": [],  # the link to a page's source leaves a phone too little room for the title
+}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 exclude_patterns = ["_build"]
 
 default_role = "code"  # `name` in a docstring is code

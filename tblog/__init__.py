@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Type checkers read this list and the imports above, the interpreter the table below: a test holds that all agree.
+# Type checkers read this list and the imports above, and the interpreter the table below. A test checks that they agree.
 __all__ = [
     "FileWriter",
     "GlobalSummaryWriter",
@@ -56,7 +56,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take every misspelt name for one that is loaded late
+if not TYPE_CHECKING:  # a type checker would accept every misspelt name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -87,7 +87,7 @@ class BaseWriter:
         self._patient = True  # training goes on when a later file cannot be opened
 
     def _join(self, directory: object) -> Membership:
-        """Find the place of this process among the ranks of a training, as the options say."""
+        """Find the place of this process among the ranks of a training, if the options ask for it."""
         with explained(self.log_dir):
             from tblog._ranks.membership import Membership
 
@@ -96,7 +96,7 @@ class BaseWriter:
         return membership
 
     def _follow(self, membership: Membership) -> None:
-        """Look at the rank, which says whether this process writes, and where."""
+        """Look up the rank, which decides whether and where this process writes."""
         membership.look()
         self._silent = not membership.writes
         self._numberless = self._silent and self.options.ranks != "reduce"

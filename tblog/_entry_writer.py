@@ -1,4 +1,4 @@
-"""What all calls of `add_*` share: the tag's name, the step, the time, the snapshot, and the way to the queue.
+"""The common part of all `add_*`: the tag's name, the step, the time, the snapshot, and the way to the queue.
 
 Lives here: checks of the arguments beside the value, the defaults of `use_metadata`, automatic steps.
 Must not: know the kinds of records. Runs on callers' threads, in signal handlers and finalisers.
@@ -129,7 +129,7 @@ class EntryWriter(BaseWriter):
             return
 
     def _open_channel(self) -> Channel | None:
-        """Return the way to the files, opened anew after a `close`; None where nothing is written."""
+        """Return the way to the files, opened anew after a `close`; None if nothing is written."""
         while isinstance(writer := self._get_file_writer(), FileWriter):
             try:
                 return writer.channel(reopen=False)

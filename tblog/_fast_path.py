@@ -40,7 +40,7 @@ _OF_A_FUNCTION = (
     *functools.WRAPPER_ASSIGNMENTS,
     *("__code__", "__globals__", "__defaults__", "__kwdefaults__", "__closure__"),
 )
-"""What torch's compiler looks at to know a method as one that it is told to leave alone."""
+"""The attributes by which torch's compiler recognises a method that it must not compile."""
 
 Method = TypeVar("Method", bound="Callable[..., None]")
 
@@ -102,7 +102,7 @@ class ScalarFastPath:
         self._tags[tag] = name
         lane = self._lane
         if compiled is not None and type(lane) is compiled.Lane:
-            with contextlib.suppress(UnicodeEncodeError):  # which is told when the number is encoded
+            with contextlib.suppress(UnicodeEncodeError):  # reported when the number is encoded
                 lane.learn(tag, name)
 
     def _known_names(self, tags: Any) -> tuple[str, ...]:
@@ -131,19 +131,19 @@ class ScalarFastPath:
         Args:
             tag: names the series.
             scalar_value: a Python number, a numpy scalar, or an array or tensor of one element, on
-                any device; kept as float32. NaN and infinity are shown as such. A value on a GPU is
-                copied without waiting for it.
+                any device; stored as float32. NaN and infinity are kept. A value on a GPU is
+                copied without waiting for the GPU.
             global_step: step, an integer of 64 bits; None is 0, or counts if the options say `auto_step`.
             walltime: seconds since the epoch; now, if None.
-            new_style: write a tensor rather than a `simple_value`. In tensorboardX's signature this
-                position is `display_name`: a string is taken as that.
+            new_style: write a tensor instead of a `simple_value`. In tensorboardX's signature, this
+                position is `display_name`, so a string counts as that.
             double_precision: with `new_style`, keep float64 (which TensorBoard's default loader
                 does not show). In tensorboardX's signature, `summary_description`.
             display_name: title of the chart.
             summary_description: text behind the chart's information icon.
 
         Raises:
-            UnsupportedTypeError: the value is no real number.
+            UnsupportedTypeError: the value is not a real number.
             NotAScalarError: it does not have exactly one element.
             InvalidTypeError, InvalidValueError: the tag, the step or the time is wrong.
         """

@@ -1,4 +1,4 @@
-"""What both originals' file writers take: ready-made messages of any package.
+"""The calls of both originals' file writers, which take ready-made messages of any package.
 
 Lives here: turning messages into records, and the `event_writer` attribute of a file writer.
 Must not: know queues or files. Runs on the caller's thread.
@@ -71,7 +71,7 @@ class MessageWriter:
         """Queue an Event message of any package; `step` and `walltime` are set in it where given.
 
         Raises:
-            InvalidTypeError: it is no message.
+            InvalidTypeError: it is not a message.
         """
         _require_message("add_event", event, "an Event")
         event.wall_time = time_or_now(walltime)
@@ -83,7 +83,7 @@ class MessageWriter:
         """Queue a Summary message of any package.
 
         Raises:
-            InvalidTypeError: it is no message.
+            InvalidTypeError: it is not a message.
         """
         _require_message("add_summary", summary, "a Summary")
         step = 0 if global_step is None else to_step(global_step)
@@ -103,7 +103,7 @@ class MessageWriter:
         """Queue a GraphDef message.
 
         Raises:
-            InvalidTypeError: it is no message.
+            InvalidTypeError: it is not a message.
         """
         _require_message("add_onnx_graph", graph, "a GraphDef")
         self.put(GraphRecord(graph_def=graph.SerializeToString()), 0, time_or_now(walltime))
@@ -134,7 +134,7 @@ class EventWriter:
         """Queue an Event message as it is.
 
         Raises:
-            InvalidTypeError: it is no message.
+            InvalidTypeError: it is not a message.
         """
         _require_message("add_event", event, "an Event")
         self._file_writer.put(EventRecord(event=event.SerializeToString()), 0, 0.0)

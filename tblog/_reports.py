@@ -24,7 +24,7 @@ class Reports:
         self.start_anew_in_child()
 
     def start_anew_in_child(self) -> None:
-        """Count from 0 in a forked child: what failed before is the parent's. What was told is not told again."""
+        """Count from 0 in a forked child: earlier failures are the parent's. Warnings are not repeated."""
         self.failed = 0
         self.left_out = 0
         self.incomplete = 0

@@ -18,9 +18,9 @@ __all__ = [
 _LONGEST_SHOWN = 200
 
 _USER = re.compile(r"(?<=://)[^/\s]*@")
-_SIGNED = re.compile(
-    r"([?&](?:X-Amz-[\w-]+|AWSAccessKeyId|Signature|sig|token|access_token)=)[^&\s'\"]+", re.IGNORECASE
-)
+_SIGN = r"((?:X-Amz-[\w-]+|AWSAccessKeyId|Signature|sig|token|access_token)=)[^&\s'\"]+"
+_SIGN_ANYWHERE = re.compile(_SIGN, re.IGNORECASE)
+_SIGN_IN_URL = re.compile(rf"(?<=[?&]){_SIGN}", re.IGNORECASE)  # a directory may be called sig=0.1
 
 
 def shortened(value: object) -> str:
@@ -31,15 +31,17 @@ def shortened(value: object) -> str:
         return f"<{type(value).__name__}, whose repr() raised {type(error).__name__}>"
     if "\n" in shown:
         shown = " ".join(shown.split())
-    if len(shown) <= _LONGEST_SHOWN:
-        return shown
-    return f"{shown[:_LONGEST_SHOWN]}... ({len(shown):,} characters)"
+    return _cut(shown)
 
 
 def reason(error: BaseException) -> str:
-    """Return an error's type and the first line of what it says."""
-    first_line = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    """Return an error's type and the first line of what it says that is not blank, cut if it is long."""
+    first_line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return _cut(f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({len(text):,} characters)"
 
 
 class TblogError(Exception):
@@ -149,7 +151,12 @@ class WriteError(TblogError, OSError):
 
 def without_user(text: str) -> str:
     """Return a text without the user names, passwords and signatures in its URLs."""
-    return _SIGNED.sub(_unsigned, _USER.sub("", text))
+    return _SIGN_IN_URL.sub(_unsigned, _USER.sub("", text))
+
+
+def without_secrets(text: str) -> str:
+    """Return a text of a store as `without_user` does, and without signatures and tokens outside of URLs."""
+    return _SIGN_ANYWHERE.sub(_unsigned, _USER.sub("", text))
 
 
 def _unsigned(found: re.Match[str]) -> str:

@@ -32,10 +32,10 @@ class FileWriter(MessageWriter):
     Only its `SerializeToString()` is called.
 
     Args:
-        log_dir: directory for the event file, or a URL; created if missing. A relative one stays where it is
-            now, whatever directory becomes current. `logdir` is the same.
-        max_queue: kept for others to read; `WriterOptions.max_queue_records` is the bound.
-        flush_secs: seconds, at most, between syncs to stable storage.
+        log_dir: directory of the event file, or a URL; created if missing. A relative path is resolved now, so a
+            later `os.chdir` has no effect. `logdir` is the same.
+        max_queue: readable, but without effect; `WriterOptions.max_queue_records` is the bound.
+        flush_secs: maximum seconds between syncs to stable storage.
         filename_suffix: appended to the event file's name.
         options: further options.
         resume: what to do with earlier files of the directory.
@@ -43,7 +43,7 @@ class FileWriter(MessageWriter):
         address: the absolute path of `log_dir`, if that was resolved in another current directory.
 
     Raises:
-        InvalidTypeError: `log_dir` is no path.
+        InvalidTypeError: `log_dir` is not a path.
         InvalidValueError: it is a URL that nothing can write to, or `filename_suffix` has a slash in it.
         OSError: the directory or the file cannot be created.
 

@@ -25,42 +25,42 @@ class WriterOptions:
     Attributes:
         flavor: which original to follow where the two write different things (tags, run names).
         max_queue_records: records that may wait before `overflow` decides. A waiting scalar
-            takes about 150 bytes, 32 with the compiled module. A small bound saves memory, and callers wait sooner. A large one
-            lets bursts pass.
+            takes about 150 bytes, or 32 with the compiled module. A small bound saves memory, and callers wait sooner. A
+            large one absorbs bursts.
         max_queue_bytes: the same bound for the arrays of waiting records, in bytes.
         overflow: what a call does when the queue is full: "wait" for room, or "drop" the
             record and count it in `stats.dropped`.
         strict: raise `WriteError` from the next `flush` or `close` when a record could not be
-            encoded or written, rather than warn once for each cause.
-        auto_step: number the calls that give no `global_step`, tag by tag, from 0. Both
-            originals write step 0 each time, of which TensorBoard shows the last point alone.
-        copy: take a snapshot of each array in the call. False saves the copy where the caller
-            promises not to change what it logged.
+            encoded or written, instead of one warning for each cause.
+        auto_step: number the calls without a `global_step`, tag by tag, from 0. Both originals
+            always write step 0, and TensorBoard shows only the last point of a step.
+        copy: take a snapshot of each array in the call. False saves the copy; the program must
+            then not change logged arrays.
         png_compress_level: zlib level of images, 0 (fast, large) to 9 (slow, small).
         exit_timeout_secs: maximum time that the interpreter's exit waits for open writers, in seconds. It
             takes a second more to give up, count and name what is left.
         close_at_sigterm: let SIGTERM close all open writers, within `exit_timeout_secs`, before it ends
             the process. It has no effect if the program has a handler of its own when the writer opens its
             file; a handler that is set later replaces this one. Python runs handlers between two steps of the
-            main thread, so a long call to C delays the end. Without the option, SIGTERM loses at most what was
-            logged in the last second.
-        ranks: which processes of a distributed training write: "all" of them, each to the directory that it gives, as
-            both originals do; "zero", rank 0 alone; "each", to a run of its own below the directory; or "reduce":
-            rank 0 writes, and of each scalar what `reduce` makes of all ranks. The rank is found in torch's process group,
-            or in the variables of torchrun, SLURM or Open MPI. See docs/ranks.md.
+            main thread, so a long call to C delays the end. Without the option, SIGTERM loses at most the records of
+            the last second.
+        ranks: which processes of a distributed training write: "all" of them, each to its own `logdir`, as with both
+            originals; "zero", only rank 0; "each", every rank to its own run below the directory; or "reduce", rank 0,
+            with each scalar reduced over all ranks. The rank comes from torch's process group, or from the variables of
+            torchrun, SLURM or Open MPI. See docs/ranks.md.
         reduce: with `ranks="reduce"`, "mean", "sum", "min" or "max" of the ranks' numbers of one tag and step; or a
-            tuple of several, which go to a run each.
-        reduce_wait_secs: maximum time from the first rank's number to the last one's, in seconds. Later ones are left
-            out, and counted.
-        segment_bytes: size at which a segment of a run in a store ends and is sent. Of such a run, each segment is one
-            object and one request, and up to `max_queue_bytes` of them wait in memory while the store is slow or
-            refuses. Local runs have no segments.
+            tuple of several, each of which goes to its own run.
+        reduce_wait_secs: maximum time from the first rank's number to the last one's, in seconds. Later numbers are
+            left out and counted.
+        segment_bytes: size at which a segment of a run in a store ends and is sent. Each segment is one object and one
+            request. Up to `max_queue_bytes` of segments wait in memory while the store is slow or refuses. Local runs
+            have no segments.
         segment_secs: age at which a segment ends and is sent, in seconds; None for the writer's `flush_secs`. It
-            bounds what a killed process loses, and decides what a run's requests cost: see docs/stores.md.
-        spill_dir: a local directory for segments that a store refuses, so that they wait there and not in memory.
-            Those that it has not taken by the end stay there, as event files, and count in `stats.spilled`.
-        merge_segments: make few objects of a run's segments when the writer closes. It reads them again and removes
-            them, which needs the rights, and a TensorBoard that shows the run then must be started again.
+            bounds the loss of a killed process, and decides what a run's requests cost: see docs/stores.md.
+        spill_dir: a local directory in which segments wait while a store refuses them, instead of in memory. Segments
+            that the store has not taken by the end stay there, as event files, and count in `stats.spilled`.
+        merge_segments: merge a run's segments into few objects when the writer closes. This reads and removes the
+            segments, which needs the rights. A TensorBoard that shows the run must then be restarted.
 
     Raises:
         InvalidTypeError: a number is wanted, and something else was given.

@@ -45,21 +45,21 @@ class Writable(Protocol):
 
 
 class RecordWriter:
-    """Write records as event files and TFRecord files hold them, in the calling thread.
+    """Write records in the format of event files and TFRecord files, in the calling thread.
 
-    A local file that exists is never truncated: records are added after those that it holds. A store's
-    object is written anew, is kept in memory, and is sent whole at each flush. A device or a pipe takes them as they come.
+    An existing local file is never truncated: records are appended. An object in a store is replaced. It is kept in
+    memory, and each flush sends all of it. A device or a pipe receives the records as they are written.
 
     Args:
-        path: a path, a URL that fsspec or a factory that tensorboardX knows writes to (tensorboardX's
+        path: a path, a URL that fsspec or a factory registered with tensorboardX can write to (tensorboardX's
             argument), or a file that is open for writing bytes (tensorboard's).
 
     Raises:
         InvalidTypeError: it is none of these.
         InvalidValueError: it is a URL that nothing can write to.
-        MissingDependencyError: the package that can is not installed.
-        FileExistsError: the file exists and its end is no whole record, so that nothing written
-            after it could be read.
+        MissingDependencyError: the package that writes to such URLs is not installed.
+        FileExistsError: the file exists and is damaged, so that no loader would read what is written after the
+            damage.
         OSError: the file cannot be opened, or the store refuses it.
 
     Example:

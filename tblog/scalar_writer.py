@@ -1,4 +1,4 @@
-"""`ScalarWriter`: the part of `SummaryWriter` that training loops live in, scalars and ready-made records.
+"""`ScalarWriter`: the part of `SummaryWriter` that training loops use most, scalars and ready-made records.
 
 Lives here: all forms of scalars but the fast path. No bytes are made here, and no thread is started.
 """
@@ -139,7 +139,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
 
         The runs are directories below the log directory, as the flavor names them: torch
         `<main_tag with / as _>_<key>`, tensorboardX `<main_tag>/<key>`. They share this writer's
-        queue and thread, and their files are closed and opened again where handles are few.
+        queue and thread. If file handles are scarce, their files are closed and reopened.
 
         Args:
             main_tag: the chart's tag.
@@ -170,7 +170,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             else f"{group.replace('/', '_')}_{name}"
         )
         path = f"{self.log_dir}/{shown}"
-        writers = self.all_writers or {}  # none where another thread closes the writer just now
+        writers = self.all_writers or {}  # none if another thread is closing the writer
         known = writers.get(path)
         if known is None:
             known = (
@@ -184,7 +184,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
     def _put_number(self, entry: Scalar | ScalarDict | RunScalar) -> None:
         """Queue an entry, and let the fast path go on from there."""
         while (channel := self._open_channel()) is not None:
-            if channel.mirror is None and self._metadata is None:  # which the fast path knows nothing of
+            if channel.mirror is None and self._metadata is None:  # which the fast path does not know
                 self._attach(channel)
             try:
                 channel.put(entry)
@@ -203,8 +203,8 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
             walltime: seconds since the epoch; now, if None.
 
         Raises:
-            InvalidTypeError: it is no record.
-            InvalidValueError: what it holds cannot be logged.
+            InvalidTypeError: it is not a record.
+            InvalidValueError: its contents cannot be logged.
         """
         if not isinstance(record, Record):
             several = isinstance(record, Iterable) and not isinstance(record, (str, bytes))
@@ -222,7 +222,7 @@ class ScalarWriter(ScalarFastPath, EntryWriter):
         """Log all records of an iterable at one step; see `add_record`.
 
         Raises:
-            InvalidTypeError: it is no iterable, or one of them is no record.
+            InvalidTypeError: it is not an iterable, or one of them is not a record.
         """
         if not isinstance(records, Iterable):
             raise InvalidTypeError(

@@ -61,25 +61,25 @@ class SummaryWriter(ScalarWriter):
     without a flush.
 
     Args:
-        logdir: directory of the event files, or a URL of `s3://`, of `gs://` or of a factory that was registered with
-            tensorboardX. A relative one stays where it is now, whatever directory becomes current;
-            by default `runs/<date>_<host><comment>`. `log_dir` is the same (torch's name).
+        logdir: directory of the event files, or a URL that fsspec or a factory registered with tensorboardX can write
+            to (`s3://`, `gs://`). A relative path is resolved now, so a later `os.chdir` has no effect. The default is
+            `runs/<date>_<host><comment>`. `log_dir` is torch's name for the same argument.
         comment: appended to the default directory.
-        purge_step: cut off what earlier files of the run hold from this step on. It is kept: after a
-            wrong step, `python -m tblog.check LOGDIR --restore` brings it back.
-        max_queue: kept for others to read; `WriterOptions.max_queue_records` bounds the queue.
-        flush_secs: seconds, at most, between syncs to stable storage.
+        purge_step: cut off the records of earlier files from this step on. They are kept: after a wrong step,
+            `python -m tblog.check LOGDIR --restore` restores them.
+        max_queue: readable, but without effect; `WriterOptions.max_queue_records` bounds the queue.
+        flush_secs: maximum seconds between syncs to stable storage.
         filename_suffix: appended to the event file's name.
-        write_to_disk: False checks what is logged and writes nothing.
-        comet_config: kept for others to read; nothing is sent to comet.
-        options: what the two signatures cannot say, the flavor among it.
-        resume: go on with the run in `logdir`: True keeps all that is there, a step cuts off what lies
-            at it and beyond, as `purge_step` does, in this run and in those below that are logged to
-            again. What a killed process left of its last record is cut back. `next_step` is the step to go on with.
+        write_to_disk: False checks the arguments of all calls, and writes nothing.
+        comet_config: readable, but nothing is sent to Comet.
+        options: further options, such as the flavor, that neither original has.
+        resume: continue the run in `logdir`. True keeps all its records. A step cuts off the records from that step
+            on, as `purge_step` does, in this run and in the runs below that are logged to again. The torn end of a
+            killed process is removed. `next_step` is the step to continue with.
 
     Raises:
-        InvalidTypeError: `logdir` is no path.
-        InvalidValueError: it is a URL that nothing can write to, or another argument is wrong.
+        InvalidTypeError: `logdir` is not a path.
+        InvalidValueError: `logdir` is a URL that nothing can write to, or another argument is wrong.
         OSError: the directory or the file cannot be created, or the store refuses it.
 
     Example:
@@ -120,10 +120,10 @@ class SummaryWriter(ScalarWriter):
             global_step: as in `add_scalar`.
             bins: "tensorflow", a name that `numpy.histogram` knows, a number of bins, or edges.
             walltime: seconds since the epoch; now, if None.
-            max_bins: merge neighbouring bins until so many are left.
+            max_bins: merge neighbouring bins until at most this many are left.
 
         Raises:
-            UnsupportedTypeError: the values are no real numbers.
+            UnsupportedTypeError: the values are not real numbers.
         """
         name = self._name(tag)
         record: Record | None = None
@@ -253,10 +253,10 @@ class SummaryWriter(ScalarWriter):
             box_tensor: (n, 4) pixels: xmin, ymin, xmax, ymax of each box.
             global_step: as in `add_scalar`.
             walltime: seconds since the epoch; now, if None.
-            rescale: factor of both sides. In tensorboardX's signature this position is
-                `dataformats`: a string is taken as that.
+            rescale: factor of both sides. In tensorboardX's signature, this position is
+                `dataformats`, so a string counts as that.
             dataformats: what each axis is.
-            labels: a text for each box; in other numbers they are left out.
+            labels: a text for each box. They are left out if there are more or fewer than boxes.
 
         Raises:
             InvalidValueError: a shape does not fit.
@@ -474,7 +474,7 @@ class SummaryWriter(ScalarWriter):
             vertices: (B, N, 3) coordinates.
             colors: (B, N, 3) in [0, 255], one for each vertex.
             faces: (B, M, 3) indices of vertices.
-            config_dict: settings of the scene, as TensorBoard's mesh plugin takes them.
+            config_dict: settings of the scene, as TensorBoard's mesh plugin accepts them.
             global_step: as in `add_scalar`.
             walltime: seconds since the epoch; now, if None.
 
@@ -543,7 +543,7 @@ class SummaryWriter(ScalarWriter):
         """Lay out one chart with a line for each tag.
 
         Raises:
-            InvalidTypeError: the tags are no list of strings.
+            InvalidTypeError: the tags are not a list of strings.
         """
         chart = ["Multiline", tag_list(tags, "a multiline chart: tags")]
         self.add_custom_scalars({category: {title: chart}})
@@ -555,7 +555,7 @@ class SummaryWriter(ScalarWriter):
 
         Raises:
             AssertionError: there are not three tags.
-            InvalidTypeError: the tags are no list of strings.
+            InvalidTypeError: the tags are not a list of strings.
         """
         chosen = tag_list(tags, "a margin chart: tags")
         if len(chosen) != 3:
@@ -581,14 +581,14 @@ class SummaryWriter(ScalarWriter):
         Args:
             hparam_dict: bool, number, str or None by name.
             metric_dict: one number by tag.
-            hparam_domain_discrete: the values that each may take. In tensorboardX's signature this
-                position is `name`, and the next is `global_step`: taken as such if it is a string.
+            hparam_domain_discrete: the values that each may take. In tensorboardX's signature, this
+                position is `name`, so a string counts as that, and the next one as `global_step`.
             run_name: directory of the run; the time, if None.
             global_step: step of the metrics.
             name: tensorboardX's name of `run_name`.
 
         Raises:
-            InvalidTypeError: either is no dict.
+            InvalidTypeError: either is not a dict.
             InvalidValueError: a value is none of these types.
         """
         if type(hparam_dict) is not dict or type(metric_dict) is not dict:
@@ -623,7 +623,7 @@ class SummaryWriter(ScalarWriter):
             metric_tags: scalar tags that judge the run. With none, TensorBoard offers all of them.
 
         Raises:
-            InvalidTypeError: `hparam_dict` is no dict.
+            InvalidTypeError: `hparam_dict` is not a dict.
             InvalidValueError: a value is none of these types.
         """
         if not isinstance(hparam_dict, dict):
@@ -658,9 +658,9 @@ class SummaryWriter(ScalarWriter):
                 of them that works.
 
         Raises:
-            InvalidTypeError: `model` is nothing that can be read.
-            InvalidValueError: it needs an input, or `source` names no way.
-            GraphError: no way worked, and the options say strict; else that is counted and told as a warning.
+            InvalidTypeError: `model` cannot be read.
+            InvalidValueError: the model needs an input, or `source` is unknown.
+            GraphError: no way worked, and the options say strict. Otherwise it is counted, with a warning.
         """
         if self._silent:
             return

@@ -1,4 +1,4 @@
-"""Checks that hold for any model's graph, whichever way read it."""
+"""Checks that hold for any model's graph, however it was read."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Stateful(nn.Module):
         self.last = x
         self.seen.append(x)
         self.notes["calls"]["count"] += 1
-        self.fc.cache = [x]  # type: ignore[assignment]  # a list is no tensor, which is the point
+        self.fc.cache = [x]  # type: ignore[assignment]  # a list is not a tensor, which is the point
         self.norm.train()
         result: torch.Tensor = self.norm(self.fc(x)) + torch.rand(4)
         return result

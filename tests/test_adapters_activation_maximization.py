@@ -275,7 +275,7 @@ def test_wrong_arguments_are_refused(wrong, error, told):
         activation_maximization(**given)
 
 
-def test_a_layer_that_does_not_run_or_has_no_channels_is_told():
+def test_a_layer_that_does_not_run_or_has_no_channels_is_an_error():
     """A skipped layer and one whose output has no channels are errors."""
 
     class Odd(nn.Module):

@@ -76,7 +76,7 @@ class TestWhatIsDrawn:
         assert np.array_equal(grid.maps, model[2].weight.detach()[:3, list(chosen)])
         assert grid.nbytes == 3 * len(chosen) * 9 * 4
 
-    def test_all_convolutions_are_taken_unless_told_otherwise(self, model):
+    def test_all_convolutions_are_taken_by_default(self, model):
         """Without `layers`, every convolution has a grid, named by its path."""
         assert list(grids(conv_kernels(model))) == ["conv_kernels/0", "conv_kernels/2", "conv_kernels/3"]
         assert list(grids(conv_kernels(model, "*", tag="kernels"))) == ["kernels/0", "kernels/2", "kernels/3"]

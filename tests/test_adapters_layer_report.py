@@ -106,7 +106,7 @@ class TestWarnings:
                 _report(layers, told=told, step=step).rows()
         return [record.getMessage() for record in caplog.records]
 
-    def test_what_two_steps_in_a_row_show_is_told_once(self, caplog):
+    def test_what_two_steps_in_a_row_show_is_reported_once(self, caplog):
         """The message names these layers, and no layer that only one step showed."""
         small = {"update_ratio": 1e-8}
         first, then = {"0": small, "1": small, "2": small}, {"0": small, "1": {}, "2": small}
@@ -114,11 +114,11 @@ class TestWarnings:
         assert "layers 0, 2 of the watched model: update ratio below 1e-6 (at step 1" in message
         assert "'watch/table'" in message
 
-    def test_what_one_step_shows_is_not_told(self, caplog):
+    def test_what_one_step_shows_is_not_reported(self, caplog):
         """For example, the first step of a learning-rate warm-up."""
         assert self._look(caplog, {"0": {"update_ratio": 1e-8}, "1": {}}, {"0": {}, "1": {}}) == []
 
-    def test_nan_is_told_at_once_unless_a_scaler_looks_for_it(self, caplog):
+    def test_nan_is_reported_at_once_unless_a_scaler_looks_for_it(self, caplog):
         """A GradScaler finds its scale through infinite gradients; with one, the warning takes two steps in a row."""
         broken = {"0": {"nonfinite_gradients": 1.0}}
         assert (

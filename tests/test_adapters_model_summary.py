@@ -106,7 +106,7 @@ class TestNumbers:
         paths = [row[0].strip("`") for row in layers(record.text)[2:]]
         assert paths == [name for name, _ in resnet.named_modules() if name]
 
-    def test_frozen_parameters_are_told_apart(self, model):
+    def test_frozen_parameters_are_counted_apart(self, model):
         """Trainable parameters exclude those that need no gradient."""
         model[0].requires_grad_(False)
         totals = scalars(model_summary(model, (2, 3, 4, 4)))
@@ -213,7 +213,7 @@ class TestText:
         text = table(["name", "number"], [["a", "1,234"], ["b", "56"], ["c", ""]], {1})
         assert text.splitlines()[2:] == ["| a | 1,234 |", "| b | \u2007\u2008\u200756 |", "| c |  |"]
 
-    def test_the_totals_are_told_in_words(self, resnet):
+    def test_the_totals_are_in_words(self, resnet):
         """The text begins with the most wanted numbers."""
         assert model_summary(resnet, SIZE)[0].text.startswith(
             "**11,689,512** parameters, 11,689,512 of them trainable; **1,814,083,944** mult-adds\n\n"

@@ -198,7 +198,7 @@ def test_what_raises_when_it_is_read_is_refused_with_its_tag(value):
             read(value, "tag")
 
 
-def test_an_array_of_objects_is_told_by_its_dtype():
+def test_the_error_for_an_array_of_objects_names_its_dtype():
     """It is already a numpy array, so the message does not ask for one."""
     with pytest.raises(UnsupportedTypeError, match=r"it has dtype object: give array\.astype\(float\)"):
         _arrays.snapshot(np.array([1.5, None]), "tag")

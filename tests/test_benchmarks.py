@@ -1,4 +1,4 @@
-"""The benchmarks: what they read back is read right, and a quick run of two questions passes."""
+"""The benchmarks: their reader is right, and a quick run of two questions passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREPARED = {"operations": 10.0, "gpus": 1.0}
 
 
 def write_with_tensorboard(logdir, rows):
-    """Write events of (step, {tag: value}) with tensorboard's own writer; returns the file."""
+    """Write events of (step, {tag: value}) with tensorboard's own writer, and return the file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -42,7 +42,7 @@ def mixed_file(tmp_path_factory):
 
 
 def test_columns_are_compared_with_tensorboards_own_reading(mixed_file):
-    """The head of a file as tblog reads it is the one that tensorboard reads, and a value that differs is found."""
+    """The start of a file reads the same with tblog and tensorboard, and a different value is found."""
     columns = read_scalars(mixed_file)
     _check.head_agrees(mixed_file, columns)
     columns.value[7] += 1
@@ -52,7 +52,7 @@ def test_columns_are_compared_with_tensorboards_own_reading(mixed_file):
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:40] + b"x" + data[41:]])
 def test_a_file_with_damage_is_refused(mixed_file, tmp_path, change):
-    """A file that ends inside a record, or has a byte that changed, was not written well."""
+    """A file that ends inside a record, or has a changed byte, is an error."""
     broken = tmp_path / "events.tfevents"
     broken.write_bytes(change(mixed_file.read_bytes()))
     with pytest.raises(AssertionError, match="bytes"):
@@ -69,7 +69,7 @@ def test_a_file_with_damage_is_refused(mixed_file, tmp_path, change):
     ],
 )
 def test_check_finds_what_is_lost_changed_or_out_of_order(tmp_path, change, message):
-    """A lost, moved, changed or foreign scalar fails the comparison with what was logged."""
+    """A lost, moved, changed or foreign scalar fails the comparison."""
     values = _data.array(20)
     rows = [(step, {"loss": value}) for step, value in enumerate(values)]
     write_with_tensorboard(tmp_path / "good", rows)
@@ -80,7 +80,7 @@ def test_check_finds_what_is_lost_changed_or_out_of_order(tmp_path, change, mess
 
 
 def test_counts_of_a_histogram_are_compared_one_by_one():
-    """The histogram of torch passes the comparison with numpy's counts, and one count moved fails it."""
+    """Torch's histogram passes the comparison with numpy's counts; with one count moved, it fails."""
     from torch.utils.tensorboard.summary import make_histogram
 
     array = _data.array(10_000)
@@ -96,7 +96,7 @@ def test_counts_of_a_histogram_are_compared_one_by_one():
 
 @pytest.mark.parametrize("number", numbers())
 def test_question_keeps_its_rows_where_its_trials_failed(number):
-    """A question whose trials all failed gives the same rows as one that was answered, without figures."""
+    """A question whose trials all failed has the same rows as an answered one, without figures."""
     asked = question(number)
     trials = asked.trials(Plan(True, PREPARED))
     assert trials
@@ -107,7 +107,7 @@ def test_question_keeps_its_rows_where_its_trials_failed(number):
 
 
 def test_question_whose_preparation_failed_keeps_its_rows(monkeypatch):
-    """Where nothing could be prepared, the failure and the rows are there, and the other questions go on."""
+    """If the preparation fails, the failure and the rows are in the result, and the other questions run."""
 
     def fail(*_):
         raise _runner.TrialError("no torch")
@@ -123,14 +123,14 @@ def test_question_whose_preparation_failed_keeps_its_rows(monkeypatch):
 
 @pytest.mark.parametrize("number", numbers())
 def test_quick_mode_asks_a_part_of_the_full_one(number):
-    """The quick mode has no trial of a writer that the full one lacks."""
+    """Each writer in the quick mode is also in the full one."""
     quick, full = (question(number).trials(Plan(mode, PREPARED)) for mode in (True, False))
     assert {trial.writer for trial in quick} <= {trial.writer for trial in full}
     assert len({trial.key for trial in full}) == len(full)
 
 
 def test_twelve_questions_have_their_peers():
-    """Questions 1 to 12 are all there, and tblog takes part in each."""
+    """Questions 1 to 12 exist, and each includes tblog."""
     assert set(range(1, 13)) <= set(numbers())
     for number in numbers():
         assert "tblog" in {peer.name for peer in peers_of(number, quick=True)}
@@ -147,13 +147,13 @@ def test_twelve_questions_have_their_peers():
     ],
 )
 def test_figures_are_shown_as_the_targets_are(value, unit, shown):
-    """A fraction reads like its target, and other figures carry their unit."""
+    """A fraction is shown like its target, and other figures have a unit."""
     assert show(value, unit) == shown
 
 
 @pytest.fixture
 def losing_result():
-    """A run with a row that is met, one that is missed and one that was not measured."""
+    """A run with one target met, one missed and one not measured."""
     rows = [
         Row("a", "at most 1/10", Figure(0.05, 0.04, 0.06), 0.1, 1.0, "fraction", "1 us; 20 us"),
         Row("b", "at most 1/10", Figure(0.5, 0.4, 0.6), 0.1, 1.0, "fraction"),
@@ -167,7 +167,7 @@ def losing_result():
 
 
 def test_table_keeps_the_rows_that_are_lost(losing_result):
-    """A missed target and a row without figure stand in the Markdown table, in the order of the rows."""
+    """The Markdown table keeps a missed target and a row without a figure, in order."""
     lines = _table.for_markdown(losing_result).splitlines()
     verdicts = [line.split("|")[6].strip() for line in lines[2:]]
     assert verdicts == ["yes", "**no**", "not run"]
@@ -183,7 +183,7 @@ def test_result_file_comes_back_as_it_was_written(losing_result, tmp_path):
 
 
 def test_report_replaces_what_stands_between_the_marks(losing_result, tmp_path):
-    """The table and the few figures are generated anew each time; what stands around them stays."""
+    """The table and the few figures are generated again; the text around them stays."""
     losing_result.write(tmp_path / "results" / "result.json")
     page, readme = tmp_path / "page.md", tmp_path / "README.md"
     for text in (page, readme):
@@ -204,7 +204,7 @@ def test_report_replaces_what_stands_between_the_marks(losing_result, tmp_path):
 
 
 def test_the_few_figures_mark_the_best_of_each_line_whoever_it_is():
-    """A line that tblog loses stays, and says so."""
+    """A line that tblog loses stays, and marks the winner."""
     samples = {
         "tblog": {"mean": 1e-6, "longest": 0.013},
         "torch": {"mean": 4e-5, "longest": 0.004},
@@ -228,7 +228,7 @@ def test_report_asks_for_the_marks(losing_result, tmp_path):
 
 
 def test_quick_run_of_two_questions_passes(tmp_path, capsys):
-    """The calls' cost and the bytes on disk: all is read back equal, and nothing has collapsed."""
+    """The cost of calls and the bytes on disk: all records are read back equal, and the sizes are within their limits."""
     assert main(["1", "10", "--quick", "--results", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.json")
     kept = json.loads(path.read_text())
@@ -241,7 +241,7 @@ def test_quick_run_of_two_questions_passes(tmp_path, capsys):
 
 @pytest.mark.parametrize("error", [AssertionError("values differ"), KeyError("no such tag")])
 def test_trial_that_logs_something_else_fails_the_run(tmp_path, monkeypatch, error):
-    """What cannot be read back, or differs from what was logged, is a failure and not a figure."""
+    """Records that are missing or differ are a failure, not a figure."""
 
     def differ(_trial, _logdir):
         raise error

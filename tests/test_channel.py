@@ -191,7 +191,7 @@ def test_a_record_that_fails_after_it_was_given_up_is_counted_as_dropped_alone(c
     assert "no text" in caplog.text
 
 
-def test_a_writer_that_appends_by_itself_is_told_to_stop_by_a_close_and_by_a_crowd(channel):
+def test_a_close_and_a_crowd_stop_a_writer_that_appends_by_itself(channel):
     """It then asks again for a queue and for room."""
     told = []
 

@@ -127,7 +127,7 @@ def test_a_repair_keeps_every_readable_record_and_the_old_file(tmp_path):
     assert event_files(tmp_path) == [path]
 
 
-def test_a_file_that_a_writer_has_open_is_told_of_and_left_alone(tmp_path, capsys):
+def test_a_file_that_a_writer_has_open_is_reported_and_left_alone(tmp_path, capsys):
     """Its torn end is a record that is being written."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("x", 1.0, 0)
@@ -213,7 +213,7 @@ def test_a_file_is_checked_and_repaired_by_its_path(tmp_path, capsys):
     assert len(path.read_bytes()) == len(other.read_bytes()) - 1
 
 
-def test_what_is_told_counts_in_plain_words_and_says_what_a_repair_did(tmp_path, capsys):
+def test_the_output_counts_in_plain_words_and_says_what_a_repair_did(tmp_path, capsys):
     """One is not plural; after a repair, it counts the repaired files and what remains."""
     write(tmp_path, *map(event, [0, 1, 1]), tail=b"\x01")
     assert main([str(tmp_path)]) == 1
@@ -265,7 +265,7 @@ def test_runs_behind_links_are_checked_as_tensorboard_reads_them(tmp_path, capsy
     assert "1 kept" in capsys.readouterr().out
 
 
-def test_a_directory_that_nobody_may_list_is_told(tmp_path, monkeypatch):
+def test_a_directory_that_nobody_may_list_is_reported(tmp_path, monkeypatch):
     """Unknown is not the same as nothing wrong."""
     (tmp_path / "run").mkdir(mode=0)
     tmp_path.chmod(0o755)

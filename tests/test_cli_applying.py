@@ -1,4 +1,4 @@
-"""Many records edited at once: the same bytes as where each is edited by itself."""
+"""Editing many records at once gives the same bytes as editing each by itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def event(step, values, kind="simple"):
 
 
 def told(data, tag):
-    """Return an event whose values say what they are."""
+    """Return an event whose values have metadata."""
     made = event_pb2.Event.FromString(data)
     for value in made.summary.value:
         if value.tag == tag:
@@ -51,7 +51,7 @@ def told(data, tag):
 
 @st.composite
 def records(draw):
-    """Return records as a training writes them, many alike, of which some say what they are."""
+    """Return records such as a training writes: many alike, some with metadata."""
     found = []
     for _ in range(draw(st.integers(1, 5))):
         kind = draw(st.sampled_from(["simple", "simple", "tensor", "text"]))
@@ -68,7 +68,7 @@ def records(draw):
 
 
 def one_by_one(file, decide):
-    """Return the bytes of a file whose records are edited alone."""
+    """Return the bytes of a file whose records are edited one by one."""
     parts = []
     for piece in walk(file):
         if piece.data is None:
@@ -80,12 +80,12 @@ def one_by_one(file, decide):
 
 
 def at_once(file, edit):
-    """Return the same by the command's way."""
+    """Return the bytes of a file whose records are edited as the command does it."""
     return b"".join(_edited_chunks(file, edit, Progress("", 1)))
 
 
 def leaving(tags, goes):
-    """Return what decides about one value after the other."""
+    """Return a function that decides about values one by one."""
     orphaned, done = {}, set()
 
     def decide(found):
@@ -106,11 +106,11 @@ def leaving(tags, goes):
     max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes minutes
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking an example takes minutes
 )
 @given(records(), st.data())
 def test_many_records_become_what_each_becomes_by_itself(found, data):
-    """Renamed, left out by steps, thinned; with damage between them, a torn end, and bytes that are no event."""
+    """For renaming, dropping by step and thinning, with damage between records, a torn end, and records that are not events."""
     content = bytearray(b"".join(map(frame, found)))
     for _ in range(data.draw(st.integers(0, 2))):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 0x40
@@ -138,7 +138,7 @@ def test_many_records_become_what_each_becomes_by_itself(found, data):
 
 
 def test_a_value_that_stays_gets_what_an_earlier_one_of_its_own_tag_said():
-    """Not what a later one says, wherever values of other tags stay."""
+    """A later value's metadata is not used, whether or not values of other tags stay."""
     found = [event(0, [("a", 1.0)]), told(event(1, [("a", 1.0)]), "a"), event(2, [("b", 1.0)])]
     found += [event(3, [("a", 1.0)]), event(4, [("b", 1.0)])]
     file = io.BytesIO(b"".join(map(frame, found)))
@@ -149,7 +149,7 @@ def test_a_value_that_stays_gets_what_an_earlier_one_of_its_own_tag_said():
 
 
 def test_a_tag_of_several_spellings_is_changed_in_all_of_them():
-    """What is no UTF-8 in a tag reads alike, and stays where the tag stays."""
+    """Tags that differ only in invalid UTF-8 read the same, and keep their bytes if they stay."""
     found = [event(step, [("a?", 1.0), ("b", 2.0)]) for step in range(40)]
     found = [one.replace(b"a?", b"a\xfe" if step % 2 else b"a\xff") for step, one in enumerate(found)]
     file = io.BytesIO(b"".join(map(frame, found)))
@@ -159,7 +159,7 @@ def test_a_tag_of_several_spellings_is_changed_in_all_of_them():
 
 
 def test_records_larger_than_what_is_read_at_once_are_edited_and_copied():
-    """Among small ones, and of many values as well."""
+    """Also between small records, and with many values."""
     wide = event(0, [(f"tag/{i}", i) for i in range(60_000)])
     text = event(7, [("b", "x" * 3_000_000)], "text")
     file = io.BytesIO(b"".join(map(frame, [event(1, [("a", 1.0)]), wide, text, event(2, [("a", 1.0)])])))

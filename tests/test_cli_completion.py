@@ -1,4 +1,4 @@
-"""`tblog completion`: what a real bash offers."""
+"""`tblog completion`, in a real bash."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture(scope="module")
 def offered():
-    """Return what bash offers for the words of a line, of which the last is not complete."""
+    """Return the words that bash offers for a line whose last word is incomplete."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash on this machine")
@@ -41,7 +41,7 @@ def offered():
 
 
 def test_bash_completes_subcommands_options_and_choices(offered):
-    """Each as the command itself has it."""
+    """The words are the command's own."""
     assert offered("re") == ["report", "rename"]
     assert {"ls", "export", "import", "kept", "completion"} <= {*offered("")}
     assert offered("export", "runs", "--to", "p") == ["parquet"]
@@ -58,7 +58,7 @@ def test_bash_offers_paths_where_the_command_has_no_words_for_it(offered):
 
 
 def test_the_script_for_zsh_is_that_of_bash_behind_its_own_bridge():
-    """Zsh has one for such scripts."""
+    """Zsh has a bridge for bash scripts."""
     assert (
         tblog("completion", "zsh")[0]
         == "autoload -U +X bashcompinit && bashcompinit\n" + tblog("completion", "bash")[0]
@@ -66,5 +66,5 @@ def test_the_script_for_zsh_is_that_of_bash_behind_its_own_bridge():
 
 
 def test_a_shell_without_a_script_is_refused():
-    """The message names those that there are."""
+    """The message names the supported shells."""
     assert "bash" in tblog("completion", "tcsh", status=2)[1]

@@ -1,4 +1,4 @@
-"""Events edited at the level of the wire: what is not asked for stays byte for byte."""
+"""Events edited in their encoded form: everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = st.sampled_from([b"", sized(99, b"later"), b"\xf8\x06\x80\x01", sized(
 
 @st.composite
 def events(draw):
-    """Return a serialised event of some values, with fields that nobody knows in it."""
+    """Return a serialised event of some values and some unknown fields."""
     values = []
     for tag in draw(st.lists(TAGS, max_size=4)):
         value = summary_pb2.Summary.Value(tag=tag, simple_value=draw(st.floats(width=32)))
@@ -29,14 +29,14 @@ def events(draw):
 
 @given(events(), st.binary(max_size=60))
 def test_an_event_stays_byte_for_byte_where_nothing_is_asked_for(data, noise):
-    """Also bytes that are no event, and one that is cut off."""
+    """So do bytes that are not an event, and an event that is cut off."""
     for each in (data, noise, data[:-1], data + noise):
         assert edited(each, lambda found: Kept(found.tag)) == each
 
 
 @given(events(), st.sampled_from(["loss", "a/b", "größe"]), st.sampled_from(["loss/train", "", "y" * 300]))
 def test_a_renamed_tag_is_all_that_differs(data, old, new):
-    """As protobuf has it; and there and back again are the same bytes."""
+    """Compared by protobuf. Renaming it back gives the original bytes."""
     expected = event_pb2.Event.FromString(data)
     for value in expected.summary.value:
         value.tag = new if value.tag == old else value.tag
@@ -53,7 +53,7 @@ def test_a_renamed_tag_is_all_that_differs(data, old, new):
 @settings(max_examples=50)
 @given(events(), TAGS)
 def test_values_that_go_are_all_that_is_missing(data, gone):
-    """And an event without any value left goes."""
+    """An event without values is removed."""
     expected = event_pb2.Event.FromString(data)
     values = list(expected.summary.value)
     left = [value for value in values if value.tag != gone]
@@ -69,7 +69,7 @@ def test_values_that_go_are_all_that_is_missing(data, gone):
 
 
 def test_a_value_gets_metadata_only_where_it_has_none():
-    """What it has stays."""
+    """Its own metadata stay."""
     told = summary_pb2.SummaryMetadata(display_name="told")
     other = summary_pb2.SummaryMetadata(display_name="other").SerializeToString()
     event = event_pb2.Event(step=1)
@@ -82,7 +82,7 @@ def test_a_value_gets_metadata_only_where_it_has_none():
 
 
 def test_the_metadata_of_a_run_is_renamed_and_dropped_by_its_tag():
-    """It is an event of its own."""
+    """They are an event of their own."""
     event = event_pb2.Event(wall_time=3.0, step=4)
     event.tagged_run_metadata.tag = "step1"
     event.tagged_run_metadata.run_metadata = b"stats"
@@ -93,7 +93,7 @@ def test_the_metadata_of_a_run_is_renamed_and_dropped_by_its_tag():
 
 
 def test_a_value_that_says_nothing_stays_beside_others():
-    """It has a tag and no content, as no reader shows it."""
+    """It has a tag and no content; no reader shows it."""
     event = event_pb2.Event(step=1)
     event.summary.value.add(tag="a")
     event.summary.value.add(tag="b", simple_value=1.0)

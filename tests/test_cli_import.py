@@ -1,4 +1,4 @@
-"""`tblog import` of what other trackers wrote: wandb's offline files and trackio's databases."""
+"""`tblog import` of other trackers' files: wandb's offline files and trackio's databases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOGGED = {
 
 
 def found(run):
-    """Return {tag: values} of a run whose curves all have the steps that were logged."""
+    """Return {tag: values} of a run, and check the steps of each curve."""
     curves = {curve.tag: curve for curve in run.scalars.series()}
     assert all(curve.step.tolist() == STEPS for curve in curves.values())
     return {tag: curve.value for tag, curve in curves.items()}
@@ -43,7 +43,7 @@ def check(run, logged):
 
 
 def test_a_run_of_wandb_has_its_scalars_and_its_name(tmp_path):
-    """Nested values have a dot in their names; texts, truths and histograms are left out."""
+    """Nested values have a dot in their names; texts, booleans and histograms are left out."""
     tblog("import", FILES / "run-abc123.wandb", "-o", tmp_path / "new")
     runs = package.read(tmp_path / "new")
     assert [*runs] == ["lr/0.1"]
@@ -52,7 +52,7 @@ def test_a_run_of_wandb_has_its_scalars_and_its_name(tmp_path):
 
 
 def test_a_project_of_trackio_has_all_its_runs(tmp_path):
-    """Of two with one name, the second has its id, too."""
+    """Of two runs with one name, the second has its id appended."""
     tblog("import", FILES / "demo.db", "-o", tmp_path / "new")
     runs = package.read(tmp_path / "new")
     assert [*runs] == ["baseline", "baseline-id3", "lr/0.1"]
@@ -63,7 +63,7 @@ def test_a_project_of_trackio_has_all_its_runs(tmp_path):
 
 
 def test_a_database_of_an_older_trackio_has_runs_by_name(tmp_path):
-    """There were no ids."""
+    """Such a database has no ids."""
     with sqlite3.connect(tmp_path / "x.db") as database:
         database.execute("CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp, run_name, step, metrics)")
         rows = [("2026-01-02T03:04:05", "a", step, f'{{"loss": {step}}}') for step in STEPS]
@@ -97,7 +97,7 @@ def log(records, magic=b":W&B\xe1\xbe\x00"):
 
 
 def history(step, **values):
-    """Return a record of wandb's with numbers in their newer form."""
+    """Return a record of wandb with numbers in their newer form."""
     items = [
         sized(1, sized(1, key.encode()) + b"\x31" + struct.pack("<d", value)) for key, value in values.items()
     ]
@@ -105,7 +105,7 @@ def history(step, **values):
 
 
 def test_records_of_wandb_may_cross_blocks_and_end_torn(tmp_path):
-    """What stands before the torn end is imported, and where it ends is told."""
+    """The records before the torn end are imported, and a message says where it is."""
     other = sized(4, bytes(40_000))
     records = [one for step in range(6) for one in (history(step, loss=step / 3), other)]
     path = tmp_path / "run-x.wandb"
@@ -123,7 +123,7 @@ def test_records_of_wandb_may_cross_blocks_and_end_torn(tmp_path):
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=60), max_size=6), st.data())
 def test_any_bytes_in_a_log_of_wandb_are_rows_or_an_error_that_says_so(tmp_path, records, data):
-    """Also whole records whose messages are none."""
+    """So are whole records whose contents are not messages."""
     whole = bytearray(log([history(3, a=1.0, _step=2.0), *records, *(sized(2, one) for one in records)]))
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(0, 255))
     (tmp_path / "x.wandb").write_bytes(whole)
@@ -135,7 +135,7 @@ def test_any_bytes_in_a_log_of_wandb_are_rows_or_an_error_that_says_so(tmp_path,
 
 
 def test_files_that_are_none_of_them_are_refused(tmp_path):
-    """The message names the file, and nothing is left."""
+    """The message names the file, and nothing is written."""
     (tmp_path / "x.db").write_bytes(b"no database" * 100)
     (tmp_path / "x.wandb").write_bytes(b"no log")
     with sqlite3.connect(tmp_path / "y.db") as database:

@@ -16,7 +16,7 @@ from tests.reading import accumulator, event_files, points, rust_points
 
 @pytest.fixture
 def seeds(tmp_path):
-    """Return a log directory of three runs, of which one is shorter, and their values by step."""
+    """Return a log directory of three runs, one of them shorter, and their values by step."""
     values = {}
     rng = np.random.default_rng(0)
     for seed in range(3):
@@ -29,7 +29,7 @@ def seeds(tmp_path):
 
 
 def test_mean_writes_five_runs_that_tensorboard_shows(seeds, tmp_path):
-    """Each statistic is that of Python's own module, at the steps that all runs have."""
+    """Each statistic equals that of Python's `statistics`, at the steps that all runs have."""
     runs, values = seeds
     _, told = tblog("mean", runs, "-o", tmp_path / "new")
     assert "3 runs, 1 tag; 2 steps left out" in told
@@ -64,7 +64,7 @@ def test_mean_groups_runs_by_what_is_left_of_their_names(seeds, tmp_path):
 
 
 def test_merge_copies_files_byte_for_byte(tmp_path):
-    """Runs of one name become one, and files of one name do not overwrite each other."""
+    """Runs with the same name become one, and files with the same name do not overwrite each other."""
     for place, steps in (("one", range(5)), ("two", range(5, 10))):
         with SummaryWriter(tmp_path / place / "a") as writer:
             for step in steps:
@@ -80,7 +80,7 @@ def test_merge_copies_files_byte_for_byte(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 @pytest.mark.parametrize("wide", [[], ["--wide"]], ids=["long", "wide"])
 def test_what_was_exported_is_imported_again(seeds, tmp_path, kind, wide):
-    """Runs, tags, steps and values come back; times, too, where they were written."""
+    """Runs, tags, steps and values are the same, and times if they were exported."""
     runs, _ = seeds
     tblog("export", runs, "--to", kind, "-o", tmp_path / f"x.{kind}", *wide)
     tblog("import", tmp_path / f"x.{kind}", "-o", tmp_path / "new")
@@ -94,7 +94,7 @@ def test_what_was_exported_is_imported_again(seeds, tmp_path, kind, wide):
 
 
 def test_import_takes_the_files_of_others(tmp_path):
-    """Lines of JSON whose step has another name, with texts and nulls in between; NaN is a value."""
+    """Lines of JSON with another name for the step, and with texts and nulls; NaN is a value."""
     rows = [
         {"epoch": 0, "loss": 1, "note": "first"},
         {"epoch": 1, "loss": "NaN", "ok": True},
@@ -108,7 +108,7 @@ def test_import_takes_the_files_of_others(tmp_path):
 
 
 def test_import_takes_whole_steps_to_the_last_digit(tmp_path):
-    """Steps that a float64 cannot hold stay what they are, and those that pandas wrote as floats are whole numbers."""
+    """Steps that float64 cannot represent stay exact, and steps that pandas wrote as floats become integers."""
     (tmp_path / "x.csv").write_text(f"step,loss\n-3,1\n2.0,2\n1e3,3\n{2**53 + 1},4\n")
     tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
     assert package.read(tmp_path / "new").scalars.step.tolist() == [-3, 2, 1000, 2**53 + 1]

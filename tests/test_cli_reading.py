@@ -1,4 +1,4 @@
-"""What `tblog ls`, `show`, `tail`, `export`, `check` and `kept` print, and their exit status."""
+"""The output and exit status of `tblog ls`, `show`, `tail`, `export`, `check` and `kept`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def runs(tmp_path_factory):
 
 
 def test_ls_tells_of_each_run_its_tags_steps_and_size(runs):
-    """The numbers are those of the files."""
+    """The numbers match the files."""
     lines = tblog("ls", runs)[0].splitlines()
     assert [line.split()[0] for line in lines] == ["run", "a", "b"]
     assert lines[1].split()[1:5] == ["4", "21", "19", "24"]
@@ -73,7 +73,7 @@ def test_ls_lists_the_tags_that_are_asked_for(runs):
 
 
 def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
-    """Escape sequences and line ends are shown, not obeyed."""
+    """Escape sequences and line ends are escaped."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("bad\x1b[2J\nname", 1.0, 0)
     for arguments in (
@@ -88,7 +88,7 @@ def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
 
 
 def test_columns_stand_below_each_other_behind_wide_characters_too(tmp_path):
-    """A terminal gives two columns to a character of Chinese, and none to an accent of its own."""
+    """In a terminal, a Chinese character takes two columns and a combining accent none."""
     with SummaryWriter(tmp_path) as writer:
         for tag in ("loss", "损失", "pe\u0301rte"):
             writer.add_scalar(tag, 5.0, 0)
@@ -98,7 +98,7 @@ def test_columns_stand_below_each_other_behind_wide_characters_too(tmp_path):
 
 
 def test_show_has_each_curve_with_its_extremes_and_its_form(runs):
-    """A falling curve falls from the full block to the lowest."""
+    """A falling curve goes from the full block to the lowest."""
     told, _ = tblog("show", runs, "--run", "b", "--tag", "loss")
     _, line = told.splitlines()
     assert line.split()[:8] == ["b", "loss", "20", "0", "to", "19", "0.1", "0.1"]
@@ -107,7 +107,7 @@ def test_show_has_each_curve_with_its_extremes_and_its_form(runs):
 
 
 def test_show_plots_curves_that_have_nothing_to_plot_too(runs):
-    """A curve of NaN says so, one of a single value is a dot."""
+    """A curve of NaN is named so, and one of a single value is a dot."""
     assert "no value is finite" in tblog("show", runs, "--tag", "lr", "--plot")[0]
     assert "0 to 0" not in tblog("show", runs, "--tag", "loss", "--steps", "0:1", "--plot")[0]
     lines = tblog("show", runs, "--run", "a", "--tag", "loss", "--plot", "--width", 60)[0].splitlines()
@@ -146,7 +146,7 @@ def plain(frame):
 
 
 def read_back(file, kind):
-    """Return a data frame of an exported file, by packages that are not tblog's."""
+    """Return a data frame of an exported file, read without tblog."""
     if kind == "parquet":
         return pyarrow.parquet.read_table(file).to_pandas()
     if kind == "csv":
@@ -156,7 +156,7 @@ def read_back(file, kind):
 
 
 def test_export_replaces_a_file_only_by_force(runs, tmp_path):
-    """What was there stays otherwise."""
+    """Without it, the old file stays."""
     (tmp_path / "x.csv").write_text("mine")
     tblog("export", runs, "--to", "csv", "-o", tmp_path / "x.csv", status=2)
     assert (tmp_path / "x.csv").read_text() == "mine"
@@ -181,7 +181,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("what", [("export", "--to", "csv", "--force"), ("report",)])
 def test_an_output_replaces_no_event_file_no_pipe_and_no_link(runs, tmp_path, what):
-    """A pipe gets the bytes, a link stays one, and an event file is refused, --force or not."""
+    """A pipe receives the bytes, a link stays a link, and an event file is refused even with --force."""
     command, *options = what
     [event_file] = event_files(runs / "a")
     before = Path(event_file).read_bytes()
@@ -202,7 +202,7 @@ def test_an_output_replaces_no_event_file_no_pipe_and_no_link(runs, tmp_path, wh
 
 
 def test_a_report_of_nothing_is_not_written(runs, tmp_path):
-    """A name that was mistyped is told, and there is no empty page."""
+    """A message reports a mistyped name, and no empty page is written."""
     assert "nothing is written" in tblog("report", runs, "--run", "c", "-o", tmp_path / "x.html", status=1)[1]
     told = tblog("report", runs, "-o", tmp_path / "no" / "x.html", status=2)[1]
     assert f"there is no directory {tmp_path / 'no'}" in told
@@ -210,13 +210,13 @@ def test_a_report_of_nothing_is_not_written(runs, tmp_path):
 
 
 def test_a_closed_standard_output_stops_nothing(runs):
-    """What a daemon starts has no streams."""
+    """Programs that a daemon starts have no streams."""
     command = f"{sys.executable} -m tblog ls {runs} >&- 2>&-"
     assert subprocess.run(["sh", "-c", command], env=UTF8, check=False).returncode == 0
 
 
 def test_images_and_sounds_become_files_below_the_new_directory_whatever_they_are_called(tmp_path):
-    """Each has its bytes, and the text of its tag in its path, where a path can have it."""
+    """Each file has the logged bytes, and its path has the tag's text as far as a path allows."""
     rng = np.random.default_rng(0)
     with SummaryWriter(tmp_path / "runs" / "a") as writer:
         for tag in HOSTILE:
@@ -241,7 +241,7 @@ def test_images_and_sounds_become_files_below_the_new_directory_whatever_they_ar
 
 
 def test_export_to_the_standard_output_takes_filters_and_thins(runs):
-    """Nothing else is printed there."""
+    """Nothing else is printed to it."""
     told, errors = tblog("export", runs, "--to", "csv", "--run", "a", "--tag", "loss", "--thin", 6)
     rows = list(csv.DictReader(io.StringIO(told)))
     assert len(rows) <= 6
@@ -251,7 +251,7 @@ def test_export_to_the_standard_output_takes_filters_and_thins(runs):
 
 
 def test_where_nothing_matches_the_message_says_what_to_look_at(runs, tmp_path):
-    """A tag that is not there points to the list of tags, a directory without event files is told as such."""
+    """For an unknown tag it names the list of tags; it says if a directory has no event files."""
     for name in ("show", "tail", "export"):
         to = ["--to", "csv"] if name == "export" else []
         told = tblog(name, runs, "--tag", "los", *to, status=1)[1]
@@ -262,7 +262,7 @@ def test_where_nothing_matches_the_message_says_what_to_look_at(runs, tmp_path):
 
 
 def test_tail_prints_the_values_that_were_logged_last(runs):
-    """By their time, over all runs."""
+    """They are ordered by time over all runs."""
     told, _ = tblog("tail", runs, "-n", 4, "--json")
     rows = [json.loads(line) for line in told.splitlines()]
     assert [(row["run"], row["tag"], row["step"]) for row in rows] == [
@@ -274,7 +274,7 @@ def test_tail_prints_the_values_that_were_logged_last(runs):
 
 
 def test_tail_follows_a_training_and_ends_at_an_interrupt(tmp_path):
-    """Each value comes once, as soon as it is flushed, also of a run that begins later."""
+    """Each value is printed once, soon after its flush, also from a run that starts later."""
     code = (  # a job in the background ignores SIGINT
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from tblog._cli.main import main; sys.exit(main(sys.argv[1:]))"
@@ -350,7 +350,7 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
 
 
 def test_check_and_kept_do_what_the_checks_module_does(tmp_path):
-    """A torn file is found and repaired, what a resumed run cut off listed and put back."""
+    """They find and repair a torn file, and list and restore the records that a resumed run cut off."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(10):
             writer.add_scalar("loss", 1.0, step)

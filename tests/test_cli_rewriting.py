@@ -1,4 +1,4 @@
-"""`tblog rename`, `drop`, `thin`, `merge`: runs as TensorBoard reads them afterwards, and what stays as it was."""
+"""`tblog rename`, `drop`, `thin` and `merge`: the runs that TensorBoard reads afterwards, and what does not change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.reading import accumulator, event_files, points
 
 
 def log(logdir, steps=range(20), tags=("loss", "accuracy")):
-    """Log scalars and one value of some other kinds."""
+    """Log scalars, and one value of some other kinds."""
     with SummaryWriter(logdir) as writer:
         for step in steps:
             for tag in tags:
@@ -50,7 +50,7 @@ def records(logdir):
 
 
 def test_rename_changes_the_tag_alone_and_leaves_the_source(runs, tmp_path):
-    """Other records are the same bytes, and steps, times and values those before."""
+    """The bytes of other records stay, and so do steps, times and values."""
     before = contents(runs)
     _, told = tblog("rename", runs, "loss", "loss/train", "-o", tmp_path / "new")
     assert "2 event files of 2 runs" in told
@@ -78,14 +78,14 @@ def test_rename_changes_the_tag_alone_and_leaves_the_source(runs, tmp_path):
     ],
 )
 def test_rename_takes_patterns(runs, tmp_path, old, new, expected):
-    """Stars stand for what they stood for, groups for theirs."""
+    """Stars and groups keep the text that they matched."""
     tblog("rename", runs, old, new, "--run", "a", "-o", tmp_path / "new")
     assert {*points(tmp_path / "new" / "a")} == expected
     assert event_files(tmp_path / "new" / "b")[0].read_bytes() == event_files(runs / "b")[0].read_bytes()
 
 
 def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):
-    """And writes nothing."""
+    """Nothing is written."""
     for arguments, told in (
         (["loss", "accuracy", "-o", tmp_path / "new"], "would both be called"),
         (["loss", "", "-o", tmp_path / "new"], "empty"),
@@ -111,7 +111,7 @@ def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):
     ],
 )
 def test_a_new_directory_inside_of_the_old_one_is_refused(runs, monkeypatch, command):
-    """The old one would hold its runs twice, or means beside what they are the means of."""
+    """The old one would have its runs twice, or means beside their runs."""
     monkeypatch.chdir(runs.parent)
     before = contents(runs)
     assert "lies in" in tblog(*command, "-o", "runs/new", status=2)[1]
@@ -119,7 +119,7 @@ def test_a_new_directory_inside_of_the_old_one_is_refused(runs, monkeypatch, com
 
 
 def test_a_new_directory_beside_those_of_a_pattern_is_made(runs, monkeypatch):
-    """It does not fit the pattern, so that it is not among what is read the next time."""
+    """It does not match the pattern, so the next command does not read it."""
     monkeypatch.chdir(runs.parent)
     tblog("thin", "run*", "5", "-o", "small")
     monkeypatch.chdir(runs)
@@ -127,7 +127,7 @@ def test_a_new_directory_beside_those_of_a_pattern_is_made(runs, monkeypatch):
 
 
 def test_damage_stays_where_it_is(runs, tmp_path):
-    """It is not the command's business; what is whole around it is renamed."""
+    """The damage stays, and the whole records around it are renamed."""
     (path,) = event_files(runs / "a")
     whole = path.read_bytes()
     path.write_bytes(whole[:400] + b"\xff" * 30 + whole[430:] + frame(b"torn" * 9)[:20])
@@ -155,7 +155,7 @@ def test_in_place_the_old_file_is_kept_and_comes_back(runs):
 
 
 def test_in_place_nothing_changes_while_a_writer_has_one_of_the_files(runs):
-    """Neither the file that it has nor the others."""
+    """Neither the writer's file nor the others change."""
     with SummaryWriter(runs / "c") as writer:
         writer.add_scalar("loss", 1.0, 0)
         writer.flush()
@@ -169,7 +169,7 @@ def test_in_place_nothing_changes_while_a_writer_has_one_of_the_files(runs):
 
 @pytest.mark.parametrize("where", ["new", "place"])
 def test_drop_leaves_out_what_matches_all_filters(runs, tmp_path, where):
-    """Tags in steps of a run; all else is the same bytes."""
+    """The filters are tags, steps and runs; all other bytes stay."""
     target = tmp_path / "new" if where == "new" else runs
     shutil.copytree(runs, tmp_path / "before")
     filters = ["--run", "a", "--tag", "l*", "--steps", "5:"]
@@ -187,7 +187,7 @@ def test_drop_leaves_out_what_matches_all_filters(runs, tmp_path, where):
 
 
 def test_drop_takes_whole_runs_and_gives_them_back(runs, tmp_path):
-    """In a new directory they are missing; in place their files are kept aside."""
+    """A new directory lacks them; in place, their files are kept aside."""
     before = contents(runs)
     tblog("drop", runs, "--run", "a", "-o", tmp_path / "new")
     assert contents(tmp_path / "new") == {name: one for name, one in before.items() if name.startswith("b/")}
@@ -199,7 +199,7 @@ def test_drop_takes_whole_runs_and_gives_them_back(runs, tmp_path):
 
 
 def test_what_is_left_of_a_tag_keeps_its_meaning(tmp_path):
-    """The metadata of the first value, which goes, is that of the first that stays, also in a later file."""
+    """If the first value goes, its metadata move to the first value that stays, also in a later file."""
     for start in (0, 5):
         writer = EventFileWriter(str(tmp_path / "runs"))
         for step in range(start, start + 5):
@@ -219,7 +219,7 @@ def test_what_is_left_of_a_tag_keeps_its_meaning(tmp_path):
 
 @pytest.mark.parametrize("where", ["new", "place"])
 def test_thin_keeps_the_rows_that_the_reader_keeps(tmp_path, where):
-    """Over several files of a run, of several values in an event, and nothing but scalars is touched."""
+    """Over several files of a run and several values of an event; only scalars change."""
     runs = tmp_path / "runs"
     rng = np.random.default_rng(0)
     for start in (0, 500):

@@ -201,7 +201,7 @@ class FailingArray:
         raise MemoryError("no room for the array")
 
 
-def test_errors_on_the_worker_are_counted_and_told_once_and_the_rest_is_written(tmp_path, caplog):
+def test_errors_on_the_worker_are_counted_and_reported_once_and_the_rest_is_written(tmp_path, caplog):
     """One broken record in three affects only itself, and its cause is reported once."""
     from tblog.records import HistogramRecord
 

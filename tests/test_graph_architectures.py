@@ -1,4 +1,4 @@
-"""Real architectures: what holds for any graph holds for those of torchvision and of transformers."""
+"""Graphs of real architectures, from torchvision and transformers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ARCHITECTURES = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_an_exported_architecture_is_whole(name):
-    """Every module that ran is there, edges have sources, nothing is cyclic, shapes and counts are the model's."""
+    """It has every module that ran, no dangling edge and no cycle, and the model's shapes and parameter counts."""
     make, inputs = ARCHITECTURES[name]
     model = make()
     graph = read_graph(model, inputs)
@@ -48,7 +48,7 @@ def test_an_exported_architecture_is_whole(name):
 
 @pytest.mark.parametrize("name", ["resnet18", "swin_t", "deeplabv3", "transformer"])
 def test_the_same_architecture_is_whole_by_hooks(name):
-    """What hooks record is held to the same."""
+    """A graph recorded by hooks passes the same checks."""
     make, inputs = ARCHITECTURES[name]
     model = make()
     graph = read_graph(model, inputs, source="hooks")
@@ -64,7 +64,7 @@ def test_the_same_architecture_is_whole_by_hooks(name):
     ],
 )
 def test_a_detector_is_read_by_whichever_way_works(make):
-    """A list of images goes in, a list of dicts comes out, and the graph between them is whole."""
+    """It takes a list of images and returns a list of dicts."""
     torch.manual_seed(0)
     model = make()
     graph = read_graph(model, IMAGES)
@@ -76,7 +76,7 @@ def test_a_detector_is_read_by_whichever_way_works(make):
 
 
 def test_a_language_model_is_whole_by_every_way():
-    """The dataclass that it returns hides nothing."""
+    """The outputs inside the returned dataclass are in the graph."""
     for source in ("export", "trace", "hooks"):
         model = graph_models.LanguageModel()
         graph = read_graph(model, graph_models.TOKENS, source=source)

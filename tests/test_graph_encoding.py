@@ -35,27 +35,27 @@ def test_a_node_is_written_with_its_shapes_dtype_device_and_attributes():
 
 
 def test_edges_name_the_output_they_begin_at():
-    """Control edges and outputs other than the first are written as TensorFlow does."""
+    """Control edges and outputs other than the first are written as TensorFlow writes them."""
     first = Node("a", "x", [], [TensorType(), TensorType()])
     assert list(decoded(first, Node("b", "y", ["a:1", "a", "^a"])).node[1].input) == ["a:1", "a", "^a"]
 
 
 def test_an_unknown_shape_and_mixed_or_strange_dtypes_are_written():
-    """Rank may be unknown; a dtype that TensorFlow has no number for is written as text."""
+    """The rank may be unknown. A dtype without a TensorFlow number is written as text."""
     (node,) = decoded(Node("a", "x", [], [TensorType("float8_e4m3fn"), TensorType("int64", (1,))])).node
     assert node.attr["_output_shapes"].list.shape[0].unknown_rank
     assert node.attr["dtype"].s == b"float8_e4m3fn, int64"
 
 
 def test_a_layer_that_is_called_constant_is_drawn_as_a_layer():
-    """The viewer draws every operation with Const in its name as a dot beside its reader."""
+    """The viewer would draw an operation with Const in its name as a dot, so such an operation is renamed."""
     assert decoded(Node("pad", "ConstantPad2d"), Node("c", "Const")).node[0].op == "constantPad2d"
 
 
 @given(st.text(max_size=4000), st.integers(min_value=1, max_value=400))
 @settings(max_examples=30, deadline=None)
 def test_attributes_stay_under_the_viewers_limit(text, outputs):
-    """No attribute is over 1,024 bytes, above which the viewer would drop it."""
+    """No attribute exceeds 1,024 bytes; the viewer drops larger ones."""
     (node,) = decoded(
         Node("a", "x", [], [TensorType("float32", (3, 224, 224))] * outputs, {"text": text})
     ).node
@@ -66,7 +66,7 @@ def test_attributes_stay_under_the_viewers_limit(text, outputs):
 @given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), unique_by="/".join, max_size=40))
 @settings(max_examples=50, deadline=None)
 def test_short_lists_are_shown_as_they_are(paths):
-    """Names change only where a scope has more than a hundred children."""
+    """Names change only in scopes with more than a hundred children."""
     names = ["/".join(path) for path in paths]
     assert grouped(names) == {name: name for name in names}
 
@@ -74,7 +74,7 @@ def test_short_lists_are_shown_as_they_are(paths):
 @given(st.integers(min_value=101, max_value=3000))
 @settings(max_examples=20, deadline=None)
 def test_a_long_list_is_shown_in_groups(count):
-    """Each child is in one group, in order, and no scope has more than a hundred children."""
+    """Each child is in exactly one group, in order, and no scope has more than a hundred children."""
     shown = list(grouped([f"Net/{i} (Linear)/linear" for i in range(count)]).values())
     groups = list(dict.fromkeys(name.split("/")[1] for name in shown))
     assert len(set(shown)) == count
@@ -87,7 +87,7 @@ def test_a_long_list_is_shown_in_groups(count):
 
 
 def test_edges_follow_into_the_groups():
-    """Every edge of a large graph begins at a node that is there."""
+    """Every edge of a large graph starts at an existing node."""
     layers = nn.Sequential(*[nn.ReLU() for _ in range(150)])
     message = GraphDef.FromString(read_graph(layers, torch.ones(1)).SerializeToString())
     names = {node.name for node in message.node}
@@ -96,7 +96,7 @@ def test_edges_follow_into_the_groups():
 
 
 def test_the_graph_says_which_way_read_it():
-    """The source is in the file, on inputs and outputs, as is the model's size."""
+    """The inputs and outputs in the file name the source and the model's size."""
     for source in ("export", "trace", "hooks"):
         graph = read_graph(nn.Linear(4, 4), torch.ones(2, 4), source=source)
         ends = [node for node in decoded(*graph.nodes).node if node.op in {"input", "output"}]
@@ -116,7 +116,7 @@ def test_add_graph_writes_one_event_and_prints_when_asked(tmp_path, capsys):
 
 
 def test_reading_a_graph_imports_no_tensorboard():
-    """Neither the reading nor the encoding needs torch's writer or TensorBoard."""
+    """Neither reading nor encoding needs torch's writer or TensorBoard."""
     code = """
 import sys, torch
 from tblog.graph import read_graph
@@ -129,6 +129,6 @@ print([name for name in sys.modules if name.partition(".")[0] == "tensorboard" o
 
 
 def test_importing_the_package_imports_no_torch():
-    """A program that logs an ONNX graph need not load torch."""
+    """A program that logs an ONNX graph does not need torch."""
     code = "import sys, tblog.graph; print([name for name in ('torch', 'tensorboardX', 'onnx') if name in sys.modules])"
     assert run_program(code) == "[]\n"

@@ -1,4 +1,4 @@
-"""Graphs of small models, node by node as they were written down beforehand."""
+"""Graphs of small models, compared node by node with expected lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def drawn(graph):
 
 
 def types(node):
-    """Return what a node puts out."""
+    """Return the types of a node's outputs."""
     return ", ".join(map(str, node.outputs))
 
 
@@ -48,7 +48,7 @@ def block(scope, source, *, conv, prefix, identity=True):
     ],
 )
 def test_blocks_in_a_list_each_call_of_which_has_a_scope(source, look):
-    """The second call of a module has a scope of its own, and what does nothing is drawn, but by tracing."""
+    """The second call of a module has its own scope. Operations without effect are drawn, except by tracing."""
     blocks = "Small/blocks (ModuleList)"
     prefix = look["prefix"]
     assert drawn(read_graph(graph_models.Small(), torch.ones(1, 2, 4, 4), source=source)) == [
@@ -64,7 +64,7 @@ def test_blocks_in_a_list_each_call_of_which_has_a_scope(source, look):
 
 
 def test_a_layer_says_its_parameters_options_and_description():
-    """Parameters are attributes of the operation that reads them, not nodes; a second reader says shared."""
+    """Parameters are attributes of the operation that reads them, not nodes; at a second reader they are marked as shared."""
     graph = read_graph(graph_models.Small(), torch.ones(1, 2, 4, 4))
     attributes = {node.name: node.attributes for node in graph.nodes}
     assert attributes["Small/blocks (ModuleList)/0 (Block)/conv (Conv2d)/conv2d"] == {
@@ -84,8 +84,8 @@ def test_a_layer_says_its_parameters_options_and_description():
 
 
 @pytest.mark.parametrize("source", ["export", "trace", "hooks"])
-def test_several_outputs_of_one_operation_are_told_apart(source):
-    """An edge says from which output it comes, and the operation has the shapes of all."""
+def test_edges_name_the_output_of_an_operation_with_several(source):
+    """An edge names the output it starts from, and the operation has the shapes of all its outputs."""
 
     class Halves(nn.Module):
         def forward(self, x):
@@ -105,7 +105,7 @@ def test_several_outputs_of_one_operation_are_told_apart(source):
 
 @pytest.mark.parametrize("source", ["export", "hooks"])
 def test_a_write_through_a_view_comes_before_what_reads_the_memory(source):
-    """The reader of memory that was written elsewhere has a control edge from the writer."""
+    """An operation that reads memory written elsewhere has a control edge from the writing operation."""
 
     class Writes(nn.Module):
         def forward(self, x):
@@ -118,7 +118,7 @@ def test_a_write_through_a_view_comes_before_what_reads_the_memory(source):
 
 
 def test_branches_of_a_conditional_are_drawn_inside_it():
-    """Both branches of `torch.cond` are there, and the operator reads the condition and their results."""
+    """Both branches of `torch.cond` are in the graph; the operator reads the condition and the results of the branches."""
 
     class Either(nn.Module):
         def forward(self, x):
@@ -139,7 +139,7 @@ def test_branches_of_a_conditional_are_drawn_inside_it():
 
 
 def test_what_is_not_computed_with_gradients_is_drawn_all_the_same():
-    """Blocks without gradients and with autocast leave no trace of their own."""
+    """`no_grad` and autocast blocks add no nodes of their own."""
 
     class Modes(nn.Module):
         def forward(self, x):
@@ -157,7 +157,7 @@ def test_what_is_not_computed_with_gradients_is_drawn_all_the_same():
 
 
 def test_the_graph_is_printed_line_by_line():
-    """`str` gives one line for each node, with its edges, types and attributes."""
+    """`str` returns one line per node, with its edges, types and attributes."""
     lines = str(read_graph(nn.Linear(2, 1, bias=False), torch.ones(1, 2))).splitlines()
     assert lines[0] == "graph (read by export, 3 nodes):"
     assert lines[2] == (

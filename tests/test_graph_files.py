@@ -20,7 +20,7 @@ FLOAT = TensorProto.FLOAT
 
 
 def lines(graph):
-    """Return the nodes of a sound graph, each as a line."""
+    """Check a graph, and return its nodes as lines."""
     assert_sound(graph)
     return list(map(str, graph.nodes))
 
@@ -46,7 +46,7 @@ def onnx_file(tmp_path):
 
 
 def test_an_onnx_file_becomes_a_graph(onnx_file):
-    """Weights are attributes of what reads them, names keep their scopes, shapes are inferred."""
+    """Weights are attributes of the operations that read them. Names keep their scopes, and shapes are inferred."""
     assert lines(read_onnx_graph(onnx_file)) == [
         "input/x = input() -> (float32 [-1, 3])",
         "fc/Gemm = Gemm(input/x) -> (float32 [-1, 2]) w=float32 [3, 2] alpha=0.5",
@@ -57,7 +57,7 @@ def test_an_onnx_file_becomes_a_graph(onnx_file):
 
 
 def test_scopes_that_torchs_exporter_notes_are_those_of_a_torch_graph(tmp_path):
-    """A node of an exported model lies in the modules that it ran in."""
+    """A node of an exported model is in the scope of its module."""
     node = helper.make_node("Relu", ["x"], ["y"], name="node_relu")
     for key, value in {
         "pkg.torch.onnx.name_scopes": "['', 'block', 'block.act', 'relu']",
@@ -71,7 +71,7 @@ def test_scopes_that_torchs_exporter_notes_are_those_of_a_torch_graph(tmp_path):
 
 
 def test_both_branches_of_an_onnx_condition_are_drawn(tmp_path):
-    """What a branch runs is in a scope beside its operation, which reads its results."""
+    """The operations of a branch are in a scope beside the condition, which reads their results."""
     y = helper.make_tensor_value_info("y", FLOAT, [1])
     branches = {
         f"{name}_branch": helper.make_graph(
@@ -94,7 +94,7 @@ def test_both_branches_of_an_onnx_condition_are_drawn(tmp_path):
 
 
 def test_add_onnx_graph_writes_it_without_a_word(onnx_file, tmp_path, capsys):
-    """The writer's call logs the graph, and prints none of it."""
+    """The call logs the graph and prints nothing."""
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_onnx_graph(onnx_file)
     (event,) = run_events(tmp_path / "run")
@@ -134,7 +134,7 @@ OPENVINO = f"""<?xml version="1.0"?>
 
 
 def test_an_openvino_model_becomes_a_graph(tmp_path):
-    """Every layer is one node, whatever the number of its edges, and weights are attributes."""
+    """Each layer is one node, however many edges it has, and weights are attributes."""
     (tmp_path / "small.xml").write_text(OPENVINO)
     assert lines(read_openvino_graph(tmp_path / "small.xml")) == [
         "input/x = input() -> (float32 [1, 3]) shape=1,3 element_type=f32",
@@ -145,7 +145,7 @@ def test_an_openvino_model_becomes_a_graph(tmp_path):
 
 
 def test_add_openvino_graph_writes_it(tmp_path):
-    """The writer's call logs the graph."""
+    """The call logs the graph."""
     (tmp_path / "small.xml").write_text(OPENVINO)
     with SummaryWriter(tmp_path / "run") as writer:
         writer.add_openvino_graph(str(tmp_path / "small.xml"))

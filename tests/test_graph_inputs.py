@@ -1,4 +1,4 @@
-"""Whatever forward takes and returns: the graph has an input and an output for each tensor in it."""
+"""Arguments and results of any structure: each tensor in them is an input or an output of the graph."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tblog.errors import InvalidTypeError, InvalidValueError
 from tblog.graph import read_graph
 from tests import graph_models
 from tests.graph_checks import assert_sound
+from tests.waiting import run_threads
 
 X = torch.ones(2, 4)
 WAYS = ["export", "trace", "hooks"]
@@ -39,7 +40,7 @@ class Batch:
 
 
 class Plain:
-    """An object that is none of all these, and holds a tensor."""
+    """A plain object with a tensor attribute."""
 
     def __init__(self, x):
         self.x, self.name = x, "plain"
@@ -55,7 +56,7 @@ class Slotted:
 
 
 class Linear(nn.Module):
-    """A base for models that differ in what they take and return."""
+    """A base for models with different arguments and results."""
 
     def __init__(self):
         super().__init__()
@@ -117,13 +118,13 @@ def ends(graph):
     ],
 )
 def test_every_tensor_that_goes_in_and_out_is_there_by_name(source, forward, inputs, expected):
-    """Inputs are named after forward's arguments, outputs after their places in the result."""
+    """Inputs are named after forward's arguments, outputs after their position in the result."""
     assert ends(read_graph(model_of(forward), inputs, source=source)) == expected
 
 
 @pytest.mark.parametrize("source", WAYS)
 def test_objects_with_slots_and_mappings_that_cannot_be_copied_are_opened(source):
-    """Each tensor in them is an input, like that of any other object."""
+    """Each tensor in them is an input, as in any other object."""
     assert (
         ends(read_graph(model_of(lambda self, a: self.fc(a.x)), (Slotted(X),), source=source))[0]
         == "input/a.x"
@@ -136,7 +137,7 @@ def test_objects_with_slots_and_mappings_that_cannot_be_copied_are_opened(source
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_structure_that_holds_itself_is_opened_once(source):
-    """What lies in it is one input, and the model gets the whole structure."""
+    """Its tensor is one input, and the model receives the whole structure."""
     batch = {"x": X}
     batch["again"] = batch
     model = model_of(lambda self, batch: self.fc(batch["again"]["x"] + batch["x"]))
@@ -145,7 +146,7 @@ def test_a_structure_that_holds_itself_is_opened_once(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_is_nested_too_deeply_to_be_opened_is_handed_on_as_it_is(source):
-    """The model finds in it what it always does; its tensors are constants of the graph."""
+    """The model receives it unchanged, and its tensors are constants of the graph."""
     nested = X
     for _ in range(30):
         nested = [nested]
@@ -159,7 +160,7 @@ def test_what_is_nested_too_deeply_to_be_opened_is_handed_on_as_it_is(source):
 
 
 def test_every_way_reads_an_iterator_from_its_beginning():
-    """What one way has taken from a generator is there for the next, and its tensors are inputs."""
+    """Items that one way took from a generator are there for the next way, and their tensors are inputs."""
 
     def forward(self, images):
         found = [self.fc(image) for image in images]
@@ -175,7 +176,7 @@ def test_every_way_reads_an_iterator_from_its_beginning():
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_a_forward_yields_is_read(source):
-    """Nothing of a generator runs before its items are asked for; of one without end, a hundred are."""
+    """A generator runs only when its items are read; of an infinite one, a hundred items are read."""
 
     def forward(self, x):
         while True:
@@ -186,7 +187,7 @@ def test_what_a_forward_yields_is_read(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_list_is_one_argument_where_forward_says_it_takes_one(source):
-    """Detection models take a list of images; a list of arguments stays what it was otherwise."""
+    """Detection models take a list of images. In other cases a list holds the arguments."""
 
     def forward(self, images: list[torch.Tensor], targets: list[torch.Tensor] | None = None):
         return [self.fc(image) for image in images + (targets or [])]
@@ -196,7 +197,7 @@ def test_a_list_is_one_argument_where_forward_says_it_takes_one(source):
 
 
 def test_a_type_comment_says_so_too():
-    """As RetinaNet has one; a forward without a source file has none, and takes the list's items."""
+    """RetinaNet has such a comment. Without a source file there is none, and the list's items are the arguments."""
 
     def forward(self, images, targets=None):
         # type: (list[torch.Tensor], list[torch.Tensor] | None) -> list[torch.Tensor]
@@ -208,7 +209,7 @@ def test_a_type_comment_says_so_too():
 
 
 def test_one_tensor_in_two_arguments_is_two_inputs():
-    """What reads the first argument has an edge from it, and not from the other."""
+    """An operation that reads the first argument has an edge from it, and none from the other."""
     graph = read_graph(model_of(lambda self, x, y: self.fc(x) + y), (X, X))
     edges = {node.name: node.inputs for node in graph.nodes}
     assert edges["Model/fc (Linear)/linear"] == ["input/x"]
@@ -216,7 +217,7 @@ def test_one_tensor_in_two_arguments_is_two_inputs():
 
 
 def test_a_packed_sequence_is_taken_and_returned():
-    """Its data and its batch sizes are inputs of their own."""
+    """Its data and its batch sizes are separate inputs."""
     packed = nn.utils.rnn.pack_sequence([torch.ones(3, 4), torch.ones(2, 4)])
     graph = read_graph(nn.LSTM(4, 5), packed)
     assert ends(graph) == [
@@ -227,7 +228,7 @@ def test_a_packed_sequence_is_taken_and_returned():
 
 
 def test_inputs_are_left_as_they_were():
-    """A model that writes into its input writes into a copy, whichever way reads it."""
+    """A model that writes to its input writes to a copy, however it is read."""
 
     class InPlace(nn.Module):
         def forward(self, x, batch, states):
@@ -246,7 +247,7 @@ def test_inputs_are_left_as_they_were():
 
 
 def test_names_hold_nothing_that_the_viewer_reads_otherwise():
-    """Slashes divide scopes and colons outputs: other names have neither."""
+    """A slash separates scopes and a colon separates outputs, so names contain neither."""
 
     class Odd(nn.Module):
         def __init__(self):
@@ -261,7 +262,7 @@ def test_names_hold_nothing_that_the_viewer_reads_otherwise():
 
 
 def test_names_that_are_no_utf8_are_written():
-    """Half a character, as the names of files may hold, does not keep a graph from being encoded."""
+    """A lone surrogate, as in some file names, does not prevent encoding."""
 
     class Odd(nn.Module):
         def __init__(self):
@@ -278,7 +279,7 @@ def test_names_that_are_no_utf8_are_written():
 
 
 def test_a_language_model_takes_keywords_and_returns_a_dataclass():
-    """Named inputs, nested outputs, tied weights: all as the model calls them."""
+    """Named inputs, nested outputs and tied weights have the model's names."""
     inputs = {**graph_models.TOKENS, "labels": torch.zeros(2, 5, dtype=torch.int64), "return_hidden": True}
     for source in WAYS:
         graph = read_graph(graph_models.LanguageModel(), inputs, source=source)
@@ -289,7 +290,7 @@ def test_a_language_model_takes_keywords_and_returns_a_dataclass():
 
 
 def test_a_missing_input_is_named():
-    """The error says which arguments are wanted."""
+    """The error names the missing arguments."""
     with pytest.raises(
         InvalidValueError, match=r"its forward needs the arguments input, but input_to_model was None"
     ):
@@ -305,7 +306,7 @@ def test_an_unknown_way_and_what_is_no_model_are_refused():
 
 
 def test_threads_that_read_models_at_once_get_the_same_graph_as_one_alone(caplog):
-    """The exporter of torch keeps its state in globals: tblog lets one thread after the other use it."""
+    """Torch's exporter keeps its state in globals, so tblog lets one thread at a time use it."""
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
     alone = read_graph(model, X).SerializeToString()
     barrier = threading.Barrier(4)
@@ -315,10 +316,6 @@ def test_threads_that_read_models_at_once_get_the_same_graph_as_one_alone(caplog
         barrier.wait()
         found.append(read_graph(model, X).SerializeToString())
 
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_threads(threading.Thread(target=read) for _ in range(4))
     assert found == [alone] * 4
     assert [record.getMessage() for record in caplog.records if record.name == "tblog"] == []

@@ -59,7 +59,7 @@ def test_distributed_wrappers_are_taken_off():
 
 @pytest.mark.parametrize("source", ["export", "trace", "hooks"])
 def test_wrappers_inside_a_model_are_taken_off(source):
-    """Wrapped submodules appear under their own names, and are wrapped again afterwards."""
+    """Wrapped submodules appear under their own names, and stay wrapped afterwards."""
     model = nn.Sequential(nn.DataParallel(nn.Linear(4, 4)), torch.compile(nn.ReLU(), backend="eager"))
     before = list(model)
     assert names(read_graph(model, X, source=source)) == PLAIN
@@ -69,7 +69,7 @@ def test_wrappers_inside_a_model_are_taken_off(source):
 @DEPRECATED
 @pytest.mark.parametrize("inputs", [(), None, X, (X,)])
 def test_a_scripted_module_is_read_with_and_without_inputs(inputs):
-    """Frameworks pass an empty tuple; a TorchScript module can be read without a run."""
+    """Frameworks pass an empty tuple as input; a TorchScript module can be read without a run."""
     graph = read_graph(torch.jit.script(plain()), inputs)
     assert graph.source == "trace"
     assert graph.reasons == []
@@ -78,7 +78,7 @@ def test_a_scripted_module_is_read_with_and_without_inputs(inputs):
 
 @DEPRECATED
 def test_a_scripted_module_keeps_its_mode_and_shows_that_of_evaluation():
-    """Batch statistics are not updated in the picture, and the module is in training as before."""
+    """It is read in evaluation mode, so its batch statistics stay, and it is in training mode afterwards."""
     model = torch.jit.script(nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)))
     graph = read_graph(model, ())
     assert names(graph) == [
@@ -93,7 +93,7 @@ def test_a_scripted_module_keeps_its_mode_and_shows_that_of_evaluation():
 
 @DEPRECATED
 def test_a_scripted_function_is_read():
-    """Its branches and loops are drawn as operations, with their contents."""
+    """Its branches and loops are operations, with their contents."""
 
     @torch.jit.script
     def scale(x: torch.Tensor, times: int):
@@ -137,7 +137,7 @@ def test_a_traced_module_and_one_that_holds_a_scripted_one_are_read():
     ],
 )
 def test_recurrent_networks_are_read(model, inputs, source):
-    """States are outputs, and each call of a cell has a scope."""
+    """States are outputs, and each call of a cell has its own scope."""
     graph = read_graph(model, inputs, source=source)
     assert_sound(graph)
     assert_shows_what_ran(graph, model, *(inputs if isinstance(inputs, tuple) else (inputs,)))
@@ -148,7 +148,7 @@ def test_recurrent_networks_are_read(model, inputs, source):
 
 @pytest.mark.parametrize("source", ["export", "hooks"])
 def test_a_module_under_two_names_and_a_parameter_in_two_modules_are_counted_once(source):
-    """The second reader says that the parameter is shared."""
+    """At its second reader, the parameter is marked as shared."""
     shared = nn.Linear(4, 4)
     model = nn.Sequential(shared, nn.Sequential(shared), nn.Linear(4, 4, bias=False))
     model[2].weight = shared.weight
@@ -162,7 +162,7 @@ def test_a_module_under_two_names_and_a_parameter_in_two_modules_are_counted_onc
 
 
 def test_what_depends_on_data_falls_to_hooks_and_says_why(caplog):
-    """One line reports each way that failed, and the graph keeps the reasons."""
+    """One log line reports each failed way, and the graph keeps the reasons."""
     with caplog.at_level(logging.WARNING, logger="tblog"):
         graph = read_graph(graph_models.Dynamic(), X)
     assert graph.source == "hooks"
@@ -176,7 +176,7 @@ def test_what_depends_on_data_falls_to_hooks_and_says_why(caplog):
 
 
 def test_nothing_but_these_lines_is_printed(capfd):
-    """The exporter's own reports of what it cannot export are not printed."""
+    """The exporter's own reports of failures are not printed."""
     read_graph(graph_models.Dynamic(), X)
     with pytest.raises(GraphError):
         read_graph(nn.Linear(4, 4), torch.ones(2, 5))
@@ -229,7 +229,7 @@ def test_an_error_that_a_model_catches_leaves_the_scopes_in_place():
 
 @pytest.mark.filterwarnings("ignore")
 def test_quantised_models_are_read():
-    """Dynamically and statically quantised layers appear with the dtypes that flow between them."""
+    """Dynamically and statically quantised layers appear with the dtypes between them."""
     dynamic = torch.ao.quantization.quantize_dynamic(plain(), {nn.Linear})
     assert names(read_graph(dynamic, X)) == [name.replace("/linear", "/linear_dynamic") for name in PLAIN]
     model = nn.Sequential(torch.ao.quantization.QuantStub(), *plain(), torch.ao.quantization.DeQuantStub())
@@ -250,7 +250,7 @@ def test_quantised_models_are_read():
 
 @pytest.mark.filterwarnings("ignore")
 def test_observers_of_a_model_in_quantisation_training_are_not_fed():
-    """The ranges of fake quantisation come from the training, not from reading the graph."""
+    """Reading the graph does not change the ranges of fake quantisation."""
     model = nn.Sequential(torch.ao.quantization.QuantStub(), *plain())
     model.qconfig = torch.ao.quantization.get_default_qat_qconfig("x86")
     prepared = torch.ao.quantization.prepare_qat(model.train())
@@ -284,7 +284,7 @@ def test_sparse_inputs_and_parameters_are_read(layout):
 @pytest.mark.filterwarnings("ignore:.*spectral_norm")
 @pytest.mark.parametrize("source", ["export", "hooks"])
 def test_weights_that_are_computed_before_each_run_are_computed_in_the_graph(source):
-    """Old and new weight norm, spectral norm: their hooks run, as forward needs them."""
+    """Weight norm, old and new, and spectral norm: their hooks run, because forward needs them."""
     model = nn.Sequential(
         nn.utils.weight_norm(nn.Linear(4, 4)),
         nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
@@ -299,7 +299,7 @@ def test_weights_that_are_computed_before_each_run_are_computed_in_the_graph(sou
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_lazy_modules_are_read_and_stay_lazy():
-    """The graph has the shapes that the first run will give, and the model still waits for that run."""
+    """The graph has the shapes of the first run, and the model is still uninitialised."""
     model = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
     graph = read_graph(model, X)
     assert [node.outputs[0].shape for node in graph.nodes] == [(2, 4), (2, 3), (2, 3), (2, 3)]
@@ -308,7 +308,7 @@ def test_lazy_modules_are_read_and_stay_lazy():
 
 
 def test_forces_that_are_gradients_fall_to_hooks():
-    """A forward that asks for gradients runs as it does without a graph."""
+    """A forward that computes gradients runs as usual."""
 
     class Forces(nn.Module):
         def __init__(self):
@@ -325,7 +325,7 @@ def test_forces_that_are_gradients_fall_to_hooks():
 
 
 def test_a_function_and_an_fx_module_are_read():
-    """A function of tensors has a graph, too, and so does a `torch.fx` module."""
+    """A function of tensors has a graph, and so has a `torch.fx` module."""
 
     def gelu_twice(x):
         return nn.functional.gelu(nn.functional.gelu(x))
@@ -336,7 +336,7 @@ def test_a_function_and_an_fx_module_are_read():
 
 
 def test_a_method_of_a_module_is_read_with_the_modules_that_it_calls():
-    """A method other than forward has a graph, too."""
+    """Methods other than forward can be read, too."""
 
     class Encoder(nn.Module):
         def __init__(self):
@@ -357,7 +357,7 @@ def test_a_method_of_a_module_is_read_with_the_modules_that_it_calls():
 
 
 def test_memory_efficient_attention_shows_its_parts():
-    """In evaluation a transformer layer is one fused operation; the graph shows its layers instead."""
+    """In evaluation, torch fuses a transformer layer into one operation; the graph shows its layers instead."""
     model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
     for source in ("export", "trace", "hooks"):
         graph = read_graph(model, torch.ones(2, 3, 8), source=source)
@@ -368,7 +368,7 @@ def test_memory_efficient_attention_shows_its_parts():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.complex64])
 def test_dtypes_are_those_that_flow(dtype):
-    """Each node says the dtype that it puts out."""
+    """Each node has the dtype of its output."""
     graph = read_graph(nn.Linear(4, 4, dtype=dtype), X.to(dtype))
     assert {node.outputs[0].dtype for node in graph.nodes} == {str(dtype).removeprefix("torch.")}
 
@@ -377,7 +377,7 @@ def test_dtypes_are_those_that_flow(dtype):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 @pytest.mark.parametrize("source", ["export", "trace", "hooks"])
 def test_a_model_on_a_gpu_is_read_where_it_is(source):
-    """Devices are shown, random states of the GPU are kept, and nothing is moved."""
+    """The graph shows devices; the GPU's random state stays, and nothing is moved."""
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(), nn.ReLU()).cuda()
     state = torch.cuda.get_rng_state()
     graph = read_graph(model, X.cuda(), source=source)
@@ -387,8 +387,8 @@ def test_a_model_on_a_gpu_is_read_where_it_is(source):
     assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
 
 
-def test_a_forward_that_asks_for_its_own_graph_is_told_so_and_read():
-    """The inner reading is refused instead of recursing; a model that catches the error has a graph."""
+def test_a_forward_that_asks_for_its_own_graph_gets_an_error_and_is_read():
+    """The inner call raises instead of recursing; a model that catches the error has a graph."""
     refused = []
 
     class Asks(nn.Module):

@@ -1,4 +1,4 @@
-"""Scopes: their labels and descriptions in the viewer, and which nodes have a scope of their own."""
+"""Scopes: their labels and descriptions in the viewer, and which nodes get their own scope."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tblog.graph import read_graph
 from tests import graph_models
 from tests.graph_checks import assert_shows_what_ran, assert_sound
 
-SHOWN = 14  # how many letters of a long label the viewer shows in a closed scope
+SHOWN = 14  # letters of a long label that the viewer shows in a closed scope
 WAYS = ["export", "trace", "hooks"]
 
 
 def scopes(graph):
-    """Return the scopes right below the model's own, in the order in which they ran."""
+    """Return the scopes directly below the model's own, in execution order."""
     assert_sound(graph)
     inside = [node.name.split("/") for node in graph.nodes if node.op not in {"input", "output"}]
     return list(dict.fromkeys(path[1] for path in inside if len(path) > 2))
 
 
 class Named(nn.Module):
-    """Runs its children, which have the given names, in a row."""
+    """Runs children with the given names, one after the other."""
 
     def __init__(self, *names):
         super().__init__()
@@ -53,14 +53,14 @@ class Named(nn.Module):
     ],
 )
 def test_what_tells_siblings_apart_stands_before_the_viewers_cut(names, expected):
-    """A module's own name comes first; before a long one comes the part that differs from the others."""
+    """The label starts with the module's own name; if that is long, with the part that differs from its siblings."""
     found = scopes(read_graph(Named(*names), torch.ones(1)))
     assert found == expected
     assert len({label[:SHOWN] for label in found}) == len(names)
 
 
-def test_the_calls_of_a_module_are_told_apart_before_the_cut_too():
-    """The number of a call comes after a short name, and before a long one."""
+def test_the_calls_of_a_module_differ_before_the_cut_too():
+    """The number of a call follows a short name and precedes a long one."""
 
     class Repeats(nn.Module):
         def __init__(self):
@@ -101,7 +101,7 @@ TOKENS = (torch.arange(6).view(2, 3), torch.ones(2, 3, dtype=torch.int64))
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_makes_masks_and_positions_has_a_scope_of_its_own(source):
-    """Masks and positions each have one box beside the layers, without any operation of the model proper."""
+    """Masks and positions each have one box beside the layers, without any operation of the layers."""
     graph = read_graph(Masked(), TOKENS, source=source)
     found = scopes(graph)
     assert sorted(found) == ["embed (Embedding)", "indices", "mask", "out (Linear)", "place (Embedding)"]
@@ -115,13 +115,13 @@ def test_what_makes_masks_and_positions_has_a_scope_of_its_own(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_is_looked_up_by_place_alone_is_drawn(source):
-    """A layer whose input depends only on the shape of the model's input is in the graph, whichever way reads it."""
+    """A layer whose input depends only on the shape of the model's input is in the graph, however it is read."""
     model = Masked()
     assert_shows_what_ran(read_graph(model, TOKENS, source=source), model, *TOKENS)
 
 
 def test_a_bunch_that_nothing_reads_lies_with_those_that_are_read():
-    """Unused masks of other kinds are not left outside the box."""
+    """Unused masks of other kinds are in the box, too."""
 
     class Wasteful(Masked):
         def forward(self, tokens, attention_mask):
@@ -146,7 +146,7 @@ class Normalised(nn.Module):
 
 
 class Looped(nn.Module):
-    """Masks before and after a layer: a common scope would form a loop with it."""
+    """Masks before and after a layer: a common scope would form a cycle with it."""
 
     def __init__(self):
         super().__init__()
@@ -173,7 +173,7 @@ def test_what_is_data_stays_where_it_is(model, inputs, expected):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_scope_that_holds_others_says_its_path_class_and_size(source):
-    """The numbers cover the module and everything in it, each parameter once."""
+    """The counts cover the module and everything in it, and each parameter once."""
     model = graph_models.Small()
     model.head.requires_grad_(False)
     graph = read_graph(model, torch.ones(1, 2, 4, 4), source=source)
@@ -197,7 +197,7 @@ def test_a_scope_that_holds_others_says_its_path_class_and_size(source):
 
 
 def test_what_a_scope_says_is_written_beside_its_operations():
-    """As a node that the viewer sets aside, also where a long list is shown in groups."""
+    """A node that the viewer sets aside has the description, also in grouped lists."""
     layers = nn.Sequential(*[nn.Sequential(nn.Sequential(nn.Linear(2, 2))) for _ in range(120)])
     message = GraphDef.FromString(read_graph(layers, torch.ones(1, 2), source="hooks").SerializeToString())
     about = {node.name: node for node in message.node if node.name.endswith("/about")}

@@ -1,4 +1,4 @@
-"""Models whose parameters are gathered while they run: the graph is that of the model, and training goes on."""
+"""Models whose parameters are gathered at run time (FSDP): the graph is the model's, and training continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plain():
 
 
 def of_second_version():
-    """Return it sharded by FSDP 2, its layers and what is left on their own."""
+    """Return it sharded by FSDP 2: the layers, then the rest."""
     model, mesh = plain(), init_device_mesh("cpu", (dist.get_world_size(),))
     for module in (model[0], model[3], model):
         fully_shard(module, mesh=mesh)
@@ -31,7 +31,7 @@ def of_second_version():
 
 
 def of_first_version():
-    """Return it sharded by FSDP 1, which keeps the parameters as the modules have them."""
+    """Return it sharded by FSDP 1, with the original parameters."""
     return FullyShardedDataParallel(plain(), device_id=torch.device("cpu"), use_orig_params=True)
 
 
@@ -53,7 +53,7 @@ def losses(model, steps):
 @pytest.mark.parametrize("trained", [0, 2])
 @pytest.mark.parametrize("sharded", [of_first_version, of_second_version])
 def test_a_sharded_model_is_read_by_a_run_and_trains_on_as_if_nobody_had_read_it(sharded, trained, capfd):
-    """FSDP is handed no placeholders, holds pieces afterwards as before, and prints nothing."""
+    """FSDP gets no placeholders, keeps its shards, and prints nothing."""
     expected = losses(sharded(), range(4))
     model = sharded()
     before = losses(model, range(trained))
@@ -68,7 +68,7 @@ def test_a_sharded_model_is_read_by_a_run_and_trains_on_as_if_nobody_had_read_it
 @pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize("sharded", [of_first_version, of_second_version])
 def test_the_graph_of_a_sharded_model_has_the_models_own_operations_alone(sharded):
-    """What gathers is left out, parameters are counted, and classes are called what they were."""
+    """Gathering is left out, parameters are counted, and classes keep their names."""
     graph = read_graph(sharded(), X)
     assert [node.op.rpartition("::")[2] for node in graph.nodes] == [
         *("input", "linear", "batch_norm", "relu", "linear", "output")
@@ -82,7 +82,7 @@ def test_the_graph_of_a_sharded_model_has_the_models_own_operations_alone(sharde
 @pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize("source", ["export", "trace"])
 def test_placeholders_are_not_given_to_a_sharded_model_whoever_asks_for_it(source):
-    """The error says why, and the model trains on."""
+    """The error says why, and training continues."""
     model = of_second_version()
     with pytest.raises(GraphError, match="FSDP gathers the parameters only in a real run"):
         read_graph(model, X, source=source)
@@ -90,7 +90,7 @@ def test_placeholders_are_not_given_to_a_sharded_model_whoever_asks_for_it(sourc
 
 
 def test_one_process_of_several_does_not_run_a_model_that_all_have_to_run():
-    """It would wait for the others for ever; who asks for it in all of them may."""
+    """It would wait for the others forever. A program may ask for it if all processes do."""
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
     try:
         model = of_second_version()

@@ -1,4 +1,4 @@
-"""What reading a graph costs the caller, against torch's own in the same run."""
+"""The caller's cost of reading a graph, compared with torch's in the same run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tblog.graph import read_graph
 
 
 def seconds(call):
-    """Return the processor's time that a call takes, to which other programs on the machine add nothing."""
+    """Return the CPU seconds of a call, which do not depend on other programs."""
     started = time.process_time()
     call()
     return time.process_time() - started
 
 
 def test_resnet50_is_read_in_less_time_than_torch_takes():
-    """The median of three calls of each, in alternation; question 14 of the benchmarks measures `add_graph` whole."""
+    """Compare the medians of three alternating calls; question 14 of the benchmarks measures all of `add_graph`."""
     model, image = torchvision.models.resnet50(weights=None), torch.ones(1, 3, 224, 224)
     ours, torchs = [], []
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Reading a graph leaves the model exactly as it was, whichever way reads it, even if it fails."""
+"""Reading a graph leaves the model exactly as it was, in every way of reading, even after a failure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tblog.graph._preserve import lent
 from tblog.records import ScalarRecord
 from tests import graph_models
 from tests.untouched import untouched
+from tests.waiting import run_threads
 
 WAYS = ["export", "trace", "hooks"]
 
@@ -32,7 +33,7 @@ def attributes(model):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_modes_gradients_hooks_buffers_and_random_states_are_kept(source):
-    """A model in training, partly frozen, with gradients and statistics, is the same afterwards."""
+    """A partly frozen model in training mode, with gradients and statistics, is the same afterwards."""
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(8, 2))
     model[1].eval()
     model[0].weight.requires_grad_(False)
@@ -46,7 +47,7 @@ def test_modes_gradients_hooks_buffers_and_random_states_are_kept(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_what_a_forward_leaves_in_the_model_is_taken_out_again(source):
-    """Attributes, lists, dicts, counters, statistics and modes that a forward changes are put back."""
+    """Attributes, lists, dicts, counters, statistics and modes that forward changes are restored."""
     model = graph_models.Stateful()
     before, notes, plain = attributes(model), dict(model.notes["calls"]), model.plain.clone()
     statistics = {name: value.clone() for name, value in model.state_dict().items()}
@@ -63,7 +64,7 @@ def test_what_a_forward_leaves_in_the_model_is_taken_out_again(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_failure_leaves_the_model_as_it_was_too(source):
-    """A forward that raises half-way leaves nothing behind, and no hook stays."""
+    """A forward that raises half-way leaves no change and no hook."""
 
     class Fails(graph_models.Stateful):
         def forward(self, x):
@@ -79,7 +80,7 @@ def test_a_failure_leaves_the_model_as_it_was_too(source):
 
 
 def test_what_cannot_be_put_back_keeps_nothing_else_from_it():
-    """A parameter that no longer accepts its gradient raises, and everything else is restored."""
+    """A parameter that no longer accepts its gradient raises; everything else is restored."""
 
     class Stubborn(nn.Parameter):
         armed = False
@@ -119,7 +120,7 @@ def test_a_model_made_in_inference_mode_is_read(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_random_numbers_drawn_by_a_forward_are_given_back(source):
-    """Python's, numpy's and torch's generators go on as if nothing had been drawn."""
+    """The generators of Python, numpy and torch continue as if nothing had been drawn."""
 
     class Draws(nn.Module):
         def forward(self, x):
@@ -130,7 +131,7 @@ def test_random_numbers_drawn_by_a_forward_are_given_back(source):
 
 
 def test_gradients_of_a_forward_that_computes_some_are_not_added():
-    """A backward pass within forward leaves the gradients that were there."""
+    """A backward pass inside forward leaves the earlier gradients."""
 
     class Backward(nn.Module):
         def __init__(self):
@@ -150,7 +151,7 @@ def test_gradients_of_a_forward_that_computes_some_are_not_added():
 
 @pytest.mark.parametrize("source", ["export", "trace"])
 def test_hooks_that_people_watch_with_see_no_placeholders(source):
-    """A hook that keeps activations keeps none of a run that had none, and is still there."""
+    """A hook that stores activations stores no placeholder, and stays registered."""
     kept = []
     model = nn.Sequential(nn.Linear(4, 4))
     model[0].register_forward_hook(lambda _, __, output: kept.append(output))
@@ -161,7 +162,7 @@ def test_hooks_that_people_watch_with_see_no_placeholders(source):
 
 
 def test_a_train_method_that_does_more_is_not_called():
-    """Layers that merge weights when the mode changes are not asked to."""
+    """Layers that merge their weights in `train()` do not do so."""
 
     class Merges(nn.Linear):
         def train(self, mode=True):  # noqa: ARG002 - as torch has it
@@ -173,7 +174,7 @@ def test_a_train_method_that_does_more_is_not_called():
 
 
 def test_a_compiled_model_stays_compiled():
-    """Afterwards it runs the compiled code, and compiles nothing again."""
+    """It runs the compiled code afterwards, and nothing is compiled again."""
     compilations = []
 
     def backend(graph, _):
@@ -199,9 +200,7 @@ def test_modules_that_other_threads_run_are_not_recorded():
             self.fc = nn.Linear(4, 4)
 
         def forward(self, x):
-            thread = threading.Thread(target=other, args=(elsewhere,))
-            thread.start()
-            thread.join()
+            run_threads([threading.Thread(target=other, args=(elsewhere,))])
             return self.fc(x)
 
     graph = read_graph(Waits(), torch.ones(2, 4), source="hooks")
@@ -209,7 +208,7 @@ def test_modules_that_other_threads_run_are_not_recorded():
 
 
 def test_nothing_of_the_model_is_kept_alive():
-    """The graph is plain data: dropping the model drops its parameters."""
+    """The graph is plain data, so deleting the model frees its parameters."""
     import gc
     import weakref
 
@@ -225,7 +224,7 @@ def test_nothing_of_the_model_is_kept_alive():
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_model_made_in_inference_mode_is_read_and_kept(source):
-    """Its buffers and other tensors, which only that mode can change, are unchanged."""
+    """Its buffers and other tensors, which can change only in that mode, are the same afterwards."""
     with torch.inference_mode():
         model = graph_models.Stateful()
     before, values = attributes(model), [model.count.clone(), model.plain.clone()]
@@ -240,7 +239,7 @@ def test_a_model_made_in_inference_mode_is_read_and_kept(source):
 
 @pytest.mark.parametrize("source", WAYS)
 def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
-    """None of its own code runs when the mode is saved and restored."""
+    """Its own code does not run when the mode is saved and restored."""
 
     class Frozen(nn.Linear):
         def __setattr__(self, name, value):
@@ -261,7 +260,7 @@ def test_a_module_that_lets_nobody_change_its_mode_is_read(source):
 @pytest.mark.parametrize("moment", ["forward", "backward", "step"])
 @pytest.mark.parametrize("source", WAYS)
 def test_a_training_that_an_adapter_watches_is_watched_alone(source, moment):
-    """The graph's computation is not part of a step, and the adapter receives no placeholders."""
+    """The graph's computation is not part of a step, and the adapter gets no placeholders."""
 
     def figures(read):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""How the tests themselves are laid out, and what the tools look at."""
+"""The layout of the tests, and the files that the tools check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_nothing_imports_a_test_module() -> None:
-    """What several tests need lies in a module of its own, also what their programs import."""
+    """Shared helpers are in modules of their own, including those that test programs import."""
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for folder in ("tests", "benchmarks", "examples")
@@ -41,7 +41,7 @@ def test_mypy_reads_every_file_but_tests() -> None:
 
 
 def hidden(parts: tuple[str, ...]) -> bool:
-    """Return whether a path is no part of the project."""
+    """Return whether a path is not part of the project."""
     return parts[0].startswith(".") or parts[0] in {"build", "dist"}
 
 

@@ -137,7 +137,7 @@ def test_a_run_that_a_writer_has_open_is_not_restored(tmp_path, capsys):
         assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
-def test_of_a_file_only_what_was_cut_off_with_it_is_told_listed_and_removed(tmp_path, capsys):
+def test_only_what_was_cut_off_from_a_file_is_listed_and_removed_with_it(tmp_path, capsys):
     """Other files in its directory and runs below keep theirs; naming a kept file means its event file."""
     for run in (tmp_path, tmp_path / "below"):
         log(run, range(100), 1.0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tblog import FileWriter, GlobalSummaryWriter, RecordWriter, SummaryWriter
+from tblog.errors import without_secrets, without_user
 from tblog.options import WriterOptions
 from tblog.records import ScalarRecord
 from tests.processes import run_program
@@ -55,7 +56,7 @@ def test_a_change_of_directory_does_not_split_a_run(tmp_path, elsewhere):
     }
 
 
-def test_a_directory_is_told_as_it_was_given(elsewhere):
+def test_the_directory_is_shown_as_it_was_given(elsewhere):
     """Both originals do so: in the attribute, in the method, and in the keys of the writers below."""
     with SummaryWriter("run") as writer:
         elsewhere()
@@ -234,7 +235,7 @@ def test_a_name_that_no_file_has_is_refused(writer):
 
 @pytest.mark.parametrize("writer", WRITERS[:3])
 @pytest.mark.parametrize(("name", "error"), [("file", FileExistsError), ("file/run", NotADirectoryError)])
-def test_a_file_in_the_place_of_the_directory_is_told_with_what_to_do(
+def test_the_error_for_a_file_in_the_place_of_the_directory_says_what_to_do(
     tmp_path, monkeypatch, writer, name, error
 ):
     """The error has the operating system's class and number, and a readable message."""
@@ -253,7 +254,7 @@ def test_resume_tells_of_a_file_in_the_place_of_the_directory(tmp_path):
         SummaryWriter(tmp_path / "file", resume=True)
 
 
-def test_a_relative_directory_without_a_current_one_is_told_with_what_to_do(tmp_path, monkeypatch):
+def test_the_error_for_a_relative_directory_without_a_current_one_says_what_to_do(tmp_path, monkeypatch):
     """Somebody has removed the current directory."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
@@ -269,7 +270,7 @@ def test_a_relative_directory_without_a_current_one_is_told_with_what_to_do(tmp_
 
 @pytest.mark.skipif(not os.path.isdir("/sys"), reason="needs a directory that nobody may write to")
 @pytest.mark.parametrize("writer", WRITERS[:3])
-def test_a_directory_that_nobody_may_make_is_told_with_what_to_do(writer):
+def test_the_error_for_a_directory_that_nobody_may_make_says_what_to_do(writer):
     """The message has the operating system's words, and tblog's advice."""
     wanted = (
         "cannot write to the log directory '/sys/tblog': .+ Give a directory that this process may make and"
@@ -290,6 +291,12 @@ def test_messages_and_reprs_show_nothing_secret_of_a_url(caplog):
     assert "secret" not in told
 
 
+def test_only_what_a_store_says_has_no_signature_outside_of_a_url():
+    """A directory may be called sig=0.1; a store may quote the headers of a request."""
+    assert without_user("runs/sig=0.1,token=8") == "runs/sig=0.1,token=8"
+    assert without_secrets("SignedHeaders=host, Signature=secret") == "SignedHeaders=host, Signature=..."
+
+
 @pytest.mark.parametrize("suffix", ["/x", "../x", "x\0"])
 def test_a_suffix_that_no_name_can_have_is_refused(tmp_path, suffix):
     """Nothing is created first."""
@@ -298,7 +305,7 @@ def test_a_suffix_that_no_name_can_have_is_refused(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_is_too_long_is_told_with_what_to_do(tmp_path):
+def test_the_error_for_a_name_that_is_too_long_says_what_to_do(tmp_path):
     """The message has the operating system's words, and tblog's advice."""
     with pytest.raises(OSError, match=r"File name too long\. Give a shorter directory or filename_suffix"):
         SummaryWriter(tmp_path / "run", filename_suffix="x" * 250)

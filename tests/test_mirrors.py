@@ -70,7 +70,7 @@ def test_hooks_on_the_methods_of_filewriter_see_each_event_once(module, monkeypa
 
 
 @FAMILIES
-def test_a_class_in_the_place_of_eventfilewriter_is_told_each_directory(module, monkeypatch, tmp_path):
+def test_a_class_in_the_place_of_eventfilewriter_gets_each_directory(module, monkeypatch, tmp_path):
     """As in wandb: a derived class replaces the name in the module, and its constructor notes the run."""
     told = []
 

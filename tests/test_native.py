@@ -1,4 +1,4 @@
-"""The compiled module against Python's and numpy's own: the same bytes, the same counts."""
+"""The compiled module gives the same bytes and counts as Python and numpy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TYPES = {
 
 
 def test_what_is_used_is_told():
-    """The command that checks files says whether Python alone is at work, as TBLOG_PURE asks for."""
+    """`python -m tblog.check` says whether only Python is used, as TBLOG_PURE asks."""
     for pure, kind in (("1", "pure"), ("0", "native" if compiled else "")):
         command = [sys.executable, "-m", "tblog.check", "--version"]
         done = subprocess.run(
@@ -60,7 +60,7 @@ def test_what_is_used_is_told():
 
 
 def test_the_counters_name_the_lane(tmp_path):
-    """`stats` says what takes scalars, also when the counts of two files are added."""
+    """`stats` names the lane, also after adding the counts of two files."""
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("a", 1.0, 1)
         assert writer.stats.lane == _native.kind()
@@ -72,7 +72,7 @@ def test_the_counters_name_the_lane(tmp_path):
 @needs_compiled
 @pytest.mark.parametrize("name", ["lane.c", "native.h"])
 def test_a_checkout_whose_source_is_newer_does_without_the_module(tmp_path, name):
-    """After a `git pull`, the calls and the module would not fit each other: it says so and how to build it."""
+    """After a `git pull`, calls and module may not match; a warning says so, and how to build it."""
     folder = tmp_path / "_native"
     shutil.copytree(Path(_native.__file__).parent, folder)
     code = """
@@ -95,14 +95,14 @@ def test_a_checkout_whose_source_is_newer_does_without_the_module(tmp_path, name
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 2**32 - 1))
 def test_checksums_are_those_of_the_package(data, before):
-    """Any bytes after any others have the CRC-32C that the package crc32c gives."""
+    """For any bytes after any others, the CRC-32C equals that of the package crc32c."""
     assert compiled.crc32c(data, before) == crc32c(data, before)
     assert compiled.crc32c(memoryview(data)[1:]) == crc32c(data[1:])
 
 
 @needs_compiled
 def test_large_data_has_its_checksum():
-    """Data for which the interpreter lock is let go has it, too."""
+    """So has data for which the interpreter lock is released."""
     data = np.arange(1_000_003, dtype=np.uint8).tobytes()
     assert compiled.crc32c(data) == crc32c(data)
 
@@ -110,9 +110,9 @@ def test_large_data_has_its_checksum():
 @needs_compiled
 @pytest.mark.parametrize("name", TYPES)
 def test_counts_are_those_of_python(name, monkeypatch):
-    """Values of any type, not finite ones among them, have the counts and moments that numpy's pieces give.
+    """For values of any type, finite or not, the counts and moments equal numpy's.
 
-    But for sums near the largest float: there the order of the additions decides whether one overflows.
+    Sums near the largest float are not compared: whether they overflow depends on the order of additions.
     """
 
     @settings(max_examples=150, deadline=None)
@@ -138,7 +138,7 @@ def test_counts_are_those_of_python(name, monkeypatch):
 @needs_compiled
 @pytest.mark.parametrize("name", ["f2", "i1", "u2"])
 def test_all_patterns_are_counted_as_by_python(name, monkeypatch):
-    """Values of 8 or 16 bits, all that there are, have the counts and extremes that numpy's pieces give."""
+    """For all values of 8 and 16 bits, the counts and extremes equal numpy's."""
     values = np.resize(np.arange(1 << 16).astype(np.uint16), 200_000).view(name)
     ours, _, moments = _counting.count(values, "tensorflow")
     monkeypatch.setattr(_bins, "compiled", None)
@@ -150,7 +150,7 @@ def test_all_patterns_are_counted_as_by_python(name, monkeypatch):
 
 @needs_compiled
 def test_bfloat16_is_counted_from_its_bytes():
-    """All its patterns have the counts and moments of the same numbers as float32."""
+    """All its values have the counts and moments of the same numbers in float32."""
     halves = np.arange(1 << 16).astype(np.uint16)
     ours, moments = _bins.count_compiled(halves, "bf2")
     theirs, expected = _bins.count_compiled((halves.astype(np.uint32) << 16).view(np.float32), "f4")
@@ -159,7 +159,7 @@ def test_bfloat16_is_counted_from_its_bytes():
 
 @needs_compiled
 def test_float16_is_exact_where_a_thread_flushes_small_numbers_to_zero():
-    """Its smallest numbers are no small ones of float32, so torch.set_flush_denormal changes nothing."""
+    """Its subnormal numbers are normal in float32, so torch.set_flush_denormal changes nothing."""
     values = np.arange(1 << 10, dtype=np.uint16).view(np.float16)
     expected = _bins.count_compiled(values, "f2")
     changed = torch.set_flush_denormal(True)
@@ -184,7 +184,7 @@ def test_values_that_stand_at_no_multiple_of_their_width_are_counted():
 
 @needs_compiled
 def test_buffers_of_a_wrong_size_are_refused():
-    """Nothing is written where there is no room for it."""
+    """Nothing is written beyond a buffer."""
     offsets, counts = np.zeros(1 << 16, np.int32), np.zeros(4096, np.int64)
     values = np.ones(4, np.float32)
     for wrong in (
@@ -201,7 +201,7 @@ def test_buffers_of_a_wrong_size_are_refused():
 
 
 def lane_that_knows(*tags):
-    """Return a compiled lane with room, that knows some tags."""
+    """Return a compiled lane with room that knows some tags."""
     lane = compiled.Lane(deque())
     lane.room = 1 << 30
     for tag in tags:
@@ -210,7 +210,7 @@ def lane_that_knows(*tags):
 
 
 class Logger:
-    """Has the two methods with their fast paths, and keeps what these leave to Python."""
+    """Has the two methods with fast paths, and keeps the calls that these leave to Python."""
 
     def __init__(self, lane):
         self._lane = lane
@@ -240,7 +240,7 @@ entries = st.one_of(st.tuples(st.sampled_from([*KNOWN, "new"]), values, steps), 
     st.lists(st.tuples(st.sampled_from([*KNOWN, "new"]) | st.text(max_size=300), values, steps), max_size=60)
 )
 def test_numbers_become_the_bytes_that_python_makes(calls):
-    """Any number under any tag and step, logged by the compiled method, has the same event, byte for byte."""
+    """Any number at any tag and step, logged by the compiled method, gives the same event, byte for byte."""
     lane = lane_that_knows(*KNOWN)
     lane.learns = True
     logger = Logger(lane)
@@ -252,7 +252,7 @@ def test_numbers_become_the_bytes_that_python_makes(calls):
 
 
 def assert_written(lane, rows, encode):
-    """Check that what waits becomes what Python makes of the same rows, whose times it takes from there."""
+    """Check that the waiting numbers give Python's bytes for the same rows, with the times of the lane."""
     frames = bytes(compiled.encode(*lane.pieces))
     logged = [event_head(data).wall_time for data in walk(frames)]
     assert frames == encode([(*row, time) for row, time in zip(rows, logged, strict=True)])
@@ -266,7 +266,7 @@ dicts = st.dictionaries(st.sampled_from([*KNOWN, *"abcdefgh"]), plain_values, mi
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(dicts, steps), max_size=30))
 def test_dicts_become_the_bytes_that_python_makes(calls):
-    """Any dict of numbers, logged by the compiled method, is the same event, byte for byte, and changes no more."""
+    """Any dict of numbers, logged by the compiled method, gives the same event, byte for byte; later changes do not matter."""
     lane = lane_that_knows(*KNOWN, *"abcdefgh")
     logger = Logger(lane)
     rows = [(tuple(numbers), tuple(map(float, numbers.values())), step) for numbers, step in calls]
@@ -280,7 +280,7 @@ def test_dicts_become_the_bytes_that_python_makes(calls):
 
 @needs_compiled
 def test_what_is_unusual_in_a_dict_is_left_to_python():
-    """Calls that the compiled method does not know how to log, log nothing, and reach the Python function whole."""
+    """The compiled method logs nothing in such calls, and passes them on to the Python function."""
 
     class Tag(str):
         __slots__ = ()
@@ -334,7 +334,7 @@ def walk(frames):
     )
 )
 def test_a_lane_is_first_in_first_out_whatever_is_put_back(commands):
-    """Entries come out as from a list, through full blocks, taking and putting back."""
+    """Entries come out as from a list, also across full blocks and after entries were put back."""
     queue = RecordQueue(1 << 30, 1 << 30, "wait")
     lane, model, taken = queue.pending, [], []
     for tag in [*KNOWN, *MANY, "new"]:
@@ -371,7 +371,7 @@ def test_a_lane_is_first_in_first_out_whatever_is_put_back(commands):
 
 @needs_compiled
 def test_only_numbers_become_bytes():
-    """Anything else is refused, and what was encoded grows no more."""
+    """Anything else is refused, and encoded numbers do not change any more."""
     with pytest.raises(TypeError, match="numbers"):
         compiled.encode(1)
     with pytest.raises(TypeError):
@@ -387,7 +387,7 @@ def test_only_numbers_become_bytes():
 
 @needs_compiled
 def test_numbers_between_other_entries_take_little_memory():
-    """A stretch of one number takes no memory for a thousand, so a full queue is no larger than its bound promises."""
+    """A stretch of one number takes no memory for a thousand, so a full queue keeps its bound."""
     lane = lane_that_knows("a")
     logger = Logger(lane)
     tracemalloc.start()
@@ -404,7 +404,7 @@ def test_numbers_between_other_entries_take_little_memory():
 
 @needs_compiled
 def test_a_step_takes_few_large_dicts():
-    """What is taken at once is bounded in numbers, not in events, so its bytes are few however large the dicts are."""
+    """A step is bounded in numbers, not in events, so large dicts do not make it large."""
     queue = RecordQueue(1 << 30, 1 << 30, "wait")
     lane = queue.pending
     for tag in MANY:
@@ -419,7 +419,7 @@ def test_a_step_takes_few_large_dicts():
 
 @needs_compiled
 def test_more_tags_than_a_lane_keeps_change_nothing_of_what_waits():
-    """A lane forgets its tags when they are too many; numbers that wait have theirs."""
+    """A full lane forgets its tags; waiting numbers keep theirs."""
     lane = lane_that_knows("a")
     logger = Logger(lane)
     logger.add_scalar("a", 1.0, 1)
@@ -434,7 +434,7 @@ def test_more_tags_than_a_lane_keeps_change_nothing_of_what_waits():
 
 @needs_compiled
 def test_the_method_shows_what_the_function_shows():
-    """Signature, types, documentation and pickles are those of the Python function; an instance has a bound method."""
+    """Signature, types, documentation and pickles are the Python function's; an instance has a bound method."""
     method = SummaryWriter.add_scalar
     assert inspect.isfunction(method)
     assert pickle.loads(pickle.dumps(method)) is method
@@ -450,7 +450,7 @@ def test_the_method_shows_what_the_function_shows():
 
 
 def test_every_form_of_a_call_logs_the_same(tmp_path):
-    """By position or by name, bound, through the class or a subclass: each logs its number."""
+    """Arguments by position or by name, bound, through the class or a subclass: each call logs its number."""
 
     class Derived(SummaryWriter):
         def add_scalar(self, *args, **kwargs):
@@ -473,7 +473,7 @@ def test_every_form_of_a_call_logs_the_same(tmp_path):
 
 
 def test_threads_that_change_at_every_step_lose_and_mix_nothing(tmp_path):
-    """Eight threads, a worker and a switch as often as Python can: each thread's numbers are there, in its order."""
+    """With eight threads, a worker and the shortest switch interval, each thread's numbers are there, in order."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

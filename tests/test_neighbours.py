@@ -105,15 +105,15 @@ def test_of_four_ranks_in_one_directory_each_but_the_first_says_so_once(tmp_path
         assert str(logdir) in message
 
 
-def test_ranks_that_have_a_writer_and_log_nothing_are_no_reason_for_a_word(tmp_path):
+def test_ranks_that_have_a_writer_and_log_nothing_cause_no_warning(tmp_path):
     """For example when only the first rank logs."""
     what = ["does not", "does not", "logs", "does not"]
     assert ranks(tmp_path / "run", tmp_path, what, until=0) == [""] * 4
 
 
 @pytest.mark.parametrize("library", ["torch.utils.tensorboard", "tensorboardX", "tblog"])
-def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
-    """Whichever library the other writer is from, and whichever of the two came first."""
+def test_two_writers_of_one_process_are_reported(tmp_path, caplog, library):
+    """Whatever library the other writer is from, and whichever of the two came first."""
     import importlib
 
     module = importlib.import_module(library)
@@ -129,7 +129,7 @@ def test_two_writers_of_one_process_are_told_of(tmp_path, caplog, library):
     assert len(told(caplog)) == 1
 
 
-def test_a_program_that_is_started_again_is_told_where_the_earlier_run_ends(tmp_path, caplog):
+def test_the_warning_of_a_restarted_program_says_where_the_earlier_run_ends(tmp_path, caplog):
     """The message has the tag, both steps, and three ways to continue; a new directory gets none."""
     first_program(tmp_path, 100)
     with SummaryWriter(tmp_path) as writer:
@@ -163,7 +163,7 @@ def first_program(logdir, steps, *tags):
     ],
     ids=["goes on by itself", "other tags", "resume=True", "resume=50", "purge_step"],
 )
-def test_a_run_that_goes_on_as_it_should_is_told_nothing(tmp_path, caplog, options, steps, tag):
+def test_a_run_that_continues_as_it_should_causes_no_warning(tmp_path, caplog, options, steps, tag):
     """Whether the program says how to resume or the writer knows by itself."""
     first_program(tmp_path, 100)
     with SummaryWriter(tmp_path, **options) as writer:
@@ -202,7 +202,7 @@ def test_a_long_run_is_looked_at_without_being_read(tmp_path, monkeypatch):
     assert 0 < sum(read) < 100_000 < old.stat().st_size
 
 
-def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothing(tmp_path, caplog):
+def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_causes_no_warning(tmp_path, caplog):
     """All its files are its own; so are those of a writer that it replaces."""
     writer = SummaryWriter(tmp_path)
     for number in range(3):
@@ -222,7 +222,7 @@ def test_a_writer_that_is_closed_and_goes_on_or_has_further_files_is_told_nothin
     assert os.path.exists(path)
 
 
-def test_a_writer_that_goes_on_while_its_close_encodes_is_told_nothing(tmp_path, caplog, monkeypatch):
+def test_a_writer_that_goes_on_while_its_close_encodes_causes_no_warning(tmp_path, caplog, monkeypatch):
     """The closing file is its own, however long an encoder keeps it open."""
     gate = threading.Event()
     known = KINDS[TextRecord]
@@ -249,7 +249,7 @@ def test_a_writer_that_goes_on_while_its_close_encodes_is_told_nothing(tmp_path,
     assert told(caplog) == []
 
 
-def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp_path, caplog):
+def test_a_forked_child_that_goes_on_with_its_parents_writer_causes_no_warning(tmp_path, caplog):
     """The parent gets no message either: the child has its own tags, or its points belong there."""
     with SummaryWriter(tmp_path) as writer:
         log(writer, range(5))
@@ -266,7 +266,7 @@ def test_a_forked_child_that_goes_on_with_its_parents_writer_is_told_nothing(tmp
     assert len(event_files(tmp_path)) == 2
 
 
-def test_runs_below_are_told_nothing(tmp_path, caplog):
+def test_runs_below_cause_no_warning(tmp_path, caplog):
     """Hyperparameters and `add_scalars`, by this writer or by another in a directory below."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(5):

@@ -1,4 +1,4 @@
-"""The notebook of the documentation is one that runs, and shows what it shows."""
+"""The documentation's notebook runs, and shows what its stored outputs show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.notebooks import NOTEBOOK, executed
 
 
 def shown(notebook: NotebookNode) -> list[dict[str, str]]:
-    """Return what each cell of code shows, by its type."""
+    """Return the outputs of each code cell, by type."""
     return [
         {kind: text for output in cell.outputs for kind, text in output.data.items()}
         for cell in notebook.cells
@@ -20,7 +20,7 @@ def shown(notebook: NotebookNode) -> list[dict[str, str]]:
 
 
 def test_the_documentations_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
-    """Its cells raise nothing; a writer, runs, a run, tables and a report show themselves as in the documentation."""
+    """No cell raises; a writer, runs, a run, tables and a report display as in the documentation."""
     kept, again = nbformat.read(NOTEBOOK, as_version=4), executed(NOTEBOOK, tmp_path)
     assert [sorted(one) for one in shown(again)] == [sorted(one) for one in shown(kept)]
     training, writer, runs, run, last, hparams, report = shown(again)

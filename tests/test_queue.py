@@ -56,7 +56,7 @@ def test_the_bound_in_records_holds_over_both_lanes():
     assert (lanes.queued, lanes.dropped, told) == (3, 2, [3])
 
 
-def test_a_drop_is_told_of_again_after_a_recovery():
+def test_a_drop_is_reported_again_after_a_recovery():
     """The log shows each time that records were lost."""
     lanes, told = queue(records=1), []
     lanes.on_drop = lambda: told.append(lanes.dropped)

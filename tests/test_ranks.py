@@ -1,4 +1,4 @@
-"""Who writes in a training of several ranks, and where: `WriterOptions(ranks=...)`."""
+"""Which ranks of a training write, and where: `WriterOptions(ranks=...)`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _alone(monkeypatch):
 
 @pytest.fixture
 def become(monkeypatch):
-    """Return what makes this process one rank of several, as torchrun says it."""
+    """Return a function that sets torchrun's variables for this process."""
 
     def become_rank(rank, world_size, names=VARIABLES[0]):
         for name, number in zip(names, (rank, world_size), strict=True):
@@ -41,8 +41,8 @@ def become(monkeypatch):
     return become_rank
 
 
-def test_every_rank_writes_to_the_directory_it_gives_unless_told_otherwise(tmp_path, become):
-    """As with both originals: a program that gives each process a directory goes on as it is."""
+def test_every_rank_writes_to_the_directory_it_gives_by_default(tmp_path, become):
+    """As with both originals, a program that gives each process a directory works unchanged."""
     for rank in range(2):
         become(rank, 2)
         with SummaryWriter(tmp_path / str(rank)) as writer:
@@ -52,7 +52,7 @@ def test_every_rank_writes_to_the_directory_it_gives_unless_told_otherwise(tmp_p
 
 @pytest.mark.parametrize("names", VARIABLES, ids=lambda names: names[0])
 def test_rank_0_alone_writes(tmp_path, become, names):
-    """The launcher's variables say who that is."""
+    """The launcher's variables name the rank."""
     for rank in (1, 0):
         become(rank, 2, names)
         with SummaryWriter(tmp_path / "run", options=ZERO) as writer:
@@ -62,7 +62,7 @@ def test_rank_0_alone_writes(tmp_path, become, names):
 
 
 def test_a_process_without_others_is_rank_0(tmp_path, become):
-    """The same program runs on one process; variables that are half set, or no numbers, say nothing."""
+    """The same program runs in one process; variables that are incomplete or not numbers are ignored."""
     with SummaryWriter(tmp_path / "alone", options=ZERO) as writer:
         writer.add_scalar("x", 1.0, 0)
     become("", "", VARIABLES[0])
@@ -74,7 +74,7 @@ def test_a_process_without_others_is_rank_0(tmp_path, become):
 
 @pytest.mark.parametrize("flavor", ["torch", "tensorboardX"])
 def test_other_ranks_hold_the_whole_writer_and_leave_no_trace(tmp_path, become, flavor):
-    """Every call works: no file, no directory, no thread."""
+    """Every call works, without a file, directory or thread."""
     become(1, 2)
     logdir = tmp_path / "run"
     threads = threading.enumerate()
@@ -98,7 +98,7 @@ def test_other_ranks_hold_the_whole_writer_and_leave_no_trace(tmp_path, become, 
 
 
 def test_other_ranks_find_the_same_mistakes(tmp_path, become):
-    """A mistake is an error on each rank, and not a hang of those that wait for one."""
+    """A mistake raises on each rank, so that no rank waits for another."""
     become(1, 2)
     with SummaryWriter(tmp_path, options=ZERO) as writer:
         for _ in range(2):
@@ -118,7 +118,7 @@ def test_other_ranks_find_the_same_mistakes(tmp_path, become):
 
 
 def test_other_ranks_copy_draw_and_read_nothing(tmp_path, become):
-    """A large array, a figure and a model cost them a look."""
+    """A large array, a figure and a model cost them almost nothing."""
     become(1, 2)
     figure, drawn = plt.figure(), []
     figure.canvas.mpl_connect("draw_event", drawn.append)
@@ -142,7 +142,7 @@ def test_other_ranks_copy_draw_and_read_nothing(tmp_path, become):
 
 
 def test_numbers_that_other_ranks_log_are_kept_nowhere(tmp_path, become):
-    """Whatever the number of calls, memory stays as it was."""
+    """Memory does not grow with the number of calls."""
     become(1, 2)
     with SummaryWriter(tmp_path, options=ZERO) as writer:
         writer.add_scalar("x", 1.0, 0)
@@ -155,7 +155,7 @@ def test_numbers_that_other_ranks_log_are_kept_nowhere(tmp_path, become):
 
 
 def test_every_rank_knows_the_step_to_go_on_with(tmp_path, become):
-    """`next_step` is the same for all; rank 0 alone changes files."""
+    """`next_step` is the same on all ranks, and only rank 0 changes files."""
     become(0, 2)
     with SummaryWriter(tmp_path, options=ZERO) as writer:
         writer.add_scalar("x", 1.0, 41)
@@ -167,7 +167,7 @@ def test_every_rank_knows_the_step_to_go_on_with(tmp_path, become):
 
 
 def test_each_rank_has_a_run_that_tensorboard_lists_beside_the_others(tmp_path, become):
-    """`rank00` to `rank11` below one directory; the file's name has the host and the rank."""
+    """They are `rank00` to `rank11` in one directory; file names have the host and the rank."""
     for rank in (0, 11):
         become(rank, 12)
         with SummaryWriter(tmp_path, options=EACH, filename_suffix=".mine") as writer:
@@ -185,13 +185,13 @@ def test_each_rank_has_a_run_that_tensorboard_lists_beside_the_others(tmp_path, 
 
 
 def test_a_run_for_each_rank_needs_a_directory_that_all_share():
-    """The default has the time in its name."""
+    """The name of the default directory contains the time, so it is refused."""
     with pytest.raises(ValueError, match='ranks was "each", and no log_dir was given; give one'):
         SummaryWriter(options=EACH)
 
 
 def test_hosts_of_one_name_never_write_one_file(tmp_path, become, monkeypatch):
-    """Containers may share a disk, the name of the host, the number of the process and the clock."""
+    """Containers can share a disk, a host name, a process number and a clock."""
     monkeypatch.setattr("time.time_ns", lambda: 1_000_000_000)
     names = []
     for rank in range(2):
@@ -205,7 +205,7 @@ def test_hosts_of_one_name_never_write_one_file(tmp_path, become, monkeypatch):
 
 @pytest.mark.parametrize("options", [ZERO, EACH], ids=["zero", "each"])
 def test_a_copy_in_another_process_has_the_rank_of_that_process(tmp_path, become, options):
-    """A writer that is made before the processes start, and sent to them."""
+    """This concerns a writer that is made before the processes start, and sent to them."""
     with SummaryWriter(tmp_path, options=options) as writer:
         sent = pickle.dumps(writer)
     become(1, 2)
@@ -216,7 +216,7 @@ def test_a_copy_in_another_process_has_the_rank_of_that_process(tmp_path, become
 
 
 def test_a_copy_where_nothing_tells_the_rank_has_that_of_the_original(tmp_path, become, monkeypatch):
-    """A data loader's worker of a rank that was started without variables."""
+    """For example in a data loader's worker, in a rank started without variables."""
     become(1, 2)
     sent = pickle.dumps(SummaryWriter(tmp_path / "run", options=ZERO))
     monkeypatch.delenv("RANK")
@@ -226,7 +226,7 @@ def test_a_copy_where_nothing_tells_the_rank_has_that_of_the_original(tmp_path, 
 
 
 def test_a_process_group_knows_better_than_variables_and_a_writer_made_before_it_warns(tmp_path):
-    """The rank is looked at when the files are opened; torch is not imported for it."""
+    """The rank is looked up when the files are opened, without importing torch."""
     program = """
         import os, sys
         from tblog import SummaryWriter, WriterOptions

@@ -1,4 +1,4 @@
-"""Numbers of several ranks become points: which belong together, and when a point is closed without some."""
+"""Joining the numbers of several ranks to points: which belong together, and when a point is closed without some."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tblog._reports import Reports
 
 
 class Joined:
-    """A joiner of so many ranks, whose clock stands still."""
+    """A joiner for this many ranks, with a clock that stands still."""
 
     def __init__(self, world_size=3, reductions=("sum",)):
         self.now = 0.0
@@ -31,7 +31,7 @@ class Joined:
 
 
 def test_a_point_is_closed_with_the_last_rank_and_has_the_time_of_rank_0():
-    """Nothing is written before, and nothing twice."""
+    """No point is written before, or twice."""
     joined = Joined()
     joined.add(1, (5, 10))
     joined.add(0, (5, 1))
@@ -62,7 +62,7 @@ def test_a_point_is_closed_with_the_last_rank_and_has_the_time_of_rank_0():
     ],
 )
 def test_reductions_go_to_a_run_each_with_the_rank_of_the_extreme(values, expected):
-    """Of equal values the lowest rank's; NaN is beyond all numbers, in whatever order the ranks come."""
+    """The lowest rank wins a tie, and NaN beats every number, in any order of arrival."""
     for order in ((0, 1, 2), (2, 1, 0)):
         joined = Joined(reductions=("mean", "sum", "min", "max"))
         for rank in order:
@@ -81,7 +81,7 @@ def test_reductions_go_to_a_run_each_with_the_rank_of_the_extreme(values, expect
 
 
 def test_ranks_that_log_a_step_several_times_are_joined_call_by_call():
-    """Where nobody gives steps, all are step 0."""
+    """Without steps, all calls are at step 0."""
     joined = Joined(2)
     joined.add(0, (0, 1), (0, 2), (0, 3))
     joined.add(1, (0, 10))
@@ -90,7 +90,7 @@ def test_ranks_that_log_a_step_several_times_are_joined_call_by_call():
 
 
 def test_a_rank_that_leaves_a_step_out_is_known_to_have_passed_it():
-    """Its next number says so: nobody waits for the deadline, and the order of steps is kept."""
+    """Its next number shows it, so nothing waits for the deadline, and the steps stay in order."""
     joined = Joined(2)
     joined.add(0, (1, 1), (2, 2), (3, 3))
     joined.add(1, (3, 30))
@@ -99,7 +99,7 @@ def test_a_rank_that_leaves_a_step_out_is_known_to_have_passed_it():
 
 
 def test_steps_may_begin_anew():
-    """A rank that lags behind is not taken for one that has passed the new ones."""
+    """A rank that lags behind has not skipped the new points."""
     joined = Joined(2)
     joined.add(0, (8, 1), (9, 1), (0, 1))
     joined.add(1, (8, 2), (9, 2))
@@ -108,8 +108,8 @@ def test_steps_may_begin_anew():
     assert joined.points() == [(0, 3.0)]
 
 
-def test_what_is_missing_at_the_deadline_is_left_out_counted_and_told_once(caplog):
-    """Once it has been missed, a rank delays nothing more of this tag, and the steps stay in order."""
+def test_what_is_missing_at_the_deadline_is_left_out_counted_and_reported_once(caplog):
+    """A rank that was missed once no longer delays this tag, and the steps stay in order."""
     joined = Joined()
     for step in range(3):
         joined.add(0, (step, 1))
@@ -128,7 +128,7 @@ def test_what_is_missing_at_the_deadline_is_left_out_counted_and_told_once(caplo
 
 
 def test_nothing_is_missing_while_numbers_that_came_wait_to_be_joined():
-    """The deadline may pass while the disk takes nothing; the missing ones may be among them."""
+    """The deadline may pass while the disk hangs; the missing numbers may be among the waiting ones."""
     joined = Joined(2)
     joined.add(0, (0, 1))
     joined.now = 11.0
@@ -139,7 +139,7 @@ def test_nothing_is_missing_while_numbers_that_came_wait_to_be_joined():
 
 
 def test_a_rank_that_comes_back_is_waited_for_again_and_its_late_numbers_are_counted(caplog):
-    """They change no point that was written, and make no second one of its step."""
+    """They do not change a written point or make a second one at its step."""
     joined = Joined(2)
     joined.add(0, (0, 1), (1, 1))
     joined.now = 10.0
@@ -154,7 +154,7 @@ def test_a_rank_that_comes_back_is_waited_for_again_and_its_late_numbers_are_cou
 
 
 def test_a_tag_that_one_rank_alone_logs_delays_no_other():
-    """It waits for the deadline once, and goes on at once from then on."""
+    """It waits for the deadline once, and never again."""
     joined = Joined()
     joined.add(2, (0, 5), tag="alone")
     for rank in range(3):
@@ -167,7 +167,7 @@ def test_a_tag_that_one_rank_alone_logs_delays_no_other():
 
 
 def test_the_end_closes_everything_with_what_has_come():
-    """Nothing of rank 0 is lost because others ended first."""
+    """Rank 0 loses nothing if others end first."""
     joined = Joined()
     joined.add(0, (0, 1))
     joined.joiner.close_all()
@@ -175,7 +175,7 @@ def test_the_end_closes_everything_with_what_has_come():
 
 
 def test_open_points_are_bounded(monkeypatch):
-    """The oldest are closed before their deadline; closed ones leave nothing behind."""
+    """The oldest points are closed before their deadline, and closed points take no memory."""
     monkeypatch.setattr(joining, "MAX_OPEN_POINTS", 100)
     monkeypatch.setattr(joining, "MAX_SERIES", 100)
     joined = Joined(2)
@@ -198,7 +198,7 @@ NUMBERS = st.tuples(
 @settings(deadline=None)
 @given(st.lists(NUMBERS, max_size=20), st.integers(0, 100_000), st.booleans())
 def test_a_batch_comes_as_it_was_sent(numbers, rank, is_last):
-    """Any names, NaN and infinity, and all steps of 64 bits."""
+    """For any names, NaN, infinity and all 64-bit steps."""
     came = unpack(pack(Batch(rank, numbers, is_last)))
     assert (came.rank, came.is_last) == (rank, is_last)
     assert repr(list(came.numbers)) == repr(numbers)

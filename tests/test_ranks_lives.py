@@ -14,7 +14,7 @@ pytest.importorskip("torch.distributed")
 
 
 def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
-    """A function that makes one and never closes it ends while other ranks still send; the next writer goes on."""
+    """A function makes a writer and returns without closing it while other ranks still send; the next writer continues."""
     program = """
         join_group()
         def train(begin):
@@ -30,7 +30,7 @@ def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
 
 
 def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
-    """What it logs then is joined with what rank 0 logs after the same number of closes."""
+    """Its numbers are joined with those that rank 0 logs after the same number of closes."""
     program = """
         import json
         join_group()
@@ -54,7 +54,7 @@ def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
 
 
 def test_what_is_logged_just_before_the_group_is_destroyed_arrives(tmp_path):
-    """The writer knows the store from its construction on."""
+    """The writer looks up the store at its construction."""
     program = """
         join_group()
         writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
@@ -68,7 +68,7 @@ def test_what_is_logged_just_before_the_group_is_destroyed_arrives(tmp_path):
 
 
 def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tmp_path):
-    """Its process was stopped for longer than `reduce_wait_secs`; the numbers of others come once it runs again."""
+    """Its process is stopped for longer than `reduce_wait_secs`; the others' numbers arrive once it runs again."""
     program = """
         import time
         join_group()
@@ -91,7 +91,7 @@ def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tm
         ranks[0].stdout.readline()
         ranks[0].send_signal(signal.SIGSTOP)
         turn(ranks[1:])
-        with pytest.raises(Exception, match="timed out"):  # it waits for the store, which is in rank 0
+        with pytest.raises(Exception, match="timed out"):  # it waits for the store, which rank 0 runs
             ranks[1].wait(3.0)
         ranks[0].send_signal(signal.SIGCONT)
         ranks[0].stdin.write("\n")
@@ -102,7 +102,7 @@ def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tm
 
 
 def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
-    """A finaliser may run on any thread, the one that carries numbers included."""
+    """A finaliser may run on any thread, including the courier's."""
     program = """
         import threading, time
         from tblog._locks import mark_worker
@@ -131,7 +131,7 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
 
 
 def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(tmp_path):
-    """It waits for nobody, and takes none of what other ranks send to the parent."""
+    """It waits for no rank, and takes none of the parent's numbers."""
     program = """
         import time
         from tests.processes import fork
@@ -154,7 +154,7 @@ def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(t
 
 
 def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
-    """It waits until rank 0 has taken some, and sends the rest."""
+    """It waits until rank 0 has taken some batches, and sends the rest."""
     program = """
         join_group()
         writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))

@@ -1,4 +1,4 @@
-"""Batches on their way to rank 0 through torch's store: their order, their bound, and old ones."""
+"""Batches sent to rank 0 through torch's store: order, bound, and earlier generations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tblog._ranks.mailbox import MAX_POSTED, Mailbox, Session
 
 @pytest.fixture
 def store():
-    """Return a store as torch makes one in a process."""
+    """Return torch's store within one process."""
     return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
 def linked(store, ranks=3):
-    """Return the open boxes of so many ranks."""
+    """Return the open boxes of this many ranks."""
     boxes = [Mailbox(store, "run", rank, Session()) for rank in range(ranks)]
     assert boxes[0].take(10) == []
     assert all(box.is_open for box in boxes)
@@ -23,7 +23,7 @@ def linked(store, ranks=3):
 
 
 def test_batches_of_each_rank_come_once_and_in_order(store):
-    """In portions as large as wanted."""
+    """Rank 0 takes as many at once as it wants."""
     zero, one, two = linked(store)
     for number in range(3):
         assert one.post(b"one%d" % number)
@@ -35,7 +35,7 @@ def test_batches_of_each_rank_come_once_and_in_order(store):
 
 
 def test_a_rank_posts_nothing_before_rank_0_is_there(store):
-    """Rank 0 may make its writer later."""
+    """Rank 0 may open its writer later."""
     one = Mailbox(store, "run", 1, Session())
     assert not one.is_open
     zero = Mailbox(store, "run", 0, Session())
@@ -45,7 +45,7 @@ def test_a_rank_posts_nothing_before_rank_0_is_there(store):
 
 
 def test_a_new_generation_reads_nothing_of_an_earlier_one(store):
-    """The store lives on where torchrun starts all ranks anew."""
+    """The store survives when torchrun restarts all ranks."""
     _, old = linked(store, 2)
     old.post(b"old")
     late = Mailbox(store, "run", 1, Session())
@@ -56,7 +56,7 @@ def test_a_new_generation_reads_nothing_of_an_earlier_one(store):
 
 
 def test_a_writer_that_is_opened_again_goes_on_with_the_session(store):
-    """The other ranks need not notice."""
+    """The other ranks do not notice."""
     session = Session()
     first = Mailbox(store, "run", 0, session)
     one = Mailbox(store, "run", 1, Session())
@@ -71,7 +71,7 @@ def test_a_writer_that_is_opened_again_goes_on_with_the_session(store):
 
 
 def test_what_rank_0_does_not_take_is_bounded(store):
-    """The store has it in memory."""
+    """The store keeps it in memory."""
     zero, one = linked(store, 2)
     assert [one.post(b"") for _ in range(MAX_POSTED + 2)] == [True] * MAX_POSTED + [False] * 2
     zero.take(1)
@@ -79,7 +79,7 @@ def test_what_rank_0_does_not_take_is_bounded(store):
 
 
 def test_a_batch_that_was_announced_and_never_came_holds_no_other_up(store):
-    """A rank may die in between; if it was only slow, its batch comes later."""
+    """A rank can die after the announcement; if it is only slow, its batch arrives later."""
     zero, one, two = linked(store)
     inner = dist.PrefixStore("tblog/run", store)
     name = zero._session.batches.name

@@ -1,4 +1,4 @@
-"""Scalars of all ranks become one curve, and no rank waits for another: `WriterOptions(ranks="reduce")`."""
+"""Scalars of all ranks become one curve, without one rank waiting for another: `WriterOptions(ranks="reduce")`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest.importorskip("torch.distributed")
 
 
 def test_what_is_written_is_what_all_reduce_gives(tmp_path):
-    """Of four processes, for every reduction, in a run each; the training thread runs no operation of ours."""
+    """With four processes, each reduction in its own run; tblog runs no collective operation."""
     program = """
         import json, threading, torch
         join_group()
@@ -97,7 +97,7 @@ LOGGING = """
 
 
 def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
-    """The others' numbers are written without it, after the deadline; all of them end."""
+    """After the deadline, the others' numbers are written without it, and all other ranks end."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
         for process in ranks:
             assert process.stdout.readline() == "0\n"
@@ -119,7 +119,7 @@ def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
 
 
 def test_where_rank_0_is_killed_the_others_go_on_and_what_it_had_flushed_stays(tmp_path):
-    """Their flush and close return, and their numbers are counted as lost and told of once."""
+    """Their flush and close return; their numbers are counted as lost, with one warning."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
         for process in ranks:
             assert process.stdout.readline() == "0\n"
@@ -139,7 +139,7 @@ def test_where_rank_0_is_killed_the_others_go_on_and_what_it_had_flushed_stays(t
 
 
 def test_a_rank_that_is_late_is_left_out_and_counted(tmp_path):
-    """Rank 0 writes at the deadline; a number that comes later changes nothing."""
+    """Rank 0 writes at the deadline; a later number changes nothing."""
     program = """
         join_group()
         writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce_wait_secs=0.3))
@@ -165,7 +165,7 @@ def test_a_rank_that_is_late_is_left_out_and_counted(tmp_path):
 
 
 def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0(tmp_path):
-    """The exit sends the last numbers, and rank 0 waits for them. A writer may be made before the group."""
+    """At exit the last numbers are sent, and rank 0 waits for them. The writer may be made before the group."""
     program = """
         import os
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
@@ -192,7 +192,7 @@ def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0
 
 
 def test_a_new_generation_of_an_elastic_training_reads_nothing_of_the_one_before(tmp_path):
-    """Torchrun starts all ranks anew; its store, which lives on, has what rank 1 sent before."""
+    """The launcher torchrun restarts all ranks, and its store still has the earlier numbers of rank 1."""
     program = tmp_path / "train.py"
     program.write_text(
         textwrap.dedent("""
@@ -225,7 +225,7 @@ def test_a_new_generation_of_an_elastic_training_reads_nothing_of_the_one_before
 
 
 def test_ranks_without_a_process_group_do_not_wait_for_one(tmp_path, monkeypatch):
-    """SLURM says that there are two, and the program never makes a group: rank 0 writes its own, the other counts."""
+    """SLURM announces two ranks, but no group is made: rank 0 writes its own numbers, and the other counts its own as lost."""
     monkeypatch.setenv("SLURM_NTASKS", "2")
     for rank in (1, 0):
         monkeypatch.setenv("SLURM_PROCID", str(rank))
@@ -237,7 +237,7 @@ def test_ranks_without_a_process_group_do_not_wait_for_one(tmp_path, monkeypatch
 
 
 def test_one_process_reduces_its_own_numbers(tmp_path):
-    """The same program gives the same runs without others, without torch, and after a close."""
+    """The same program makes the same runs alone, without torch, and after a close."""
     program = """
         import sys
         from tblog import SummaryWriter, WriterOptions
@@ -268,7 +268,7 @@ def test_one_process_reduces_its_own_numbers(tmp_path):
     ],
 )
 def test_a_wrong_option_is_an_error_that_says_what_to_give(options, message):
-    """Before anything is opened."""
+    """It raises before anything is opened."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is looked at below
         WriterOptions(**options)
     assert message in str(caught.value)

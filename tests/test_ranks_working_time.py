@@ -8,7 +8,7 @@ from tblog._ranks.working_time import LONGEST_STEP_SECS, WorkingTime
 
 
 def test_a_gap_between_two_looks_counts_as_a_short_step():
-    """Shorter ones count as they are."""
+    """Shorter gaps count in full."""
     now = [100.0]
     clock = WorkingTime(lambda: now[0])
     for gap, expected in ((0.2, 0.2), (0.1, 0.3), (40.0, 0.3 + LONGEST_STEP_SECS)):

@@ -1,4 +1,4 @@
-"""tblog.read on hostile files: never a crash, never a hang, never memory that the bytes do not pay for."""
+"""tblog.read on hostile files: no crash, no hang, and memory in proportion to the bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FUZZ = settings(
 
 
 def look_at_everything(path):
-    """Read a file and decode all that it holds; what cannot be decoded must say so."""
+    """Read a file and decode everything; anything else must raise UnreadableError."""
     runs = tblog.read(path)
     size = path.stat().st_size
     damaged = [*runs.damage, *runs.unfinished]
@@ -57,7 +57,7 @@ def look_at_everything(path):
 
 
 def decoded(item, name):
-    """Return a property, or None where it cannot be decoded."""
+    """Return a property, or None if it cannot be decoded."""
     try:
         return getattr(item, name)
     except UnreadableError:
@@ -76,7 +76,7 @@ def every_kind(tmp_path_factory):
 @given(data=st.data())
 @FUZZ
 def test_bytes_that_changed_anywhere_cost_no_more_than_their_records(tmp_path, every_kind, data):
-    """Bits flipped, bytes lost and bytes put in between: what is left is read, and what is not is told."""
+    """With bits flipped, bytes lost and bytes inserted, the whole records are read and the damage is reported."""
     raw = bytearray(every_kind)
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, len(raw) - 1))
@@ -99,7 +99,7 @@ def test_bytes_that_changed_anywhere_cost_no_more_than_their_records(tmp_path, e
 def test_messages_that_changed_in_whole_records_are_refused_where_they_are_looked_at(
     tmp_path, every_kind, data
 ):
-    """With checksums that are right, fields may be anything: lengths, types and numbers of hostile writers."""
+    """Records with right checksums may have any lengths, types and numbers."""
     records, at = [], 0
     while at < len(every_kind):
         (length,) = struct.unpack_from("<Q", every_kind, at)
@@ -117,15 +117,15 @@ def test_messages_that_changed_in_whole_records_are_refused_where_they_are_looke
 
 @given(st.lists(st.one_of(st.binary(max_size=80), st.binary(max_size=60).map(frame)), max_size=40))
 @FUZZ
-def test_any_bytes_are_read_or_told(tmp_path, pieces):
-    """Whatever bytes stand in a file, framed or not, reading ends, and every byte is read or told."""
+def test_any_bytes_are_read_or_reported(tmp_path, pieces):
+    """For any bytes, framed or not, reading ends, and every byte is read or reported."""
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"".join(pieces))
     look_at_everything(path)
 
 
 def bombs():
-    """Files that were made to be slow, or to take memory."""
+    """Files made to be slow, or to take memory."""
     megabyte = 1 << 20
     lengths = b"".join(header(megabyte - 12 * i) for i in range(megabyte // 12))
     value = b"\x0a\x07\x0a\x01a\x15\0\0\0\0"
@@ -163,7 +163,7 @@ def bombs():
 
 @pytest.mark.parametrize("name", list(bombs()))
 def test_files_made_to_be_slow_or_large_are_read_in_proportion_to_their_bytes(tmp_path, name):
-    """Some megabytes of malice take seconds, and no more memory than a file of them may."""
+    """Some hostile megabytes take seconds, and no more memory than an ordinary file."""
     raw = bombs()[name]
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(raw)

@@ -23,7 +23,7 @@ def runs():
 
 
 def test_all_runs_are_whole(runs):
-    """Each run is found, and nothing of it is damaged."""
+    """Each run is found, without damage."""
     assert list(runs) == RUNS
     assert not runs.damage
     assert not runs.unfinished
@@ -31,7 +31,7 @@ def test_all_runs_are_whole(runs):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_old_summaries_equal_event_accumulator(runs, name):
-    """Scalars, histograms and images that are no tensors: step, time and value."""
+    """Step, time and value of scalars, histograms and images that are not tensors."""
     theirs, run = accumulator(FILES / name), runs[name]
     tags = theirs.Tags()
     for tag in tags["scalars"]:
@@ -48,7 +48,7 @@ def test_old_summaries_equal_event_accumulator(runs, name):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_tensor_equals_event_accumulator(runs, name):
-    """Step, time and value of all tensors that EventAccumulator has are there, under their kinds."""
+    """Each tensor of EventAccumulator has the same step, time and value, under its kind."""
     theirs, run = accumulator(FILES / name), runs[name]
     curves = {series.tag: series for series in run.scalars.series()}
     for tag in theirs.Tags()["tensors"]:
@@ -72,30 +72,30 @@ def test_every_tensor_equals_event_accumulator(runs, name):
 
 
 def check_text(text, array):
-    """The texts are the tensor's, decoded."""
+    """Check that the texts are the tensor's, decoded."""
     assert text.array.tolist() == np.vectorize(bytes.decode, otypes=[object])(array).tolist()
 
 
 def check_tensor(tensor, array):
-    """The array is the tensor's."""
+    """Check that the array is the tensor's."""
     np.testing.assert_array_equal(tensor.array, array)
 
 
 def check_histogram(histogram, array):
-    """The buckets are the tensor's, and their edges join."""
+    """Check that the buckets are the tensor's, and that their edges join."""
     np.testing.assert_array_equal(histogram.buckets, array)
     assert len(histogram.edges) == len(histogram.counts) + 1
 
 
 def check_images(image, array):
-    """Size and bytes of each image are the tensor's, and all decode."""
+    """Check that size and bytes of each image are the tensor's, and that all decode."""
     assert [*map(int, array[:2])] == [*image.size]
     assert image.all_encoded == array[2:].tolist()
     assert image.pixels(len(array) - 3).shape[:2] == image.size[::-1]
 
 
 def check_audio(audio, array):
-    """The bytes of each clip are the tensor's, and decode."""
+    """Check that the bytes of each clip are the tensor's, and decode."""
     assert audio.all_encoded == array[..., 0].reshape(-1).tolist()
     assert audio.sample_rate == 8000
     assert audio.samples().shape == (40, 1)
@@ -111,14 +111,14 @@ CHECKS = {
 
 
 def test_a_restart_of_tensorflow_1_hides_what_came_behind_it(runs):
-    """Points from the START event's step on are those of the second session, in every kind."""
+    """From the START event's step on, the points of every kind are those of the second session."""
     assert runs["tf1"].scalars.value.tolist() == [0, 1, 2, 3, 4, 5, 16, 17, 18]
     assert [text.step for text in runs["tf1"].texts] == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert len(tblog.read(FILES, run="tf1", restarts="keep").scalars) == 13
 
 
 def test_hparams_of_clu_are_in_the_table(runs):
-    """The hyperparameters and the last values of the run's scalars."""
+    """The table has the hyperparameters and the last values of the run's scalars."""
     (session,) = runs.hparams
     assert session.run == "clu"
     assert session.hparams == {"lr": 0.1, "layers": 2.0, "name": "x"}
@@ -126,7 +126,7 @@ def test_hparams_of_clu_are_in_the_table(runs):
 
 
 def test_graphs_of_tensorflow_are_nodes_and_edges(runs):
-    """The graph of a session has its placeholder, and edges between nodes that exist."""
+    """The graph of a session has its placeholder, and its edges join existing nodes."""
     graph = runs["tf1"].graph
     assert "Placeholder" in {node.op for node in graph.nodes}
     assert {name for edge in graph.edges for name in edge} <= {node.name for node in graph.nodes}

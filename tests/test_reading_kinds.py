@@ -1,4 +1,4 @@
-"""tblog.read: every kind beside scalars as EventAccumulator has it, from three writers."""
+"""tblog.read of every kind but scalars equals EventAccumulator's, for three writers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ tensor_util = pytest.importorskip("tensorboard.util.tensor_util")
 
 @pytest.fixture(scope="module", params=["tblog", "torch", "tensorboardX"])
 def logdir(request, tmp_path_factory):
-    """A directory in which one of the writers logged every kind, and a graph."""
+    """A directory with every kind and a graph, logged by one of the writers."""
     import torch
 
     if request.param == "torch":
@@ -38,18 +38,18 @@ def logdir(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(logdir):
-    """The run in it, read."""
+    """Its run, read by tblog."""
     return tblog.read(logdir)["."]
 
 
 @pytest.fixture(scope="module")
 def theirs(logdir):
-    """What EventAccumulator has of it."""
+    """Its run, read by EventAccumulator."""
     return accumulator(logdir)
 
 
 def test_kinds_and_tags_are_event_accumulators(run, theirs):
-    """Each tag of EventAccumulator is there, once, and nothing else; nothing is damaged."""
+    """Each tag of EventAccumulator is there once, and no other tag or damage is."""
     tags = theirs.Tags()
     ours = run.tags
     assert ours["histograms"] == sorted(tags["histograms"])
@@ -64,7 +64,7 @@ def test_kinds_and_tags_are_event_accumulators(run, theirs):
 
 
 def test_histograms_are_event_accumulators_to_the_last_bit(run, theirs):
-    """Statistics, limits and counts are those of the file; edges and counts those that TensorBoard shows."""
+    """Statistics, limits and counts equal the file's; edges and counts equal those that TensorBoard shows."""
     from tensorboard import data_compat
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -89,7 +89,7 @@ def test_histograms_are_event_accumulators_to_the_last_bit(run, theirs):
 
 
 def test_images_are_the_encoded_bytes_and_decode_to_pixels(run, theirs):
-    """Encoded bytes and size are EventAccumulator's; pixels those that were logged."""
+    """Encoded bytes and size equal EventAccumulator's, and pixels equal the logged ones."""
     rng = np.random.default_rng(0)
     for tag in theirs.Tags()["images"]:
         for mine, event in zip(run.images.filter(tag=tag), theirs.Images(tag), strict=True):
@@ -103,7 +103,7 @@ def test_images_are_the_encoded_bytes_and_decode_to_pixels(run, theirs):
 
 
 def test_audio_is_the_encoded_bytes_and_decodes_to_samples(run, theirs):
-    """Encoded bytes, rate and type are EventAccumulator's; samples those of the WAV."""
+    """Encoded bytes, rate and type equal EventAccumulator's, and samples equal the WAV's."""
     for mine, event in zip(run.audio, theirs.Audio("beep"), strict=True):
         assert (mine.step, mine.wall_time) == (event.step, event.wall_time)
         assert mine.encoded == event.encoded_audio_string
@@ -114,7 +114,7 @@ def test_audio_is_the_encoded_bytes_and_decodes_to_samples(run, theirs):
 
 
 def test_texts_tensors_curves_and_meshes_are_event_accumulators_tensors(run, theirs):
-    """The array of each tensor is the one that TensorBoard makes of it."""
+    """The array of each tensor equals TensorBoard's."""
     kinds = [run.texts, run.tensors, run.pr_curves]
     for items in kinds:
         for tag in items.tags:
@@ -130,11 +130,11 @@ def test_texts_tensors_curves_and_meshes_are_event_accumulators_tensors(run, the
     assert curve.true_positives[0] + curve.false_positives[0] == 100
 
 
-NUMBERS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # tensorboardX names parts so
+NUMBERS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # tensorboardX's names of parts
 
 
 def test_the_parts_of_a_mesh_are_put_together(run, theirs):
-    """Each mesh has its vertices, colours and faces, as EventAccumulator has them under three tags."""
+    """Each mesh has its vertices, colours and faces, which EventAccumulator has under three tags."""
     meshes = run.meshes
     assert [(mesh.tag, mesh.step) for mesh in meshes] == [("ball", 0), ("ball", 1), ("ball", 2)]
     for number, mesh in enumerate(meshes):
@@ -146,7 +146,7 @@ def test_the_parts_of_a_mesh_are_put_together(run, theirs):
 
 
 def test_the_layout_of_custom_scalars_is_read(run):
-    """Categories, charts, their tags and bands."""
+    """It has the categories, charts, tags and bands."""
     (layout,) = run.layouts
     (category,) = layout.categories
     assert category.title == "first"
@@ -156,7 +156,7 @@ def test_the_layout_of_custom_scalars_is_read(run):
 
 
 def test_the_graph_is_event_accumulators(run, theirs):
-    """Nodes with their names, operations and inputs, and edges between them."""
+    """It has the nodes with their names, operations and inputs, and the edges."""
     graph = run.graph
     wanted = theirs.Graph()
     assert [(node.name, node.op) for node in graph.nodes] == [(node.name, node.op) for node in wanted.node]
@@ -167,7 +167,7 @@ def test_the_graph_is_event_accumulators(run, theirs):
 
 
 def test_hparams_are_one_table_over_runs(logdir):
-    """A row for each run that states any: hyperparameters by name, then the last value of each metric."""
+    """Each run with hyperparameters has a row: hyperparameters by name, then the last value of each metric."""
     table = tblog.read(logdir).hparams
     assert len(table) == 1
     (session,) = table
@@ -180,7 +180,7 @@ def test_hparams_are_one_table_over_runs(logdir):
 
 
 def test_embeddings_are_read_from_the_projectors_files(run):
-    """Vectors and labels of what the projector's configuration names."""
+    """Vectors and labels come from the files that the projector's configuration names."""
     (embedding,) = run.embeddings
     assert "words" in embedding.name
     assert embedding.vectors.shape == (4, 3)
@@ -189,7 +189,7 @@ def test_embeddings_are_read_from_the_projectors_files(run):
 
 
 def test_items_are_chosen_like_scalars(run):
-    """Filters, slices, the last of each tag, and a table of what there is."""
+    """There are filters, slices, the last item of each tag, and a table of all items."""
     assert [image.step for image in run.images.filter(tag="noi*", steps=(1, None))] == [1, 2]
     assert [image.step for image in run.images[1:]] == [1, 2]
     assert [text.step for text in run.texts.last()] == [2]
@@ -199,7 +199,7 @@ def test_items_are_chosen_like_scalars(run):
 
 
 def test_nothing_is_decoded_before_it_is_looked_at(tmp_path):
-    """What is no image says so when its pixels are asked for, and its bytes are there all the same."""
+    """Bytes that are not an image raise when their pixels are read, and can be read as bytes."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -215,7 +215,7 @@ def test_nothing_is_decoded_before_it_is_looked_at(tmp_path):
 
 
 def test_each_dtype_of_a_tensor_is_numpys():
-    """Numbers, truths, complex numbers, strings, halves and bfloat16, packed and not, empty and broadcast."""
+    """For numbers, booleans, complex numbers, strings, float16 and bfloat16, packed or not, empty or broadcast."""
     from tensorboard.compat.proto import tensor_pb2
     from tensorboard.compat.proto.types_pb2 import DT_BFLOAT16
 
@@ -245,6 +245,6 @@ def test_each_dtype_of_a_tensor_is_numpys():
 
 
 def test_a_mesh_keeps_its_settings(run):
-    """The settings of the scene are decoded JSON, None where there are none."""
+    """The settings are decoded JSON, or None."""
     config = run.meshes[0].config
     assert config is None or json.dumps(config)

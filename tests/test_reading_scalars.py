@@ -1,11 +1,10 @@
-"""tblog.read: scalars of every writer as TensorBoard's own reader has them, chosen, thinned, smoothed, handed over."""
+"""Scalars read by tblog.read equal those of TensorBoard's reader; filters, thinning, smoothing and exports."""
 
 from __future__ import annotations
 
 import os
 import re
 import struct
-import subprocess
 import sys
 
 import numpy as np
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 import tblog
 from tests.foreign import write_events
 from tests.needs import need_package
+from tests.processes import run_program
 from tests.reading import accumulator, rust_points
 
 pandas = pytest.importorskip("pandas")
@@ -31,7 +31,7 @@ def scalar_event(step, wall_time=0.0, **scalars):
 
 
 def start_event(step):
-    """Return the Event that says that a training was started again at a step."""
+    """Return the Event of a restart at a step."""
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
     return Event(step=step, wall_time=2e9, session_log=SessionLog(status=SessionLog.START))
@@ -43,7 +43,7 @@ def points(scalars):
 
 
 def accumulated(logdir):
-    """Return the same as EventAccumulator has it."""
+    """Return the same, read by EventAccumulator."""
     events = accumulator(logdir)
     return {
         tag: [(e.wall_time, e.step, e.value) for e in events.Scalars(tag)]
@@ -61,7 +61,7 @@ def two_runs(tmp_path):
 
 
 def test_five_columns_in_pandas(two_runs):
-    """The table has run, tag, step, wall_time and value, a row for each scalar."""
+    """The table has run, tag, step, wall_time and value, and a row for each scalar."""
     frame = tblog.read(two_runs).scalars.to_pandas()
     assert list(frame.columns) == ["run", "tag", "step", "wall_time", "value"]
     assert len(frame) == 800
@@ -79,7 +79,7 @@ STEPS = [0, 1, 127, 128, 16_384, 2**31, 2**62, -1, -(2**40)]
 
 
 def test_every_form_of_a_scalar_event_is_read_as_event_accumulator_reads_it(tmp_path):
-    """Steps of one to ten bytes, many tags of many lengths, and several values in an event, each often and seldom."""
+    """Steps of one to ten bytes, tags of many lengths, and several values in an event, each form frequent or rare."""
     events = [scalar_event(step, **{f"tag{step}": 0.1}) for step in STEPS for _ in range(30)]
     events += [scalar_event(i, a=i / 3, **{"b" * (1 + i % 40): -1.5, "ü": float("inf")}) for i in range(500)]
     events += [scalar_event(i, **{f"t{i % 50:02}": float(i)}) for i in range(2000)]
@@ -96,7 +96,7 @@ def test_every_form_of_a_scalar_event_is_read_as_event_accumulator_reads_it(tmp_
 def test_events_of_many_values_are_read_in_columns_as_event_accumulator_reads_them(
     tmp_path, monkeypatch, count
 ):
-    """However many a dictionary has, some of its tags change, and some events are damaged."""
+    """Dictionaries of any size, with changing tags and damaged events in between."""
     from tblog.reading import _events
 
     tags = [f"metrics/value_{i:03}" for i in range(count)]
@@ -118,7 +118,7 @@ def test_events_of_many_values_are_read_in_columns_as_event_accumulator_reads_th
 
 
 def test_tensors_of_many_dtypes_in_one_event_are_read_to_the_last_bit(tmp_path):
-    """Whatever stands beside them."""
+    """Whatever other values the event has."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -153,7 +153,7 @@ def test_tensors_of_many_dtypes_in_one_event_are_read_to_the_last_bit(tmp_path):
 )
 @settings(max_examples=40, deadline=None)
 def test_whatever_scalars_are_logged_all_come_back_in_their_order(tmp_path_factory, rows):
-    """With restarts="keep" the columns are the file's values, one after the other."""
+    """With restarts="keep" the columns are the file's values in order."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -179,7 +179,7 @@ def test_whatever_scalars_are_logged_all_come_back_in_their_order(tmp_path_facto
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int32"])
 @pytest.mark.parametrize("packed", [True, False])
 def test_tensors_of_the_scalars_plugin_are_scalars_in_full_precision(tmp_path, stated, dtype, packed):
-    """New-style scalars are scalars, a float64 to the last bit, whether each event says what they are or the first."""
+    """New-style scalars are scalars, float64 exactly, whether each event has metadata or only the first."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.util import tensor_util
@@ -205,7 +205,7 @@ def test_tensors_of_the_scalars_plugin_are_scalars_in_full_precision(tmp_path, s
 
 @pytest.mark.parametrize("writer", ["tblog", "torch", "tensorboardX"])
 def test_scalars_of_each_writer_equal_event_accumulator(tmp_path, writer):
-    """Numbers, dictionaries and new-style scalars of the three writers, in the runs that they make."""
+    """Numbers, dictionaries and new-style scalars of three writers, in their runs."""
     if writer == "torch":
         from torch.utils.tensorboard import SummaryWriter
     elif writer == "tensorboardX":
@@ -225,7 +225,7 @@ def test_scalars_of_each_writer_equal_event_accumulator(tmp_path, writer):
 
 
 def test_runs_are_found_wherever_they_are_given(two_runs, monkeypatch):
-    """A directory, one file, a glob, a list, names of one's own, and a path below the current directory."""
+    """By a directory, a file, a glob, a list, a dict of names, or a relative path."""
     both = ["lr0.1/seed1", "lr0.2/seed1"]
     (file,) = (two_runs / both[0]).iterdir()
     assert list(tblog.read(str(two_runs))) == both
@@ -246,7 +246,7 @@ def test_runs_are_found_wherever_they_are_given(two_runs, monkeypatch):
 
 
 def test_a_url_is_opened_by_fsspec(two_runs):
-    """What fsspec opens is read as a directory is."""
+    """A URL is read like a directory."""
     fsspec = pytest.importorskip("fsspec")
     files = fsspec.filesystem("memory")
     for path in two_runs.rglob("*tfevents*"):
@@ -257,7 +257,7 @@ def test_a_url_is_opened_by_fsspec(two_runs):
 
 
 def test_filters_choose_by_name_glob_pattern_and_steps(two_runs):
-    """Filters of read, of runs and of the table choose the same rows; what is not asked for is not opened."""
+    """Filters of `read`, of runs and of the table choose the same rows; other files are not opened."""
     runs = tblog.read(two_runs)
     chosen = runs.scalars.filter(run="lr0.1/*", tag=re.compile("^val"), steps=(10, 20))
     assert chosen.runs == ("lr0.1/seed1",)
@@ -286,7 +286,7 @@ def test_filters_choose_by_name_glob_pattern_and_steps(two_runs):
 
 
 def test_last_is_the_last_row_of_each_curve(two_runs):
-    """One row for each tag of each run, the one that was logged last."""
+    """It has one row for each tag of each run, the last one logged."""
     last = tblog.read(two_runs).scalars.last()
     assert last.step.tolist() == [199] * 4
     assert sorted(last.value.tolist()) == [
@@ -300,7 +300,7 @@ def test_last_is_the_last_row_of_each_curve(two_runs):
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=300), st.integers(4, 40))
 @settings(max_examples=60, deadline=None)
 def test_thin_keeps_ends_and_extremes_and_no_more_rows_than_asked(values, n):
-    """The first, the last, the smallest and the largest value of a curve are kept exactly, in their order."""
+    """A curve keeps its first, last, smallest and largest values exactly, in order."""
     from tblog.reading._curves import thin
 
     array = np.array(values)
@@ -314,7 +314,7 @@ def test_thin_keeps_ends_and_extremes_and_no_more_rows_than_asked(values, n):
 
 
 def test_thin_says_what_it_left_out(two_runs):
-    """Thinned scalars say how many there were; those that were short enough stay whole and say nothing."""
+    """Thinned scalars have the original number of rows; short curves stay whole, without a note."""
     scalars = tblog.read(two_runs).scalars
     thinned = scalars.thin(50)
     assert thinned.thinned is not None
@@ -323,12 +323,12 @@ def test_thin_says_what_it_left_out(two_runs):
     assert "thinned from 800" in repr(thinned)
     assert thinned.to_pandas().attrs["thinned"] == {"kept": len(thinned), "of": 800}
     assert scalars.thin(200).thinned is None
-    with pytest.raises(ValueError, match="4 rows"):
+    with pytest.raises(ValueError, match="give 4 or more"):
         scalars.thin(3)
 
 
 def test_smoothing_is_tensorboards_with_its_debiasing(tmp_path):
-    """The figures of TensorBoard's own test of its smoothing, and a constant curve and NaN that stay as they are."""
+    """It gives the figures of TensorBoard's own test; constant curves and NaN do not change."""
     rows = [scalar_event(i, x=value, flat=2.0) for i, value in enumerate([1.0, 0.0, float("nan"), 0.5])]
     write_events(tmp_path, rows)
     smoothed = {s.tag: s.value for s in tblog.read(tmp_path).scalars.smooth(0.6).series()}
@@ -343,7 +343,7 @@ def test_smoothing_is_tensorboards_with_its_debiasing(tmp_path):
 
 
 def test_wide_form_has_a_column_for_each_tag(two_runs):
-    """One row for each run and step, NaN where a tag has no value, the last value where it has two."""
+    """It has one row for each run and step, NaN if a tag has no value, and the last value if it has two."""
     write_events(
         two_runs / "lr0.1/seed1", [scalar_event(7, loss=9.0), scalar_event(500, loss=1.0)], "a.tfevents.9"
     )
@@ -360,7 +360,7 @@ def test_wide_form_has_a_column_for_each_tag(two_runs):
 
 
 def test_polars_arrow_and_numpy_have_the_same_rows(two_runs):
-    """Every form of the table has the rows of the pandas one."""
+    """They equal the rows of the pandas table."""
     pytest.importorskip("polars")
     pytest.importorskip("pyarrow")
     scalars = tblog.read(two_runs).scalars
@@ -373,7 +373,7 @@ def test_polars_arrow_and_numpy_have_the_same_rows(two_runs):
 
 
 def test_an_extra_that_is_missing_is_named(two_runs, monkeypatch):
-    """Without pandas the error says what to install, and the rest works."""
+    """Without pandas, the error says what to install, and everything else works."""
     monkeypatch.setitem(sys.modules, "pandas", None)
     scalars = tblog.read(two_runs).scalars
     assert len(scalars.to_numpy()["value"]) == 800
@@ -382,21 +382,20 @@ def test_an_extra_that_is_missing_is_named(two_runs, monkeypatch):
 
 
 def test_reading_imports_no_framework_and_no_pandas(two_runs):
-    """Scalars are read by numpy alone: nothing of TensorBoard, torch, TensorFlow, tensorboardX, protobuf or pandas."""
+    """Scalars are read by numpy alone, without TensorBoard, torch, TensorFlow, tensorboardX, protobuf or pandas."""
     program = (
         f"import sys, tblog; assert len(tblog.read({str(two_runs)!r}).scalars) == 800; "
         "print({'tensorboard', 'torch', 'tensorflow', 'tensorboardX', 'google.protobuf', 'pandas', 'polars', 'pyarrow',"
         " 'fsspec', 'PIL'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert run_program(program).strip() == "set()"
 
 
 @pytest.mark.parametrize("version", ["brain.Event:2", "brain.Event:1", None])
 @given(st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_restarts_are_event_accumulators_by_default(tmp_path_factory, caplog, version, data):
-    """Whatever steps come in whatever order, with START events between them and in several files, the rows are its."""
+    """For any steps in any order, with START events and over several files, the rows equal EventAccumulator's."""
     caplog.set_level("CRITICAL", logger="tensorboard")
     logdir = tmp_path_factory.mktemp("restarts")
     step = st.integers(0, 6)
@@ -412,7 +411,7 @@ def test_restarts_are_event_accumulators_by_default(tmp_path_factory, caplog, ve
 
 
 def test_restarts_can_be_the_rust_loaders_or_none(tmp_path):
-    """The Rust loader hides a step that is logged again, and what came behind it; "keep" hides nothing."""
+    """The Rust loader hides a step that is logged again, and the steps after it; "keep" hides nothing."""
     events = [scalar_event(s, a=float(s)) for s in (0, 1, 2, 3)]
     events += [start_event(2), *[scalar_event(s, a=10.0 + s) for s in (2, 3, 3, 4)]]
     write_events(tmp_path, events)
@@ -424,7 +423,7 @@ def test_restarts_can_be_the_rust_loaders_or_none(tmp_path):
 
 
 def test_a_file_of_another_kind_is_refused_and_a_pattern_leaves_it_out(tmp_path):
-    """An event file may have any name, and may be empty still."""
+    """An event file may have any name, and may still be empty."""
     path = write_events(tmp_path / "a", [scalar_event(1, a=1.0)])
     path.rename(tmp_path / "a" / "renamed")
     (tmp_path / "a" / "train.py").write_text("import tblog\n")
@@ -440,7 +439,7 @@ def test_a_file_of_another_kind_is_refused_and_a_pattern_leaves_it_out(tmp_path)
 
 
 def test_what_is_no_file_is_left_out_and_never_waited_for(two_runs):
-    """A pipe, a socket or a link to nowhere may have an event file's name: opening a pipe would wait for ever."""
+    """A pipe, a socket or a dangling link may have an event file's name; opening a pipe would wait forever."""
     os.mkfifo(two_runs / "events.out.tfevents.1.pipe")
     (two_runs / "events.out.tfevents.1.link").symlink_to(two_runs / "nowhere")
     assert len(tblog.read(two_runs)) == 2
@@ -457,7 +456,7 @@ def test_no_place_at_all_is_refused_in_words(place, error):
 
 
 def test_run_names_that_are_no_utf_8_reach_arrow_and_polars(tmp_path):
-    """A directory's name may have any bytes; both take UTF-8 alone."""
+    """A directory's name may have any bytes, but both accept only UTF-8."""
     write_events(tmp_path / os.fsdecode(b"bad\xff"), [scalar_event(0, loss=1.0)])
     scalars = tblog.read(tmp_path).scalars
     assert scalars.to_arrow()["run"].to_pylist() == scalars.to_polars()["run"].to_list() == [r"bad\udcff"]
@@ -465,7 +464,7 @@ def test_run_names_that_are_no_utf_8_reach_arrow_and_polars(tmp_path):
 
 
 def test_restarts_as_the_rust_loader_has_them_are_its_own(tmp_path):
-    """On files of restarts with and without START events, over several files."""
+    """For restarts with and without START events, over several files."""
     need_package("tensorboard_data_server")
     first = [scalar_event(step, a=step, b=-step) for step in range(100)]
     second = [start_event(50), *(scalar_event(step, a=1000 + step) for step in [50, 60, 55, 70, 70, 40, 90])]
@@ -482,7 +481,7 @@ def test_restarts_as_the_rust_loader_has_them_are_its_own(tmp_path):
 
 
 def test_rows_of_several_files_are_in_the_order_of_their_names(tmp_path):
-    """Files of a run are read by name, as TensorBoard does, whichever was written first."""
+    """Files of a run are read in the order of their names, as TensorBoard does."""
     write_events(tmp_path, [scalar_event(1, a=2.0)], "events.out.tfevents.2")
     write_events(tmp_path, [scalar_event(5, a=1.0)], "events.out.tfevents.1")
     write_events(tmp_path, [scalar_event(7, a=9.0)], "events.out.tfevents.3.profile-empty")
@@ -500,7 +499,7 @@ def frame_at(data, number):
 @pytest.mark.parametrize("place", [3, 9, 20, -2])
 @pytest.mark.parametrize("record", [0, 1, 150, 200])
 def test_a_damaged_record_is_skipped_and_reported_with_its_place(tmp_path, place, record):
-    """A bit that changed costs its record alone, wherever it stands, and its bytes are named."""
+    """A changed bit costs only its own record, wherever it is, and the report has its position."""
     path = write_events(tmp_path, [scalar_event(i, a=float(i)) for i in range(200)])
     data = bytearray(path.read_bytes())
     start, end = frame_at(data, record), frame_at(data, record + 1) if record < 200 else len(data)
@@ -510,11 +509,11 @@ def test_a_damaged_record_is_skipped_and_reported_with_its_place(tmp_path, place
     assert run.scalars.value.tolist() == [i for i in range(200) if i != record - 1]
     found = run.damage + run.unfinished
     assert [(damage.path, damage.start, damage.end) for damage in found] == [(str(path), start, end)]
-    assert bool(run.unfinished) == (record == 200)  # it may still become whole
+    assert bool(run.unfinished) == (record == 200)  # it may still be completed
 
 
 def test_a_record_that_was_torn_by_the_next_one_costs_itself_alone(tmp_path):
-    """Where a writer died inside a record and another one went on behind it, only the torn record is lost."""
+    """If a writer died inside a record and another one appended, only the torn record is lost."""
     path = write_events(tmp_path, [scalar_event(i, a=float(i)) for i in range(100)])
     data = path.read_bytes()
     at = frame_at(data, 51)
@@ -525,7 +524,7 @@ def test_a_record_that_was_torn_by_the_next_one_costs_itself_alone(tmp_path):
 
 
 def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch):
-    """Torn ends are read once they are whole; new files and runs are found; what was read is not read again."""
+    """Torn ends are read once they are whole, new files and runs are found, and nothing is read twice."""
     from tblog.reading import _windows
 
     whole = write_events(tmp_path / "a", [scalar_event(i, a=float(i)) for i in range(1000)]).read_bytes()
@@ -555,7 +554,7 @@ def test_refresh_reads_what_was_appended_and_nothing_else(tmp_path, monkeypatch)
 
 
 def test_a_file_that_was_replaced_is_read_anew(tmp_path):
-    """A file that is shorter, or is another one behind the same bytes' number, is read from its start."""
+    """A file that is shorter, or another file of the same size, is read from its start."""
     write_events(tmp_path, [scalar_event(i, a=float(i)) for i in range(100)])
     runs = tblog.read(tmp_path)
     assert len(runs.scalars) == 100

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tensorboard.summary.writer.record_writer import RecordWriter as TensorboardRecordWriter
 
 from tblog import RecordWriter
+from tests.waiting import join
 
 
 def written_by_tensorboard(records):
@@ -56,7 +57,7 @@ def test_a_file_whose_end_is_no_record_is_refused_and_left_alone(tmp_path, damag
     assert path.read_bytes() == before
 
 
-def test_damage_in_the_middle_is_told_by_its_place(tmp_path):
+def test_damage_in_the_middle_is_reported_with_its_place(tmp_path):
     """The records after it are whole, so the error is not about the end of the file."""
     path = tmp_path / "records"
     first, last = written_by_tensorboard([b"one"]), written_by_tensorboard([b"two"])
@@ -115,5 +116,5 @@ def test_a_device_and_a_pipe_take_records(tmp_path):
     writer.write(b"one")
     writer.flush()
     writer.close()
-    reader.join()
+    join([reader])
     assert got == [written_by_tensorboard([b"one"])]

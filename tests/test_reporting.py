@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from html import unescape
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import tblog
 from tblog import FileWriter, SummaryWriter
 from tblog.reporting import _curves, _kinds, _media
 from tblog.reporting._packing import Blocks, Packed
+from tests.processes import run_program
 
 SCRIPT = "</script><script>alert(1)</script><b>&"
 
@@ -72,7 +71,7 @@ def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:
     assert (found["short"]["points"], len(found["short"]["columns"])) == (10, 3)
 
 
-def test_what_would_make_the_page_too_large_is_left_out_and_told(
+def test_what_would_make_the_page_too_large_is_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sounds have a bound in bytes; the last steps of all tags come first, and the rest are counted."""
@@ -143,8 +142,7 @@ def test_a_report_loads_no_other_tool(tmp_path: Path) -> None:
         f"import sys, tblog; tblog.report({str(tmp_path / 'run')!r}, {str(tmp_path / 'r.html')!r});"
         "print([n for n in ('torch', 'tensorboard', 'tensorflow', 'tensorboardX', 'pandas') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert run_program(code).strip() == "[]"
 
 
 def test_a_report_shows_itself_in_a_notebook(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_one_run_whose_storage_refuses_does_not_hold_up_the_others(disk, tmp_pat
     assert disk.steps(files.path("a"), tmp_path) == [1]
 
 
-def test_a_run_whose_name_no_wait_makes_better_is_counted_as_failed_and_told_once(
+def test_a_run_whose_name_can_never_be_written_is_counted_as_failed_and_reported_once(
     files, disk, tmp_path, caplog
 ):
     """The other runs continue."""

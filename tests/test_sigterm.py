@@ -12,7 +12,7 @@ from tblog import SummaryWriter, WriterOptions
 from tests.faults.inside import end_of
 from tests.processes import fork, run_python
 from tests.reading import numbers, points
-from tests.waiting import HANG_SECS
+from tests.waiting import HANG_SECS, run_threads
 
 CLOSING = WriterOptions(close_at_sigterm=True)
 PROGRAM = """
@@ -93,8 +93,6 @@ def test_a_writer_opened_outside_of_the_main_thread_says_that_it_cannot(tmp_path
     with SummaryWriter(tmp_path, options=CLOSING) as writer:
         writer.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        thread = threading.Thread(target=writer.add_scalar, args=("x", 0, 0))
-        thread.start()
-        thread.join()
+        run_threads([threading.Thread(target=writer.add_scalar, args=("x", 0, 0))])
     assert "open it in the main thread" in caplog.text
     assert points(tmp_path) == {"x": numbers(1)}

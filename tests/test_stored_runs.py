@@ -1,4 +1,4 @@
-"""The runs of one writer in a store: when a segment ends, what is in it, and which are merged."""
+"""One writer's runs in a store: the ends and contents of segments, and merging."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST = b"v" * FIRST_EVENT_BYTES
 
 
 class Objects:
-    """A store of a test."""
+    """An in-memory store."""
 
     def __init__(self):
         self.objects = {}
@@ -55,13 +55,13 @@ def objects():
 
 
 def made(objects, clock, resume=None, **options):
-    """Return the runs of a writer with small segments."""
+    """Return a writer's runs, with small segments."""
     given = WriterOptions(**{"segment_bytes": 3 * len(RECORD), "segment_secs": 60.0, **options})
     return StoredRuns("s3://b/run", "", resume, Reports("s3://b/run"), given, 120, clock, objects.put)
 
 
 def sent(runs):
-    """Send what is due; return how many segments."""
+    """Send the segments that are due; return how many."""
     count = 0
     while runs.send_next():
         count += 1
@@ -69,7 +69,7 @@ def sent(runs):
 
 
 def test_a_segment_ends_when_it_is_large_or_old_enough(objects, clock):
-    """Not before, and an empty one never does."""
+    """It does not end earlier, and an empty one never ends."""
     runs = made(objects, clock)
     for _ in range(2):
         runs.append("", RECORD, 1)
@@ -92,7 +92,7 @@ def test_a_segment_ends_when_it_is_large_or_old_enough(objects, clock):
 
 
 def test_each_segment_is_an_event_file_and_sorts_behind_the_ones_before_it(objects, clock, tmp_path):
-    """It begins with the event of the version, and holds whole records; a run below has its own."""
+    """It starts with the version event and holds whole records; a run below has its own segments."""
     runs = made(objects, clock)
     runs.open()
     for _ in range(7):
@@ -115,7 +115,7 @@ def test_each_segment_is_an_event_file_and_sorts_behind_the_ones_before_it(objec
 
 
 def test_the_first_segment_alone_says_where_a_resumed_run_goes_on(objects, clock):
-    """Of each run, whether or not the constructor has sent it."""
+    """For each run, whether or not the constructor has sent the segment."""
     runs = made(objects, clock, Resume(5))
     runs.open()
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_the_first_segment_alone_says_where_a_resumed_run_goes_on(objects, clock
 
 
 def test_a_flush_is_settled_when_what_was_before_it_is_confirmed(objects, clock):
-    """What comes later keeps nobody waiting."""
+    """Later records do not delay it."""
     runs = made(objects, clock)
     runs.append("", RECORD, 1)
     assert not runs.has_settled("flush", is_last=False)
@@ -141,7 +141,7 @@ def test_a_flush_is_settled_when_what_was_before_it_is_confirmed(objects, clock)
 
 
 def test_a_flush_ends_with_a_refusal_and_a_close_goes_on_trying_for_a_while(objects, clock):
-    """Then it gives up, and counts what is lost."""
+    """Then it gives up, and counts the lost records."""
     runs = made(objects, clock)
     runs.append("", RECORD, 1)
     objects.error = OSError("away")
@@ -159,7 +159,7 @@ def test_a_flush_ends_with_a_refusal_and_a_close_goes_on_trying_for_a_while(obje
 
 
 def test_more_than_may_wait_is_an_error_while_the_store_refuses_and_no_room_while_it_is_slow(objects, clock):
-    """So that the queue drops or waits, as its options say."""
+    """So the queue drops or waits, as its options say."""
     runs = made(objects, clock, max_queue_bytes=200)
     while runs.has_room:
         runs.append("", RECORD, 1)
@@ -178,7 +178,7 @@ def test_more_than_may_wait_is_an_error_while_the_store_refuses_and_no_room_whil
 
 
 def test_open_segments_that_have_what_may_wait_together_end_and_leave_room(objects, clock):
-    """However large or old each of them may become: nothing else would ever make room."""
+    """They end whatever their size or age, because nothing else would make room."""
     runs = made(objects, clock, segment_bytes=1_000_000, max_queue_bytes=6 * len(RECORD))
     for step in range(12):
         runs.append(f"below/{step % 3}", RECORD, 1)
@@ -189,7 +189,7 @@ def test_open_segments_that_have_what_may_wait_together_end_and_leave_room(objec
 
 
 def test_merging_keeps_the_order_and_the_bound(objects, monkeypatch):
-    """Each merged file begins once, and takes its place behind its first part's name."""
+    """Each merged file has one version event, and its name sorts after its first part's."""
     monkeypatch.setattr(merging, "MERGED_BYTES", 250)
     parts = []
     for number in range(7):
@@ -202,7 +202,7 @@ def test_merging_keeps_the_order_and_the_bound(objects, monkeypatch):
 
 
 def test_parts_that_nobody_can_read_stay(objects):
-    """Nothing is removed that is not in another file."""
+    """A segment is removed only if its records are in another file."""
     parts = [Part("s3://b/run/0", 50), Part("s3://b/run/1", 50)]
     objects.put("s3://b/run/0", b"v" * 50)
     with pytest.raises(FileNotFoundError):
@@ -211,7 +211,7 @@ def test_parts_that_nobody_can_read_stay(objects):
 
 
 class Refusing(Objects):
-    """A store that refuses one kind of request, when it has done a part of it."""
+    """A store that refuses one kind of request after doing a part of it."""
 
     def __init__(self, call):
         super().__init__()
@@ -234,7 +234,7 @@ class Refusing(Objects):
 
 @pytest.mark.parametrize("call", ["the answer to a put", "all removing", "the third removing"])
 def test_a_merging_that_the_store_refuses_half_way_shows_no_point_twice(call):
-    """What exists a second time is emptied, which takes no other right than to put."""
+    """The second copy is emptied, which needs only the right to put."""
     objects = Refusing(call)
     parts = [Part(f"s3://b/run/{number}", FIRST_EVENT_BYTES + 40) for number in range(4)]
     for number, part in enumerate(parts):
@@ -250,7 +250,7 @@ def test_a_merging_that_the_store_refuses_half_way_shows_no_point_twice(call):
 
 
 def test_any_file_system_of_fsspec_takes_a_run(tmp_path):
-    """One with directories, too, which are made."""
+    """If it has directories, they are made."""
     with SummaryWriter(f"local://{tmp_path}/new/run") as writer:
         writer.add_scalar("x", 0.5, 0)
         writer.flush()
@@ -262,7 +262,7 @@ def test_any_file_system_of_fsspec_takes_a_run(tmp_path):
 
 
 def test_a_file_of_a_store_is_replaced_whole_and_one_that_is_missing_is_none():
-    """In memory, as everywhere."""
+    """Tried with fsspec's memory file system."""
     store("memory://stored/file", b"one")
     store("memory://stored/file", b"two")
     assert stored("memory://stored/file") == b"two"
@@ -281,7 +281,7 @@ def test_a_file_of_a_store_is_replaced_whole_and_one_that_is_missing_is_none():
     ],
 )
 def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch, url, missing, install):
-    """At the constructor, and by the reader; no local directory is made."""
+    """The constructor and the reader raise, and no local directory is made."""
     for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)

@@ -174,7 +174,7 @@ def test_a_picture_from_0_to_1_is_not_reported(image):
 
 
 def test_a_nan_is_black():
-    """What is no number becomes 0, on every machine."""
+    """What is not a number becomes 0, on every machine."""
     image = np.full((1, 2, 2), np.nan, np.float32)
     assert (pixels(one(ImageRecord(tag="i", image=image))) == 0).all()
 

@@ -1,4 +1,4 @@
-"""Summaries that tblog encodes by hand are those of protobuf, byte for byte: tensorboardX's messages say what they are."""
+"""Summaries that tblog encodes by hand equal protobuf's, byte for byte, made with tensorboardX's messages."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def made(record: records.Record) -> bytes:
 
 
 def plugin(name: str, content: bytes = b"") -> SummaryMetadata:
-    """Return the metadata that name a plugin."""
+    """Return the metadata with a plugin's name."""
     return SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=name, content=content))
 
 
 @given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), max_size=50))
 def test_numbers_of_variable_length_are_those_of_protobuf(numbers: list[int]) -> None:
-    """Encoded together, each has the bytes that it has alone."""
+    """Each number has the same bytes together as alone."""
     assert wire.varints(np.array(numbers, np.int64)) == b"".join(map(varint, numbers))
     assert TensorProto(int64_val=numbers) == TensorProto.FromString(
         b"\x52"
@@ -54,7 +54,7 @@ def test_numbers_of_variable_length_are_those_of_protobuf(numbers: list[int]) ->
 def test_a_histogram_is_that_of_protobuf(
     tag: str, bins: list[tuple[float, float]], moments: list[float]
 ) -> None:
-    """Any numbers, -0.0, NaN and no bins among them."""
+    """For any numbers, including -0.0 and NaN, and for no bins."""
     names = ("min", "max", "num", "sum", "sum_squares")
     limits, counts = [limit for limit, _ in bins], [count for _, count in bins]
     values = dict(zip(names, moments, strict=True))
@@ -66,7 +66,7 @@ def test_a_histogram_is_that_of_protobuf(
 
 @given(TAGS, *[st.integers(0, (1 << 31) - 1)] * 3, st.binary(max_size=300))
 def test_a_picture_is_that_of_protobuf(tag: str, height: int, width: int, channels: int, data: bytes) -> None:
-    """Any size, and bytes of any length."""
+    """For any size, and bytes of any length."""
     image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data)
     wanted = Summary(value=[Summary.Value(tag=tag, image=image)]).SerializeToString()
     assert parsed(wire.summary(tag, *wire.image(height, width, channels, data))) == parsed(wanted)
@@ -76,7 +76,7 @@ def test_a_picture_is_that_of_protobuf(tag: str, height: int, width: int, channe
 
 @given(TAGS, st.integers(1, (1 << 30) - 1), st.integers(1, 2), st.integers(1, 1 << 40))
 def test_a_sound_is_that_of_protobuf(tag: str, rate: int, channels: int, length: int) -> None:
-    """Any rate, which float32 rounds, and any length."""
+    """For any rate, which float32 rounds, and any length."""
     audio = Summary.Audio(
         sample_rate=rate,
         num_channels=channels,
@@ -90,7 +90,7 @@ def test_a_sound_is_that_of_protobuf(tag: str, rate: int, channels: int, length:
 
 @given(TAGS, st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
 def test_a_text_is_that_of_protobuf(tag: str, text: str) -> None:
-    """Any text under any tag."""
+    """For any text under any tag."""
     assert made(records.TextRecord(tag=tag, text=text)) == original.text(tag, text).SerializeToString()
 
 
@@ -112,7 +112,7 @@ TENSORS = st.sampled_from([*NUMBERS]).flatmap(lambda dtype: arrays.arrays(dtype,
 
 
 def listed(array: np.ndarray) -> list:
-    """Return an array's numbers as protobuf's fields take them."""
+    """Return an array's numbers as protobuf's fields accept them."""
     flat = array.reshape(-1)
     if array.dtype.kind == "c":
         return flat.view(flat.real.dtype).tolist()
@@ -121,7 +121,7 @@ def listed(array: np.ndarray) -> list:
 
 @given(TAGS, TENSORS)
 def test_a_tensor_is_that_of_protobuf(tag: str, array: np.ndarray) -> None:
-    """Any dtype and shape, without axes and without elements among them."""
+    """For any dtype and shape, also without axes or elements."""
     dtype, field = NUMBERS[array.dtype.name]
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in array.shape])
     proto = TensorProto(dtype=DataType.Value(dtype), tensor_shape=shape, **{field: listed(array)})
@@ -131,7 +131,7 @@ def test_a_tensor_is_that_of_protobuf(tag: str, array: np.ndarray) -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=5))
 def test_a_tensor_of_texts_is_that_of_protobuf(texts: list[str]) -> None:
-    """Any texts; empty ones have their place."""
+    """For any texts, including empty ones."""
     array = np.array(texts, dtype="U9")
     proto = TensorProto(
         dtype=DataType.Value("DT_STRING"),
@@ -144,7 +144,7 @@ def test_a_tensor_of_texts_is_that_of_protobuf(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("size", [4095, 4096, 4097, 10_000])
 def test_a_tensor_in_pieces_is_that_of_protobuf(size: int) -> None:
-    """Integers are encoded some thousand at a time, which leaves no trace."""
+    """Integers are encoded some thousand at a time, which does not show in the bytes."""
     array = np.random.default_rng(size).integers(-(1 << 40), 1 << 40, size)
     proto = TensorProto(
         dtype=DataType.Value("DT_INT64"),
@@ -158,7 +158,7 @@ def test_a_tensor_in_pieces_is_that_of_protobuf(size: int) -> None:
 @settings(max_examples=50)
 @given(TAGS, st.data(), st.integers(1, 300), st.integers(0, 50))
 def test_a_pr_curve_is_the_originals(tag: str, data: st.DataObject, thresholds: int, size: int) -> None:
-    """Any labels, predictions, weights and number of thresholds."""
+    """For any labels, predictions, weights and number of thresholds."""
     labels = data.draw(arrays.arrays(np.bool_, size))
     predictions = data.draw(arrays.arrays(np.float32, size, elements=st.floats(0, 1, width=32)))
     weights = data.draw(st.none() | arrays.arrays(np.float64, size, elements=st.floats(0, 10)))
@@ -172,7 +172,7 @@ def test_a_pr_curve_is_the_originals(tag: str, data: st.DataObject, thresholds: 
 @settings(max_examples=50)
 @given(TAGS, st.sampled_from(["f2", "f4", "f8", "i4", "i8", "?"]), st.data(), st.integers(1, 300))
 def test_a_raw_pr_curve_is_the_originals(tag: str, dtype: str, data: st.DataObject, thresholds: int) -> None:
-    """Any numbers, those beyond float32 and NaN among them."""
+    """For any numbers, including NaN and numbers beyond float32."""
     curves = [data.draw(arrays.arrays(dtype, 3)) for _ in range(6)]
     names = [
         *(
@@ -190,7 +190,7 @@ def test_a_raw_pr_curve_is_the_originals(tag: str, dtype: str, data: st.DataObje
 
 
 def test_a_mesh_is_that_of_protobuf() -> None:
-    """Several values in one summary follow one another."""
+    """The values of one summary are in the same order."""
     points = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
     record = records.MeshRecord(tag="m", vertices=points, faces=points, config={"a": 1})
     wanted = Summary()
@@ -207,7 +207,7 @@ def test_a_mesh_is_that_of_protobuf() -> None:
 
 
 def test_usual_records_load_neither_torch_nor_tensorboardx(tmp_path) -> None:
-    """A program that has not imported torch logs histograms, pictures, sounds, texts, tensors and curves without it."""
+    """A program without torch logs histograms, images, audio, texts, tensors and curves."""
     program = """
 import sys
 import numpy as np
@@ -228,7 +228,7 @@ print(writer.stats.written, sorted({"torch", "tensorboardX", "boto3", "google.pr
 
 
 def test_encoding_imports_nothing_that_was_not_loaded_before(tmp_path) -> None:
-    """What numpy imports late is loaded under the lock that forks wait for."""
+    """Modules that numpy imports late are loaded under the lock that forks wait for."""
     program = """
 import sys
 import numpy as np

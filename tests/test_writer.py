@@ -129,14 +129,14 @@ def test_a_wrong_option_is_an_error_that_names_it_and_what_to_give(arguments, me
         ("add_records", None, "add_records got None of type NoneType; give an iterable of records"),
     ],
 )
-def test_records_in_the_wrong_number_are_told_where_to_go(tmp_path, method, given, message):
+def test_an_error_for_several_records_names_the_method_for_them(tmp_path, method, given, message):
     """The message has a few lines, however many arrays the records hold."""
     with SummaryWriter(tmp_path) as writer, pytest.raises(TypeError, match=re.escape(message)) as raised:
         getattr(writer, method)(given)
     assert len(str(raised.value)) < 400
 
 
-def test_a_step_that_loses_its_fraction_is_told_of_once(tmp_path, caplog):
+def test_a_step_that_loses_its_fraction_is_reported_once(tmp_path, caplog):
     """Both originals truncate it silently; a whole number of any type gives no warning."""
     with SummaryWriter(tmp_path) as writer:
         for step in (3.0, np.float32(4), torch.tensor(5.0), "6", 2**53 + 1, np.int64(2**62), None):
@@ -187,7 +187,7 @@ class Failing(torch.nn.Module):
         raise ValueError(f"no such input: {x.shape}")
 
 
-def test_a_graph_that_cannot_be_read_is_counted_and_told_once(tmp_path, caplog):
+def test_a_graph_that_cannot_be_read_is_counted_and_reported_once(tmp_path, caplog):
     """Training goes on, the count shows that something is missing, and one line gives the model's error."""
     for on_disk in (True, False):
         caplog.clear()
@@ -457,7 +457,7 @@ def test_stats_count_what_was_logged(tmp_path):
     assert writer.stats.written == 101
 
 
-def test_values_that_a_summary_leaves_out_are_counted_and_told_once_for_each_tag(tmp_path, caplog):
+def test_values_that_a_summary_leaves_out_are_counted_and_reported_once_for_each_tag(tmp_path, caplog):
     """NaN among a histogram's values does not disappear silently."""
     with SummaryWriter(tmp_path) as writer:
         for step in range(3):

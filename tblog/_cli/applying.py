@@ -1,9 +1,9 @@
-"""What was decided about the values of many records -> their bytes.
+"""Applies decisions about the values of many records to their bytes.
 
-Records whose values stay are copied. Of records that have one layout, the same tags and the same fate, one is edited,
-and the others are that one with their own times, steps and values; the rest is edited one by one.
+Records whose values stay are copied. Of records with the same layout, tags and decisions, one is edited; the others
+are copies of it with their own times, steps and values. All other records are edited one by one.
 
-Lives here: bytes -> bytes. Must not: know files, or why a value goes.
+Lives here: bytes -> bytes. Must not: know files, or why a value is removed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from tblog.reading._layouts import Layout
 
 _FEW = 4
-"""So many records are edited faster one by one."""
+"""Up to this many records are edited faster one by one."""
 
 
 class Decisions(NamedTuple):
-    """What becomes of the values of a stretch.
+    """Decisions about the values of a stretch.
 
-    `goes` says which go, bool (n,); `names` has the new names of tags by their numbers, `metadata` what values get that
-    have none, by their places.
+    `goes` marks the values to remove, bool (n,). `names` has new names by the numbers of tags. `metadata` has, by the
+    place of a value, the metadata to give to it.
     """
 
     goes: NDArray[np.bool_]
@@ -46,7 +46,7 @@ class Decisions(NamedTuple):
 
 
 def touched(records: Records, decided: Decisions) -> NDArray[np.bool_]:
-    """Return which records are not to stay as they are."""
+    """Return which records change."""
     changes = decided.goes | np.isin(records.values.tags, [*decided.names])
     changes[[*decided.metadata]] = True
     found = np.zeros(len(records.found.starts), bool)
@@ -55,7 +55,7 @@ def touched(records: Records, decided: Decisions) -> NDArray[np.bool_]:
 
 
 def applied(records: Records, names: list[str], decided: Decisions) -> Bytes:
-    """Return the bytes of the records as they are to be; `names` are the tags by their numbers."""
+    """Return the new bytes of the records; `names` are the tags by their numbers."""
     is_touched = touched(records, decided)
     if not is_touched.any():
         return records.buffer[: records.found.end]
@@ -82,20 +82,22 @@ _Made = tuple[Int64s, Bytes]
 
 
 class _Editor:
-    """Edits records of a stretch as it was decided."""
+    """Edits the records of a stretch."""
 
     def __init__(self, records: Records, names: list[str], decided: Decisions) -> None:
         self._records, self._names, self._decided = records, names, decided
 
     def of_column(self, column: Column, at: Int64s, is_touched: NDArray[np.bool_]) -> Iterator[_Made]:
-        """Yield those of the records of a column that do not stay."""
+        """Yield the records of a column that change."""
         goes = self._decided.goes[at]
         gone = np.logical_and.reduce(goes, axis=1)
         yield column.rows[gone], np.empty((int(gone.sum()), 0), np.uint8)
         left = np.flatnonzero(is_touched[column.rows] & ~gone)
         if not len(left):
             return
-        odd = [number for number, name in enumerate(self._names) if "\ufffd" in name]  # of several spellings
+        odd = [
+            number for number, name in enumerate(self._names) if "\ufffd" in name
+        ]  # these may have several spellings
         alone = np.isin(at, [*self._decided.metadata]) | np.isin(column.tags, odd)
         is_alone = np.logical_or.reduce(alone[left], axis=1)
         for one in left[is_alone]:
@@ -110,7 +112,7 @@ class _Editor:
     def _alike(
         self, rows: Int64s, firsts: Int64s, before: Layout, goes: NDArray[np.bool_]
     ) -> Iterator[_Made]:
-        """Yield records of one layout, of the same tags, and of the same fate."""
+        """Yield records with the same layout, tags and decisions."""
         new = self._edited(int(rows[0]), int(firsts[0])) if len(rows) > _FEW else None
         after = layout(new) if new else None
         if new is None or after is None or len(after.slots) + int(goes.sum()) != len(before.slots):
@@ -131,7 +133,7 @@ class _Editor:
         yield rows, framed
 
     def one(self, row: int, first: int) -> _Made:
-        """Edit a record alone, whose first value is at a place."""
+        """Edit one record, whose first value is at the place `first`."""
         new = self._edited(row, first)
         content = b"" if new is None else frame(new)
         return np.array([row]), np.frombuffer(content, np.uint8).reshape(1, -1)

@@ -1,4 +1,4 @@
-"""`tblog completion`: what makes a shell complete the command, generated from its own arguments."""
+"""`tblog completion`: the script by which a shell completes the command, generated from its arguments."""
 
 from __future__ import annotations
 

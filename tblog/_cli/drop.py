@@ -39,7 +39,7 @@ def add(subcommands: Any) -> None:
 
 
 class _InRange:
-    """Says of values that their steps are ones that go."""
+    """Marks the values at the steps to drop."""
 
     def __init__(self, steps: range | None) -> None:
         self._steps = steps

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tblog._wire import parsing as wire
+from tblog._wire.events import SUMMARY, TAGGED_RUN_METADATA
 from tblog._wire.fields import sized
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class Kept(NamedTuple):
 
 
 def values_of(data: bytes) -> list[Found]:
-    """Return what `edited` asks about, in that order."""
+    """Return the values that `edited` passes to `decide`, in that order."""
     found: list[Found] = []
 
     def note(one: Found) -> Kept:
@@ -55,18 +56,18 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     """Return an event's bytes with its values renamed or left out.
 
     Args:
-        data: a serialised Event. What is none stays as it is.
-        decide: is asked about each value of a summary that says anything, in their order, and about the tag of a run's
-            metadata; None leaves it out.
+        data: a serialised Event. Other bytes stay as they are.
+        decide: called with each value of a summary that has content or metadata, in order, and with the tag of a
+            run's metadata. If it returns None, the value is left out.
 
     Returns:
         The bytes: `data` itself if nothing changed, None if no value is left.
     """
     try:
         event = _events.parse(data)
-        if event.what == _events.SUMMARY:
+        if event.what == SUMMARY:
             return _with_values(data, event.step, decide)
-        if event.what == _events.RUN_METADATA:
+        if event.what == TAGGED_RUN_METADATA:
             return _with_run_metadata(data, event, decide)
     except MalformedError:
         pass
@@ -77,7 +78,7 @@ def _with_values(data: bytes, step: int, decide: Callable[[Found], Kept | None])
     parts: list[bytes] = []
     left, is_changed = 0, False
     for begin, field in _with_starts(data, 0, len(data)):
-        if field.key != _events.SUMMARY or field.wire != wire.BYTES:
+        if field.key != SUMMARY or field.wire != wire.BYTES:
             parts.append(data[begin : field.end])
             continue
         inner = []
@@ -125,7 +126,7 @@ def _with_run_metadata(
         return data
     return b"".join(
         sized(field.key, _with_tag(content, _RUN_METADATA_TAG, kept.tag))
-        if field.end == event.end and field.key == _events.RUN_METADATA
+        if field.end == event.end and field.key == TAGGED_RUN_METADATA
         else data[begin : field.end]
         for begin, field in _with_starts(data, 0, len(data))
     )

@@ -1,4 +1,4 @@
-"""The values of many records at once: an event file as stretches of whole records, and what stands between them.
+"""The values of many records at once: an event file as stretches of whole records, and the damage between them.
 
 Lives here: reading, and arrays of values in the order of the file. Must not: decide what becomes of a value, write.
 """
@@ -31,7 +31,7 @@ _AFTER_DAMAGE_BYTES = 1 << 12
 class Values(NamedTuple):
     """The values of a stretch in the order of the file, all (n,).
 
-    `tags` are numbers, `forms` those of `tblog.reading._events`; `told` are numbers of `metadata`, -1 without any.
+    `tags` are numbers of tags, and `forms` those of `tblog.reading._events`. `told` are indices into `metadata`, or -1.
     """
 
     rows: Int64s
@@ -43,7 +43,7 @@ class Values(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Whole records: their values, and where in them those of each column and of each single record stand."""
+    """Whole records and their values, with the places of each column's and each single record's values."""
 
     buffer: Bytes
     found: Frames
@@ -87,7 +87,7 @@ def stretches(file: BinaryIO, tags: Tags) -> Iterator[Records | Damage]:
                 position += found.end
                 limit = min(4 * limit, WINDOW_BYTES)
                 continue
-        # Behind damage little is read at first: where much is damaged, nothing is read again and again.
+        # Behind damage, little is read at first, so that a much damaged file is not read again and again.
         end, limit = next_record(file, position + 1, size, patience), _AFTER_DAMAGE_BYTES
         yield Damage(position, end)
         position = end

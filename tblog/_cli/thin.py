@@ -42,7 +42,7 @@ def add(subcommands: Any) -> None:
 
 
 class _Rest:
-    """Says of scalars that they are none of those that stay, by their places among those of their tags."""
+    """Marks the scalars to remove, by their places among the scalars of their tags."""
 
     def __init__(self, stay: dict[str, NDArray[np.bool_]]) -> None:
         self._stay = stay
@@ -55,7 +55,7 @@ class _Rest:
             name = names[number]
             if name in self._stay:
                 left = self._stay[name][self._seen[name] :][: len(places)]
-                goes[places[: len(left)]] = ~left  # what was logged since they were counted stays
+                goes[places[: len(left)]] = ~left  # scalars that were logged after the count stay
                 self._seen[name] += len(places)
         return goes
 

@@ -23,7 +23,7 @@ def trackio_runs(path: str) -> Iterator[LoggedRun]:
     """Yield the runs of a project in the order in which they began; what is logged meanwhile may be missing.
 
     Raises:
-        ValueError: the file is no such database; also raised by the rows.
+        ValueError: the file is not such a database; also raised by the rows.
         OSError: there is no file.
     """
     os.stat(path)  # SQLite's own message does not name the file

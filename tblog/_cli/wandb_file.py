@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tblog._cli import output
 from tblog._cli.points import LoggedRun, step_number
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,10 +36,10 @@ _KEY, _NESTED_KEY, _INTEGER, _NUMBER, _JSON, _VALUE_JSON = 1, 2, 5, 6, 8, 16
 
 
 def wandb_runs(path: str) -> Iterator[LoggedRun]:
-    """Yield the one run of a file. Of a program that died, the last records may be missing: that is told.
+    """Yield the one run of a file. If its program died, the last records may be missing; a message says so.
 
     Raises:
-        ValueError: the file is no such log; also raised by the rows.
+        ValueError: the file is not such a log; also raised by the rows.
     """
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:

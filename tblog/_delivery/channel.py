@@ -119,9 +119,8 @@ class Channel:
         self.busy_secs: Callable[[], float] = float
         """Returns the CPU seconds of the thread that encodes."""
         self._fast_path: Callable[[], FastPath | None] = _no_fast_path
-        self._closing: dict[
-            str, Close
-        ] = {}  # at most one; `setdefault` is atomic, so two threads get the same command
+        # At most one command: `setdefault` is atomic, so two threads get the same.
+        self._closing: dict[str, Close] = {}
         self._files = self._new_files()
         events = EventEncoder(self.logdir, self.options, self.reports.values_left_out)
         self.queue.progress = self._progress

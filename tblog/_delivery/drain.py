@@ -157,7 +157,7 @@ class Drain:
             stretch: list[Any] = entries if end - start == len(entries) else entries[start:end]
             try:
                 if issubclass(kind, Flush):
-                    self._queue.taken -= 1  # a command is no record
+                    self._queue.taken -= 1  # a command is not a record
                     self._commands += stretch
                 else:
                     self._light.encode(kind, stretch)

@@ -2,7 +2,7 @@
 
 The light lane takes numbers, and records whose events cost next to nothing to make. The hot kind, one number for
 the writer's own run, is a plain tuple `(tag, value, step, wall_time)`, because nothing is cheaper to make;
-in the compiled lane, such numbers and dicts of them are no objects. The heavy
+in the compiled lane, such numbers and dicts of them are not objects. The heavy
 lane takes records that must be encoded. No payload can be mistaken for a command.
 """
 

@@ -6,7 +6,7 @@ loaded and hooked, a writer of tblog shows each event to an instance of the hook
 is taken out: its hooks run, and it writes nothing.
 
 Lives here: finding hooks, the instances that carry them, showing events to them.
-Must not: import any of those packages; what nobody loaded has no hooks. Runs on the caller's thread,
+Must not: import any of those packages; a package that is not loaded has no hooks. Runs on the caller's thread,
 as the hooks do in the originals: some look for a run that belongs to the calling thread.
 """
 
@@ -16,7 +16,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tblog._delivery.entries import Entry, HeavyRecord, LightRecord, RunScalar, ScalarDict
+from tblog._delivery.entries import Entry, Flush, HeavyRecord, LightRecord, RunScalar, ScalarDict
 from tblog._delivery.event_encoder import EventEncoder
 from tblog._originals import TENSORBOARDX, TORCH, original
 from tblog._wire import events
@@ -40,9 +40,9 @@ def find_mirror(flavor: Flavor, logdir: str, options: WriterOptions, reports: Re
 
     Args:
         flavor: whose hooks are looked for first; one family serves, so that no tool sees a run twice.
-        logdir: the writer's directory, which the hooks are told.
+        logdir: the writer's directory, which the hooks receive.
         options: how events are encoded.
-        reports: where a failing hook is told of.
+        reports: receives failures of the hooks.
     """
     own, other = (_TORCH, _TENSORBOARDX) if flavor == "torch" else (_TENSORBOARDX, _TORCH)
     for package, name in (own, other, _TENSORBOARD):
@@ -91,10 +91,11 @@ class Mirror:
             shown.append(LightRecord(EventRecord(event=event), 0, 0.0, run, nbytes))
         return shown
 
-    def _encode(self, entry: Any) -> tuple[str, list[bytes]]:
+    def _encode(self, entry: Entry) -> tuple[str, list[bytes]]:
         if isinstance(entry, (LightRecord, HeavyRecord)):
             return entry.run, self._encoder.encode(entry)
-        run, scalar = entry if isinstance(entry, RunScalar) else ("", entry)
+        assert not isinstance(entry, Flush)  # commands do not pass here
+        run, scalar = (entry.run, entry.scalar) if isinstance(entry, RunScalar) else ("", entry)
         if isinstance(scalar, ScalarDict):
             tags, values, step, wall_time = scalar
         else:
@@ -176,7 +177,7 @@ def _do_nothing(*_args: Any, **_kwargs: Any) -> None:
 
 
 def _listener(originals: _Originals, logdir: str) -> Any:
-    """Return a hooked writer for a directory that the hooks are told of, and that writes nothing."""
+    """Return a hooked writer that passes a directory to the hooks, and writes nothing."""
     silence = _Silence()
     parts = {"_async_writer": silence, "_event_queue": silence, "_ev_writer": silence, "_closed": False}
     events = silence if originals.events is None else _silent(originals.events, logdir, parts)
@@ -186,10 +187,10 @@ def _listener(originals: _Originals, logdir: str) -> Any:
 
 
 def _silent(kind: type, logdir: str, parts: dict[str, Any]) -> Any:
-    """Make an instance of a hooked class whose original constructor is passed by.
+    """Make an instance of a hooked class without calling the original constructor.
 
-    The class that passes it by stands between the hook's class and the original in the order of method
-    resolution. A hook on the original's own constructor can only be told by running that; it is
+    A class between the hook's class and the original, in the order of method resolution, replaces that
+    constructor. A hook on the original's own constructor runs only if that runs; such an instance is
     closed at once, and leaves an event file without events.
     """
     base = next(owner for owner in kind.__mro__ if _is_original(owner))

@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from tblog.options import Overflow
 
 NUMBERS_AN_ENTRY = 64
-"""So many numbers are taken for each entry that is, where they are in the compiled lane: they are encoded without the
-interpreter lock, and getting it back costs more than the numbers."""
+"""Numbers of the compiled lane that count as one entry when the worker takes entries. They are encoded without the
+interpreter lock, and getting the lock back costs more than encoding them."""
 ALARM_AT = 16_384
-"""So many numbers in the compiled lane, or a quarter of a small queue, wake the worker: a burst fills the queue before
-the worker looks by itself."""
+"""This many numbers in the compiled lane, or a quarter of a small queue, wake the worker: a burst would fill the queue
+before its next round."""
 STALL_SECS = 10.0
 """Maximum time without any progress before a full queue drops."""
 ENCODING_SECS = 60.0
@@ -82,7 +82,7 @@ NOWHERE = _Nowhere()
 
 
 def _nobody() -> None:
-    """Tell no one: no worker serves the queue."""
+    """Do nothing: no worker serves the queue."""
 
 
 class Numbered(NamedTuple):
@@ -244,7 +244,7 @@ class RecordQueue:
             self._source.alarm = min(ALARM_AT, self._max_records // 4)
 
     def _is_alarmed(self) -> bool:
-        """Return, once until the worker comes, whether so many numbers wait that it must not be late."""
+        """Return whether the worker must come at once; True only once until it comes."""
         source = self._source
         if isinstance(source, deque) or len(source) < source.alarm:
             return False
@@ -471,5 +471,5 @@ class _Turn:
             self._called.release()
 
     def wait(self, timeout: float) -> None:
-        """Return when the caller is called, or after so many seconds."""
+        """Return when the caller is called, or after `timeout` seconds."""
         self._called.acquire(timeout=timeout)

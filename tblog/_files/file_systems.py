@@ -140,7 +140,7 @@ class Store:
                 raise
 
     def get_all(self, urls: Sequence[str], nbytes: int) -> list[bytes]:
-        """Return the contents of objects, of so many bytes together, asked for at the same time where that can be.
+        """Return the contents of objects, `nbytes` together, requested at the same time if the file system can.
 
         Raises:
             OSError: one is missing, or the store refuses.

@@ -20,6 +20,7 @@ from tblog._files.walk import Piece, walk
 from tblog._wire.event_heads import EventHead, event_head, event_tags
 from tblog._wire.events import VERSION, first_event_data
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES
+from tblog.errors import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,13 +184,13 @@ class _FileLook:
             worst, _ = self._dropped.most_common(1)[0]
             yield Finding(
                 f"{many(self._dropped.total(), 'point')} of {many(len(self._dropped), 'tag')} not shown by the default "
-                f"loader, for a later record has the same or a lower step (most: {_shown(worst)})",
+                f"loader, for a later record has the same or a lower step (most: {shortened(worst)})",
                 is_repairable=False,
             )
         if self._hidden:
             yield Finding(
                 f"{many(len(self._hidden), 'tag')} not shown by the default loader, for the first value has no "
-                f"metadata ({_shown(min(self._hidden))})",
+                f"metadata ({shortened(min(self._hidden))})",
                 is_repairable=False,
             )
 
@@ -268,7 +269,7 @@ def _parsed(data: bytes) -> Any:
 def _lost(file: BinaryIO, damage: list[Piece]) -> str:
     """Say what damaged records held, as far as their bytes show it."""
     points = [point for piece in damage for point in _points_in(file, piece)]
-    shown = [f"{_shown(tag)} at step {step}" for tag, step in points[:_POINTS_SHOWN]]
+    shown = [f"{shortened(tag)} at step {step}" for tag, step in points[:_POINTS_SHOWN]]
     if len(points) > _POINTS_SHOWN:
         shown.append(f"{len(points) - _POINTS_SHOWN:,} more")
     return ", ".join(shown)
@@ -306,7 +307,3 @@ def many(count: int, noun: str) -> str:
 
 def _bytes(pieces: list[Piece]) -> str:
     return many(sum(piece.end - piece.start for piece in pieces), "byte")
-
-
-def _shown(tag: str) -> str:
-    return repr(tag if len(tag) <= 60 else f"{tag[:57]}...")

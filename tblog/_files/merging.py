@@ -39,7 +39,7 @@ class Objects(Protocol):
         ...
 
     def get_all(self, urls: Sequence[str], nbytes: int) -> list[bytes]:
-        """Return the contents of objects, which have so many bytes together."""
+        """Return the contents of objects, `nbytes` together."""
         ...
 
     def remove_all(self, urls: Sequence[str]) -> None:

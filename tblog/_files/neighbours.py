@@ -32,9 +32,8 @@ FIRST_PAUSE_SECS = 1.0
 """The pause after the first look. Each pause is twice as long as the one before."""
 
 _COMPARISONS = 6  # of the own beginning with an earlier end, until they have a tag in common
-_LATEST = (
-    16  # so many files are looked at, and of so many the end is read: a worker must not be busy for long
-)
+# Files that are looked at, and files whose end is read. More would keep the worker busy for long.
+_LATEST = 16
 _LATEST_READ = 3
 _BYTES = 1 << 14
 

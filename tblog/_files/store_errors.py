@@ -7,10 +7,9 @@ Must not: import a store's package; codes and names identify the errors.
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING
 
-from tblog.errors import InvalidValueError, MissingDependencyError, without_user
+from tblog.errors import InvalidValueError, MissingDependencyError, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +48,6 @@ _WHAT_TO_DO = {
     "ServiceUnavailable": _LATER,
     "SlowDown": _LATER,
 }
-_SECRETS = re.compile(
-    r"((?:X-Amz-[\w-]+|AWSAccessKeyId|Signature|sig|token|access_token)=)[^&\s'\"]+", re.IGNORECASE
-)
 
 
 @contextlib.contextmanager
@@ -86,4 +82,4 @@ def _os_error(error: Exception, path: str) -> OSError:
     code = code_of(error)
     said = " ".join(str(error).split()).rstrip(".")
     told = f"{path} was not stored: {code}{': ' * bool(said)}{said}. {_WHAT_TO_DO.get(code, '')}".rstrip(". ")
-    return OSError(_SECRETS.sub(lambda found: f"{found[1]}...", without_user(told)))
+    return OSError(without_secrets(told))

@@ -20,7 +20,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// 
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 _ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
 _SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
-"""A URL of which pathlib has left out a slash. `file:/PATH` is taken for one, too: no loader reads such a directory."""
+"""A URL from which pathlib removed a slash. `file:/PATH` counts as one, too: no loader reads such a directory."""
 _NOT_WRITTEN = ("http", "https", "file")
 """No loader could find files put to http or https. A local directory is `file:///PATH`, which does not count as a URL."""
 

@@ -1,1 +1,1 @@
-"""The ranks of a distributed training: imported only if a writer's options ask for it."""
+"""The ranks of a distributed training. Imported only if a writer's options ask for it."""

@@ -1,4 +1,4 @@
-"""The numbers of one rank as bytes, on their way to rank 0: a line of JSON with the names, and columns behind it.
+"""The numbers of one rank as bytes for rank 0: a line of JSON with the names, followed by columns.
 
 Lives here: packing and unpacking, without running anything that was sent. Used on the courier's thread.
 """
@@ -20,9 +20,9 @@ class Batch(NamedTuple):
 
     Attributes:
         rank: the rank that logged them.
-        numbers: what it logged.
-        is_last: whether it has closed its writer.
-        opening: how often that rank has opened this writer, this time included.
+        numbers: the numbers that it logged.
+        is_last: whether that rank has closed its writer.
+        opening: how often that rank has opened this writer, including this time.
     """
 
     rank: int

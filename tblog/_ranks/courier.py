@@ -1,4 +1,4 @@
-"""The thread between the worker and the store: it posts what this rank logged, or fetches what the others did.
+"""The thread between the worker and the store: it posts this rank's numbers, or fetches those of the others.
 
 The store may be slow, or hang together with its host. So neither the training's threads nor tblog's worker ever query
 it. They put numbers here and take them from here. Only `flush` and `close` wait, with a deadline.
@@ -35,23 +35,24 @@ PAUSE_OF_A_RANK_SECS = 0.001
 NUMBERS_A_BATCH = 500  # the worker joins a batch without a pause
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
-"""Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
+"""Maximum number of batches that wait for the worker of rank 0. The rest stay in the store."""
 LINK_SECS = 10.0
-"""Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
+"""Maximum time that a closing rank other than 0 waits for rank 0 to open its writer and to take numbers."""
 MAX_NUMBERS = 262_144
-"""Maximum numbers that wait on another rank. Each takes about 150 bytes."""
+"""Maximum number of numbers that wait on a rank other than 0. Each takes about 150 bytes."""
 
 
 class Courier:
     """Carries the numbers of one writer between the ranks.
 
     Args:
-        place: this process.
-        name: of the writer's mailbox.
-        session: what this rank knows of that.
-        reports: receives what is lost, and why.
-        arrived: called when numbers of others have come.
-        early_secs: maximum time that numbers wait here of a rank that has opened its writer more often.
+        place: the rank of this process, and the number of ranks.
+        name: the name of the writer's mailbox.
+        session: this rank's state of the mailbox.
+        reports: receives losses and their causes.
+        arrived: called when numbers of other ranks have arrived.
+        early_secs: maximum time, in seconds, to keep the numbers of a rank that has opened its writer more
+            often than this one. They belong to this rank's next opening.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Courier:
         self._gone: set[int] = set()  # ranks that have closed their writers as often as this one
         self._store = group_store()  # the group may be destroyed before the thread runs
         self._tried: Any = None
-        self._let_in: dict[int, int] = {}  # by rank: the opening that is not the same as here, and taken
+        self._let_in: dict[int, int] = {}  # by rank: an opening other than ours, whose numbers we accept
         self._box: Mailbox | None = None
         self._closing = False
         self._give_up_at = 0.0
@@ -120,32 +121,32 @@ class Courier:
     # On callers' threads.
 
     def start(self) -> None:
-        """Start the thread, when the files are open."""
+        """Start the thread, once the files are open."""
         self._thread = self._session.thread = threading.Thread(
             target=self._run, name="tblog-ranks", daemon=True
         )
-        with contextlib.suppress(RuntimeError):  # the interpreter ends
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
             self._thread.start()
 
     def when_others_have_closed(self, leave: Callable[[], object], secs: float) -> None:
-        """Have a function called by the thread once they have, or after so many seconds."""
+        """Let the thread call `leave` once all other ranks have closed their writers, or after `secs`."""
         self._leave_at = time.monotonic() + secs
         self._leave = leave
         self._bell.put(None)
 
     def settle(self, secs: float) -> None:
-        """Return when the store has all that was sent, and all that it had is fetched, or after `secs`."""
+        """Return when the store has all sent numbers and all its numbers are fetched, or after `secs`."""
         self._asked += 1
         asked = self._asked
         self._bell.put(None)
         self._wait_for(lambda: self._answered >= asked and not (self._is_linked and self._outgoing), secs)
 
     def wait_for_others(self, secs: float) -> None:
-        """Return when all other ranks have closed their writers, and their numbers are here, or after so many seconds."""
+        """Return when all other ranks have closed their writers and their numbers have arrived, or after `secs`."""
         self._wait_for(lambda: self._are_others_gone, secs)
 
     def join(self, secs: float) -> None:
-        """Return when the thread has ended, or after so many seconds."""
+        """Return when the thread has ended, or after `secs`; report numbers that were not sent."""
         if self.is_running and not on_worker():
             assert self._thread is not None
             self._thread.join(secs)
@@ -164,7 +165,7 @@ class Courier:
 
     @property
     def is_running(self) -> bool:
-        """Return whether the thread runs, in this process: not in one that was forked from it."""
+        """Return whether the thread runs in this process. It does not run in a forked child."""
         return self._pid == os.getpid() and self._thread is not None and self._thread.is_alive()
 
     # On the thread.
@@ -179,12 +180,12 @@ class Courier:
                 self._bell.get(timeout=self._pause_secs)
                 while True:
                     self._bell.get_nowait()
-        self._box = self._store = self._tried = None  # the group's store ends with its last user
+        self._box = self._store = self._tried = None  # the group's store closes with its last user
 
     def _round(self) -> bool:
         """Send or fetch what is pending; return whether this was the last round."""
         asked, is_last = self._asked, self._closing
-        must_wait = self._before is not None and self._before.is_alive()  # the opening before has not ended
+        must_wait = self._before is not None and self._before.is_alive()  # the previous opening has not ended
         try:
             if self._box is None and not must_wait:
                 self._box = self._open_box()
@@ -196,10 +197,10 @@ class Courier:
                     is_last = is_last and time.monotonic() >= self._give_up_at
             elif self._box is not None or must_wait:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
-        except Exception as error:  # from the store: its server may be gone
+        except Exception as error:  # of the store, whose server may be gone
             self._box, self._is_linked = None, False
             self._reports.store_failed(error)
-        if is_last and self._place.rank == 0:  # what came too late is for the next opening
+        if is_last and self._place.rank == 0:  # late batches are for the next opening
             self._session.early.extendleft((0.0, batch) for batch in reversed(self._incoming))
         if is_last and self._outgoing:
             self._reports.unsent(len(self._outgoing), "the writer was closed, and they could not be sent")
@@ -209,7 +210,7 @@ class Courier:
         return is_last
 
     def _open_box(self) -> Mailbox | None:
-        """Open the box in the process group's store, but never again in a store that failed: that can take minutes."""
+        """Open the box in the process group's store. Never retry a store that failed: that can take minutes."""
         store = group_store()
         store = self._store if store is None else store
         if store is None or store is self._tried:
@@ -220,7 +221,7 @@ class Courier:
     def _carry(self, box: Mailbox, *, is_last: bool) -> None:
         if self._place.rank:
             self._post(box, is_last=is_last)
-        elif not is_last:  # what comes too late is for the next opening
+        elif not is_last:  # late batches are for the next opening
             self._fetch(box)
 
     def _post(self, box: Mailbox, *, is_last: bool) -> None:
@@ -254,14 +255,14 @@ class Courier:
             self._arrived()
 
     def _sort(self, batch: Batch, came: float) -> None:
-        """Take a batch now, or keep it for the next opening if its rank is there already."""
+        """Take a batch now, or keep it for the next opening if its rank is already in that one."""
         expected = max(self._opening, self._let_in.get(batch.rank, 0))
         if batch.opening > expected:
             self._gone.add(batch.rank)
             if len(self._session.early) < MAX_BATCHES and time.monotonic() < came + self._early_secs:
                 self._session.early.append((came, batch))
                 return
-            self._let_in[batch.rank] = expected = batch.opening  # this rank alone has closed its writer
+            self._let_in[batch.rank] = expected = batch.opening  # only that rank has closed its writer
         if batch.opening == expected:
             (self._gone.add if batch.is_last else self._gone.discard)(batch.rank)
         self._incoming.append(batch)

@@ -1,6 +1,6 @@
 """Joins the numbers of all ranks by run, tag and step, and reduces each group to a point (on rank 0).
 
-A point is closed as soon as each rank has given its number or skipped the point. A rank's numbers arrive in the order
+A point is closed once each rank has given its number or skipped the point. A rank's numbers arrive in the order
 of its calls, so a rank that has joined a later point of a tag has skipped the earlier ones. Numbers missing at the
 deadline are left out, and the tag stops waiting for their ranks until they log it again. So a rank that is dead, or
 does not log the tag, delays only the first points.
@@ -34,9 +34,9 @@ class Joiner:
 
     Args:
         world_size: the number of ranks.
-        reductions: what to write for each point; several go to a run each.
-        wait_secs: maximum time from the first number of a point to its closing.
-        reports: receives what is missing.
+        reductions: the values to write for each point. If there are several, each goes to its own run.
+        wait_secs: maximum time, in seconds, from the first number of a point to its closing.
+        reports: receives missing and late numbers.
         clock: monotonic seconds.
     """
 
@@ -85,7 +85,7 @@ class Joiner:
         """Return the points that were closed since the last call, by run; close those that have waited too long.
 
         Args:
-            has_all: whether all numbers that came are joined. If not, the missing ones may be among the others.
+            has_all: whether all numbers that arrived are joined. If not, no deadline counts.
         """
         now = self._clock() if has_all else -math.inf
         while self._open and (not self._open[0].is_open or self._is_due(self._open[0], now)):
@@ -200,7 +200,7 @@ class _Series:
             del self._at[point.step]
 
     def point_without(self, bit: int, step: int) -> _Point | None:
-        """Return the first open point of a step that a rank has not joined: it may log a step several times."""
+        """Return the first open point of a step that a rank has not joined. A rank may log a step several times."""
         for point in self._at.get(step, ()):
             if not point.came & bit:
                 return point

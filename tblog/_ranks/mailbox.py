@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from tblog._ranks.batches import Batch
 
 MAX_POSTED = 64
-"""Maximum batches of one rank that rank 0 has not taken: the store keeps them in memory."""
+"""Maximum number of batches of one rank in the store, which keeps them in memory."""
 MAX_HOLES = 1_000
-"""Maximum batches that were announced but never set, because their rank died in between."""
+"""Maximum number of batches that were announced but never set, because their rank died in between."""
 
 
 def group_store() -> Any:
@@ -49,7 +49,7 @@ _inherited: Any = None
 
 
 def _note_inherited() -> None:
-    """Note the group of the parent process: a forked child that used it would pass for the parent's rank."""
+    """Note the group of the parent process: a forked child that used it would act as the parent's rank."""
     global _inherited  # noqa: PLW0603 - once in each child
     _inherited = _store_of_group()
 
@@ -59,19 +59,19 @@ if hasattr(os, "register_at_fork"):
 
 
 class Session:
-    """A rank's state of a mailbox. It outlives the writer's close: a reopened writer goes on from there."""
+    """A rank's state of a mailbox. It outlives the writer's close: a reopened writer continues with it."""
 
     def __init__(self) -> None:
         self.openings = 0
         """How often this rank has opened the writer."""
         self.thread: threading.Thread | None = None
-        """The courier's of the latest opening."""
+        """The courier's thread of the latest opening."""
         self.early: deque[tuple[float, Batch]] = deque()
-        """Of rank 0: batches of ranks that have opened it more often, and when they came."""
+        """On rank 0: batches of ranks that have opened the writer more often, with their times of arrival."""
         self.begin()
 
     def begin(self) -> None:
-        """Reset: nothing was exchanged yet, or it was in another store."""
+        """Reset, because nothing was exchanged yet, or only in another store."""
         self.hellos = _Pile("hello")
         self.batches: _Pile | None = None
 
@@ -80,10 +80,10 @@ class Mailbox:
     """One writer's box, as one rank sees it.
 
     Args:
-        store: the process group's, or one like it.
-        name: the same on all ranks, and unique to this writer.
+        store: the process group's store, or one like it.
+        name: a name that is the same on all ranks, and unique to this writer.
         rank: the rank of this process.
-        session: this rank's state of the box; changed here.
+        session: this rank's state of the box, which changes.
     """
 
     def __init__(self, store: Any, name: str, rank: int, session: Session) -> None:

@@ -23,8 +23,8 @@ class Membership:
     """What one writer knows of the ranks; copies keep it.
 
     Args:
-        ranks: the option, not "all".
-        logdir: the directory that all ranks give, as given; empty if none was.
+        ranks: the option `ranks`, other than "all".
+        logdir: the directory that all ranks give; empty if none was given.
         address: its absolute path or URL.
 
     Raises:

@@ -17,9 +17,9 @@ class NoFiles(RunFiles):
 
     Args:
         logdir: the directory that rank 0 writes to.
-        reports: passed to `RunFiles`.
-        sent: returns how many numbers the store has.
-        refused: receives the number of records that arrive here: those of a forked child, which cannot send.
+        reports: receives failures.
+        sent: returns the number of numbers that the store has.
+        refused: receives the number of records that arrive here. They come from a forked child, which cannot send.
     """
 
     def __init__(

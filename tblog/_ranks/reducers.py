@@ -22,7 +22,7 @@ class JoiningReducer:
 
     Args:
         joiner: joins the numbers.
-        courier: brings those of the other ranks; None if there are none.
+        courier: brings the numbers of the other ranks; None if there are no other ranks.
     """
 
     def __init__(self, joiner: Joiner, courier: Courier | None) -> None:
@@ -34,7 +34,7 @@ class JoiningReducer:
         self._joiner.add(0, numbers)
 
     def collect(self, *, is_last: bool) -> tuple[int, dict[str, list[Scalar]]]:
-        """Join what has arrived; return how many numbers that was, and the closed points by run."""
+        """Join the numbers that have arrived; return their count, and the closed points by run."""
         joined = 0
         if self._courier is not None:
             while (is_last or joined < NUMBERS_A_STEP) and (batch := self._courier.received()) is not None:

@@ -1,4 +1,4 @@
-"""A channel whose numbers are joined over all ranks: rank 0's writes, and the others' send.
+"""A channel whose numbers are joined over all ranks: rank 0 writes, and the others send.
 
 Lives here: the parts of a channel that differ. Must not: know how numbers are joined, or when one counts as missing.
 Runs on callers' threads.
@@ -39,10 +39,10 @@ class ReducingChannel(Channel):
     """The channel of one rank.
 
     Args:
-        place: this process.
+        place: the rank of this process, and the number of ranks.
         name: the name of the writer's mailbox.
         session: this rank's state of the mailbox.
-        arguments: those of `Channel`.
+        arguments: the arguments of `Channel`.
     """
 
     def __init__(self, place: Place, name: str, session: Session, *arguments: Any) -> None:
@@ -58,9 +58,7 @@ class ReducingChannel(Channel):
             self._courier = None
             return None
         if self._place.world_size > 1:
-            early_secs = (
-                self.options.reduce_wait_secs / 2
-            )  # so that points of rank 0 still wait for these numbers
+            early_secs = self.options.reduce_wait_secs / 2  # so points of rank 0 still wait for these numbers
             arguments = (self._place, self._name, self._session, self.reports, self._wake)
             self._courier = Courier(*arguments, early_secs)
         if self._place.rank and self._courier is not None:
@@ -100,7 +98,7 @@ class ReducingChannel(Channel):
             super().put(entry)
 
     def flush(self) -> bool:
-        """Return when the storage, or the ranks' store, has what this rank logged; wait `FLUSH_SECS` at most for the store."""
+        """Return when the storage or the store has this rank's records; wait at most `FLUSH_SECS` for the store."""
         if self._place.rank or self._courier is None:
             is_flushed = super().flush()
             if self._courier is not None:
@@ -110,7 +108,7 @@ class ReducingChannel(Channel):
         return super().flush()
 
     def close(self) -> bool:
-        """Return when everything is written or sent, and the others have closed, for which it waits `CLOSE_SECS`."""
+        """Return when everything is written or sent; wait at most `CLOSE_SECS` for the others to close."""
         if on_worker():
             self.let_go()
             return False
@@ -123,7 +121,7 @@ class ReducingChannel(Channel):
         return is_closed
 
     def let_go(self) -> None:
-        """Close without waiting: rank 0 once the others have, or after `CLOSE_SECS`."""
+        """Close without waiting. Rank 0 closes once the others have, or after `CLOSE_SECS`."""
         if self._courier is None:
             self.start_closing()
             return
@@ -136,5 +134,5 @@ class ReducingChannel(Channel):
 
     @property
     def is_leaving(self) -> bool:
-        """Return whether it is not closed, or its courier has something to do."""
+        """Return whether it is still open, or its courier still works."""
         return self.served and (not self.closed or (self._courier is not None and self._courier.is_running))

@@ -33,10 +33,10 @@ class ReducingFileWriter(FileWriter):
     """A `FileWriter` whose scalars are joined over all ranks.
 
     Args:
-        place: this process.
+        place: the rank of this process, and the number of ranks.
         shared_name: the directory's name, the same on all ranks.
-        arguments: positional ones of `FileWriter`.
-        more: keyword ones of `FileWriter`.
+        arguments: the positional arguments of `FileWriter`.
+        more: the keyword arguments of `FileWriter`.
     """
 
     def __init__(self, place: Place, shared_name: str, *arguments: Any, **more: Any) -> None:
@@ -89,5 +89,5 @@ def _arrange_exit() -> None:
 def _close_open() -> None:
     still_there = [channel.close for channel in leaving if channel.is_leaving]
     for close in (*still_there, *(writer.close for writer in tuple(_open))):
-        with contextlib.suppress(Exception):  # which the options asked for, and nobody can catch any more
+        with contextlib.suppress(Exception):  # of a strict writer: nobody can catch it any more
             close()

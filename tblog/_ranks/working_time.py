@@ -1,6 +1,6 @@
-"""The clock of a deadline that counts the time in which this process could have heard of what it waits for.
+"""A clock for deadlines that counts only the time in which this process could receive what it waits for.
 
-Lives here: that clock. A process that was stopped, or whose disk took nothing, has heard of nobody meanwhile.
+Lives here: that clock. A process that was stopped, or whose disk hung, received nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_STEP_SECS = 0.5
-"""Beyond the worker's longest pause. What two looks at the clock lie further apart does not count."""
+"""Longer than the worker's longest pause. Of a longer gap between two readings, only this much counts."""
 
 
 class WorkingTime:
-    """Monotonic seconds, of which a gap counts as `LONGEST_STEP_SECS` at most.
+    """Monotonic seconds, in which each gap between two readings counts as `LONGEST_STEP_SECS` at most.
 
     Args:
         clock: monotonic seconds.
@@ -27,7 +27,7 @@ class WorkingTime:
         self._passed = 0.0
 
     def __call__(self) -> float:
-        """Return the time now; to be asked in each round."""
+        """Return the time now. Call it in each round."""
         now = self._clock()
         self._passed += min(now - self._seen, LONGEST_STEP_SECS)
         self._seen = now

@@ -182,7 +182,7 @@ def tag_list(tags: Any, what: str) -> list[Any]:
     """Return tags as a list of their own.
 
     Raises:
-        InvalidTypeError: they are one string, whose letters are no tags, or they cannot be iterated.
+        InvalidTypeError: they are one string, whose letters are not tags, or they cannot be iterated.
     """
     if isinstance(tags, str) or not is_iterable(tags):
         raise InvalidTypeError(f"{what} was {shortened(tags)}; give a list of tags")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tblog._values import devices
-from tblog.errors import NotAScalarError, UnsupportedTypeError, reason
+from tblog.errors import NotAScalarError, UnsupportedTypeError, reason, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ def torch_scalar(tensor: Any, tag: str) -> Any:
         raise not_a_scalar(tuple(whole.shape), tag)
     if whole.is_complex():
         raise UnsupportedTypeError(
-            f"{tag!r}: got {whole!r} of type {type(tensor).__name__}; give its real part or its magnitude"
+            f"{tag!r}: got {shortened(whole)} of type {type(tensor).__name__}; give its real part or its magnitude"
         )
     _refuse_unreadable(whole, tag)
     try:

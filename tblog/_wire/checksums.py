@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_BYTES = 18
-"""The length of the shortest record; the bytes that vary at its start are among so many."""
+"""The length of the shortest record. The varying bytes at a record's start are among the first `MIN_BYTES`."""
 MAX_BYTES = 1024
 """The length of the longest record."""
 

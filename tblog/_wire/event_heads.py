@@ -6,15 +6,17 @@ Must not: import protobuf, raise, whatever the bytes are.
 from __future__ import annotations
 
 import contextlib
-import struct
 from typing import TYPE_CHECKING, NamedTuple
+
+from tblog._wire.events import FILE_VERSION, SESSION_LOG, SUMMARY
+from tblog._wire.parsing import BYTES, FIXED64, VARINT, MalformedError, double, fields, signed, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class EventHead(NamedTuple):
-    """What an Event says beside its payload; `is_whole` is False where the bytes are no message."""
+    """The fields of an Event beside its payload; `is_whole` is False if the bytes are not a message."""
 
     wall_time: float
     step: int
@@ -26,73 +28,37 @@ class EventHead(NamedTuple):
 
 def event_head(data: bytes) -> EventHead:
     """Read the fields of a serialised Event that stand beside its payload."""
-    wall_time, step, version, has_summary, starts_session = 0.0, 0, b"", False, False
-    position = 0
+    wall_time, step, version, has_summary, starts_session, is_whole = 0.0, 0, b"", False, False, True
     try:
-        while position < len(data):
-            key, position = _varint(data, position)
-            field, wire = key >> 3, key & 7
-            start = position
-            value, position = _value(data, position, wire)
-            if field == 1 and wire == 1:
-                (wall_time,) = struct.unpack_from("<d", data, start)
-            elif field == 2 and wire == 0:
-                step = value - (1 << 64) if value >= 1 << 63 else value
-            elif field == 3 and wire == 2:
-                version = data[position - value : position]
-            elif field == 5:
+        for field in fields(data):
+            if field.key == 1 and field.wire == FIXED64:
+                wall_time = double(data, field.start)
+            elif field.key == 2 and field.wire == VARINT:
+                step = signed(field.number)
+            elif field.key == FILE_VERSION and field.wire == BYTES:
+                version = data[field.start : field.end]
+            elif field.key == SUMMARY:
                 has_summary = True
-            elif field == 7 and wire == 2:  # SessionLog, whose status 1 is START
-                starts_session = data[position - value : position].startswith(b"\x08\x01")
-    except (IndexError, ValueError, struct.error):
-        return EventHead(wall_time, step, version, has_summary, starts_session, is_whole=False)
-    return EventHead(wall_time, step, version, has_summary, starts_session, is_whole=True)
+            elif field.key == SESSION_LOG and field.wire == BYTES:  # whose status 1 is START
+                starts_session = data[field.start : field.end].startswith(b"\x08\x01")
+    except MalformedError:
+        is_whole = False
+    return EventHead(wall_time, step, version, has_summary, starts_session, is_whole)
 
 
 def event_tags(data: bytes) -> list[str]:
     """Return the tag of each value in a serialised Event's summary, as far as they can be read."""
     return [
-        tag.decode(errors="replace")
-        for summary in _messages(data, 5)
+        text(tag)
+        for summary in _messages(data, SUMMARY)
         for value in _messages(summary, 1)
         for tag in list(_messages(value, 1))[-1:] or [b""]
     ]
 
 
 def _messages(data: bytes, wanted: int) -> Iterator[bytes]:
-    """Yield the bytes of a field, which is a message or a text, each time that it stands there."""
-    position = 0
-    with contextlib.suppress(IndexError, ValueError):
-        while position < len(data):
-            key, position = _varint(data, position)
-            value, position = _value(data, position, key & 7)
-            if key == wanted << 3 | 2:
-                yield data[position - value : position]
-
-
-def _value(data: bytes, position: int, wire: int) -> tuple[int, int]:
-    """Return a varint's value or a field's length, and the position behind the field."""
-    if wire == 0:
-        return _varint(data, position)
-    if wire == 2:
-        length, position = _varint(data, position)
-    elif wire in {1, 5}:
-        length = 8 if wire == 1 else 4
-    else:
-        raise ValueError(wire)
-    if position + length > len(data):
-        raise ValueError(length)
-    return length, position + length
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number & ((1 << 64) - 1), position
-        shift += 7
-        if shift > 63:
-            raise ValueError(shift)
+    """Yield each content of a repeated field of bytes, up to any damage."""
+    with contextlib.suppress(MalformedError):
+        for field in fields(data):
+            if field.key == wanted and field.wire == BYTES:
+                yield data[field.start : field.end]

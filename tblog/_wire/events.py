@@ -37,7 +37,7 @@ TIME_BYTES = 9
 VALUE_BYTES = 4
 """The length of a value, which ends the event of one scalar."""
 
-FILE_VERSION, GRAPH_DEF, SUMMARY, SESSION_LOG, TAGGED_RUN_METADATA = 3, 4, 5, 7, 8
+FILE_VERSION, GRAPH_DEF, SUMMARY, SESSION_LOG, TAGGED_RUN_METADATA, META_GRAPH_DEF = 3, 4, 5, 7, 8, 9
 """What an event may hold: field numbers."""
 
 VERSION = b"brain.Event:2"

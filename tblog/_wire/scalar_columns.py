@@ -166,7 +166,7 @@ class _DictLayout(NamedTuple):
         return cls(summary, rows, (np.arange(rows)[:, None] * len(summary) + in_one).reshape(-1))
 
     def fill(self, rows: int, values: list[SupportsFloat]) -> Iterator[memoryview]:
-        """Return so many summaries, with these values."""
+        """Return `rows` summaries with these values, in blocks."""
         size = len(self.summary)
         out = bytearray(self.summary * rows)
         values_at = self.values_at[: len(self.values_at) // self.rows * rows]

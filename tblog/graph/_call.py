@@ -37,6 +37,11 @@ class Call:
     kwargs: Mapping[str, Any]
 
     @property
+    def scripted(self) -> Any:
+        """The scripted module or function behind the model, or None."""
+        return scripted(self.model)
+
+    @property
     def inputs(self) -> list[tuple[str, torch.Tensor]]:
         """The tensors of the arguments, each named after its argument."""
         names = _positional_names(self.model, len(self.args))

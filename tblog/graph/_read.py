@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tblog._locks import ForkSafeLock
-from tblog.errors import InvalidValueError
+from tblog.errors import InvalidValueError, reason, shortened
 from tblog.graph._errors import GraphError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ Source: TypeAlias = Literal["export", "trace", "hooks"]
 logger = logging.getLogger("tblog")
 
 _WAYS: tuple[Source, ...] = ("export", "trace", "hooks")
-_MAX_REASON = 200
 
 _reading = ForkSafeLock()
 """Held while a model is read: torch's export fails if another thread exports at the same time (torch 2.15)."""
@@ -60,10 +59,10 @@ def read_graph(
     """
     if source not in {None, *_WAYS}:
         raise InvalidValueError(
-            f"add_graph: source was {source!r}; give one of {', '.join(_WAYS)}, or None for all"
+            f"add_graph: source was {shortened(source)}; give one of {', '.join(_WAYS)}, or None for all"
         )
     from tblog.graph._call import bind, settled
-    from tblog.graph._wrappers import as_module, scripted
+    from tblog.graph._wrappers import as_module
 
     call = bind(as_module(model), input_to_model)
     if _reading.is_mine():
@@ -72,21 +71,19 @@ def read_graph(
             "call add_graph outside of forward"
         )
     reasons: list[str] = []
-    ways = (
-        _WAYS if scripted(call.model) is None else _WAYS[1:]
-    )  # it cannot be exported, and reading it needs no run
+    ways = _WAYS if call.scripted is None else _WAYS[1:]  # TorchScript cannot be exported
     for way in ways if source is None else (source,):
         try:
             with _reading:
                 call = settled(call)
                 graph = _reader(way, strict=use_strict_trace, chosen=source is not None)(call)
         except Exception as error:
-            reasons.append(f"{way}: {_one_line(error)}")
+            reasons.append(f"{way}: {reason(error)}")
             failure = error
         else:
             graph.reasons = reasons
-            for reason in reasons:
-                logger.warning("tblog: the graph of %s is read by %s; %s", _name_of(call), way, reason)
+            for why in reasons:
+                logger.warning("tblog: the graph of %s is read by %s; %s", _name_of(call), way, why)
             return graph
     raise GraphError(
         f"the graph of {_name_of(call)} could not be read ({_together(reasons)}). "
@@ -101,8 +98,8 @@ def _name_of(call: Call) -> str:
 def _together(reasons: list[str]) -> str:
     """Return the reasons in one line, each of them once, with the ways that it stopped."""
     ways: dict[str, list[str]] = {}
-    for reason in reasons:
-        way, _, text = reason.partition(": ")
+    for one in reasons:
+        way, _, text = one.partition(": ")
         ways.setdefault(text, []).append(way)
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in ways.items())
 
@@ -119,9 +116,3 @@ def _reader(way: Source, *, strict: bool, chosen: bool) -> Callable[[Call], Grap
     from tblog.graph._hooks import read_by_hooks
 
     return lambda call: read_by_hooks(call, chosen=chosen)
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= _MAX_REASON else f"{text[: _MAX_REASON - 3]}..."

@@ -22,7 +22,6 @@ from tblog.graph._preserve import lent
 from tblog.graph._script import Script
 from tblog.graph._script_values import Value
 from tblog.graph._sharded import refuse_lone_run, refuse_placeholders
-from tblog.graph._wrappers import scripted
 
 if TYPE_CHECKING:
     from tblog.graph._graph import Graph
@@ -38,7 +37,7 @@ def read_by_trace(call: Call, *, strict: bool, faithful: bool) -> Graph:
     Raises:
         GraphError: the model's operations depend on the values of the input, and `faithful` forbids that.
     """
-    if (compiled := scripted(call.model)) is not None:
+    if (compiled := call.scripted) is not None:
         with lent(call.model, runs=False, watched=False):
             return _read_scripted(call.model, compiled, call.inputs)
     refuse_placeholders(call.model)

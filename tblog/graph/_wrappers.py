@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tblog.errors import InvalidTypeError
+from tblog.errors import InvalidTypeError, shortened
 from tblog.graph._scopes import safe_name
 
 
@@ -36,7 +36,7 @@ def as_module(model: Any) -> nn.Module:
     if callable(model):
         return _module_of(model)
     raise InvalidTypeError(
-        f"the graph of a {type(model).__name__} cannot be read: {model!r:.80}; "
+        f"the graph of a {type(model).__name__} cannot be read: {shortened(model)}; "
         "give a torch.nn.Module, a scripted function or a function of tensors"
     )
 

@@ -20,11 +20,11 @@ from tblog.reading._layouts import Layout, layout
 from tblog.reading._likeness import alike, texts
 
 _FEW_BYTES = 1024
-"""So many bytes of events of one length are read faster one by one."""
+"""Up to this many bytes, events of one length are read faster one by one."""
 
 _MIN_SHARE = 1 / 32
 _TRIES = 8
-"""After so many events without enough like them the rest is read one by one: the work stays in proportion."""
+"""After this many events with too few like them, the rest is read one by one, to bound the work."""
 
 
 class Column(NamedTuple):

@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tblog.reading import _fields as wire
-
-FILE_VERSION, GRAPH, SUMMARY, SESSION_LOG, RUN_METADATA, META_GRAPH = 3, 4, 5, 7, 8, 9
-"""What an event is: the number of its field."""
+from tblog._wire import parsing as wire
+from tblog._wire.events import FILE_VERSION, SESSION_LOG, SUMMARY
 
 NOTHING, SIMPLE, IMAGE, HISTOGRAM, AUDIO, TENSOR = 0, 2, 4, 5, 6, 8
 """What a value is: the number of its field."""

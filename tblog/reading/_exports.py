@@ -118,5 +118,5 @@ def wide_columns(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[
 
 
 def _utf8(names: Iterable[str]) -> list[str]:
-    """Return names with escapes for what is no UTF-8: the name of a directory may have any bytes."""
+    """Return names with escapes for bytes that are not UTF-8: the name of a directory may have any bytes."""
     return [name.encode(errors="backslashreplace").decode() for name in names]

@@ -13,9 +13,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from tblog._files.walk import Patience, next_record
+from tblog._wire.events import FILE_VERSION, SUMMARY
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
 from tblog.reading._events import Event
-from tblog.reading._fields import MalformedError
 from tblog.reading._frames import AROUND, Bytes, Frames
 from tblog.reading._meaning import Entry, Meaning
 from tblog.reading._scalar_parts import ScalarParts
@@ -180,11 +181,11 @@ class FileLog:
         self.scalars.append(values.scalars)
         rows = [entry.row for entry in values.entries]
         for row, data, event in singles:
-            if event.what != _events.SUMMARY:
+            if event.what != SUMMARY:
                 entries = entries_before + bisect.bisect_left(rows, row)
                 scalars = scalars_before + int(values.before[row])
                 self.marks.append(Mark(scalars, entries, event.step, _starts_session(data, event)))
-            if event.what == _events.FILE_VERSION:
+            if event.what == FILE_VERSION:
                 self.version = _events.version(data, event) or self.version
 
 

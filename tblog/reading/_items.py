@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 import numpy as np
 
 from tblog._files.walk import record_at
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
 from tblog.reading._exports import needed
-from tblog.reading._fields import MalformedError
 from tblog.reading._file_log import FileLog
 from tblog.reading._meaning import Entry
 from tblog.reading._run_log import RunLog

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import Field, MalformedError
 from tblog.reading import _events
-from tblog.reading import _fields as wire
-from tblog.reading._fields import Field, MalformedError
 from tblog.reading._tensors import DTYPES
 
 _PLAIN = {1, 2, 3, 8, 9, 22, 23, 19}

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._wire import parsing as wire
+from tblog._wire.events import GRAPH_DEF, META_GRAPH_DEF, TAGGED_RUN_METADATA
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events, _tensors
-from tblog.reading import _fields as wire
 from tblog.reading._columns import Column
 from tblog.reading._events import Metadata, Value
-from tblog.reading._fields import MalformedError
 from tblog.reading._frames import Bytes, Frames, Int64s
 from tblog.reading._scalar_parts import Columns
 from tblog.reading._stretch import Single, Stretch, read_single
@@ -39,16 +40,16 @@ _OF_PLUGIN = {
     "custom_scalars": "layouts",
 }
 _OF_EVENT = {
-    _events.GRAPH: "graphs",
-    _events.META_GRAPH: "meta_graphs",
-    _events.RUN_METADATA: "run_metadata",
+    GRAPH_DEF: "graphs",
+    META_GRAPH_DEF: "meta_graphs",
+    TAGGED_RUN_METADATA: "run_metadata",
 }
 _WITHOUT_FILTER = {"hparams", "layouts"}
 """Kinds of a run, not of a tag."""
 
 
 class Entry(NamedTuple):
-    """One value that is no scalar: its kind, and where it stands.
+    """One value that is not a scalar: its kind, and where it stands.
 
     `position` is where its record starts in the file, `number` which value of the event it is (-1: the event itself),
     `scalars` how many scalars of the file stand before it.

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog.errors import InvalidTypeError, shortened
+
 Names: TypeAlias = "str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None"
 Steps: TypeAlias = "range | slice | tuple[int | None, int | None] | None"
 
@@ -26,9 +28,9 @@ def matcher(names: Names) -> Callable[[str], bool]:
     asked = list(names) if isinstance(names, Iterable) else [names]
     for name in asked:
         if not isinstance(name, (str, re.Pattern)):
-            raise TypeError(
-                "choose runs and tags by a name, a glob (loss/*), a compiled regular expression, or a list of these:"
-                f" {name!r} was given"
+            raise InvalidTypeError(
+                f"the name of a run or tag was {shortened(name)} of type {type(name).__name__}; give a name, a glob "
+                "(loss/*), a compiled regular expression, or a list of these"
             )
     return lambda name: any(_fits(name, one) for one in asked)
 
@@ -50,8 +52,8 @@ def step_range(steps: Steps) -> range | None:
         or len(steps) != 2
         or not all(end is None or isinstance(end, (int, np.integer)) for end in steps)
     ):
-        raise TypeError(
-            f"choose steps by (start, stop), without stop itself, or by a range: {steps!r} was given"
+        raise InvalidTypeError(
+            f"steps was {shortened(steps)}; give (start, stop), without stop itself, or a range"
         )
     start, stop = steps
     return range(-(1 << 63) if start is None else int(start), 1 << 63 if stop is None else int(stop))

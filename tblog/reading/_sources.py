@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Protocol, cast
 
 from tblog._files.file_systems import file_system
+from tblog._require import require
 from tblog._wire.framing import HEADER_BYTES, header
+from tblog.errors import InvalidTypeError, shortened
 
-_WANTED = "give a path, a list of paths, or a dict of names and paths: {!r} was given"
+_WANTED = "a path, a list of paths, or a dict of names and paths"
 
 
 class FileSystem(Protocol):
@@ -102,7 +104,7 @@ class Source:
         if not matches:
             what = "nothing matches the pattern" if self._has_magic else "there is nothing at"
             raise FileNotFoundError(
-                f"{what} {self.given!r}: give a log directory, an event file, or a pattern that matches one"
+                f"{what} {shortened(self.given)}; give a log directory, an event file, or a pattern that matches one"
             )
 
     def runs(self) -> dict[str, list[str]]:
@@ -156,10 +158,9 @@ def sources(given: Any) -> list[Source]:
     if isinstance(given, (str, os.PathLike)):
         return [Source(_as_path(given))]
     if not isinstance(given, Iterable):
-        raise TypeError(_WANTED.format(given))
+        raise _wrong_type(given)
     places = [_as_path(place) for place in given]
-    if not places:
-        raise ValueError(_WANTED.format(given))
+    require(bool(places), "the place to read", given, _WANTED)
     if len(places) == 1:
         return [Source(places[0])]
     return [Source(place, prefix) for place, prefix in zip(places, _prefixes(places), strict=True)]
@@ -188,8 +189,14 @@ def _add(found: dict[str, list[str]], name: str, paths: list[str]) -> None:
 def _as_path(place: Any) -> str:
     path = os.fspath(place)
     if not isinstance(path, str) or not path:
-        raise TypeError(_WANTED.format(place))
+        raise _wrong_type(place)
     return path
+
+
+def _wrong_type(given: Any) -> InvalidTypeError:
+    return InvalidTypeError(
+        f"the place to read was {shortened(given)} of type {type(given).__name__}; give {_WANTED}"
+    )
 
 
 def _opened(given: str) -> tuple[FileSystem, str]:

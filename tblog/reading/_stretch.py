@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, masked_crc
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
 from tblog.reading._columns import Column, by_length, columns
 from tblog.reading._events import Event
-from tblog.reading._fields import MalformedError
 from tblog.reading._frames import Bytes, Frames, Int64s
 from tblog.reading._tags import Tags
 

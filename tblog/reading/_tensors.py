@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 
 STRING, _HALF, _BFLOAT16 = 7, 19, 14
 

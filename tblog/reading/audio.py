@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._wire import parsing as wire
 from tblog.reading import _events
-from tblog.reading import _fields as wire
 from tblog.reading._items import Item, UnreadableError
 from tblog.reading.tensors import array_of
 

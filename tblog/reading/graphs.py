@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tblog.reading import _events
-from tblog.reading import _fields as wire
+from tblog._wire import parsing as wire
+from tblog._wire.events import META_GRAPH_DEF
 from tblog.reading._items import Item
 
 
@@ -71,7 +71,7 @@ class LoggedGraph(Item):
 
 
 def _graph(form: int, content: bytes) -> Graph:
-    if form == _events.META_GRAPH:
+    if form == META_GRAPH_DEF:
         content = wire.message(content, 2) or b""
     return Graph([_node(raw) for raw in wire.messages(content, 1)])
 

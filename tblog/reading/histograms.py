@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
 from tblog.reading._items import Item
 from tblog.reading.tensors import array_of
 

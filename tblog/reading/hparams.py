@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tblog.reading import _fields as wire
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 from tblog.reading._exports import needed
-from tblog.reading._fields import MalformedError
 from tblog.reading._run_log import RunLog
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
 from tblog.reading._items import Item, UnreadableError
 from tblog.reading.tensors import strings_of
 

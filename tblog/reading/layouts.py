@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tblog.reading import _fields as wire
+from tblog._wire import parsing as wire
 from tblog.reading._items import Item
 from tblog.reading.tensors import strings_of
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tblog.reading import _fields as wire
-from tblog.reading._fields import MalformedError
+from tblog._wire import parsing as wire
+from tblog._wire.parsing import MalformedError
 from tblog.reading._items import Item, Place, UnreadableError
 from tblog.reading.tensors import array_of
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from tblog._require import require
 from tblog.reading import _display, _sources
 from tblog.reading._restarts import RESTARTS
 from tblog.reading._run_log import Options, RunLog
@@ -49,6 +50,8 @@ def read(
         The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself.
 
     Raises:
+        InvalidTypeError: if an argument has the wrong type.
+        InvalidValueError: if `restarts` is unknown, or `source` is an empty list.
         FileNotFoundError: if there is nothing at `source`.
         ImportError: if `source` is a URL and fsspec is not installed.
         OSError: if a file cannot be read, or `source` is a file of another kind. Files that are damaged can be read: see
@@ -62,8 +65,7 @@ def read(
         >>> tblog.read("runs").scalars
         <Scalars: 3 rows, 1 runs, 1 tags>
     """
-    if restarts not in RESTARTS:
-        raise ValueError(f"restarts must be one of {', '.join(RESTARTS)}: {restarts!r} was given")
+    require(restarts in RESTARTS, "restarts", restarts, f"one of {', '.join(RESTARTS)}")
     places = _sources.sources(source)
     for place in places:
         place.check()

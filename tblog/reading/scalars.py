@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._require import require
 from tblog.reading import _curves, _exports
 from tblog.reading._selection import Names, Steps, matcher, step_range, within
 
@@ -123,11 +124,11 @@ class Scalars:
 
         Args:
             n: the most rows to keep of a curve, 4 or more.
+
+        Raises:
+            InvalidValueError: `n` is less than 4.
         """
-        if n < 4:
-            raise ValueError(
-                f"thin() keeps 4 rows of a curve or more, its ends and extremes: {n!r} was given"
-            )
+        require(n >= 4, "thin: n", n, "4 or more: a curve keeps its ends and extremes")
         kept = [rows[_curves.thin(self.value[rows], n)] for rows in self._series_rows()]
         rows = np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
         whole = self.thinned.of if self.thinned else len(self)
@@ -141,11 +142,11 @@ class Scalars:
 
         Args:
             weight: 0 (no smoothing) to 1, as on TensorBoard's slider.
+
+        Raises:
+            InvalidValueError: `weight` is out of this range.
         """
-        if not 0 <= weight <= 1:
-            raise ValueError(
-                f"the weight of smoothing must be from 0 to 1, as on TensorBoard's slider: {weight!r} was given"
-            )
+        require(0 <= weight <= 1, "smooth: weight", weight, "0 to 1, as on TensorBoard's slider")
         value = np.empty(len(self))
         for rows in self._series_rows():
             value[rows] = _curves.smooth(self.value[rows], weight)

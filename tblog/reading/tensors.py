@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._wire.parsing import MalformedError, text
 from tblog.reading import _events, _tensors
-from tblog.reading._fields import MalformedError, text
 from tblog.reading._items import Item
 
 

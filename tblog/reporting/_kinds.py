@@ -1,6 +1,6 @@
-"""Texts, histograms, PR curves and hyperparameters -> what the page shows of them.
+"""Packs texts, histograms, PR curves and hyperparameters for the page.
 
-Lives here: one function for each kind. What cannot be decoded is counted and left out.
+Lives here: one function for each kind. Values that cannot be decoded are counted and left out.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MOST_BINS = 40
 MOST_THRESHOLDS = 200
 LARGEST_DRAWN = 1e300
 """So that the width of an axis is a number, too. TensorFlow's outermost edges are the largest float64."""
-# The ones that TensorBoard's page of distributions draws.
+# The quantiles that TensorBoard's distributions page draws.
 # https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/distribution/compressor.py
 QUANTILES = (0.0, 0.0668, 0.1587, 0.3085, 0.5, 0.6915, 0.8413, 0.9332, 1.0)
 _SHOWN = {"scalars", "images", "audio", "texts", "histograms", "pr_curves", "hparams"}
 
 
 def kinds(runs: Runs, blocks: Blocks, names: list[str]) -> dict[str, Any]:
-    """Pack everything that is no scalar; return what the page's index says of it."""
+    """Pack everything that is not a scalar; return its part of the page's index."""
     return {
         "images": _media.images(runs.images, blocks, names),
         "audio": _media.sounds(runs.audio, blocks, names),
@@ -50,7 +50,7 @@ def _absent(runs: Runs) -> dict[str, int]:
 
 
 def _in_blocks(shown: list[dict[str, Any]], blocks: Blocks) -> list[dict[str, Any]]:
-    """Move what is shown out of the index, which the page reads whole when it opens."""
+    """Move contents out of the index, which the page reads as a whole when it opens."""
     for one in shown:
         one["block"] = blocks.add_json(one.pop("shown"))
     return shown
@@ -79,7 +79,7 @@ def _histogram(item: Histogram) -> dict[str, Any]:
 def _pr_curve(item: PRCurve) -> dict[str, Any]:
     """Return precision and recall at some thresholds, up to the last one at which anything is predicted.
 
-    TensorBoard leaves out the rest, too, whose precision means nothing.
+    TensorBoard leaves out the rest, too, because its precision has no meaning.
     https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/plugins/pr_curve/pr_curves_plugin.py
     """
     predicted = np.flatnonzero(item.true_positives + item.false_positives >= 1)
@@ -114,7 +114,7 @@ def _hparams(runs: Runs, names: list[str]) -> dict[str, Any] | None:
 
 
 def _cell(value: Any) -> Any:
-    """Return a number, a text or a truth as JSON can hold it: what is no number becomes its name."""
+    """Return a number, text or boolean in a form that JSON has: NaN and infinities become their names."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, (float, bool, str)) else None

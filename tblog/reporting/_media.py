@@ -1,6 +1,6 @@
-"""Images and sounds -> their encoded bytes, as a browser shows and plays them.
+"""Images and sounds as encoded bytes that a browser can show and play.
 
-Lives here: types of encoded bytes, and how many of them a page takes. Must not: decode any.
+Lives here: types of encoded bytes, and the bound on a page's bytes. Must not: decode any.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 
 
 def images(items: Iterable[Image], blocks: Blocks, runs: list[str]) -> list[dict[str, Any]]:
-    """Pack images; what is shown at a step is (type, block) of each picture."""
+    """Pack images; each step has (type, block) of each picture."""
     room = _Room("image/", IMAGE_BYTES, blocks)
     return series(items, MOST_IMAGES, runs, lambda item: room.take(item.all_encoded))
 
 
 def sounds(items: Iterable[Audio], blocks: Blocks, runs: list[str]) -> list[dict[str, Any]]:
-    """Pack sounds; what is shown at a step is (type, block) of each clip."""
+    """Pack sounds; each step has (type, block) of each clip."""
     room = _Room("audio/", SOUND_BYTES, blocks)
     return series(items, MOST_SOUNDS, runs, lambda item: room.take(item.all_encoded))
 
 
 class _Room:
-    """What a page takes of one kind."""
+    """The room of one kind on a page."""
 
     def __init__(self, kind: str, size: int, blocks: Blocks) -> None:
         self._kind, self._left, self._blocks = kind, size, blocks
@@ -60,7 +60,7 @@ class _Room:
 
 
 def _type(content: bytes) -> str:
-    """Return the type of encoded bytes by their first ones, "" if a browser does not know it."""
+    """Return the type of encoded bytes, recognised by the first ones, or "" if browsers do not know it."""
     if content.startswith(b"RIFF"):
         return _RIFF.get(content[8:12], "")
     return next((kind for start, kind in _STARTS.items() if content.startswith(start)), "")

@@ -1,4 +1,4 @@
-"""Numbers -> text in the page, which it unpacks on demand: bytes in planes, deflated, in base64.
+"""Packs numbers as text, which the page unpacks on demand: bytes in planes, deflated, in base64.
 
 `page/unpack.js` reads it. Lives here: bytes. Must not: know what the numbers mean.
 """
@@ -81,7 +81,7 @@ class Packed:
         return b"".join(self._parts)
 
     def _add(self, values: NDArray[Any]) -> None:
-        # The first bytes of all numbers, then the second ones, so that bytes that vary little are neighbours.
+        # The first bytes of all numbers, then the second ones, so that similar bytes are neighbours.
         self._parts.append(
             np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
         )

@@ -1,4 +1,4 @@
-"""The report: what runs hold, as one page.
+"""The report: the contents of runs as one page.
 
 Lives here: what users call. Must not: know how a kind is packed, or the HTML.
 """
@@ -59,7 +59,7 @@ def report(
 ) -> Report:
     """Make one HTML page that shows runs in a browser, without a server and without a network.
 
-    In a notebook, what is returned shows itself.
+    In a notebook, the returned object displays the page.
 
     Long curves are thinned: each bucket keeps its smallest and its largest value exactly. Of many images, texts and
     histograms, evenly spaced steps are kept. The page says how much it shows.
@@ -104,7 +104,7 @@ def report(
     index = _index(runs, blocks)
     index["title"] = title or name
     index["made"] = time.strftime("%Y-%m-%d %H:%M")
-    # The name of a directory may have bytes that are no UTF-8.
+    # The name of a directory may have bytes that are not UTF-8.
     page = Report(
         _page.html(index, blocks).encode(errors="replace").decode(),
         os.fspath(output) if output is not None else None,

@@ -1,6 +1,6 @@
-"""Values that are looked at step by step: which steps of each tag and run are shown.
+"""Values that are shown step by step: the choice of steps for each tag and run.
 
-Lives here: the choice, and what becomes of values that cannot be shown. Must not: know any kind.
+Lives here: the choice, and counting values that cannot be shown. Must not: know any kind.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class NoRoomError(Exception):
-    """The report would become too large by this value."""
+    """The report would become too large with this value."""
 
 
 def series(
     items: Iterable[ItemT], most: int, runs: list[str], show: Callable[[ItemT], Any]
 ) -> list[dict[str, Any]]:
-    """Return for each tag of each run its steps, times and what is shown at each.
+    """Return the steps, times and contents to show for each tag of each run.
 
-    The last step of all of them is asked for first, then the one before it. So what has no room is the early steps.
+    The last steps of all tags are taken first, then the steps before them. So early steps are left out first.
 
     Args:
         items: the values of one kind.
-        most: steps of one tag of one run, at most; the first and the last are among them.
+        most: maximum number of steps of one tag of one run, including the first and the last.
         runs: the names of all runs.
-        show: makes of a value what the page shows; raises UnreadableError or NoRoomError.
+        show: converts a value to the page's form; raises UnreadableError or NoRoomError.
     """
     numbers = {name: number for number, name in enumerate(runs)}
     found: dict[tuple[str, int], list[ItemT]] = {}
@@ -74,5 +74,5 @@ def _evenly(items: list[ItemT], most: int) -> list[ItemT]:
 
 
 def number(value: float) -> float | None:
-    """Return a number as JSON can hold it."""
+    """Return a number in a form that JSON has."""
     return value if math.isfinite(value) else None

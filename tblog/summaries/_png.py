@@ -84,7 +84,7 @@ def _repeated(width: int, count: int) -> bytes:
 
 
 def _adler_of_repeats(adler: int, width: int, count: int) -> int:
-    """Return the Adler-32 checksum after rows of which only the filter's number is not 0."""
+    """Return the Adler-32 checksum after rows that are 0 except for the filter's number."""
     low, high, size = adler & 0xFFFF, adler >> 16, width * count
     high += size * low + _UP * (count * size - width * (count * (count - 1) // 2))
     low += _UP * count

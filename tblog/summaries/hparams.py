@@ -46,7 +46,7 @@ def check_hparams(record: HparamsRecord) -> None:
                 continue
         raise InvalidTypeError(
             f"the domain of the hyperparameter {name!r} was {shortened(domain)}; give a list of values of the type "
-            f"of the hyperparameter, which was {record.hparams.get(name)!r}"
+            f"of the hyperparameter, which was {shortened(record.hparams.get(name))}"
         )
 
 

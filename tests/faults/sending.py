@@ -1,10 +1,10 @@
-"""What a run in an object store costs: requests, bytes, memory and waits, by tblog and by tensorboardX's S3 writer.
+"""The cost of a run in an object store: requests, bytes, memory and waits, for tblog and tensorboardX's S3 writer.
 
     python -m tests.faults.sending --megabytes 1 10 100
 
 Each trial is a process of its own that logs texts of 10 kB at an even rate, to a store on the loopback behind a proxy
-that counts. `flush_secs` is 1 for both, and the trial takes 20 of these: so much logging as 40 minutes with the default.
-Prints a table; the exit status is 0 where everything that was logged is in the store.
+that counts. `flush_secs` is 1 for both, and the trial takes 20 of these: as much logging as in 40 minutes with the default.
+Prints a table; the exit status is 0 if all records are in the store.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def log(name: str, megabytes: float) -> dict[str, float]:
     count = round(megabytes * 1e6 / TEXT_BYTES)
     text = "x" * TEXT_BYTES
     writer = importlib.import_module(name).SummaryWriter(f"s3://{BUCKET}/run", flush_secs=FLUSH_SECS)
-    writer.add_text("text", text, 0)  # loads what is imported late
+    writer.add_text("text", text, 0)  # loads modules that are imported late
     writer.flush()
     longest = 0.0
     with Watch() as watch:

@@ -137,7 +137,7 @@ def test_a_resume_on_another_machine_sees_the_lock_of_a_living_writer(tmp_path, 
 
 
 def test_a_run_whose_writer_ended_is_resumed_where_locks_want_a_handle_for_writing(tmp_path, network):
-    """The handle that takes the lock is not mistaken for another writer's."""
+    """The handle that takes the lock does not count as another writer's."""
     with SummaryWriter(tmp_path / "run") as writer:
         for step in range(10):
             writer.add_scalar("x", step, step)

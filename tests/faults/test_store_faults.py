@@ -1,4 +1,4 @@
-"""An object store behind a bad network: what is sent again, what is lost, who waits."""
+"""An object store behind a bad network: retries, losses and waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUICK = WriterOptions(segment_secs=0.05)
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    """Let what was refused be tried again soon."""
+    """Shorten the pauses between retries."""
     monkeypatch.setattr(_outbox, "FIRST_PAUSE_SECS", 0.05)
     monkeypatch.setattr(_outbox, "LONGEST_PAUSE_SECS", 0.2)
 
@@ -40,7 +40,7 @@ def log(writer, steps):
 
 @pytest.mark.parametrize("fault", ["slow", "500", "expired", "cut", "cut answer"])
 def test_no_fault_of_the_network_or_the_store_loses_or_repeats_a_record(proxy, store, caplog, fault):
-    """The segments are sent again, in their order, until the store has confirmed them."""
+    """Segments are sent again, in order, until the store confirms them."""
     with SummaryWriter(URL, options=QUICK) as writer:
         log(writer, range(50))
         writer.flush()
@@ -57,11 +57,11 @@ def test_no_fault_of_the_network_or_the_store_loses_or_repeats_a_record(proxy, s
     assert stored_steps(store) == list(range(110))
     assert sum("cannot write" in record.getMessage() for record in caplog.records) == (fault != "slow")
     paths = [path for path, _ in proxy.bodies]
-    assert sorted(paths) == paths  # what was sent again was sent before what came later
+    assert sorted(paths) == paths  # retries came before later segments
 
 
 def test_who_logs_waits_for_no_store(proxy):
-    """Nor does a writer of another directory, nor one of another store."""
+    """Neither does a writer to another directory or store."""
     with (
         SummaryWriter(URL, options=QUICK) as writer,
         SummaryWriter("memory://other/run", options=QUICK) as other,
@@ -80,7 +80,7 @@ def test_who_logs_waits_for_no_store(proxy):
 
 
 def test_a_store_that_is_away_is_tried_less_and_less_often(proxy):
-    """And at once when somebody flushes."""
+    """A flush tries at once."""
     with SummaryWriter(URL, options=QUICK) as writer:
         proxy.fault = "500"
         log(writer, range(10))
@@ -93,7 +93,7 @@ def test_a_store_that_is_away_is_tried_less_and_less_often(proxy):
 
 
 def test_a_close_waits_for_a_store_that_comes_back(server, store):
-    """Within its patience; nothing is lost."""
+    """It waits within its limit, and nothing is lost."""
     writer = SummaryWriter(URL)
     log(writer, range(10))
     with server.away():
@@ -107,7 +107,7 @@ def test_a_close_waits_for_a_store_that_comes_back(server, store):
 
 
 def test_what_waits_in_memory_is_bounded_and_the_rest_is_dropped_and_counted(proxy, store, caplog):
-    """Segments up to the bound, then the queue, then the options decide; a store that is back gets what was kept."""
+    """Segments wait up to the bound, then records in the queue; then the options decide. Once the store is back, it gets what was kept."""
     options = WriterOptions(
         segment_secs=0.05, segment_bytes=2_000, max_queue_bytes=20_000, max_queue_records=500
     )
@@ -128,7 +128,7 @@ def test_what_waits_in_memory_is_bounded_and_the_rest_is_dropped_and_counted(pro
 
 
 def test_a_small_bound_holds_up_no_segment_that_the_store_would_take():
-    """Not even where a segment may be larger than all that may wait: it ends sooner."""
+    """A segment that may grow beyond the bound is ended sooner."""
     options = WriterOptions(max_queue_bytes=10_000, max_queue_records=1_000)
     with SummaryWriter("memory://small/run", options=options) as writer:
         log(writer, range(5_000))
@@ -137,7 +137,7 @@ def test_a_small_bound_holds_up_no_segment_that_the_store_would_take():
 
 
 def test_callers_that_wait_for_a_slow_store_wait_no_more_once_it_refuses(proxy):
-    """Records are dropped and counted from then on, also if no more could wait before that."""
+    """Records are dropped and counted from then on, even if the queue was full before."""
     options = WriterOptions(
         segment_bytes=2_000, max_queue_bytes=10_000, max_queue_records=100, exit_timeout_secs=0.1
     )
@@ -154,7 +154,7 @@ def test_callers_that_wait_for_a_slow_store_wait_no_more_once_it_refuses(proxy):
 
 
 def test_what_a_store_refuses_waits_in_the_spill_directory_and_is_sent_from_there(proxy, store, tmp_path):
-    """Not in memory; and nothing is left behind."""
+    """They do not wait in memory, and no file is left behind."""
     options = WriterOptions(segment_secs=0.05, spill_dir=str(tmp_path / "spill"))
     with SummaryWriter(URL, options=options) as writer:
         proxy.fault = "500"
@@ -173,7 +173,7 @@ def test_what_a_store_refuses_waits_in_the_spill_directory_and_is_sent_from_ther
 def test_a_store_that_stays_away_leaves_whole_event_files_in_the_spill_directory(
     proxy, store, tmp_path, caplog
 ):
-    """They count as spilled, neither written nor dropped; the message says where they are, and copying them is enough."""
+    """They count as spilled, neither written nor dropped; the message says where they are, and a user can copy them."""
     options = WriterOptions(spill_dir=str(tmp_path))
     writer = SummaryWriter(URL, options=options)
     log(writer, range(10))
@@ -194,7 +194,7 @@ def test_a_store_that_stays_away_leaves_whole_event_files_in_the_spill_directory
 def test_a_program_that_ends_in_front_of_a_silent_store_ends_in_time_and_says_what_is_lost(
     proxy, tmp_path, monkeypatch
 ):
-    """The exit waits as long as its options say, and counts and names the rest."""
+    """The exit waits for the time in the options, then counts and names the rest."""
     monkeypatch.setenv("TBLOG_TEST_STORE", proxy.address)
     told = run_program(
         f"""
@@ -214,7 +214,7 @@ def test_a_program_that_ends_in_front_of_a_silent_store_ends_in_time_and_says_wh
 
 
 def test_a_program_that_ends_finds_the_address_of_its_store(proxy, store, tmp_path):
-    """A connection that is made while the interpreter ends, when pools of threads are closed, one of which looks it up."""
+    """The connection is made while the interpreter ends and closes the thread pools that look up addresses."""
     run_program(
         f"""
         from tblog import SummaryWriter
@@ -231,7 +231,7 @@ def test_a_program_that_ends_finds_the_address_of_its_store(proxy, store, tmp_pa
 
 
 def test_a_forked_child_sends_its_own_segments(store, tmp_path):
-    """By a connection of its own, to objects of its own; the parent's waiting segments are the parent's."""
+    """It has its own connection and objects, and leaves the parent's waiting segments to the parent."""
     run_program(
         f"""
         import os
@@ -254,7 +254,7 @@ def test_a_forked_child_sends_its_own_segments(store, tmp_path):
 
 
 def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy):
-    """As it grows, and from the start, also where it was resumed: the cut-off points are forgotten."""
+    """While it grows, from its start, and after a resume, which hides the cut-off points."""
     live = EventAccumulator(URL)
     with SummaryWriter(URL) as writer:
         for start in range(0, 100, 10):
@@ -275,7 +275,7 @@ def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy)
 
 
 def test_merged_segments_are_one_object_that_loaders_read(store):
-    """The constructor's object, and all others of each run; their points are the same."""
+    """Each run's objects, including the constructor's, become one with the same points."""
     with SummaryWriter(URL, options=WriterOptions(merge_segments=True)) as writer:
         for start in range(0, 50, 10):
             log(writer, range(start, start + 10))
@@ -306,7 +306,7 @@ def test_a_merging_that_the_store_refuses_loses_nothing(store, monkeypatch, capl
 
 
 def test_no_message_names_a_key(proxy, caplog, capfd):
-    """Neither of the credentials, nor what signs a request."""
+    """Messages contain neither credentials nor signatures."""
     options = WriterOptions(exit_timeout_secs=0.1)
     writer = SummaryWriter(URL, options=options)
     for fault in ("expired", "500", "cut"):

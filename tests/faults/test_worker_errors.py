@@ -246,7 +246,7 @@ def test_a_factory_that_fails_for_a_while_loses_nothing(factory, caplog, error):
     assert len(event_files(factory.folder)) > 1
 
 
-def test_a_factory_that_fails_at_the_close_is_told_of_and_does_not_raise(factory, caplog):
+def test_a_factory_that_fails_at_the_close_is_reported_and_does_not_raise(factory, caplog):
     """The records it refused count as dropped."""
     writer = SummaryWriter("faulty://run")
     writer.add_scalar("x", 0, 0)

@@ -29,40 +29,27 @@ function stepSlider(one, show) {
   return row;
 }
 
-function imageCards() {
-  return index.images.map(
-    (one) => new Card(one.tag, { run: one.run, note: leftOut(one), prepare: async () => one.shown, show: (content, shown) => showImages(one, content, shown) }),
-  );
+// Cards of images or sounds; `play` makes the element that shows one of them.
+function mediaCards(those, className, play) {
+  return those.map((one) => {
+    const show = (content, shown) => {
+      if (!shown.length) return;
+      const place = make("div", { className });
+      const row = stepSlider(one, (step) =>
+        place.replaceChildren(...shown[step].map(([type, block]) => play(one.tag, `data:${type};base64,${base64Of(block)}`))),
+      );
+      content.append(row, place);
+    };
+    return new Card(one.tag, { run: one.run, note: leftOut(one), prepare: async () => one.shown, show });
+  });
 }
 
-function showImages(one, content, shown) {
-  if (!shown.length) return;
-  const place = make("div", { className: "pictures" });
-  const row = stepSlider(one, (step) =>
-    place.replaceChildren(
-      ...shown[step].map(([type, block]) => make("img", { alt: one.tag, src: `data:${type};base64,${base64Of(block)}` })),
-    ),
-  );
-  content.append(row, place);
+function imageCards() {
+  return mediaCards(index.images, "pictures", (alt, src) => make("img", { alt, src }));
 }
 
 function audioCards() {
-  return index.audio.map(
-    (one) => new Card(one.tag, { run: one.run, note: leftOut(one), prepare: async () => one.shown, show: (content, shown) => showSounds(one, content, shown) }),
-  );
-}
-
-function showSounds(one, content, shown) {
-  if (!shown.length) return;
-  const place = make("div", { className: "sounds" });
-  const row = stepSlider(one, (step) =>
-    place.replaceChildren(
-      ...shown[step].map(([type, block]) =>
-        make("audio", { controls: true, "aria-label": one.tag, src: `data:${type};base64,${base64Of(block)}` }),
-      ),
-    ),
-  );
-  content.append(row, place);
+  return mediaCards(index.audio, "sounds", (label, src) => make("audio", { controls: true, "aria-label": label, src }));
 }
 
 function textCards() {
