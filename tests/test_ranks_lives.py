@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.processes import read_line, say
 from tests.ranks import ends, running_ranks, turn
 from tests.reading import points
 
@@ -48,7 +49,7 @@ def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks[1:])
         turn(ranks[:1])
-        assert [json.loads(process.stdout.readline()) for process in ranks] == [[0, 0], [0, 0]]
+        assert [json.loads(read_line(process)) for process in ranks] == [[0, 0], [0, 0]]
         assert ends(ranks) == [0, 0]
     assert points(tmp_path) == {"x": [(step, 11.0) for step in range(30)]}
 
@@ -88,15 +89,14 @@ def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tm
     """
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks)
-        ranks[0].stdout.readline()
+        read_line(ranks[0])
         ranks[0].send_signal(signal.SIGSTOP)
         turn(ranks[1:])
         with pytest.raises(Exception, match="timed out"):  # it waits for the store, which is in rank 0
             ranks[1].wait(3.0)
         ranks[0].send_signal(signal.SIGCONT)
-        ranks[0].stdin.write("\n")
-        ranks[0].stdin.flush()
-        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        say(ranks[0])
+        assert [read_line(process) for process in ranks] == ["0 0", "0 0"]
         assert ends(ranks) == [0, 0]
     assert points(tmp_path)["x"] == [(step, 11.0) for step in range(10)]
 
@@ -125,7 +125,7 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
     """
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks[:1])
-        assert ranks[0].stdout.readline() == "True\n"
+        assert read_line(ranks[0]) == "True"
         turn(ranks[1:])
         assert ends(ranks) == [0, 0]
 
@@ -164,7 +164,7 @@ def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
         print(writer.stats.dropped, writer.stats.incomplete, flush=True)
     """
     with running_ranks(program, 2, tmp_path) as ranks:
-        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert [read_line(process) for process in ranks] == ["0 0", "0 0"]
         assert ends(ranks) == [0, 0]
     found = points(tmp_path)["x"]
     assert len(found) == 60_000
