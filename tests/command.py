@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 
+from tblog._cli.main import main
 from tests.processes import environment_here
 from tests.waiting import HANG_SECS
 
@@ -23,3 +26,15 @@ def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
     )
     assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout, done.stderr
+
+
+def refused(*arguments: object) -> str:
+    """Give the command what it refuses, and return its standard error; in this process, for lists of such arguments."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+        try:
+            status: object = main([*map(str, arguments)])
+        except SystemExit as ended:
+            status = ended.code
+    assert status == 2, f"exit status {status}\n{told.getvalue()}"
+    return told.getvalue()

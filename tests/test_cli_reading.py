@@ -18,7 +18,7 @@ import pytest
 
 import tblog as package
 from tblog import SummaryWriter
-from tests.command import UTF8, tblog
+from tests.command import UTF8, refused, tblog
 from tests.reading import accumulator, event_files
 
 
@@ -346,7 +346,7 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["kept", tmp_path, "--restore"], f"nothing is kept in {tmp_path}\n"),
         ([], "COMMAND"),
     ):
-        assert told in tblog(*arguments, status=2)[1]
+        assert told in refused(*arguments)
 
 
 def test_check_and_kept_do_what_the_checks_module_does(tmp_path):

@@ -6,6 +6,7 @@ import statistics
 import time
 import warnings
 
+import pytest
 import torch
 import torchvision
 from torch.utils.tensorboard._pytorch_graph import graph as torch_graph
@@ -20,6 +21,7 @@ def seconds(call):
     return time.process_time() - started
 
 
+@pytest.mark.slow
 def test_resnet50_is_read_in_less_time_than_torch_takes():
     """The median of three calls of each, in alternation; question 14 of the benchmarks measures `add_graph` whole."""
     model, image = torchvision.models.resnet50(weights=None), torch.ones(1, 3, 224, 224)

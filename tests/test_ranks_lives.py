@@ -14,6 +14,7 @@ from tests.reading import points
 pytest.importorskip("torch.distributed")
 
 
+@pytest.mark.slow
 def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
     """A function that makes one and never closes it ends while other ranks still send; the next writer goes on."""
     program = """
@@ -30,6 +31,7 @@ def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
     assert points(tmp_path) == {"x": [(step, 111.0) for step in range(2000)]}
 
 
+@pytest.mark.slow
 def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
     """What it logs then is joined with what rank 0 logs after the same number of closes."""
     program = """
@@ -68,6 +70,7 @@ def test_what_is_logged_just_before_the_group_is_destroyed_arrives(tmp_path):
     assert points(tmp_path) == {"x": [(0, 11.0)]}
 
 
+@pytest.mark.slow
 def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tmp_path):
     """Its process was stopped for longer than `reduce_wait_secs`; the numbers of others come once it runs again."""
     program = """
@@ -101,6 +104,7 @@ def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tm
     assert points(tmp_path)["x"] == [(step, 11.0) for step in range(10)]
 
 
+@pytest.mark.slow
 def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
     """A finaliser may run on any thread, the one that carries numbers included."""
     program = """
@@ -130,6 +134,7 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
         assert ends(ranks) == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(tmp_path):
     """It waits for nobody, and takes none of what other ranks send to the parent."""
     program = """
@@ -153,6 +158,7 @@ def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(t
     assert points(tmp_path) == {"x": [(0, 11.0), (1, 11.0)], "child": [(0, 1.0)]}
 
 
+@pytest.mark.slow
 def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
     """It waits until rank 0 has taken some, and sends the rest."""
     program = """

@@ -108,6 +108,7 @@ def kill_after_the_first_flush(ranks, dead, logdir):
     return others
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
     """The others' numbers are written without it, after the deadline; all of them end."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
@@ -123,6 +124,7 @@ def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
     ) <= 1
 
 
+@pytest.mark.slow
 def test_where_rank_0_is_killed_the_others_go_on_and_what_it_had_flushed_stays(tmp_path):
     """Their flush and close return, and their numbers are counted as lost and told of once."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
@@ -162,6 +164,7 @@ def test_a_rank_that_is_late_is_left_out_and_counted(tmp_path):
     assert points(tmp_path) == {"x": [(0, 1.0), (1, 1.5)]}
 
 
+@pytest.mark.slow
 def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0(tmp_path):
     """The exit sends the last numbers, and rank 0 waits for them. A writer may be made before the group."""
     program = """
@@ -189,6 +192,7 @@ def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0
     assert found == {**expected, "other": [(0, 1.0)], "max_rank/other": [(0, 1.0)]}
 
 
+@pytest.mark.slow
 def test_a_new_generation_of_an_elastic_training_reads_nothing_of_the_one_before(tmp_path):
     """Torchrun starts all ranks anew; its store, which lives on, has what rank 1 sent before."""
     program = tmp_path / "train.py"

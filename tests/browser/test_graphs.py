@@ -124,6 +124,7 @@ def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 def test_a_scope_says_beside_its_operations_what_it_is(viewer):
     """The card of the auxiliary node shows the class, the path and the total number of parameters."""
     viewer.open("resnet")
