@@ -28,13 +28,13 @@ def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def refused(*arguments: object) -> str:
-    """Give the command what it refuses, and return its standard error; in this process, for lists of such arguments."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+def tblog_here(*arguments: object, status: int = 0) -> tuple[str, str]:
+    """Run the command in this process, which has loaded what it needs: for many commands in a row."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            status: object = main([*map(str, arguments)])
-        except SystemExit as ended:
-            status = ended.code
-    assert status == 2, f"exit status {status}\n{told.getvalue()}"
-    return told.getvalue()
+            ended: object = main([*map(str, arguments)])
+        except SystemExit as exited:
+            ended = exited.code
+    assert ended == status, f"exit status {ended}\n{output.getvalue()}\n{errors.getvalue()}"
+    return output.getvalue(), errors.getvalue()
