@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 
+from tblog._cli.main import main
 from tests.processes import environment_here
 from tests.waiting import HANG_SECS
 
@@ -23,3 +26,15 @@ def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
     )
     assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout, done.stderr
+
+
+def tblog_here(*arguments: object, status: int = 0) -> tuple[str, str]:
+    """Run the command in this process, which has loaded what it needs: for many commands in a row."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            ended: object = main([*map(str, arguments)])
+        except SystemExit as exited:
+            ended = exited.code
+    assert ended == status, f"exit status {ended}\n{output.getvalue()}\n{errors.getvalue()}"
+    return output.getvalue(), errors.getvalue()

@@ -15,6 +15,7 @@ from tblog.adapters._gradcam import find_method
 from tblog.adapters._layout import arrangement, resized
 from tblog.adapters.cam import class_activation_maps, swin_reshape, vit_reshape
 from tblog.errors import InvalidTypeError, InvalidValueError
+from tests.slow import slow_but
 from tests.untouched import untouched
 
 torch.set_num_threads(1)
@@ -221,7 +222,7 @@ def test_swin_transformers_of_torchvision():
     np.testing.assert_array_equal(record.image.maps, own)
 
 
-@pytest.mark.parametrize("method", ["GradCAM", "AblationCAM", "ShapleyCAM"])
+@pytest.mark.parametrize("method", slow_but(["GradCAM"], ["GradCAM", "AblationCAM", "ShapleyCAM"]))
 def test_memory_and_objects_stay_flat_over_200_rounds(method):
     """A round leaves no tensor or module behind, and the process does not grow by its activations."""
     model, inputs = _network(), _pictures(number=1, side=48)

@@ -22,6 +22,7 @@ from tblog.adapters.feature_maps import FeatureMaps
 from tblog.errors import InvalidTypeError, InvalidValueError
 from tests.cells import cells_of
 from tests.reading import accumulator
+from tests.slow import slow_but
 from tests.untouched import untouched
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "adapters"
@@ -252,7 +253,7 @@ class TestTheModelIsLeftAlone:
         for one, other in zip(model.parameters(), twin.parameters(), strict=True):
             assert torch.equal(one.grad, other.grad)
 
-    @pytest.mark.parametrize("given", ["its module", "the compiled model"])
+    @pytest.mark.parametrize("given", slow_but(["the compiled model"], ["its module", "the compiled model"]))
     def test_a_model_that_is_compiled_meanwhile_is_watched(self, model, images, given):
         """torch.compile traces the hooks of either the original or the compiled model, and training goes on."""
         model.eval()
@@ -263,6 +264,7 @@ class TestTheModelIsLeftAlone:
             compiled(images).sum().backward()
         assert np.array_equal(captured(maps.records()[0]), wanted)
 
+    @pytest.mark.slow
     def test_the_hooks_in_a_compiled_model_cause_no_warning(self, model, images):
         """The compiler warns about some code that it traces, which a user could not change here."""
         torch._dynamo.reset()
@@ -453,6 +455,7 @@ class TestErrors:
 class TestExample:
     """The program in examples/adapters."""
 
+    @pytest.mark.slow
     def test_it_logs_what_the_documentation_shows(self, tmp_path, monkeypatch):
         """TensorBoard's reader finds maps of each network, and of the one in training after each epoch."""
         monkeypatch.syspath_prepend(EXAMPLES)

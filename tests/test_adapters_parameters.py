@@ -581,6 +581,7 @@ _SHARDED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
 def test_a_sharded_model_is_told_by_the_part_of_each_process(tmp_path):
     """Under FSDP's fully_shard, nothing is reduced and no process waits, even with uneven and empty shards."""

@@ -227,6 +227,7 @@ def test_report_asks_for_the_marks(losing_result, tmp_path):
     assert readme.read_text() == "nothing"
 
 
+@pytest.mark.slow
 def test_quick_run_of_two_questions_passes(tmp_path, capsys):
     """The cost of calls and the bytes on disk: all records are read back equal, and the sizes are within their limits."""
     assert main(["1", "10", "--quick", "--results", str(tmp_path)]) == 0

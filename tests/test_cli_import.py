@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tblog as package
 from tblog._cli.wandb_file import wandb_runs
 from tblog._wire.fields import sized
-from tests.command import tblog
+from tests.command import tblog, tblog_here
 
 FILES = Path(__file__).parent / "foreign_files" / "trackers"
 STEPS = [0, 1, 2, 5]
@@ -153,7 +153,7 @@ def test_files_that_are_none_of_them_are_refused(tmp_path):
         ("none.db", "No such file"),
         ("none.wandb", "No such file"),
     ):
-        told = tblog("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
+        told = tblog_here("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
         assert why in told
         assert name in told
     assert not (tmp_path / "new").exists()

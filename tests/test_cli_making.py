@@ -10,7 +10,7 @@ import pytest
 
 import tblog as package
 from tblog import SummaryWriter
-from tests.command import tblog
+from tests.command import tblog, tblog_here
 from tests.reading import accumulator, event_files, points, rust_points
 
 
@@ -128,5 +128,5 @@ def test_import_refuses_what_it_cannot_read_and_leaves_nothing(tmp_path):
         ("", "x.txt", "end in .csv, .jsonl"),
     ):
         (tmp_path / name).write_text(text)
-        assert told in tblog("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
+        assert told in tblog_here("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.jsonl", "x.txt"]

@@ -18,7 +18,7 @@ import pytest
 
 import tblog as package
 from tblog import SummaryWriter
-from tests.command import UTF8, tblog
+from tests.command import UTF8, tblog, tblog_here
 from tests.reading import accumulator, event_files
 
 
@@ -346,7 +346,7 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["kept", tmp_path, "--restore"], f"nothing is kept in {tmp_path}\n"),
         ([], "COMMAND"),
     ):
-        assert told in tblog(*arguments, status=2)[1]
+        assert told in tblog_here(*arguments, status=2)[1]
 
 
 def test_check_and_kept_do_what_the_checks_module_does(tmp_path):
@@ -357,16 +357,16 @@ def test_check_and_kept_do_what_the_checks_module_does(tmp_path):
     (old,) = event_files(tmp_path)
     with SummaryWriter(tmp_path, resume=4) as writer:
         writer.add_scalar("loss", 2.0, 4)
-    assert "nothing wrong" in tblog("check", tmp_path)[0]
+    assert "nothing wrong" in tblog_here("check", tmp_path)[0]
     assert "6 records of steps 4 to 9" in tblog("kept", tmp_path)[0]
-    tblog("kept", tmp_path, "--restore")
+    tblog_here("kept", tmp_path, "--restore")
     assert [event.value for event in accumulator(tmp_path).Scalars("loss")] == [1.0] * 10
-    tblog("kept", tmp_path, "--remove-kept")
-    assert "nothing is kept" in tblog("kept", tmp_path)[0]
+    tblog_here("kept", tmp_path, "--remove-kept")
+    assert "nothing is kept" in tblog_here("kept", tmp_path)[0]
     old.write_bytes(old.read_bytes()[:-3])
     tblog("check", tmp_path, status=1)
-    tblog("check", tmp_path, "--repair")
-    assert "nothing wrong" in tblog("check", tmp_path)[0]
+    tblog_here("check", tmp_path, "--repair")
+    assert "nothing wrong" in tblog_here("check", tmp_path)[0]
 
 
 def test_the_command_runs_without_tensorboard_torch_and_data_frames(runs):

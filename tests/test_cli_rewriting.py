@@ -13,7 +13,7 @@ import tblog as package
 from tblog import SummaryWriter
 from tblog._files.walk import walk
 from tblog._wire.framing import frame
-from tests.command import tblog
+from tests.command import tblog, tblog_here
 from tests.reading import accumulator, event_files, points
 
 
@@ -94,7 +94,7 @@ def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):
         (["loss", "x", "-o", runs], "already"),
         (["loss", "x"], "required"),
     ):
-        assert told in tblog("rename", runs, *arguments, status=2)[1]
+        assert told in tblog_here("rename", runs, *arguments, status=2)[1]
     tblog("rename", runs, "none", "x", "-o", tmp_path / "new", status=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
 

@@ -210,6 +210,7 @@ def tags_by_run(log_dir: Path) -> dict[str, dict[str, object]]:
     return {run.relative_to(log_dir).as_posix(): read(run).Tags() for run in runs}
 
 
+@pytest.mark.slow
 def test_notebook_runs_with_tensorboard_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell runs, one of them starts TensorBoard, and the run is logged."""
     # TensorBoard notes the servers that it starts in the temporary directory.

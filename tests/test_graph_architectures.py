@@ -10,6 +10,7 @@ from torch import nn
 from tblog.graph import read_graph
 from tests import graph_models
 from tests.graph_checks import assert_shows_what_ran, assert_sound
+from tests.slow import slow_but
 
 vision = torchvision.models
 IMAGE = torch.ones(1, 3, 64, 64)
@@ -35,7 +36,11 @@ ARCHITECTURES = {
 }
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+# The others of ARCHITECTURES take a second or more each to export.
+QUICK = ["resnet18", "squeezenet1_1", "shufflenet_v2", "vision_transformer", "r3d_18", "transformer"]
+
+
+@pytest.mark.parametrize("name", slow_but(QUICK, ARCHITECTURES))
 def test_an_exported_architecture_is_whole(name):
     """It has every module that ran, no dangling edge and no cycle, and the model's shapes and parameter counts."""
     make, inputs = ARCHITECTURES[name]
@@ -56,6 +61,7 @@ def test_the_same_architecture_is_whole_by_hooks(name):
     assert_shows_what_ran(graph, model, *(inputs if isinstance(inputs, tuple) else (inputs,)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

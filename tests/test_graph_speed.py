@@ -6,6 +6,7 @@ import statistics
 import time
 import warnings
 
+import pytest
 import torch
 import torchvision
 from torch.utils.tensorboard._pytorch_graph import graph as torch_graph
@@ -20,6 +21,7 @@ def seconds(call):
     return time.process_time() - started
 
 
+@pytest.mark.slow
 def test_resnet50_is_read_in_less_time_than_torch_takes():
     """Compare the medians of three alternating calls; question 14 of the benchmarks measures all of `add_graph`."""
     model, image = torchvision.models.resnet50(weights=None), torch.ones(1, 3, 224, 224)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat import NotebookNode
 
 from tests.notebooks import NOTEBOOK, executed
@@ -19,6 +20,7 @@ def shown(notebook: NotebookNode) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_documentations_notebook_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     """No cell raises; a writer, runs, a run, tables and a report display as in the documentation."""
     kept, again = nbformat.read(NOTEBOOK, as_version=4), executed(NOTEBOOK, tmp_path)

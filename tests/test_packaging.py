@@ -337,6 +337,7 @@ def test_what_is_published_passes_the_check_of_the_index(dist: Path) -> None:
     assert (done.returncode, done.stdout.count("PASSED")) == (0, 2), done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_checkout_without_symbolic_links_builds_the_same_wheel(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:

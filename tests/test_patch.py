@@ -6,6 +6,9 @@ import pytest
 
 from tests.processes import run_program, site_packages_without
 from tests.reading import event_files, events, points
+from tests.slow import slow_but
+
+ORDERS = ["import_framework(); tblog.patch()", "tblog.patch(); import_framework()"]
 
 # A module like a framework's: names bound at import, a derived class, a class stored elsewhere.
 FRAMEWORK = """
@@ -52,7 +55,7 @@ def test_patching_loads_neither_torch_nor_tensorboardx_nor_tensorboard(tmp_path)
     )
 
 
-@pytest.mark.parametrize("order", ["import_framework(); tblog.patch()", "tblog.patch(); import_framework()"])
+@pytest.mark.parametrize("order", slow_but(ORDERS[:1], ORDERS))
 def test_a_framework_gets_tblogs_writers_whatever_is_first(tmp_path, order):
     """Names bound before and after the patch are tblog's, derived and stored classes included."""
     run_program(
@@ -103,7 +106,7 @@ def test_the_two_names_have_two_classes_with_the_flavors_of_their_originals(tmp_
     assert event_files(tmp_path / "torchs")[0].suffix == ".a"
 
 
-@pytest.mark.parametrize("order", ["import_framework(); tblog.patch()", "tblog.patch(); import_framework()"])
+@pytest.mark.parametrize("order", slow_but(ORDERS[:1], ORDERS))
 def test_unpatch_restores_every_name(tmp_path, order):
     """After unpatch no module holds anything of tblog's, and the originals work as before."""
     run_program(
@@ -203,6 +206,7 @@ def is_ours(kind):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_of_any_class_goes_on_through_patch_and_unpatch(tmp_path):
     """Made before, during or after the patch, used in every later state, and derived over any number of classes."""
     run_program(
@@ -230,6 +234,7 @@ for number, chosen in enumerate([[Mine], [Mixed, Naming], [Base, Child]]):
         assert set(points(run)["loss"]) == {(3, 0.5)}
 
 
+@pytest.mark.slow
 def test_classes_without_a_living_writer_follow_the_patch_and_those_with_one_when_it_is_gone(tmp_path):
     """A class stays unchanged only while a change would break a writer of it, or of a class derived from it."""
     run_program(
@@ -258,6 +263,7 @@ assert not any(map(is_ours, KINDS))
     )
 
 
+@pytest.mark.slow
 def test_a_class_that_cannot_change_keeps_its_base_and_the_others_follow(tmp_path):
     """A metaclass may refuse with any error, and objects in such a class may raise when they are read."""
     run_program(
@@ -297,6 +303,7 @@ def test_a_class_that_cannot_change_keeps_its_base_and_the_others_follow(tmp_pat
     assert set(points(tmp_path / "fixed")["loss"]) == {(3, 0.5)}
 
 
+@pytest.mark.slow
 def test_unpatch_restores_every_name_after_a_reload(tmp_path):
     """A package that was reloaded under the patch gets its own names back."""
     run_program(
@@ -321,6 +328,7 @@ def test_unpatch_restores_every_name_after_a_reload(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_pickled_writer_of_a_derived_class_says_that_it_needs_the_patch(tmp_path):
     """If the class has another base, one early error is better than one at each call."""
     run_program(
@@ -394,12 +402,14 @@ def test_torchs_writer_can_be_imported_where_tensorboard_is_not_installed(tmp_pa
     check_run_without(printed, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_torchs_writer_can_be_imported_where_the_import_of_tensorboard_fails(tmp_path):
     """A tensorboard package that raises on import counts as missing."""
     block = "import sys\nsys.modules['tensorboard'] = None\n"
     check_run_without(run_program(block + FRAMEWORK + WITHOUT, tmp_path), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_failed_import_before_the_patch_does_no_harm(tmp_path, without_tensorboard):
     """A program that failed to import torch's writer before the patch finds it afterwards."""
     run_program(
@@ -417,6 +427,7 @@ def test_a_failed_import_before_the_patch_does_no_harm(tmp_path, without_tensorb
     )
 
 
+@pytest.mark.slow
 def test_a_package_that_is_found_but_not_run_is_not_changed_by_the_hook(tmp_path):
     """`find_spec` answers as without the patch, and the loaded module has its own loader."""
     run_program(
@@ -435,6 +446,7 @@ def test_a_package_that_is_found_but_not_run_is_not_changed_by_the_hook(tmp_path
     )
 
 
+@pytest.mark.slow
 def test_threads_may_patch_and_import_at_once(tmp_path):
     """No order of imports, patches and threads causes a deadlock or leaves a name behind."""
     run_program(

@@ -7,12 +7,14 @@ import signal
 
 import pytest
 
+from tests.processes import read_line, say
 from tests.ranks import ends, running_ranks, turn
 from tests.reading import points
 
 pytest.importorskip("torch.distributed")
 
 
+@pytest.mark.slow
 def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
     """A function makes a writer and returns without closing it while other ranks still send; the next writer continues."""
     program = """
@@ -29,6 +31,7 @@ def test_a_writer_that_nobody_holds_any_more_loses_nothing(tmp_path):
     assert points(tmp_path) == {"x": [(step, 111.0) for step in range(2000)]}
 
 
+@pytest.mark.slow
 def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
     """Its numbers are joined with those that rank 0 logs after the same number of closes."""
     program = """
@@ -48,7 +51,7 @@ def test_a_rank_may_be_some_openings_ahead_of_rank_0(tmp_path):
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks[1:])
         turn(ranks[:1])
-        assert [json.loads(process.stdout.readline()) for process in ranks] == [[0, 0], [0, 0]]
+        assert [json.loads(read_line(process)) for process in ranks] == [[0, 0], [0, 0]]
         assert ends(ranks) == [0, 0]
     assert points(tmp_path) == {"x": [(step, 11.0) for step in range(30)]}
 
@@ -67,6 +70,7 @@ def test_what_is_logged_just_before_the_group_is_destroyed_arrives(tmp_path):
     assert points(tmp_path) == {"x": [(0, 11.0)]}
 
 
+@pytest.mark.slow
 def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tmp_path):
     """Its process is stopped for longer than `reduce_wait_secs`; the others' numbers arrive once it runs again."""
     program = """
@@ -88,19 +92,19 @@ def test_time_in_which_rank_0_does_not_run_is_no_time_that_others_let_it_wait(tm
     """
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks)
-        ranks[0].stdout.readline()
+        read_line(ranks[0])
         ranks[0].send_signal(signal.SIGSTOP)
         turn(ranks[1:])
         with pytest.raises(Exception, match="timed out"):  # it waits for the store, which rank 0 runs
             ranks[1].wait(3.0)
         ranks[0].send_signal(signal.SIGCONT)
-        ranks[0].stdin.write("\n")
-        ranks[0].stdin.flush()
-        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        say(ranks[0])
+        assert [read_line(process) for process in ranks] == ["0 0", "0 0"]
         assert ends(ranks) == [0, 0]
     assert points(tmp_path)["x"] == [(step, 11.0) for step in range(10)]
 
 
+@pytest.mark.slow
 def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
     """A finaliser may run on any thread, including the courier's."""
     program = """
@@ -125,11 +129,12 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
     """
     with running_ranks(program, 2, tmp_path) as ranks:
         turn(ranks[:1])
-        assert ranks[0].stdout.readline() == "True\n"
+        assert read_line(ranks[0]) == "True"
         turn(ranks[1:])
         assert ends(ranks) == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(tmp_path):
     """It waits for no rank, and takes none of the parent's numbers."""
     program = """
@@ -153,6 +158,7 @@ def test_a_writer_that_a_forked_child_makes_does_not_pass_for_its_parents_rank(t
     assert points(tmp_path) == {"x": [(0, 11.0), (1, 11.0)], "child": [(0, 1.0)]}
 
 
+@pytest.mark.slow
 def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
     """It waits until rank 0 has taken some batches, and sends the rest."""
     program = """
@@ -164,7 +170,7 @@ def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
         print(writer.stats.dropped, writer.stats.incomplete, flush=True)
     """
     with running_ranks(program, 2, tmp_path) as ranks:
-        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert [read_line(process) for process in ranks] == ["0 0", "0 0"]
         assert ends(ranks) == [0, 0]
     found = points(tmp_path)["x"]
     assert len(found) == 60_000

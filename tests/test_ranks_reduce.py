@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from tblog import SummaryWriter, WriterOptions
-from tests.processes import run_program
+from tests.processes import read_line, run_program, say
 from tests.ranks import ends, running_ranks, turn
 from tests.reading import event_files, points, run_events
 from tests.waiting import wait_until
@@ -26,7 +26,7 @@ def test_what_is_written_is_what_all_reduce_gives(tmp_path):
         writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce=every))
         generator = torch.Generator().manual_seed(rank)
         values = [torch.rand((), generator=generator) for _ in range(300)]
-        with torch.profiler.profile() as profile:
+        with torch.autograd.profiler.profile() as profile:  # torch.profiler takes seconds to import
             for step, value in enumerate(values):
                 writer.add_scalar("loss", value, step)
                 writer.add_scalar_dict({"rank": rank, "step": float(step)}, step)
@@ -51,8 +51,8 @@ def test_what_is_written_is_what_all_reduce_gives(tmp_path):
         print(json.dumps({"stats": [stats.dropped, stats.failed, stats.incomplete], "threads": [thread.name for thread in threading.enumerate()].count("tblog-ranks")}))
     """
     with running_ranks(program, 4, tmp_path) as ranks:
-        told = [json.loads(process.stdout.readline()) for process in ranks]
-        final = [json.loads(process.stdout.readline()) for process in ranks]
+        told = [json.loads(read_line(process)) for process in ranks]
+        final = [json.loads(read_line(process)) for process in ranks]
         assert ends(ranks) == [0] * 4
     assert [each["c10d"] for each in told] == [[]] * 4
     assert final[1:] == [{"stats": [0, 0, 0], "threads": 0}] * 3
@@ -96,20 +96,26 @@ LOGGING = """
 """
 
 
+def kill_after_the_first_flush(ranks, dead, logdir):
+    """Kill one of the ranks that run LOGGING once ten steps of all are written; let the others go on."""
+    assert [read_line(process) for process in ranks] == ["0"] * len(ranks)
+    wait_until(lambda: len(points(logdir).get("x", [])) == 10)
+    ranks[dead].send_signal(signal.SIGKILL)
+    ranks[dead].wait()
+    others = [process for rank, process in enumerate(ranks) if rank != dead]
+    for process in others:
+        say(process)
+    return others
+
+
+@pytest.mark.slow
 def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
     """After the deadline, the others' numbers are written without it, and all other ranks end."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
-        for process in ranks:
-            assert process.stdout.readline() == "0\n"
-        wait_until(lambda: len(points(tmp_path / "run").get("x", [])) == 10)
-        ranks[2].send_signal(signal.SIGKILL)
-        ranks[2].wait()
-        for process in ranks[:2]:
-            process.stdin.write("\n")
-            process.stdin.flush()
+        others = kill_after_the_first_flush(ranks, 2, tmp_path / "run")
         wait_until(lambda: len(points(tmp_path / "run")["x"]) == 20)
-        assert turn(ranks[:2]) == ["10", "10"]
-        assert ends(ranks[:2]) == [0, 0]
+        assert turn(others) == ["10", "10"]
+        assert ends(others) == [0, 0]
     assert points(tmp_path / "run") == {
         "x": [(step, 111.0) for step in range(10)] + [(step, 11.0) for step in range(10, 20)]
     }
@@ -118,20 +124,14 @@ def test_a_rank_that_is_killed_holds_nobody_up(tmp_path):
     ) <= 1
 
 
+@pytest.mark.slow
 def test_where_rank_0_is_killed_the_others_go_on_and_what_it_had_flushed_stays(tmp_path):
     """Their flush and close return; their numbers are counted as lost, with one warning."""
     with running_ranks(LOGGING, 3, tmp_path / "run", tmp_path / "errors") as ranks:
-        for process in ranks:
-            assert process.stdout.readline() == "0\n"
-        wait_until(lambda: len(points(tmp_path / "run").get("x", [])) == 10)
-        ranks[0].send_signal(signal.SIGKILL)
-        ranks[0].wait()
-        for process in ranks[1:]:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        assert turn(ranks[1:]) == ["10", "10"]
-        assert [process.stdout.readline() for process in ranks[1:]] == ["10\n", "10\n"]
-        assert ends(ranks[1:]) == [0, 0]
+        others = kill_after_the_first_flush(ranks, 0, tmp_path / "run")
+        assert turn(others) == ["10", "10"]
+        assert [read_line(process) for process in others] == ["10", "10"]
+        assert ends(others) == [0, 0]
     assert points(tmp_path / "run") == {"x": [(step, 111.0) for step in range(10)]}
     told = (tmp_path / "errors").read_text()
     assert told.count("the ranks cannot exchange what they log to") == 2
@@ -159,11 +159,12 @@ def test_a_rank_that_is_late_is_left_out_and_counted(tmp_path):
         wait_until(lambda: points(tmp_path))
         turn(ranks)
         turn(ranks)
-        assert [process.stdout.readline() for process in ranks] == ["1 1\n", "0 0\n"]
+        assert [read_line(process) for process in ranks] == ["1 1", "0 0"]
         assert ends(ranks) == [0, 0]
     assert points(tmp_path) == {"x": [(0, 1.0), (1, 1.5)]}
 
 
+@pytest.mark.slow
 def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0(tmp_path):
     """At exit the last numbers are sent, and rank 0 waits for them. The writer may be made before the group."""
     program = """
@@ -191,6 +192,7 @@ def test_programs_that_never_close_lose_nothing_nor_do_forked_children_of_rank_0
     assert found == {**expected, "other": [(0, 1.0)], "max_rank/other": [(0, 1.0)]}
 
 
+@pytest.mark.slow
 def test_a_new_generation_of_an_elastic_training_reads_nothing_of_the_one_before(tmp_path):
     """The launcher torchrun restarts all ranks, and its store still has the earlier numbers of rank 1."""
     program = tmp_path / "train.py"

@@ -51,6 +51,7 @@ def test_requests_follow_the_size_and_the_age_of_segments():
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_tables(capsys):
     """It measures its constants, simulates, and prints the model's result for 1,000 ranks."""
     scale.main(["--ranks=2", "--scalars=2", "--secs=0.5", "--calibrate=1000", "--rules", "zero"])

@@ -77,6 +77,7 @@ def test_a_language_model_shows_its_named_inputs_and_outputs(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
     """A graph recorded by hooks is drawn like any other."""
     viewer.open("dynamic")
@@ -98,6 +99,7 @@ def test_a_thousand_layers_open_as_twenty_groups_of_fifty(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 def test_the_blocks_of_a_transformer_have_labels_of_their_own(viewer):
     """However short the viewer cuts a label, no two labels in a scope are equal."""
     viewer.open("vision")
@@ -111,6 +113,7 @@ def test_the_blocks_of_a_transformer_have_labels_of_their_own(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="transformers is not installed")
 def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
     """No operation that prepares a mask is among the layers."""
@@ -124,6 +127,7 @@ def test_a_language_model_opens_on_its_layers_and_one_box_for_its_masks(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 def test_a_scope_says_beside_its_operations_what_it_is(viewer):
     """The card of the auxiliary node shows the class, the path and the total number of parameters."""
     viewer.open("resnet")

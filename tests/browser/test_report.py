@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import tblog
 from tblog import SummaryWriter
 from tests.browser import reports
 from tests.browser.reports import card, ink, show
-from tests.browser.serving import TIMEOUT_SECS
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -213,12 +212,9 @@ def test_dragging_zooms_and_a_double_click_goes_back(opened: Page) -> None:
     opened.mouse.down()
     opened.mouse.move(box["x"] + 140, box["y"] + 90, steps=4)
     opened.mouse.up()
-    deadline = time.monotonic() + TIMEOUT_SECS
-    while ink(opened, "loss/train") == whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") != whole)
     over.dblclick()
-    while ink(opened, "loss/train") != whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") == whole)
 
 
 def test_two_fingers_zoom_and_pan(opened: Page) -> None:
@@ -240,13 +236,10 @@ def test_two_fingers_zoom_and_pan(opened: Page) -> None:
     for part in (0.1, 0.2, 0.3):
         fingers("touchMove", (0.4 - part, 0.5), (0.6 + part, 0.5))
     fingers("touchEnd")
-    deadline = time.monotonic() + TIMEOUT_SECS
-    while ink(opened, "loss/train") == whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") != whole)
     assert opened.evaluate("visualViewport.scale") == 1
     over.dblclick()
-    while ink(opened, "loss/train") != whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") == whole)
 
 
 def test_keys_reach_everything(opened: Page) -> None:
@@ -257,12 +250,9 @@ def test_keys_reach_everything(opened: Page) -> None:
     opened.keyboard.press("ArrowRight")
     expect(chart.locator(".told")).to_contain_text("step")
     opened.keyboard.press("+")
-    deadline = time.monotonic() + TIMEOUT_SECS
-    while ink(opened, "loss/train") == whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") != whole)
     opened.keyboard.press("0")
-    while ink(opened, "loss/train") != whole:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ink(opened, "loss/train") == whole)
     opened.get_by_role("tab", name="Scalars").focus()
     for tab in [*TABS[1:], TABS[0]]:
         opened.keyboard.press("ArrowRight")

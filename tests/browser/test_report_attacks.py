@@ -14,6 +14,7 @@ import tblog
 from tblog import SummaryWriter
 from tests.browser import reports
 from tests.browser.reports import card, show
+from tests.slow import slow_but
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +57,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(tblog.report(source, folder / "report.html", title="".join(CODE)).path)
 
 
-@pytest.mark.parametrize("size", [(1400, 900), (390, 844)], ids=["desk", "phone"])
+@pytest.mark.parametrize("size", slow_but([(1400, 900)], [(1400, 900), (390, 844)]), ids=["desk", "phone"])
 def test_nothing_that_was_logged_does_anything(
     browser: Browser, hostile: Path, size: tuple[int, int]
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator("main")).to_have_text("There is nothing in these runs.")
 
 
+@pytest.mark.slow
 def test_ten_thousand_tags_are_found_at_once(browser: Browser, tmp_path: Path) -> None:
     """The page opens, and the search finds one tag, within seconds."""
     with SummaryWriter(tmp_path / "runs") as writer:

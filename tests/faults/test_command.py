@@ -12,6 +12,7 @@ from tests.faults.table import Run
 from tests.faults.trials import CLOSING, FAULTS, FORMS, WRITERS
 
 
+@pytest.mark.slow
 def test_one_round_of_kills_loses_nothing_that_tblog_promised_and_makes_a_table(tmp_path, capsys):
     """Every end of a process is tried once; the table is printed, saved as JSON, and put into a page."""
     page, kept = tmp_path / "page.md", tmp_path / "kept.json"

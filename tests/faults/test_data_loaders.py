@@ -7,6 +7,7 @@ import pytest
 
 from tblog import SummaryWriter
 from tests.reading import points
+from tests.slow import slow_but
 
 HANG_SECS = 120
 
@@ -25,7 +26,7 @@ class LoggingDataset:
         return np.zeros(1)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", slow_but(["fork"], ["fork", "spawn"]))
 def test_workers_that_outlive_an_epoch_log_to_files_of_theirs_and_lose_nothing(tmp_path, method):
     """Two epochs; the loader ends its workers when it is deleted."""
     from torch.utils.data import DataLoader

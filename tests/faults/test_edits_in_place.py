@@ -8,6 +8,7 @@ import tblog as package
 from tblog._cli.main import main
 from tests.faults.killing import all_records, killed_at, log_steps, readable, tear
 from tests.reading import event_files
+from tests.slow import slow_but
 
 EDITS = {
     "rename": ["rename", "{}", "loss", "lost", "--in-place"],
@@ -17,7 +18,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("edit", slow_but(["rename"], EDITS))
 def test_an_edit_in_place_killed_at_any_operation_on_a_file_loses_nothing(tmp_path, edit):
     """Each file is either the old or the new one, all old records remain, and the next attempt completes the edit."""
     expected = tmp_path / "expected"

@@ -386,6 +386,7 @@ def test_threads_are_gone_when_the_exit_goes_on(tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
+@pytest.mark.slow
 def test_encoding_imports_nothing_outside_of_the_lock_that_a_fork_waits_for(tmp_path):
     """In a fresh process, the first record of each kind loads every module under the lock or in the call."""
     code = """

@@ -24,6 +24,7 @@ from tests.faults.damage import number
 from tests.faults.disks import namespace
 from tests.processes import environment_here, read_line, running_python, say
 from tests.reading import event_files, events, points
+from tests.slow import slow_but
 
 WRITERS = {
     "torch": "torch.utils.tensorboard",
@@ -84,8 +85,8 @@ def told_of(path, caplog):
     return told
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("library", WRITERS)
+@pytest.mark.parametrize("way", slow_but(["resume"], WAYS))
+@pytest.mark.parametrize("library", slow_but(["torch", "tblog"], WRITERS))
 def test_a_file_that_another_process_writes_to_is_left_alone(tmp_path, caplog, library, way):
     """All its points are present at its end; the message names the file, the process, and what to do."""
     with living(library, tmp_path, LOGS) as process:
@@ -148,7 +149,7 @@ def _handles_on(path):
     return sum(os.path.samefile(handle, path) for handle in handles if os.path.exists(handle))
 
 
-@pytest.mark.parametrize("library", WRITERS)
+@pytest.mark.parametrize("library", slow_but(["torch", "tblog"], WRITERS))
 def test_a_run_whose_process_was_killed_is_resumed_at_once(tmp_path, caplog, library):
     """Even right after a write, and before anybody has waited for the process."""
     with living(library, tmp_path, LOGS) as process:

@@ -110,6 +110,7 @@ def test_a_run_is_resumed_in_spite_of_the_network(tmp_path, network, faults):
     assert points(tmp_path / "run")["loss"] == [(step, 1.0) for step in range(10)]
 
 
+@pytest.mark.slow
 def test_a_resume_on_another_machine_sees_the_lock_of_a_living_writer(tmp_path, network):
     """NFS locks reach all machines, and need a handle for writing; the file does not grow, and remains."""
     writes = """

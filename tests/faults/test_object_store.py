@@ -447,6 +447,7 @@ def test_a_users_factory_takes_the_place_of_ours(factory, tmp_path, monkeypatch)
     assert points(tmp_path)["x"] == [(0, 0.0)]
 
 
+@pytest.mark.slow
 def test_the_global_writer_has_the_users_factories(tmp_path):
     """They are sent to its process, which imports their module as the program did."""
     (tmp_path / "mine.py").write_text(

@@ -137,6 +137,7 @@ def test_a_record_that_takes_long_to_write_is_not_taken_for_a_disk_that_hangs(tm
     assert all((each == array).all() for each in found)
 
 
+@pytest.mark.slow
 def test_a_flood_of_large_arrays_and_of_scalars_stays_within_the_bound(tmp_path):
     """The long command's trials on a small scale, each in its own process."""
     for name, size in {"large arrays": 32, "scalars in a row": 200_000, "records above the bound": 5}.items():

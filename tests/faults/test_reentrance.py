@@ -107,6 +107,7 @@ def test_a_signal_handler_may_log_flush_and_close_inside_any_call(tmp_path):
     assert found["main"] == found["dict"] == many_points(tmp_path / "runs_a")["runs"] == numbers(step)
 
 
+@pytest.mark.slow
 def test_an_interrupt_inside_any_call_leaves_the_writer_usable(tmp_path, monkeypatch):
     """KeyboardInterrupt comes at random moments; records of calls that returned are in the file, later ones too."""
     # Python prints an interrupt that hits a finaliser, and goes on; the next one could hit pytest's own printing.

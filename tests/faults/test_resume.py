@@ -74,6 +74,7 @@ def test_a_repair_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
     assert operation > 4
 
 
+@pytest.mark.slow
 def test_a_restore_killed_at_any_operation_on_a_file_loses_nothing(tmp_path):
     """Each record is in an event file or a kept one, and the next restore yields the old curve."""
     operation, came_so_far = 0, True

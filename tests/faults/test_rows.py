@@ -10,6 +10,7 @@ from tests.faults.neighbours import LIVING
 from tests.faults.remains import on_disk
 from tests.faults.trials import trial
 from tests.reading import run_events
+from tests.slow import slow_but
 
 
 def test_a_kill_while_a_video_is_encoded_costs_the_numbers_of_the_last_second_alone(tmp_path):
@@ -45,8 +46,8 @@ def test_more_runs_than_handles_are_written_in_turn(tmp_path):
     assert (outcome.torn, outcome.hung) == (0, 0)
 
 
-@pytest.mark.parametrize("nth", range(len(LIVING)), ids=LIVING)
-@pytest.mark.parametrize("what", ["resume", "repair", "purge"])
+@pytest.mark.parametrize("nth", slow_but([LIVING.index("torch")], range(len(LIVING))), ids=LIVING)
+@pytest.mark.parametrize("what", slow_but(["resume"], ["resume", "repair", "purge"]))
 def test_the_file_of_a_living_writer_is_left_alone(tmp_path, what, nth):
     """Whatever a tblog writer or repair does with the run, the other writer's numbers stay, present and future."""
     outcome = trial(f"{what} beside a living writer", "tblog", tmp_path, seed=0, nth=nth)

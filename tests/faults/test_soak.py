@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.faults.soak import LEAKS
 from tests.processes import ROOT, environment_here
 
@@ -26,12 +28,14 @@ def soak(secs, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_all_kinds_at_a_high_rate_beside_a_tensorboard_leave_nothing_behind_and_lose_nothing():
     """Memory, handles and threads stay flat; TensorBoard reads to the end; every record is on disk."""
     status, said = soak(8)
     assert (status, said.splitlines()[-1]) == (0, "the verdict: all flat, and everything is there"), said
 
 
+@pytest.mark.slow
 def test_a_leak_of_each_kind_is_found():
     """The verdict fails for memory, handles, threads and lost records, each on its own."""
     status, said = soak(4, "--leak", *LEAKS)

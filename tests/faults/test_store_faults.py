@@ -19,10 +19,12 @@ from tblog.options import WriterOptions
 from tests.faults.stores import BUCKET, keys, stored_steps
 from tests.processes import run_program
 from tests.reading import points
+from tests.slow import slow_but
 from tests.waiting import wait_until
 
 URL = f"s3://{BUCKET}/run"
 QUICK = WriterOptions(segment_secs=0.05)
+FAULTS = ("slow", "500", "expired", "cut", "cut answer")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def log(writer, steps):
         writer.add_scalar("x", step, step)
 
 
-@pytest.mark.parametrize("fault", ["slow", "500", "expired", "cut", "cut answer"])
+@pytest.mark.parametrize("fault", slow_but(["500", "cut"], FAULTS))
 def test_no_fault_of_the_network_or_the_store_loses_or_repeats_a_record(proxy, store, caplog, fault):
     """Segments are sent again, in order, until the store confirms them."""
     with SummaryWriter(URL, options=QUICK) as writer:
@@ -253,6 +255,7 @@ def test_a_forked_child_sends_its_own_segments(store, tmp_path):
     assert sorted(stored_steps(store)) == list(range(20))
 
 
+@pytest.mark.slow
 def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy):
     """While it grows, from its start, and after a resume, which hides the cut-off points."""
     live = EventAccumulator(URL)

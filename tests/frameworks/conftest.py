@@ -9,6 +9,7 @@ import pytest
 
 from tests.needs import need_package
 from tests.processes import run_program, site_packages_without
+from tests.slow import slow_but
 
 FRAMEWORKS = {
     "accelerate",
@@ -45,7 +46,7 @@ def _packages_without_tensorboard(tmp_path_factory: pytest.TempPathFactory) -> P
     return site_packages_without(names, tmp_path_factory.mktemp("site-packages"))
 
 
-@pytest.fixture(params=["tensorboard installed", "tensorboard missing"])
+@pytest.fixture(params=slow_but(["tensorboard installed"], ["tensorboard installed", "tensorboard missing"]))
 def run_patched(
     request: pytest.FixtureRequest, tmp_path: Path, _packages_without_tensorboard: Path
 ) -> Callable[[str], str]:
@@ -66,7 +67,7 @@ IMPORTS = {
 }
 
 
-@pytest.fixture(params=list(IMPORTS))
+@pytest.fixture(params=slow_but(["patch first"], IMPORTS))
 def run_mirrored(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
     """Return a function that runs a program under a mirroring tool, started before or after the patch.
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 START = """
 from clearml import Task

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 START = "import mlflow.pytorch; mlflow.pytorch.autolog(log_every_n_step=1)"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.reading import accumulator, points
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 PROGRAM = """
 import matplotlib.pyplot as plt, numpy as np, torch

@@ -49,6 +49,7 @@ def test_a_training_is_logged(run, tmp_path):
     assert tags["images"] == ["noise"]
 
 
+@pytest.mark.slow
 def test_the_configuration_is_in_the_run_of_the_curves(run, tmp_path):
     """A nested configuration is one row of TensorBoard's table, with all scalars as metrics, in one file."""
     run("MORE, START = {}, 0", TRAINING)
@@ -58,6 +59,7 @@ def test_the_configuration_is_in_the_run_of_the_curves(run, tmp_path):
     assert len(event_files(logs)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_goes_on(run, tmp_path):
     """`resume` reaches the writer: from its step on, only the new points remain."""
     run("MORE, START = {}, 0", TRAINING)
@@ -93,6 +95,7 @@ assert [rank.wait(100) for rank in ranks] == [0, 0]
 """
 
 
+@pytest.mark.slow
 def test_only_the_main_process_writes(run, tmp_path):
     """Of two processes, only one opens a file."""
     (tmp_path / "rank.py").write_text(RANK)

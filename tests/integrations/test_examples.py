@@ -8,6 +8,7 @@ import pytest
 
 from tests.needs import need_package
 from tests.processes import ROOT
+from tests.slow import slow_but
 
 pytestmark = pytest.mark.frameworks
 
@@ -36,7 +37,7 @@ def _need_framework(request: pytest.FixtureRequest) -> None:
     need_package(request.getfixturevalue("module"), "frameworks")
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", slow_but(["accelerate"], MODULES))
 def test_the_examples_of_an_integration_run(module, run):
     """A user who pastes an example sees what the docstring shows."""
     run(f"import sys; sys.argv[1:] = [{module!r}]", EXAMPLES, KERAS_BACKEND="torch")

@@ -40,6 +40,7 @@ def test_a_training_is_logged_with_the_handlers_of_ignite(run, tmp_path):
     assert set(accumulator(tmp_path / "run").Tags()["histograms"]) == {"weights/weight", "weights/bias"}
 
 
+@pytest.mark.slow
 def test_metrics_and_attributes_are_flattened_as_by_ignite(run, tmp_path):
     """Nested metrics get the tags documented for Ignite's own handler; texts are logged, too."""
     run("""

@@ -7,7 +7,7 @@ import pytest
 from tests.needs import need_package
 from tests.reading import accumulator, points
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 TRAINING = """
 import sys

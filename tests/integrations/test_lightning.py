@@ -6,7 +6,7 @@ import pytest
 
 from tests.reading import accumulator, event_files, hparams, points
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 MODEL = """
 import sys

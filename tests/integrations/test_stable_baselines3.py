@@ -6,7 +6,7 @@ import pytest
 
 from tests.reading import accumulator, hparams, points
 
-pytestmark = pytest.mark.frameworks
+pytestmark = [pytest.mark.frameworks, pytest.mark.slow]
 
 TRAINING = """
 import matplotlib.pyplot as plt, numpy as np, torch
