@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -192,9 +194,9 @@ def test_new_runs_that_do_not_fit_on_the_disk_are_an_error_and_none_is_left(tmp_
         file.write("step,loss\n" + "".join(f"{step},{step}\n" for step in range(10_000)))
     tblog("import", tmp_path / "x.csv", "-o", tmp_path / "whole")
     source = tmp_path / "x.csv" if command == "import" else tmp_path / "whole"
+    limited = ["/bin/sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "tblog"]
     done = subprocess.run(
-        ["/bin/sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "tblog", command]
-        + [str(source), "-o", str(tmp_path / "new")],
+        [*limited, command, str(source), "-o", str(tmp_path / "new")],
         env=UTF8,
         capture_output=True,
         text=True,
@@ -216,3 +218,30 @@ def test_many_runs_are_imported_without_a_wait_for_each(tmp_path):
     for name, run in runs.items():
         assert run.scalars.value.tolist() == [int(name[1:]) + step for step in range(3)]
         assert len(run.files) == 1
+
+
+def test_two_commands_that_make_one_directory_do_not_mix(tmp_path):
+    """The second is refused while the first is at work; what a killed one left is removed."""
+    (tmp_path / "x.csv").write_text("step,loss\n1,2\n")
+    left = tmp_path / "new.tblog-partial"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "events.out.tfevents.1.host").write_bytes(b"half")
+    handle = os.open(left, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        told = tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new", status=2)[1]
+        assert "another command is writing" in told
+        assert (left / "old").exists()
+    finally:
+        os.close(handle)
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "x.csv"]
+    assert [*package.read(tmp_path / "new")] == ["."]
+
+
+def test_a_new_directory_has_a_name(tmp_path):
+    """Neither the empty text nor the root of the file system is one."""
+    (tmp_path / "x.csv").write_text("step,loss\n1,2\n")
+    for name in ("", "/"):
+        told = tblog("import", tmp_path / "x.csv", "-o", name, status=2)[1]
+        assert "no name for a new directory" in told

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, CommandError, command
+from tblog._cli.new_directory import new_directory
 from tblog._cli.points import (
     LoggedRun,
     Point,
@@ -20,7 +21,6 @@ from tblog._cli.points import (
     tag_name,
     wall_time,
 )
-from tblog._cli.rewriting import new_directory
 from tblog._cli.scalar_files import ScalarFiles
 from tblog._cli.trackio_database import trackio_runs
 from tblog._cli.wandb_file import wandb_runs

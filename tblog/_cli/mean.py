@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tblog._cli import output
-from tblog._cli.arguments import DONE, NOTHING, CommandError, add_filters, add_source, chosen_runs, command
-from tblog._cli.rewriting import keep_apart, new_directory
+from tblog._cli.arguments import (
+    DONE,
+    NOTHING,
+    CommandError,
+    NothingFoundError,
+    add_filters,
+    add_source,
+    chosen_runs,
+    command,
+)
+from tblog._cli.new_directory import keep_apart, new_directory
 from tblog._cli.scalar_files import ScalarFiles
 
 if TYPE_CHECKING:
@@ -68,6 +77,8 @@ def _mean(given: argparse.Namespace) -> int:
     keep_apart(given.dir, given.output, "count the means among its runs")
     found: dict[str, dict[str, list[Series]]] = {}
     chosen = chosen_runs(given)
+    if not chosen and not given.run:
+        raise NothingFoundError(f"there are no event files in {given.dir!r}, nothing is written")
     if given.by is not None and all(name_of(run) == os.path.normpath(run) for run in chosen if run != "."):
         output.tell(f"{given.by!r} is in no run's name, nothing is written")
         return NOTHING
@@ -126,7 +137,8 @@ def _together(runs: list[Series]) -> _Curve:
 def _finite_mean(wall_times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean of each column, and 0 where it is none: TensorBoard drops a file that has a NaN as a time."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.nan_to_num(wall_times.mean(0), nan=0.0, posinf=0.0, neginf=0.0)
+        means: NDArray[np.float64] = wall_times.mean(0)
+    return np.where(np.isfinite(means), means, 0.0)
 
 
 def _left_out(runs: list[Series]) -> int:
