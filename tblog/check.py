@@ -20,6 +20,7 @@ from tblog._files.inspection import FileReport, Finding, RunInspection, many, re
 from tblog._files.kept import keep_whole, stamp
 from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use
+from tblog._terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -206,7 +207,7 @@ def work(given: argparse.Namespace, refuse: Callable[[str], object]) -> int:
 
 def _check_and_print(path: str, *, repairs: bool) -> int:
     root, when = path if os.path.isdir(path) else os.path.dirname(path), stamp()
-    sys.stdout.write(f"{'bytes':>15} {'records':>12}  file\n")
+    say(f"{'bytes':>15} {'records':>12}  file")
     files = records = left = repaired = 0
     for report in check(path):
         files, records = files + 1, records + report.records
@@ -223,24 +224,24 @@ def _check_and_print(path: str, *, repairs: bool) -> int:
         summary.append("nothing wrong")
     kept = sum(map(len, kept_command.found_of(path, refused=lambda _: None).values()))
     if kept:
-        sys.stdout.write(f"{many(kept, 'file')} kept beside event files: --list-kept shows what and why\n")
-    sys.stdout.write(f"{', '.join(summary)}\n")
+        say(f"{many(kept, 'file')} kept beside event files: --list-kept shows what and why")
+    say(f"{', '.join(summary)}")
     return 1 if left else 0
 
 
 def _print(report: FileReport, root: str) -> None:
-    sys.stdout.write(f"{report.size:15,} {report.records:12,}  {os.path.relpath(report.path, root or '.')}\n")
+    say(f"{report.size:15,} {report.records:12,}  {os.path.relpath(report.path, root or '.')}")
     if report.in_use:
-        sys.stdout.write(f"{'':30}{report.in_use}\n")
+        say(f"{'':30}{report.in_use}")
     for finding in report.findings:
-        sys.stdout.write(f"{'':30}{finding.text}{' [repairable]' if finding.is_repairable else ''}\n")
+        say(f"{'':30}{finding.text}{' [repairable]' if finding.is_repairable else ''}")
 
 
 def _repair_and_print(report: FileReport, root: str, when: str) -> bool:
     try:
         aside = repair(report.path, when)
     except OSError as error:
-        sys.stdout.write(f"{'':30}repair failed: {error}\n")
+        say(f"{'':30}repair failed: {error}")
         return False
     lost = f"; lost: {report.lost}" if report.lost else ""
     outcome = (
@@ -248,7 +249,7 @@ def _repair_and_print(report: FileReport, root: str, when: str) -> bool:
         if aside
         else "not repaired: a writer has it open"
     )
-    sys.stdout.write(f"{'':30}{outcome}\n")
+    say(f"{'':30}{outcome}")
     return bool(aside)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -63,6 +64,39 @@ def test_the_script_for_zsh_is_that_of_bash_behind_its_own_bridge():
         tblog("completion", "zsh")[0]
         == "autoload -U +X bashcompinit && bashcompinit\n" + tblog("completion", "bash")[0]
     )
+
+
+ZSH_ASK = """
+autoload -Uz compinit && compinit -u -D
+eval "$SCRIPT"
+setopt kshArrays shWordSplit  # as the bridge does
+COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 ))
+_tblog || true
+print -l -- "${COMPREPLY[@]}"
+"""
+
+
+def test_zsh_completes_the_same():
+    """Zsh itself runs the script, behind its own bridge."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("there is no zsh on this machine")
+    script, _ = tblog("completion", "zsh")
+    for words, expected in (
+        (["re"], ["rename", "report"]),
+        (["export", "runs", "--to", "p"], ["parquet"]),
+        (["ls", "--so"], ["--sort"]),
+        (["ls", "ru"], []),
+    ):
+        done = subprocess.run(
+            [zsh, "-f", "-c", ZSH_ASK, "zsh", "tblog", *words],
+            env={"SCRIPT": script, "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        offered = [word for word in done.stdout.split() if word.startswith(words[-1])]  # as zsh filters them
+        assert sorted(offered) == expected, done.stderr
 
 
 def test_a_shell_without_a_script_is_refused():

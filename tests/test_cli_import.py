@@ -145,15 +145,24 @@ def test_files_that_are_none_of_them_are_refused(tmp_path):
         database.execute(
             "INSERT INTO metrics VALUES (1, '2026-01-02T03:04:05', '../../out', 1, '{\"a\": 1}')"
         )
+    with sqlite3.connect(tmp_path / "v.db") as database:
+        database.execute(
+            "CREATE VIEW metrics AS WITH RECURSIVE c(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c) "
+            "SELECT id, '2026-01-02T03:04:05' AS timestamp, 'a' AS run_name, id AS step, '{}' AS metrics FROM c"
+        )
+    (tmp_path / "dir.db").mkdir()
     for name, why in (
         ("x.db", "is no database of trackio"),
         ("y.db", "is no database of trackio"),
         ("z.db", "outside"),
         ("x.wandb", "no file of wandb"),
-        ("none.db", "No such file"),
-        ("none.wandb", "No such file"),
+        ("v.db", "no table metrics"),
+        ("dir.db", "dir.db cannot be read"),
+        ("none.db", "there is no file"),
+        ("none.wandb", "there is no file"),
     ):
         told = tblog_here("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
         assert why in told
         assert name in told
+        assert told.count("\n") == 1
     assert not (tmp_path / "new").exists()

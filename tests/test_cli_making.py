@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import statistics
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import tblog as package
 from tblog import SummaryWriter
-from tests.command import tblog, tblog_here
+from tests.command import UTF8, tblog, tblog_here
 from tests.reading import accumulator, event_files, points, rust_points
+from tests.waiting import HANG_SECS
 
 
 @pytest.fixture
@@ -118,15 +123,125 @@ def test_import_refuses_what_it_cannot_read_and_leaves_nothing(tmp_path):
     """The message names the row; a run cannot lie outside of the new directory."""
     for text, name, told in (
         ("loss\n1\n", "x.csv", "row 1 has no column 'step'"),
-        ("step,loss\none,1\n", "x.csv", "row 1 cannot be read"),
-        ("step,loss\n0,1\n1.5,2\n", "x.csv", "row 2 cannot be read: the step is '1.5'"),
-        ("step,loss\ninf,1\n", "x.csv", "row 1 cannot be read: the step is 'inf'"),
-        (f"step,loss\n{2**63},1\n", "x.csv", "row 1 cannot be read: the step is"),
+        ("step,loss\none,1\n", "x.csv", "x.csv cannot be read: row 1: the step is 'one'"),
+        ("step,loss\n0,1\n1.5,2\n", "x.csv", "row 2: the step is '1.5'"),
+        ("step,loss\ninf,1\n", "x.csv", "row 1: the step is 'inf'"),
+        (f"step,loss\n{2**63},1\n", "x.csv", "row 1: the step is"),
         ("step,run,loss\n1,../../up,1\n", "x.csv", "outside"),
         ("[1]\n", "x.jsonl", "no JSON object"),
         ("{\n", "x.jsonl", "no JSON"),
+        ("step,loss,loss\n1,2,3\n", "x.csv", "several columns 'loss'"),
+        ("step,loss\n1," + "x" * 200_000, "x.csv", "field limit"),
+        ("loss;step\n1;2\n", "x.csv", "it has ['loss;step']"),
+        ("step,run,loss\n1,a\0b,1\n", "x.csv", "cannot be the name of a directory"),
+        (f"step,run,loss\n1,{'r' * 300},1\n", "x.csv", "cannot be the name of a directory"),
+        (f"step,run,loss\n1,{'r/' * 3000},1\n", "x.csv", "cannot be the name of a directory"),
+        ("step,wall_time,loss\n1,nan,1\n", "x.csv", "row 1: the wall_time was nan"),
+        ("[" * 100_000, "x.jsonl", "too many levels"),
+        ('{"step": true, "loss": 1}', "x.jsonl", "the step is True"),
+        ('{"step": 1, "wall_time": ' + "9" * 400 + ', "loss": 1}', "x.jsonl", "the wall_time was"),
+        ('{"step": 1, "tag": null, "value": 1}', "x.jsonl", "the tag was None"),
+        ('{"step": 1, "tag": "\\ud800", "value": 1}', "x.jsonl", "cannot be encoded as UTF-8"),
+        ('{"step": 1, "run": "\\ud800", "loss": 1}', "x.jsonl", "cannot be the name of a directory"),
+        ('{"step": 1, "run": {"a": 1}, "loss": 1}', "x.jsonl", "give a name"),
         ("", "x.txt", "end in .csv, .jsonl"),
     ):
         (tmp_path / name).write_text(text)
-        assert told in tblog_here("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
+        error = tblog_here("import", tmp_path / name, "-o", tmp_path / "new", status=2)[1]
+        assert told in error
+        assert error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.jsonl", "x.txt"]
+
+
+def test_import_says_which_file_is_not_there(tmp_path):
+    """Before it reads another one."""
+    (tmp_path / "x.csv").write_text("step,loss\n1,2\n")
+    files = [tmp_path / "x.csv", tmp_path / "missing.csv"]
+    told = tblog("import", *files, "-o", tmp_path / "new", status=2)[1]
+    assert told == f"tblog: there is no file {files[1]}; give the file that another program wrote\n"
+
+
+def test_import_takes_what_a_spreadsheet_and_pandas_write(tmp_path):
+    """A mark at the start, lines that end as on Windows, and an index without a name; from a pipe, too."""
+    text = "\ufeff,step,loss\r\n0,1,2\r\n1,2,3\r\n"
+    (tmp_path / "x.csv").write_text(text, newline="")
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
+    found = package.read(tmp_path / "new").scalars
+    assert (found.tags, found.step.tolist(), found.value.tolist()) == (("loss",), [1, 2], [2.0, 3.0])
+    subprocess.run(
+        [sys.executable, "-m", "tblog", "import", "-", "-o", str(tmp_path / "piped")],
+        input=text.encode(),
+        env=UTF8,
+        check=True,
+    )
+    assert package.read(tmp_path / "piped").scalars.step.tolist() == [1, 2]
+
+
+def test_a_time_of_zero_stays_one(tmp_path):
+    """Where a row has no time, it is that of the import."""
+    (tmp_path / "x.jsonl").write_text(
+        '{"step": 1, "wall_time": 0, "loss": 1}\n{"step": 2, "wall_time": null, "loss": 1}'
+    )
+    tblog("import", tmp_path / "x.jsonl", "-o", tmp_path / "new")
+    first, second = package.read(tmp_path / "new").scalars.wall_time
+    assert (first, second > 1.7e9) == (0.0, True)
+
+
+@pytest.mark.parametrize("command", ["import", "mean"])
+def test_new_runs_that_do_not_fit_on_the_disk_are_an_error_and_none_is_left(tmp_path, command):
+    """A file takes no more than 64 kB here, as on a disk that is full."""
+    with open(tmp_path / "x.csv", "w") as file:
+        file.write("step,loss\n" + "".join(f"{step},{step}\n" for step in range(10_000)))
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "whole")
+    source = tmp_path / "x.csv" if command == "import" else tmp_path / "whole"
+    limited = ["/bin/sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "tblog"]
+    done = subprocess.run(
+        [*limited, command, str(source), "-o", str(tmp_path / "new")],
+        env=UTF8,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "File too large" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "x.csv"]
+
+
+def test_many_runs_are_imported_without_a_wait_for_each(tmp_path):
+    """Their points may come in turns; each run has one file."""
+    rows = [f"r{run},{step},{run + step}\n" for step in range(3) for run in range(300)]
+    (tmp_path / "x.csv").write_text("run,step,loss\n" + "".join(rows))
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
+    runs = package.read(tmp_path / "new")
+    assert len(runs) == 300
+    for name, run in runs.items():
+        assert run.scalars.value.tolist() == [int(name[1:]) + step for step in range(3)]
+        assert len(run.files) == 1
+
+
+def test_two_commands_that_make_one_directory_do_not_mix(tmp_path):
+    """The second is refused while the first is at work; what a killed one left is removed."""
+    (tmp_path / "x.csv").write_text("step,loss\n1,2\n")
+    left = tmp_path / "new.tblog-partial"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "events.out.tfevents.1.host").write_bytes(b"half")
+    handle = os.open(left, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        told = tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new", status=2)[1]
+        assert "another command is writing" in told
+        assert (left / "old").exists()
+    finally:
+        os.close(handle)
+    tblog("import", tmp_path / "x.csv", "-o", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "x.csv"]
+    assert [*package.read(tmp_path / "new")] == ["."]
+
+
+def test_a_new_directory_has_a_name(tmp_path):
+    """Neither the empty text nor the root of the file system is one."""
+    (tmp_path / "x.csv").write_text("step,loss\n1,2\n")
+    for name in ("", "/"):
+        told = tblog("import", tmp_path / "x.csv", "-o", name, status=2)[1]
+        assert "no name for a new directory" in told

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
+from tensorboard.compat.proto import event_pb2
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import tblog as package
 from tblog import SummaryWriter
@@ -85,6 +91,29 @@ def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
         told, _ = tblog(*arguments)
         assert "\x1b" not in told
         assert "bad\\x1b[2J\\nname" in told
+
+
+def test_no_name_is_an_order_to_the_terminal(tmp_path):
+    """Directories and files may be called anything, too; so in every command that prints them, and in errors."""
+    run = tmp_path / "red \x1b[31m\x07"
+    with SummaryWriter(run) as writer:
+        writer.add_scalar("loss", 1.0, 0)
+    tblog("rename", run, "loss", "\x1b[2J", "--in-place")
+    for status, arguments in (
+        (0, ["ls", tmp_path]),
+        (0, ["check", tmp_path]),
+        (0, ["kept", tmp_path]),
+        (1, ["ls", run, "--tag", "none"]),
+        (1, ["rename", run, "\x1b[31m", "x", "-o", tmp_path / "new"]),
+        (2, ["import", tmp_path / "\x1b[31m.csv", "-o", tmp_path / "new"]),
+        (2, ["export", run, "--to", "csv", "-o", run]),
+    ):
+        printed = "".join(tblog(*arguments, status=status))
+        assert not set(map(chr, range(32))) - {"\n"} & {*printed}, arguments
+    with SummaryWriter(run) as writer:  # in the way
+        writer.add_scalar("loss", 1.0, 0)
+        writer.flush()
+        assert "\x1b" not in tblog("drop", run, "--tag", "loss", "--in-place", status=1)[1]
 
 
 def test_columns_stand_below_each_other_behind_wide_characters_too(tmp_path):
@@ -258,7 +287,20 @@ def test_where_nothing_matches_the_message_says_what_to_look_at(runs, tmp_path):
         assert "no scalar matches" in told
         assert "tblog ls --tags" in told
         assert "no event files" in tblog(name, tmp_path, *to, status=1)[1]
-    assert "no event files" in tblog("ls", tmp_path, status=1)[1]
+    empty, new = tmp_path / "empty", ["-o", tmp_path / "new"]
+    empty.mkdir()
+    for command in (
+        ["rename", empty, "a", "b", *new],
+        ["drop", empty, "--tag", "a", *new],
+        ["thin", empty, 10, *new],
+        ["mean", empty, *new],
+        ["merge", empty, *new],
+        ["ls", empty],
+    ):
+        printed, told = tblog(*command, status=1)
+        assert printed == ""
+        assert "no event files" in told
+    assert "nothing is kept" in tblog("kept", tmp_path, "--remove-kept")[0]
 
 
 def test_tail_prints_the_values_that_were_logged_last(runs):
@@ -271,6 +313,59 @@ def test_tail_prints_the_values_that_were_logged_last(runs):
         ("a", "lr", 3),
         ("b", "lr", 3),
     ]
+
+
+def test_tail_takes_any_time_that_a_file_has(tmp_path):
+    """Of other programs, too: a time that no calendar has is shown as ?, and one that is no number comes first."""
+    writer = EventFileWriter(str(tmp_path))
+    for step, wall_time in enumerate((5.0, 1e300, float("nan"), -1e18, 3.0)):
+        event = event_pb2.Event(wall_time=wall_time, step=step)
+        event.summary.value.add(tag="loss", simple_value=step)
+        writer.add_event(event)
+    writer.close()
+    lines = tblog("tail", tmp_path)[0].splitlines()
+    assert [line.split()[-1] for line in lines] == ["2", "3", "4", "0", "1"]
+    assert [line.startswith("?") for line in lines] == [True, True, False, False, True]
+    tblog("ls", tmp_path)
+
+
+def test_tables_fit_the_terminal_and_are_whole_elsewhere(tmp_path):
+    """Long names are cut in the middle; a pipe gets all of them."""
+    with SummaryWriter(tmp_path / ("run" * 20)) as writer:
+        for tag in ("first/" + "x" * 300 + "/last", "損失" * 50, "loss"):
+            writer.add_scalar(tag, 1.0, 2**40)
+    for arguments in (["ls", tmp_path], ["ls", tmp_path, "--tags"], ["show", tmp_path]):
+        lines = on_a_terminal(*arguments, columns=80)
+        assert max(map(columns_of, lines)) <= 80, arguments
+        assert len(lines) == len(tblog(*arguments)[0].splitlines())
+        assert any("…" in line for line in lines)
+    assert any(line.split()[1].startswith("first/") for line in lines)
+    assert "x" * 300 in tblog("show", tmp_path)[0]
+    narrow = tblog("show", tmp_path, "--width", 70)[0].splitlines()
+    assert max(map(columns_of, narrow)) <= 80
+
+
+def columns_of(line):
+    """Return how many columns of a terminal a line takes."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line)
+
+
+def on_a_terminal(*arguments, columns):
+    """Run the command on a terminal, and return the lines that it prints."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    environment = {name: value for name, value in UTF8.items() if name != "COLUMNS"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tblog", *map(str, arguments)], env=environment, stdout=its, stderr=its
+    ) as process:
+        os.close(its)
+        printed = b""
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(ours, 4096):
+                printed += part
+        assert process.wait() == 0
+    os.close(ours)
+    return printed.decode().splitlines()
 
 
 def test_tail_follows_a_training_and_ends_at_an_interrupt(tmp_path):
@@ -344,9 +439,15 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["ls", __file__], "is no event file"),
         (["kept", tmp_path / "none"], "there is nothing at"),
         (["kept", tmp_path, "--restore"], f"nothing is kept in {tmp_path}\n"),
+        (["tail", runs, "-n", "-2"], "from 0 on; '-2' was given"),
+        (["tail", runs, "--every", "nan"], "seconds from 0"),
+        (["tail", runs, "--every", "-1"], "seconds from 0"),
+        (["show", runs, "--width", "0"], "columns from 20"),
+        (["show", runs, "--width", "1000000"], "columns from 20"),
+        (["rename", runs, "re:(", "x", "-o", tmp_path / "new"], "not a regular expression"),
         ([], "COMMAND"),
     ):
-        assert told in tblog_here(*arguments, status=2)[1]
+        assert told in tblog_here(*arguments, status=2)[1], arguments
 
 
 def test_check_and_kept_do_what_the_checks_module_does(tmp_path):

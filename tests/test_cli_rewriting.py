@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import tblog as package
 from tblog import SummaryWriter
 from tblog._files.walk import walk
 from tblog._wire.framing import frame
-from tests.command import tblog, tblog_here
+from tests.command import UTF8, tblog, tblog_here
 from tests.reading import accumulator, event_files, points
 
 
@@ -82,6 +84,38 @@ def test_rename_takes_patterns(runs, tmp_path, old, new, expected):
     tblog("rename", runs, old, new, "--run", "a", "-o", tmp_path / "new")
     assert {*points(tmp_path / "new" / "a")} == expected
     assert event_files(tmp_path / "new" / "b")[0].read_bytes() == event_files(runs / "b")[0].read_bytes()
+
+
+def test_rename_says_why_nothing_is_renamed(runs, tmp_path):
+    """No tag has the name, or those that have it keep it."""
+    for place in (["-o", tmp_path / "new"], ["--in-place"]):
+        assert "are called so already" in tblog("rename", runs, "loss", "loss", *place, status=1)[1]
+        assert "no tag matches none; tblog ls" in tblog("rename", runs, "none", "x", *place, status=1)[1]
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_edit_that_does_not_fit_on_the_disk_changes_no_file_by_half(runs):
+    """What was changed before can be undone, and of the file in question nothing is kept: it is as it was."""
+    with SummaryWriter(runs / "a0") as writer:
+        for step in range(5000):
+            writer.add_scalar("loss", step, step)
+    before = contents(runs)
+    limited = ["/bin/sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "tblog"]
+    done = subprocess.run(
+        [*limited, "rename", str(runs), "loss", "lost", "--in-place"],
+        env=UTF8,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "1 file changed; to undo it: tblog kept" in done.stderr
+    assert "File too large" in done.stderr
+    changed = contents(runs)
+    assert len(changed) == len(before) + 1
+    assert sum(changed[name] != content for name, content in before.items()) == 1
+    tblog("kept", runs, "--restore")
+    assert contents(runs) == before
 
 
 def test_rename_refuses_what_would_mix_curves_or_overwrite(runs, tmp_path):

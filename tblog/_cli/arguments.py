@@ -20,6 +20,14 @@ DONE, NOTHING = 0, 1
 class CommandError(Exception):
     """The command cannot do what was asked. The message says why, and what to do."""
 
+    status = 2
+
+
+class NothingFoundError(CommandError):
+    """There is nothing to do the work on."""
+
+    status = NOTHING
+
 
 def command(
     subcommands: Any, name: str, work: Callable[[argparse.Namespace], int], text: str, examples: str
@@ -50,7 +58,10 @@ def add_filters(parser: argparse.ArgumentParser, *, steps: bool = True) -> None:
         )
     if steps:
         parser.add_argument(
-            "--steps", type=step_range, metavar="FROM:TO", help="only these steps, TO not included"
+            "--steps",
+            type=step_range,
+            metavar="FROM:TO",
+            help="only these steps, TO not included; --steps=-5:0 if FROM is negative",
         )
 
 
@@ -76,6 +87,13 @@ def step_range(text: str) -> tuple[int | None, int | None]:
         raise argparse.ArgumentTypeError(f"give steps as FROM:TO, 100: or :200; {text!r} was given")
     first, last = found.groups()
     return int(first) if first else None, int(last) if last else None
+
+
+def count(text: str) -> int:
+    """Return a count of 0 or more."""
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise argparse.ArgumentTypeError(f"give a whole number from 0 on; {text!r} was given")
+    return int(text)
 
 
 def nothing_fits(given: argparse.Namespace, runs: Runs, ending: str = "") -> int:

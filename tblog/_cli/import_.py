@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import json
 import os
-import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, CommandError, command
-from tblog._cli.points import LoggedRun, Point, number, run_name, step_number
-from tblog._cli.rewriting import new_directory
+from tblog._cli.new_directory import new_directory
+from tblog._cli.points import (
+    LoggedRun,
+    Point,
+    number,
+    parsed_json,
+    run_name,
+    step_number,
+    tag_name,
+    wall_time,
+)
+from tblog._cli.scalar_files import ScalarFiles
 from tblog._cli.trackio_database import trackio_runs
 from tblog._cli.wandb_file import wandb_runs
+from tblog.errors import shortened
 
 if TYPE_CHECKING:
     import argparse
@@ -52,58 +61,62 @@ def add(subcommands: Any) -> None:
 
 
 def _import(given: argparse.Namespace) -> int:
+    for path in given.files:
+        _require_file(path)
     with new_directory(given.output) as partial:
         runs = _write(partial, _points(given))
     if not runs:
         output.tell(f"there is no number in {', '.join(given.files)}, nothing is written")
         return NOTHING
     output.tell(
-        f"{output.counted(sum(runs.values()), 'scalar')} of {output.counted(len(runs), 'run')} in {given.output}"
+        f"{output.counted(runs.total(), 'scalar')} of {output.counted(len(runs), 'run')} in {given.output}"
     )
     return DONE
 
 
-def _write(folder: str, points: Iterator[Point]) -> dict[str, int]:
-    """Log points; return how many each run has."""
-    from tblog.writer import SummaryWriter
+def _require_file(path: str) -> None:
+    if path == "-":
+        return
+    if _ending(path) not in {*_READERS, *_RUNS}:
+        raise CommandError(f"files that end in .csv, .jsonl, .wandb or .db are imported; {path} was given")
+    if not os.path.exists(path):
+        raise CommandError(f"there is no file {path}; give the file that another program wrote")
 
-    writers: dict[str, SummaryWriter] = {}
-    counts: dict[str, int] = {}
-    try:
-        for run, tag, step, wall_time, value in points:
-            if run not in writers:
-                writers[run] = SummaryWriter(os.path.join(folder, run))
-            writers[run].add_scalar(tag, value, step, wall_time)
-            counts[run] = counts.get(run, 0) + 1
-    finally:
-        for writer in writers.values():
-            writer.close()
+
+def _ending(path: str) -> str:
+    return "csv" if path == "-" else path.rpartition(".")[2].lower()
+
+
+def _write(folder: str, points: Iterator[Point]) -> Counter[str]:
+    """Write points; return how many each run has."""
+    counts: Counter[str] = Counter()
+    with ScalarFiles(folder) as files:
+        for run, tag, step, wall_secs, value in points:
+            files.add(run, [(tag, value, step, wall_secs)])
+            counts[run] += 1
     return counts
 
 
 def _points(given: argparse.Namespace) -> Iterator[Point]:
     names: set[str] = set()
     for path in given.files:
-        ending = "csv" if path == "-" else path.rpartition(".")[2].lower()
-        if ending in _READERS:
-            with _opened(path) as file:
-                yield from _of_rows(_READERS[ending](file), given)
-        elif ending in _RUNS:
-            try:
+        ending = _ending(path)
+        try:
+            if ending in _READERS:
+                with _opened(path) as file:
+                    yield from _of_rows(_READERS[ending](file), given)
+            else:
                 for run in _RUNS[ending](path):
                     yield from run.points(_free(run, names))
-            except (ValueError, TypeError, OverflowError) as error:
-                raise CommandError(f"{path} cannot be read: {error}") from None
-        else:
-            raise CommandError(
-                f"files that end in .csv, .jsonl, .wandb or .db are imported; {path} was given"
-            )
+        except (ValueError, TypeError, OverflowError, csv.Error) as error:
+            raise CommandError(f"{path} cannot be read: {error}") from None
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[TextIO]:
-    if path == "-":
-        return contextlib.nullcontext(sys.stdin)
-    return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _opened(path: str) -> TextIO:
+    source = 0 if path == "-" else path
+    return open(
+        source, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=isinstance(source, str)
+    )
 
 
 def _free(run: LoggedRun, names: set[str]) -> str:
@@ -114,17 +127,21 @@ def _free(run: LoggedRun, names: set[str]) -> str:
 
 
 def _csv_rows(file: TextIO) -> Iterator[dict[str, Any]]:
-    yield from csv.DictReader(file)
+    rows = csv.DictReader(file)
+    twice = [name for name, many in Counter(rows.fieldnames or ()).items() if many > 1 and name]
+    if twice:
+        raise ValueError(f"it has several columns {shortened(twice[0])}; give each a name of its own")
+    yield from rows
 
 
 def _jsonl_rows(file: TextIO) -> Iterator[dict[str, Any]]:
     for place, line in enumerate(file, 1):
         try:
-            row = json.loads(line) if line.strip() else {}
+            row = parsed_json(line) if line.strip() else {}
         except ValueError as error:
-            raise CommandError(f"line {place} is no JSON: {error}") from None
+            raise ValueError(f"line {place} is no JSON: {error}") from None
         if not isinstance(row, dict):
-            raise CommandError(f"line {place} is no JSON object: {line.strip()[:60]}")
+            raise TypeError(f"line {place} is no JSON object: {shortened(line.strip())}")
         yield row
 
 
@@ -137,17 +154,27 @@ def _of_rows(rows: Iterator[dict[str, Any]], given: argparse.Namespace) -> Itera
     for place, row in enumerate(rows, 1):
         if not row:
             continue
+        if given.step_column not in row:
+            raise ValueError(
+                f"row {place} has no column {given.step_column!r}; name the one of the step by --step-column; "
+                f"it has {shortened([*row])}"
+            )
         try:
-            run, step = run_name(row.pop("run", None) or given.run), step_number(row.pop(given.step_column))
-            wall_time = float(row.pop("wall_time", None) or now)
-            values = [(row["tag"], row["value"])] if {"tag", "value"} <= row.keys() else [*row.items()]
-            numbers = [(tag, number(value)) for tag, value in values]
-        except KeyError:
-            raise CommandError(
-                f"row {place} has no column {given.step_column!r}; name the one of the step by --step-column"
-            ) from None
-        except (TypeError, ValueError) as error:
-            raise CommandError(f"row {place} cannot be read: {error}") from None
-        yield from (
-            Point(run, str(tag), step, wall_time, value) for tag, value in numbers if value is not None
-        )
+            yield from _of_row(row, given, now)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"row {place}: {error}") from None
+
+
+def _of_row(row: dict[str, Any], given: argparse.Namespace, now: float) -> Iterator[Point]:
+    step = step_number(row.pop(given.step_column))
+    run, when = row.pop("run", None), row.pop("wall_time", None)
+    name = run_name(given.run if run is None or run == "" else run)
+    secs = now if when is None or when == "" else wall_time(when)
+    if {"tag", "value"} <= row.keys():
+        values = [(row["tag"], row["value"])]
+    else:  # a column without a name is the index that pandas writes
+        values = [(tag, value) for tag, value in row.items() if tag]
+    for tag, raw in values:
+        value = number(raw)
+        if value is not None:
+            yield Point(name, tag_name(tag), step, secs, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from tblog._cli import output
@@ -59,9 +58,9 @@ def _list(given: argparse.Namespace) -> int:
     rows.sort(key=_ORDERS[given.sort], reverse=given.reverse)
     if given.json:
         output.say(json.dumps([_as_json(row) for row in rows], indent=1))
-    elif given.tags:
+    elif given.tags and rows:
         _print_tags(rows)
-    else:
+    elif rows:
         _print_runs(rows)
     if not rows and not given.json:
         output.tell(_why_none(given, kinds, is_empty=not runs))
@@ -77,7 +76,7 @@ def _why_none(given: argparse.Namespace, kinds: list[str], *, is_empty: bool) ->
 
 
 def _print_runs(rows: list[RunRow]) -> None:
-    titles = ["run", ">tags", ">scalars", ">last step", ">records", ">files", ">size", "changed", ""]
+    titles = ["~run", ">tags", ">scalars", ">last step", ">records", ">files", ">size", "changed", ""]
     output.table(
         titles,
         [
@@ -89,7 +88,7 @@ def _print_runs(rows: list[RunRow]) -> None:
                 output.count(row.records),
                 output.count(row.files),
                 output.size(row.nbytes),
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed)) if row.changed else "",
+                output.local_time("%Y-%m-%d %H:%M", row.changed) if row.changed else "",
                 f"{output.counted(row.damage, 'damaged stretch')}: tblog check" if row.damage else "",
             )
             for row in rows
@@ -98,7 +97,7 @@ def _print_runs(rows: list[RunRow]) -> None:
 
 
 def _print_tags(rows: list[RunRow]) -> None:
-    titles = ["run", "kind", "tag", ">count", "steps", ">last value"]
+    titles = ["~run", "kind", "~tag", ">count", "steps", ">last value"]
     output.table(
         titles,
         [

@@ -21,6 +21,7 @@ from tblog._cli import (
     ls,
     mean,
     merge,
+    output,
     rename,
     report,
     show,
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for the dots of a curve
     given = parser().parse_args(arguments)
     try:
-        status: int = given.work(given)
+        with output.warnings_told():
+            status: int = given.work(given)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(
@@ -93,7 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (CommandError, OSError, ImportError) as error:
-        sys.stderr.write(f"tblog: {error}\n")
+    except CommandError as error:
+        output.tell(str(error))
+        return error.status
+    except (OSError, ImportError) as error:
+        output.tell(_in_words(error))
         return FAILED
     return status
+
+
+def _in_words(error: Exception) -> str:
+    """Return the message of an error, and of one of the system without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{os.fspath(error.filename)}: {error.strerror}"
+    return str(error)

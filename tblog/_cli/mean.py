@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tblog._cli import output
-from tblog._cli.arguments import DONE, NOTHING, CommandError, add_filters, add_source, chosen_runs, command
-from tblog._cli.rewriting import keep_apart, new_directory
+from tblog._cli.arguments import (
+    DONE,
+    NOTHING,
+    CommandError,
+    NothingFoundError,
+    add_filters,
+    add_source,
+    chosen_runs,
+    command,
+)
+from tblog._cli.new_directory import keep_apart, new_directory
+from tblog._cli.scalar_files import ScalarFiles
 
 if TYPE_CHECKING:
     import argparse
@@ -67,6 +77,8 @@ def _mean(given: argparse.Namespace) -> int:
     keep_apart(given.dir, given.output, "count the means among its runs")
     found: dict[str, dict[str, list[Series]]] = {}
     chosen = chosen_runs(given)
+    if not chosen and not given.run:
+        raise NothingFoundError(f"there are no event files in {given.dir!r}, nothing is written")
     if given.by is not None and all(name_of(run) == os.path.normpath(run) for run in chosen if run != "."):
         output.tell(f"{given.by!r} is in no run's name, nothing is written")
         return NOTHING
@@ -76,9 +88,9 @@ def _mean(given: argparse.Namespace) -> int:
     if not any(len(curve.steps) for curves in groups.values() for curve in curves):
         output.tell("the runs have no step of a scalar in common, nothing is written")
         return NOTHING
-    with new_directory(given.output) as partial:
+    with new_directory(given.output) as partial, ScalarFiles(partial) as files:
         for group, curves in output.with_progress([*groups.items()], "writing groups"):
-            _write(os.path.join(partial, group), curves)
+            _write(files, group, curves)
     for group, tags in found.items():
         runs = {series.run for each in tags.values() for series in each}
         left = sum(_left_out(each) for each in tags.values())
@@ -117,9 +129,16 @@ def _together(runs: list[Series]) -> _Curve:
     return _Curve(
         runs[0].tag,
         common,
-        np.array([series.wall_time[at] for series, at in zip(runs, rows, strict=True)]).mean(0),
+        _finite_mean(np.array([series.wall_time[at] for series, at in zip(runs, rows, strict=True)])),
         np.array([series.value[at] for series, at in zip(runs, rows, strict=True)]),
     )
+
+
+def _finite_mean(wall_times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each column, and 0 where it is none: TensorBoard drops a file that has a NaN as a time."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        means: NDArray[np.float64] = wall_times.mean(0)
+    return np.where(np.isfinite(means), means, 0.0)
 
 
 def _left_out(runs: list[Series]) -> int:
@@ -128,13 +147,13 @@ def _left_out(runs: list[Series]) -> int:
     return len(every) - len(_together(runs).steps)
 
 
-def _write(folder: str, curves: Iterable[_Curve]) -> None:
-    from tblog.writer import SummaryWriter
-
-    curves = [curve for curve in curves if len(curve.steps)]
+def _write(files: ScalarFiles, group: str, curves: Iterable[_Curve]) -> None:
     for name, statistic in _STATISTICS.items():
-        with SummaryWriter(os.path.join(folder, name)) as writer, np.errstate(invalid="ignore"):
-            for curve in curves:
+        for curve in curves:
+            with np.errstate(invalid="ignore", over="ignore"):
                 columns = statistic(curve.values), curve.steps, curve.wall_times
-                for value, step, wall_time in zip(*(column.tolist() for column in columns), strict=True):
-                    writer.add_scalar(curve.tag, value, step, wall_time)
+            rows = zip(*(column.tolist() for column in columns), strict=True)
+            files.add(
+                os.path.join(group, name),
+                [(curve.tag, value, step, wall_time) for value, step, wall_time in rows],
+            )

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tblog._cli import output
-from tblog._cli.rewriting import new_directory
+from tblog._cli.new_directory import new_directory
 from tblog.reading import Audio, Image, UnreadableError
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tblog
-from tblog._cli.arguments import DONE, CommandError, command
-from tblog._cli.rewriting import keep_apart, write_new
+from tblog._cli.arguments import DONE, CommandError, NothingFoundError, command
+from tblog._cli.new_directory import keep_apart
+from tblog._cli.rewriting import write_new
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +35,6 @@ def _merge(given: argparse.Namespace) -> int:
         for name, run in tblog.read(place).items():
             runs.setdefault(name, []).extend(run.files)
     if not runs:
-        raise CommandError(f"there are no event files in {', '.join(given.dirs)}")
+        raise NothingFoundError(f"there are no event files in {', '.join(given.dirs)}, nothing is written")
     write_new(runs, given.output, lambda _: None)
     return DONE

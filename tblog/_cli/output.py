@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+import shutil
 import sys
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from tblog._reports import logger
+from tblog._terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +22,8 @@ T = TypeVar("T")
 _QUIET_SECS = 1.0
 _PAUSE_SECS = 0.2
 _BAR = 24
+_NARROWEST = 8
+"""Columns of a cell that was cut."""
 
 
 def say(text: str = "") -> None:
@@ -25,21 +33,76 @@ def say(text: str = "") -> None:
 
 def tell(text: str) -> None:
     """Print a line to the standard error: what was done, and what was not."""
-    sys.stderr.write(f"tblog: {text}\n")
+    sys.stderr.write(f"tblog: {plain(text)}\n")
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns. Those whose title begins with > are aligned to the right."""
+class _Warnings(logging.Handler):
+    """Prints what tblog warns of, which names files."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{plain(record.getMessage())}\n")
+
+
+@contextlib.contextmanager
+def warnings_told() -> Iterator[None]:
+    """Print tblog's warnings within this block."""
+    handler = _Warnings(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> None:
+    """Print columns.
+
+    Args:
+        titles: > in front of one aligns its column to the right; ~ says that its cells may be cut in the middle.
+        rows: their cells.
+        width: columns of the output; those of the terminal if None. Nothing is cut where it does not go to one.
+    """
     lines = [[plain(cell) for cell in row] for row in rows]
-    heads = [title.removeprefix(">") for title in titles]
+    heads = [title.lstrip(">~") for title in titles]
     widths = [max(map(_columns, column)) for column in zip(heads, *lines, strict=True)]
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    if width is not None:
+        _narrow(widths, [number for number, title in enumerate(titles) if title.startswith("~")], width)
     for line in [heads, *lines]:
         cells = [
             f"{gap}{cell}" if title.startswith(">") else f"{cell}{gap}"
-            for cell, width, title in zip(line, widths, titles, strict=True)
+            for whole, width, title in zip(line, widths, titles, strict=True)
+            for cell in [_cut(whole, width)]
             for gap in [" " * (width - _columns(cell))]
         ]
         say("  ".join(cells).rstrip())
+
+
+def _narrow(widths: list[int], may_shrink: Sequence[int], room: int) -> None:
+    """Take from the widest of some columns until all have room, with two blanks between them."""
+    while sum(widths) + 2 * (len(widths) - 1) > room:
+        widest = max(may_shrink, key=lambda number: widths[number], default=None)
+        if widest is None or widths[widest] <= _NARROWEST:
+            return
+        widths[widest] -= 1
+
+
+def _cut(text: str, width: int) -> str:
+    """Return a text of at most so many columns, with its start and its end."""
+    if _columns(text) <= width:
+        return text
+    start, end = 0, len(text)
+    while True:
+        shown = f"{text[:start]}…{text[end:]}"
+        grown = (
+            f"{text[: start + 1]}…{text[end:]}"
+            if start <= len(text) - end
+            else f"{text[:start]}…{text[end - 1 :]}"
+        )
+        if _columns(grown) > width:
+            return shown
+        start, end = (start + 1, end) if start <= len(text) - end else (start, end - 1)
 
 
 def _columns(text: str) -> int:
@@ -49,13 +112,6 @@ def _columns(text: str) -> int:
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
         for one in text
-    )
-
-
-def plain(text: str) -> str:
-    """Return a text without control characters, because a tag may hold anything."""
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode() for one in text
     )
 
 
@@ -82,6 +138,14 @@ def size(nbytes: int) -> str:
             return f"{left:.0f} {unit}" if unit == "B" or left >= 100 else f"{left:.1f} {unit}"
         left /= 1000
     return f"{left:.1f} TB"
+
+
+def local_time(form: str, secs: float) -> str:
+    """Return a time for people to read, in the form of `time.strftime`; "?" if no calendar has it."""
+    try:
+        return time.strftime(form, time.localtime(secs))
+    except (ValueError, OverflowError, OSError):
+        return "?"
 
 
 def span(first: int, last: int) -> str:

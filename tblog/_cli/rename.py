@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ from tblog._cli.applying import Decisions
 from tblog._cli.arguments import NOTHING, CommandError, add_source, command, name
 from tblog._cli.rewriting import add_target, rewrite
 from tblog._cli.tags import files_of, tags_of
+from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from tblog._cli.stretches import Values
@@ -53,17 +54,25 @@ def add(subcommands: Any) -> None:
 
 def _rename(given: argparse.Namespace) -> int:
     new_name = _renamer(given.old, given.new)
+    files, found = files_of(given), tags_of(given)
     changes: dict[str, dict[str, str]] = {}
-    for run, tags in tags_of(given).items():
+    for run, tags in found.items():
         names = {tag: new_name(tag) for tag in tags}
         _require_distinct(run, names)
         changed = {tag: name for tag, name in names.items() if tag != name}
         if changed:
             changes[run] = changed
     if not changes:
-        output.tell(f"no tag matches {given.old}, nothing is written")
+        output.tell(f"{_why_nothing(given, found)}; nothing is written")
         return NOTHING
-    return rewrite(files_of(given), given, lambda run: _Renaming(changes[run]) if run in changes else None)
+    return rewrite(files, given, lambda run: _Renaming(changes[run]) if run in changes else None)
+
+
+def _why_nothing(given: argparse.Namespace, found: dict[str, set[str]]) -> str:
+    fits = matcher([name(given.old)])
+    if any(fits(tag) for tags in found.values() for tag in tags):
+        return f"the tags that {given.old} matches are called so already"
+    return f"no tag matches {given.old}; tblog ls --tags {given.dir} shows what is there"
 
 
 class _Renaming:
@@ -82,7 +91,11 @@ def _renamer(old: str, new: str) -> Callable[[str], str]:
     """Return a function from a tag to its new name, or to itself if it does not match."""
     if not new:
         raise CommandError("the new name is empty; give one, or remove the tag with tblog drop")
-    if isinstance(pattern := name(old), re.Pattern):
+    try:
+        pattern = name(old)
+    except argparse.ArgumentTypeError as error:
+        raise CommandError(str(error)) from None
+    if isinstance(pattern, re.Pattern):
         try:
             re.compile(f"(?:{pattern.pattern})|").sub(new, "")  # the new name uses only groups that exist
         except (re.error, IndexError) as error:

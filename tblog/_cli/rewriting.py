@@ -8,19 +8,15 @@ Lives here: files and directories. Must not: know what is edited.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import fnmatch
-import glob
-import itertools
 import os
 import shlex
-import shutil
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tblog._cli import output
 from tblog._cli.applying import applied, touched
-from tblog._cli.arguments import DONE, NOTHING, CommandError
+from tblog._cli.arguments import DONE, NOTHING
+from tblog._cli.new_directory import keep_apart, new_directory
 from tblog._cli.stretches import Records, stretches
 from tblog._files.kept import keep_whole, stamp
 from tblog._files.rewrite import chunks_of, unless_in_use, write_file
@@ -75,32 +71,6 @@ def rewrite(
     return DONE
 
 
-def keep_apart(place: str, target: str, why: str = "hold its runs twice") -> None:
-    """Check that a new directory does not lie in a log directory, which would then hold its runs twice.
-
-    Raises:
-        CommandError: it does.
-    """
-    around, new = os.path.realpath(place), os.path.realpath(target)
-    is_inside = os.path.isdir(around) and os.path.commonpath([around, new]) == around
-    if (is_inside or _would_fit(new, place)) and not os.path.lexists(new):
-        raise CommandError(f"{target} lies in {place}, which would then {why}; give a directory outside")
-
-
-def _would_fit(path: str, pattern: str) -> bool:
-    """Return whether a path, or one that it lies in, fits a pattern of runs."""
-    if not glob.has_magic(pattern) or os.path.exists(pattern):
-        return False
-    folder = os.path.realpath(os.path.join(*itertools.takewhile(_is_plain, [".", *pattern.split("/")])))
-    wanted = [*itertools.dropwhile(_is_plain, pattern.split("/"))]
-    parts = os.path.relpath(path, folder).split("/")
-    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
-
-
-def _is_plain(part: str) -> bool:
-    return not glob.has_magic(part)
-
-
 def write_new(runs: Mapping[str, Sequence[str]], target: str, edit_of: Callable[[str], Edit | None]) -> None:
     """Write event files to a new log directory, and copy those of runs without an edit byte for byte.
 
@@ -135,27 +105,6 @@ def _free(path: str, taken: set[str]) -> str:
     return free
 
 
-@contextlib.contextmanager
-def new_directory(target: str) -> Iterator[str]:
-    """Yield an empty directory that becomes `target` at the end, unless it is still empty.
-
-    Raises:
-        CommandError: `target` exists.
-    """
-    target = target.rstrip("/")
-    if os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target)):
-        raise CommandError(f"there is something at {target} already; give the name of a new directory")
-    partial = f"{target}.tblog-partial"
-    shutil.rmtree(partial, ignore_errors=True)  # left by a command that was killed
-    os.makedirs(partial)
-    try:
-        yield partial
-        if os.listdir(partial):
-            os.rename(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _in_place(runs: Mapping[str, Sequence[str]], place: str, edit_of: Callable[[str], Edit | None]) -> int:
     edits = {name: edit for name in runs if (edit := edit_of(name)) is not None}
     files = [(path, edits[name]) for name in edits for path in runs[name]]
@@ -173,9 +122,12 @@ def _in_place(runs: Mapping[str, Sequence[str]], place: str, edit_of: Callable[[
     when, done = stamp(), 0
     # The last file first: if this is killed, metadata that moves to a later file is there before it is removed.
     with _progress("writing files", [path for path, _ in plans]) as progress:
-        for path, edit in plans[::-1]:
-            done += _replace(path, when, edit, progress)
-    tell_of_kept(done, place, when)
+        try:
+            for path, edit in plans[::-1]:
+                done += _replace(path, when, edit, progress)
+        finally:
+            if done:
+                tell_of_kept(done, place, when)
     return DONE if done == len(plans) else NOTHING
 
 
@@ -214,11 +166,13 @@ def _replace(path: str, when: str, edit: Edit, progress: output.Progress) -> boo
     with unless_in_use(path) as held:
         if held is None or not held.may_change():
             return False
-        aside = keep_whole(path, "edit", when)
-        if held.rewrite(_edited_chunks(held.file, edit, progress)):
-            return True
-        os.unlink(aside)
-        return False
+        aside, is_done = keep_whole(path, "edit", when), False
+        try:
+            is_done = held.rewrite(_edited_chunks(held.file, edit, progress))
+        finally:
+            if not is_done:
+                os.unlink(aside)
+        return is_done
 
 
 def _edited_chunks(file: BinaryIO, edit: Edit, progress: output.Progress) -> Iterator[ReadableBuffer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,9 @@ from tblog._cli.arguments import (
     nothing_fits,
 )
 from tblog._cli.plots import plot, sparkline
+from tblog._terminal import plain
 
 if TYPE_CHECKING:
-    import argparse
-
     from tblog.reading import Scalars, Series
 
 _EXAMPLES = """
@@ -35,6 +35,7 @@ _EXAMPLES = """
 
 _SPARK = 24
 _HEIGHT = 8
+_NARROWEST, _WIDEST = 20, 1000
 
 
 def add(subcommands: Any) -> None:
@@ -50,7 +51,9 @@ def add(subcommands: Any) -> None:
         metavar="WEIGHT",
         help="smooth, as TensorBoard's slider does: 0 to 1",
     )
-    parser.add_argument("--width", type=int, help="columns of the output (default: the terminal's)")
+    parser.add_argument(
+        "--width", type=_columns, metavar="COLUMNS", help="columns of the output (default: the terminal's)"
+    )
     add_json(parser)
 
 
@@ -64,13 +67,13 @@ def _show(given: argparse.Namespace) -> int:
             f"--smooth must be from 0 to 1, as on TensorBoard's slider; {given.smooth} was given"
         )
     drawn = scalars.smooth(given.smooth) if given.smooth else scalars
-    width = given.width or shutil.get_terminal_size((100, 24)).columns
+    width = given.width or min(shutil.get_terminal_size((100, 24)).columns, _WIDEST)
     if given.json:
         output.say(json.dumps([_as_json(series) for series in scalars.series()], indent=1))
     elif given.plot:
         _plot(scalars, drawn, width)
     else:
-        _list(scalars, drawn)
+        _list(scalars, drawn, given.width)
     return DONE
 
 
@@ -78,20 +81,30 @@ def _plot(scalars: Scalars, drawn: Scalars, width: int) -> None:
     for number, (series, curve) in enumerate(zip(scalars.series(), drawn.series(), strict=True)):
         if number:
             output.say()
-        name, last = output.plain(f"{series.run}  {series.tag}"), output.number(series.value[-1])
+        name, last = plain(f"{series.run}  {series.tag}"), output.number(series.value[-1])
         output.say(f"{name}  {output.counted(len(series.step), 'value')}, the last {last}")
         for line in plot(curve.step, curve.value, max(10, width - 16), _HEIGHT):
             output.say(line)
 
 
-def _list(scalars: Scalars, drawn: Scalars) -> None:
-    titles = ["run", "tag", ">count", "steps", ">last", ">min", ">max", "curve"]
+def _columns(text: str) -> int:
+    """Return how many columns to use."""
+    if not text.isascii() or not text.isdigit() or not _NARROWEST <= int(text[:9]) <= _WIDEST:
+        raise argparse.ArgumentTypeError(
+            f"give a number of columns from {_NARROWEST} to {_WIDEST:,}; {text!r} was given"
+        )
+    return int(text)
+
+
+def _list(scalars: Scalars, drawn: Scalars, width: int | None) -> None:
+    titles = ["~run", "~tag", ">count", "steps", ">last", ">min", ">max", "curve"]
     output.table(
         titles,
         [
             (*_cells(series), sparkline(curve.value, _SPARK))
             for series, curve in zip(scalars.series(), drawn.series(), strict=True)
         ],
+        width,
     )
 
 

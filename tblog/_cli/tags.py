@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import tblog
-from tblog._cli.arguments import CommandError
+from tblog._cli.arguments import CommandError, NothingFoundError
 from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
@@ -23,10 +23,14 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
 
     Raises:
         CommandError: they are not on this machine.
+        NothingFoundError: there are none.
     """
     if "://" in given.dir:
         raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
-    return {name: run.files for name, run in tblog.read(given.dir).items()}
+    found = {name: run.files for name, run in tblog.read(given.dir).items()}
+    if not found:
+        raise NothingFoundError(f"there are no event files in {given.dir!r}, nothing is written")
+    return found
 
 
 def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:

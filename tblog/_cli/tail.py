@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,12 +17,13 @@ from tblog._cli.arguments import (
     add_source,
     chosen_runs,
     command,
+    count,
     nothing_fits,
 )
+from tblog._terminal import plain
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tblog.reading import Runs
 
@@ -29,6 +32,8 @@ _EXAMPLES = """
   tblog tail -f runs --tag 'loss*'     follow new values until Ctrl-C
   tblog tail -f runs --json | jq --unbuffered .value
 """
+
+_SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 86_400
 
 
 class _Row(NamedTuple):
@@ -48,11 +53,11 @@ def add(subcommands: Any) -> None:
     add_filters(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="follow: print new values as they come")
     parser.add_argument(
-        "-n", type=int, default=10, metavar="N", help="how many values to print first (default: 10)"
+        "-n", type=count, default=10, metavar="N", help="how many values to print first (default: 10)"
     )
     parser.add_argument(
         "--every",
-        type=float,
+        type=_pause,
         default=1.0,
         metavar="SECS",
         help="how often -f looks for new values (default: 1)",
@@ -63,25 +68,46 @@ def add(subcommands: Any) -> None:
 def _tail(given: argparse.Namespace) -> int:
     runs = chosen_runs(given, restarts="keep")
     seen: dict[tuple[str, str], int] = {}
-    rows = sorted(_new_rows(runs, seen))
+    rows = _sorted(_new_rows(runs, seen, most=max(given.n, 1)))
     if not rows:
         nothing_fits(given, runs, " yet, waiting" if given.follow else "")
     _print(rows[-given.n :] if given.n > 0 else [], as_json=given.json)
     while given.follow:
         output.flush()
-        time.sleep(max(given.every, 0.05))
-        _print(sorted(_new_rows(runs.refresh(), seen)), as_json=given.json)
+        time.sleep(given.every)
+        _print(_sorted(_new_rows(runs.refresh(), seen)), as_json=given.json)
     return DONE if rows else NOTHING
 
 
-def _new_rows(runs: Runs, seen: dict[tuple[str, str], int]) -> Iterator[_Row]:
-    """Yield the values that are new since the last call."""
+def _pause(text: str) -> float:
+    """Return how long to wait between two looks; a short time is enough for any terminal."""
+    try:
+        secs = float(text)
+    except ValueError:
+        secs = math.nan
+    if not 0 <= secs <= _LONGEST_PAUSE_SECS:
+        raise argparse.ArgumentTypeError(
+            f"give seconds from 0 to {_LONGEST_PAUSE_SECS:,}; {text!r} was given"
+        )
+    return max(secs, _SHORTEST_PAUSE_SECS)
+
+
+def _sorted(rows: Iterable[_Row]) -> list[_Row]:
+    """Return values in the order of their times; those whose time is no number come first."""
+    return sorted(
+        rows, key=lambda row: (not math.isnan(row.wall_time), row[int(math.isnan(row.wall_time)) :])
+    )
+
+
+def _new_rows(runs: Runs, seen: dict[tuple[str, str], int], most: int | None = None) -> Iterator[_Row]:
+    """Yield the values that are new since the last call, of each curve `most` at most."""
     for series in runs.scalars.series():
         key, count = (series.run, series.tag), len(series.step)
         start = (
             seen.get(key, 0) if seen.get(key, 0) <= count else 0
         )  # the curve of a replaced file may be shorter
         seen[key] = count
+        start = start if most is None else max(start, count - most)
         columns = (series.wall_time, series.step, series.value)
         for wall_time, step, value in zip(*(column[start:].tolist() for column in columns), strict=True):
             yield _Row(wall_time, series.run, series.tag, step, value)
@@ -92,7 +118,8 @@ def _print(rows: list[_Row], *, as_json: bool) -> None:
         if as_json:
             output.say(json.dumps(output.finite(row._asdict()), ensure_ascii=False))
             continue
-        clock = time.strftime("%H:%M:%S", time.localtime(row.wall_time))
         output.say(
-            output.plain(f"{clock}  {row.run}  {row.tag}  step {row.step}  {output.number(row.value)}")
+            plain(
+                f"{output.local_time('%H:%M:%S', row.wall_time)}  {row.run}  {row.tag}  step {row.step}  {output.number(row.value)}"
+            )
         )

@@ -18,7 +18,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tblog._cli import output
-from tblog._cli.points import LoggedRun, step_number
+from tblog._cli.points import LoggedRun, step_number, wall_time
 from tblog._wire import parsing as wire
 from tblog._wire.parsing import MalformedError
 
@@ -68,7 +68,7 @@ def _rows(records: Iterable[bytes]) -> Iterator[tuple[int, float, dict[str, Any]
         typed = {key[:-1] for key in values if key[-1] == "_type"}  # of pictures, tables and the like
         yield (
             step_number(step),
-            float(values.get(("_timestamp",), 0.0)),
+            wall_time(values.get(("_timestamp",), 0.0)),
             {
                 ".".join(key): value
                 for key, value in values.items()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from tblog._files.kept import Kept, Why, extent_of, in_words, kept_below, kept_in, local_time, together
 from tblog._files.restore import NotRestoredError, restore
+from tblog._terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,11 @@ def list_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> 
     """Print what is kept; return the exit status."""
     found = found_of(path, when)
     for (time, why), files in found.items():
-        _say(f"{time}  {local_time(time)}  {_WHY[why]}")
+        say(f"{time}  {local_time(time)}  {_WHY[why]}")
         for kept in files:
             extent = extent_of(kept.path)
-            _say(f"{extent.nbytes:15,} bytes, {in_words(extent)}: {kept.path}")
-    _say(
+            say(f"{extent.nbytes:15,} bytes, {in_words(extent)}: {kept.path}")
+    say(
         f"{len(found)} kept; --restore puts one back, --remove-kept removes all or that of --cut TIME"
         if found
         else "nothing is kept here"
@@ -55,11 +55,11 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
             back, aside = restore([kept for kept in files if os.path.dirname(kept.path) == folder])
         except (NotRestoredError, OSError) as error:
             failed += 1
-            _say(f"{folder}: not restored: {error}")
+            say(f"{folder}: not restored: {error}")
             continue
-        _say(f"{folder}: {in_words(back)} restored")
+        say(f"{folder}: {in_words(back)} restored")
         if aside.records:
-            _say(
+            say(
                 f"{'':4}{in_words(aside)} that were in their place set aside; the same command brings them back"
             )
     return 1 if failed else 0
@@ -67,11 +67,14 @@ def restore_kept(path: str, when: str | None, refuse: Callable[[str], object]) -
 
 def remove_kept(path: str, when: str | None, _refuse: Callable[[str], object]) -> int:
     """Delete what is kept, or what was cut out at one time; return the exit status."""
-    for files in found_of(path, when).values():
+    found = found_of(path, when)
+    if not found:
+        say("nothing is kept here")
+    for files in found.values():
         extent = together(extent_of(kept.path) for kept in files)
         for kept in files:
             os.unlink(kept.path)
-        _say(f"removed {len(files):,} of {files[0].when}, {_WHY[files[0].why]}: {in_words(extent)}")
+        say(f"removed {len(files):,} of {files[0].when}, {_WHY[files[0].why]}: {in_words(extent)}")
     return 0
 
 
@@ -83,7 +86,7 @@ COMMANDS: dict[str, Callable[[str, str | None, Callable[[str], object]], int]] =
 
 
 def _say_unread(error: OSError) -> None:
-    _say(f"{error.filename}: cannot be read: {error.strerror}")
+    say(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def found_of(
@@ -113,7 +116,3 @@ def found_of(
         for key, files in kept_below(path, refused).items()
         if (times is None or key[0] in times) and (when is None or key[0] == when)
     }
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

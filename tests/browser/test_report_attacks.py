@@ -181,6 +181,43 @@ def test_numbers_that_are_none_leave_the_others(page: Page) -> None:
         tab.click()
 
 
+def test_points_of_one_step_stand_above_each_other(page: Page) -> None:
+    """As those of a loop that gives no step: the curve goes straight up, and the axis has numbers around the step."""
+    xs = (
+        card(page, "one step")
+        .locator("canvas")
+        .evaluate(
+            """canvas => {
+            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+            copy.drawImage(canvas, 0, 0);
+            const { data, width } = copy.getImageData(0, 0, canvas.width, canvas.height);
+            const found = [];
+            for (let at = 0; at < data.length; at += 4) {
+                const [red, green, blue, alpha] = data.slice(at, at + 4);
+                if (Math.max(red, green, blue) - Math.min(red, green, blue) > 60 && alpha > 100) found.push((at / 4) % width);
+            }
+            return found;
+        }"""
+        )
+    )
+    assert len(xs) > 50
+    assert max(xs) - min(xs) < 10
+
+
+def test_printing_says_what_has_not_been_read_yet(browser: Browser, odd: Path) -> None:
+    """A page that is printed as soon as it opens has no empty cards."""
+    page = browser.new_page()
+    page.add_init_script(
+        "DecompressionStream = class { constructor() { return new TransformStream({ transform: () => new Promise(() => {}) }); } };"
+    )
+    page.goto(odd.as_uri())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    texts = page.locator("section:not([hidden]) .card .content").all_inner_texts()
+    assert texts
+    assert all("print again" in text for text in texts)
+    page.close()
+
+
 def test_a_step_that_no_browser_can_count_is_told_as_about(page: Page) -> None:
     """A step above 2^53 is marked as approximate, and stays apart from its neighbours."""
     show(page, "Texts")

@@ -56,6 +56,11 @@ class Card {
     this.content.style.minHeight = "";
   }
 
+  print() {
+    if (this.ready !== null) this.draw();
+    else this.content.replaceChildren(make("p", { className: "nothing", textContent: "Not read yet: wait a moment, and print again." }));
+  }
+
   clear() {
     this.giveUp?.();
     this.giveUp = null;

@@ -46,10 +46,11 @@ function lonely(plot, number) {
   return known.filter((_, at) => !isGap(at) && isGap(at - 1) && isGap(at + 1));
 }
 
-// `spare` is the share of its width that is left empty at both ends.
-function rangeOf(isLog, spare) {
-  return (_plot, low, high) => {
-    if (low === null) return isLog ? [1, 10] : [0, 1];
+// `spare` is the share of its width that is left empty at both ends, `only` the one place at which all points are.
+function rangeOf({ logX: isLog, spare = 0, only = null }) {
+  return (_plot, first, last) => {
+    if (first === null) return isLog ? [1, 10] : [0, 1];
+    const [low, high] = only === null ? [first, last] : [only, only];
     const more = isLog ? 0 : (high - low) * spare;
     if (low < high) return [low - more, high + more];
     return isLog ? [low / 2, low * 2] : [low - 0.5, low + 0.5];
@@ -72,7 +73,7 @@ function sizeOfNumbers(_plot, texts) {
   return 14 + 6.5 * Math.max(3, ...(texts ?? []).map((text) => (text ?? "").length));
 }
 
-// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, isShare, formatX, spare}.
+// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, isShare, formatX, spare, only}.
 function drawChart(target, what, height) {
   const box = make("div", { className: "told", hidden: true, "aria-live": "polite" });
   const options = {
@@ -86,7 +87,7 @@ function drawChart(target, what, height) {
       dataIdx: (plot, number, at) => (number === 0 ? at : nearest(plot, plot.data[number], at)),
     },
     scales: {
-      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: what.isShare ? SHARES : rangeOf(what.logX, what.spare ?? 0) },
+      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: what.isShare ? SHARES : rangeOf(what) },
       y: { distr: what.logY ? 3 : 1, ...(what.isShare && { range: SHARES }) },
     },
     axes: [axis(what.isTime ? null : (what.formatX ?? shortNumber), 30), axis(shortNumber, sizeOfNumbers)],

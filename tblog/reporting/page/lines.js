@@ -37,11 +37,12 @@ function drawable(values, hole) {
   });
 }
 
-// {label, color, xs, raw, line}: raw is null where the line is the curve itself.
+// {label, color, only, xs, raw, line}: raw is null where the line is the curve itself; only is the one place of all points, if any.
 function lineOf(curve) {
   const source = curve.means ?? curve.values;
+  const places = positions(curve);
   const isSmoothed = settings.weight > 0 && curve.points > 1;
-  let [xs, raw, line] = inOrder(positions(curve), [curve.values, source]);
+  let [xs, raw, line] = inOrder(places, [curve.values, source]);
   line = isSmoothed || settings.grouping !== "runs" ? smoothed(line, settings.weight) : null;
   if (settings.logX) {
     const keep = (_, row) => xs[row] > 0;
@@ -52,6 +53,7 @@ function lineOf(curve) {
     run: curve.run,
     label: index.runs[curve.run],
     color: colorOf(curve.run),
+    only: places.every((place) => place === places[0]) ? places[0] : null,
     xs,
     raw: drawable(raw, null),
     line: line && drawable(line, curve.means ? undefined : null),
@@ -81,7 +83,8 @@ function picture(curves) {
   }
   const data = shown.length > 1 ? uPlot.join(shown.map((part) => part.table)) : shown[0].table;
   const { logX, logY, axis } = settings;
-  return { data, series, bands, logX, logY, isTime: axis === "wall", formatX: axis === "relative" ? duration : null };
+  const only = lines.every((line) => line.only === lines[0].only) ? lines[0].only : null;
+  return { data, series, bands, only, logX, logY, isTime: axis === "wall", formatX: axis === "relative" ? duration : null };
 }
 
 function runPart({ label, color, xs, raw, line }) {

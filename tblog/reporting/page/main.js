@@ -67,11 +67,16 @@ function showAbout() {
     (absent.length ? ` Not in this report: ${absent.join(", ")}.` : "");
 }
 
+const BUSY_MILLISECONDS = 30;
+
 // What is unpacked can be drawn at once when the page is printed, where nothing waits.
 async function unpackAll() {
+  let pauseAt = performance.now() + BUSY_MILLISECONDS;
   for (const card of cards()) {
     await card.load();
+    if (performance.now() < pauseAt) continue;
     await new Promise((go) => setTimeout(go));
+    pauseAt = performance.now() + BUSY_MILLISECONDS;
   }
   document.documentElement.dataset.unpacked = "yes";
 }
@@ -101,7 +106,7 @@ addEventListener("beforeprint", () => {
   themeBefore = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
   document.documentElement.classList.add("printing");
-  for (const card of cards()) card.draw();
+  for (const card of cards()) card.print();
 });
 addEventListener("afterprint", () => {
   document.documentElement.classList.remove("printing");
