@@ -36,6 +36,10 @@ NUMBERS_A_BATCH = 500  # the worker joins a batch without a pause
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
+MEETING_SECS = 2.0
+"""Time after a writer was opened in which its ranks look for each other often, and in which rank 0 keeps the store of a
+group that is destroyed meanwhile."""
+MEETING_PAUSE_SECS = 0.02
 LINK_SECS = 10.0
 """Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
 MAX_NUMBERS = 262_144
@@ -77,10 +81,11 @@ class Courier:
         self._outgoing: deque[NumberOfRun] = deque()
         self._incoming: deque[Batch] = deque()
         self._gone: set[int] = set()  # ranks that have closed their writers as often as this one
-        self._store = group_store()  # the group may be destroyed before the thread runs
-        self._tried: Any = None
+        self._box = Mailbox(name, place, session)
+        self._group = group_store()  # kept: it may be destroyed before the ranks have met
+        self._meet_until = time.monotonic() + MEETING_SECS
+        self._failed_group: Callable[[], Any] | None = None
         self._let_in: dict[int, int] = {}  # by rank: the opening that is not the same as here, and taken
-        self._box: Mailbox | None = None
         self._closing = False
         self._give_up_at = 0.0
         self._leave_at = 0.0
@@ -134,11 +139,14 @@ class Courier:
         self._bell.put(None)
 
     def settle(self, secs: float) -> None:
-        """Return when the store has all that was sent, and all that it had is fetched, or after `secs`."""
+        """Return when the store has all that was sent, and all that it had is fetched, or after `secs`.
+
+        Soon after the opening, this includes that the ranks know each other.
+        """
         self._asked += 1
         asked = self._asked
         self._bell.put(None)
-        self._wait_for(lambda: self._answered >= asked and not (self._is_linked and self._outgoing), secs)
+        self._wait_for(lambda: self._answered >= asked and not self._has_more, secs)
 
     def wait_for_others(self, secs: float) -> None:
         """Return when all other ranks have closed their writers, and their numbers are here, or after so many seconds."""
@@ -152,6 +160,10 @@ class Courier:
             lost = len(self._outgoing)
             if self._thread.is_alive() and lost:
                 self._reports.unsent(lost, "the writer was closed, and the store did not answer")
+
+    @property
+    def _has_more(self) -> bool:
+        return self._is_meeting or (self._is_linked and bool(self._outgoing))
 
     @property
     def _are_others_gone(self) -> bool:
@@ -176,28 +188,29 @@ class Courier:
                 leave, self._leave = self._leave, None
                 leave()
             with contextlib.suppress(Empty):
-                self._bell.get(timeout=self._pause_secs)
+                self._bell.get(timeout=MEETING_PAUSE_SECS if self._is_meeting else self._pause_secs)
                 while True:
                     self._bell.get_nowait()
-        self._box = self._store = self._tried = None  # the group's store ends with its last user
+        self._group = None
+        self._box.meet(None)
 
     def _round(self) -> bool:
         """Send or fetch what is pending; return whether this was the last round."""
         asked, is_last = self._asked, self._closing
         must_wait = self._before is not None and self._before.is_alive()  # the opening before has not ended
+        if not must_wait:
+            self._meet()
+        self._is_linked = must_wait or self._box.is_open
         try:
-            if self._box is None and not must_wait:
-                self._box = self._open_box()
-            is_open = self._box is not None and self._box.is_open
-            self._is_linked = is_open or must_wait
-            if self._box is not None and is_open:
-                self._carry(self._box, is_last=is_last)
+            if not must_wait and self._box.is_open:
+                self._carry(is_last=is_last)
                 if self._place.rank and self._outgoing:  # the store is full until rank 0 takes some
                     is_last = is_last and time.monotonic() >= self._give_up_at
-            elif self._box is not None or must_wait:  # rank 0 has no writer yet
+            elif must_wait or self._box.is_meeting:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
-        except Exception as error:  # from the store: its server may be gone
-            self._box, self._is_linked = None, False
+        except Exception as error:  # from rank 0's store: its process may be gone
+            self._is_linked, self._failed_group = False, self._session.group
+            self._session.forget()
             self._reports.store_failed(error)
         if is_last and self._place.rank == 0:  # what came too late is for the next opening
             self._session.early.extendleft((0.0, batch) for batch in reversed(self._incoming))
@@ -208,28 +221,46 @@ class Courier:
             self._round_ended.notify_all()
         return is_last
 
-    def _open_box(self) -> Mailbox | None:
-        """Open the box in the process group's store, but never again in a store that failed: that can take minutes."""
-        store = group_store()
-        store = self._store if store is None else store
-        if store is None or store is self._tried:
-            return None
-        self._store = self._tried = store
-        return Mailbox(store, self._name, self._place.rank, self._session)
+    @property
+    def _is_meeting(self) -> bool:
+        """Return whether the writer was opened just now, and some rank does not know yet where to send its numbers."""
+        return self._box.is_meeting and self._box.needs_group and time.monotonic() < self._meet_until
 
-    def _carry(self, box: Mailbox, *, is_last: bool) -> None:
+    def _meet(self) -> None:
+        """Look for the other ranks in the group's store, but never again in one that failed: that can take minutes.
+
+        A destroyed group is kept only until the ranks have met, see hub.py.
+        """
+        group = group_store()
+        if group is not None:
+            self._group = group
+        elif self._group is not None and self._box.needs_group:
+            group = self._group
+        if group is not None and self._failed_group is not None and group is self._failed_group():
+            group = None
+        try:
+            self._box.meet(group)
+        except Exception as error:  # its server may be gone
+            self._failed_group = self._session.group
+            self._box.meet(None)
+            if self._box.needs_group:
+                self._reports.store_failed(error)
+        if not self._box.needs_group or time.monotonic() >= self._meet_until:
+            self._group = None
+
+    def _carry(self, *, is_last: bool) -> None:
         if self._place.rank:
-            self._post(box, is_last=is_last)
+            self._post(is_last=is_last)
         elif not is_last:  # what comes too late is for the next opening
-            self._fetch(box)
+            self._fetch()
 
-    def _post(self, box: Mailbox, *, is_last: bool) -> None:
+    def _post(self, *, is_last: bool) -> None:
         while self._outgoing or is_last:
             numbers = [self._outgoing.popleft() for _ in range(min(NUMBERS_A_BATCH, len(self._outgoing)))]
             is_all = is_last and not self._outgoing
             is_posted = False
             try:
-                is_posted = box.post(pack(Batch(self._place.rank, numbers, is_all, self._opening)))
+                is_posted = self._box.post(pack(Batch(self._place.rank, numbers, is_all, self._opening)))
             finally:
                 if not is_posted:
                     self._outgoing.extendleft(reversed(numbers))
@@ -238,12 +269,12 @@ class Courier:
             self.sent += len(numbers)
             if is_all:
                 break
-        box.confirm()
+        self._box.confirm()
 
-    def _fetch(self, box: Mailbox) -> None:
+    def _fetch(self) -> None:
         for came, batch in [early.popleft() for early in (self._session.early,) for _ in range(len(early))]:
             self._sort(batch, came)
-        while len(self._incoming) < MAX_BATCHES and (taken := box.take(BATCHES_AT_ONCE)):
+        while len(self._incoming) < MAX_BATCHES and (taken := self._box.take(BATCHES_AT_ONCE)):
             for data in taken:
                 try:
                     batch = unpack(data)
