@@ -229,3 +229,26 @@ def test_a_flush_waits_for_a_rank_0_without_a_writer_once_and_not_for_long(tmp_p
         assert ranks[1].stdout.readline() == "True True\n"
         turn(ranks[:1])
         assert ends(ranks) == [0, 0]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_ranks_that_sigterm_ends_lose_nothing(tmp_path, order):
+    """With `close_at_sigterm`, as a launcher sends it to all: each sends its last numbers, and rank 0 waits for them."""
+    program = """
+        import signal
+        join_group()
+        options = WriterOptions(ranks="reduce", reduce="sum", close_at_sigterm=True)
+        writer = SummaryWriter(logdir, options=options)
+        writer.flush()
+        for step in range(1000):
+            writer.add_scalar("x", 10 ** rank, step)
+        next_turn()
+        while True:
+            signal.pause()
+    """
+    with running_ranks(program, 3, tmp_path) as ranks:
+        turn(ranks)
+        for rank in order:
+            ranks[rank].send_signal(signal.SIGTERM)
+        assert ends(ranks) == [-signal.SIGTERM] * 3
+    assert points(tmp_path) == {"x": [(step, 111.0) for step in range(1000)]}

@@ -18,13 +18,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tblog._locks import mark_worker, on_worker
-from tblog._ranks.batches import Batch, pack, unpack
+from tblog._ranks.backlog import Backlog
+from tblog._ranks.batches import receive
 from tblog._ranks.mailbox import Mailbox, group_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tblog._delivery.entries import NumberOfRun
+    from tblog._ranks.batches import Parcel
     from tblog._ranks.mailbox import Session
     from tblog._ranks.place import Place
     from tblog._reports import Reports
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 PAUSE_SECS = 0.1
 PAUSE_OF_A_RANK_SECS = 0.001
 """Added for each rank: with more ranks, each posts less often, so rank 0 has no more batches to take."""
-NUMBERS_A_BATCH = 500  # the worker joins a batch without a pause
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
@@ -42,8 +43,6 @@ group that is destroyed meanwhile."""
 MEETING_PAUSE_SECS = 0.02
 LINK_SECS = 10.0
 """Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
-MAX_NUMBERS = 262_144
-"""Maximum numbers that wait on another rank. Each takes about 150 bytes."""
 
 
 class Courier:
@@ -78,8 +77,8 @@ class Courier:
         session.openings += 1
         self._opening = session.openings
         self._before = session.thread
-        self._outgoing: deque[NumberOfRun] = deque()
-        self._incoming: deque[Batch] = deque()
+        self._outgoing = Backlog(place.rank, session.openings)
+        self._incoming: deque[Parcel] = deque()
         self._gone: set[int] = set()  # ranks that have closed their writers as often as this one
         self._box = Mailbox(name, place, session)
         self._group = group_store()  # kept: it may be destroyed before the ranks have met
@@ -101,13 +100,12 @@ class Courier:
     # On the worker's thread.
 
     def send(self, numbers: Sequence[NumberOfRun]) -> None:
-        """Queue numbers for rank 0. Those beyond `MAX_NUMBERS` are lost and counted."""
-        room = max(0, MAX_NUMBERS - len(self._outgoing))
-        self._outgoing.extend(numbers[:room])
-        if len(numbers) > room:
-            self._reports.unsent(len(numbers) - room, "rank 0 does not take them")
+        """Queue numbers for rank 0. Those that there is no room for are lost and counted."""
+        lost = self._outgoing.put(numbers)
+        if lost:
+            self._reports.unsent(lost, "rank 0 does not take them")
 
-    def received(self) -> Batch | None:
+    def received(self) -> Parcel | None:
         """Return the oldest batch of the other ranks, or None."""
         return self._incoming.popleft() if self._incoming else None
 
@@ -163,7 +161,7 @@ class Courier:
 
     @property
     def _has_more(self) -> bool:
-        return self._is_meeting or (self._is_linked and bool(self._outgoing))
+        return self._is_meeting or (self._is_linked and len(self._outgoing) > 0)
 
     @property
     def _are_others_gone(self) -> bool:
@@ -255,19 +253,12 @@ class Courier:
             self._fetch()
 
     def _post(self, *, is_last: bool) -> None:
-        while self._outgoing or is_last:
-            numbers = [self._outgoing.popleft() for _ in range(min(NUMBERS_A_BATCH, len(self._outgoing)))]
-            is_all = is_last and not self._outgoing
-            is_posted = False
-            try:
-                is_posted = self._box.post(pack(Batch(self._place.rank, numbers, is_all, self._opening)))
-            finally:
-                if not is_posted:
-                    self._outgoing.extendleft(reversed(numbers))
-            if not is_posted:
+        while (oldest := self._outgoing.oldest(is_last=is_last)) is not None:
+            if not self._box.post(oldest.data):
                 return
-            self.sent += len(numbers)
-            if is_all:
+            self._outgoing.remove()
+            self.sent += oldest.size
+            if is_last and not self._outgoing:
                 break
         self._box.confirm()
 
@@ -277,14 +268,14 @@ class Courier:
         while len(self._incoming) < MAX_BATCHES and (taken := self._box.take(BATCHES_AT_ONCE)):
             for data in taken:
                 try:
-                    batch = unpack(data)
+                    batch = receive(data)
                 except Exception as error:  # of another version of tblog
                     self._reports.store_failed(error)
                     continue
                 self._sort(batch, time.monotonic())
             self._arrived()
 
-    def _sort(self, batch: Batch, came: float) -> None:
+    def _sort(self, batch: Parcel, came: float) -> None:
         """Take a batch now, or keep it for the next opening if its rank is there already."""
         expected = max(self._opening, self._let_in.get(batch.rank, 0))
         if batch.opening > expected:

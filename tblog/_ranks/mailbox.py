@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from tblog._ranks.batches import Batch
+    from tblog._ranks.batches import Parcel
     from tblog._ranks.hub import Hub
     from tblog._ranks.place import Place
 
@@ -74,7 +74,7 @@ class Session:
         """How often this rank has opened the writer."""
         self.thread: threading.Thread | None = None
         """The courier's of the latest opening."""
-        self.early: deque[tuple[float, Batch]] = deque()
+        self.early: deque[tuple[float, Parcel]] = deque()
         """Of rank 0: batches of ranks that have opened it more often, and when they came."""
         self.place: Place | None = None
         self.forget()
