@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tblog._ranks import joining
-from tblog._ranks.batches import Batch, pack, unpack
+from tblog._ranks.batches import Batch, pack, receive, unpack
 from tblog._ranks.joining import Joiner
 from tblog._reports import Reports
 
@@ -198,7 +198,7 @@ NUMBERS = st.tuples(
 @settings(deadline=None)
 @given(st.lists(NUMBERS, max_size=20), st.integers(0, 100_000), st.booleans())
 def test_a_batch_comes_as_it_was_sent(numbers, rank, is_last):
-    """For any names, NaN, infinity and all 64-bit steps."""
-    came = unpack(pack(Batch(rank, numbers, is_last)))
+    """Any names, NaN and infinity, and all steps of 64 bits."""
+    came = unpack(receive(pack(Batch(rank, numbers, is_last))))
     assert (came.rank, came.is_last) == (rank, is_last)
     assert repr(list(came.numbers)) == repr(numbers)

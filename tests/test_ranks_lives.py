@@ -175,3 +175,86 @@ def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
     found = points(tmp_path)["x"]
     assert len(found) == 60_000
     assert {value for _, value in found} == {11.0}
+
+
+def test_an_open_writer_is_in_no_new_groups_way_on_the_same_port(tmp_path):
+    """It keeps no store of a destroyed group, where the new one would find the addresses of the old."""
+    program = """
+        import datetime, socket
+        if rank == 0:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            print(port, flush=True)
+        else:
+            port = int(input())
+        def join_group():
+            told = {"rank": rank, "world_size": world, "timeout": datetime.timedelta(seconds=20)}
+            dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", **told)
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        for step in range(3):
+            writer.add_scalar("x", 10 ** rank, step)
+            writer.flush()
+            dist.destroy_process_group()
+            next_turn()
+            join_group()
+            dist.barrier()
+        dist.destroy_process_group()
+        writer.close()
+        writer.add_scalar("x", 10 ** rank, 3)
+        writer.close()
+        print(writer.stats.incomplete, writer.stats.dropped, flush=True)
+    """
+    with running_ranks(program, 2, tmp_path / "run", tmp_path / "errors") as ranks:
+        for _ in range(3):
+            turn(ranks)
+        assert [process.stdout.readline() for process in ranks] == ["0 0\n", "0 0\n"]
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path / "run") == {"x": [(step, 11.0) for step in range(4)]}
+    assert "tblog" not in (tmp_path / "errors").read_text()
+
+
+def test_a_flush_waits_for_a_rank_0_without_a_writer_once_and_not_for_long(tmp_path):
+    """For two seconds from the opening on; then there is nothing to wait for."""
+    program = """
+        import time
+        join_group()
+        if rank:
+            writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce"))
+            writer.add_scalar("x", 1.0, 0)
+            began = time.monotonic()
+            writer.flush()
+            first = time.monotonic()
+            writer.flush()
+            print(1.0 < first - began < 4.0, time.monotonic() - first < 1.0, flush=True)
+            os._exit(0)
+        next_turn()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert ranks[1].stdout.readline() == "True True\n"
+        turn(ranks[:1])
+        assert ends(ranks) == [0, 0]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_ranks_that_sigterm_ends_lose_nothing(tmp_path, order):
+    """With `close_at_sigterm`, as a launcher sends it to all: each sends its last numbers, and rank 0 waits for them."""
+    program = """
+        import signal
+        join_group()
+        options = WriterOptions(ranks="reduce", reduce="sum", close_at_sigterm=True)
+        writer = SummaryWriter(logdir, options=options)
+        writer.flush()
+        for step in range(1000):
+            writer.add_scalar("x", 10 ** rank, step)
+        next_turn()
+        while True:
+            signal.pause()
+    """
+    with running_ranks(program, 3, tmp_path) as ranks:
+        turn(ranks)
+        for rank in order:
+            ranks[rank].send_signal(signal.SIGTERM)
+        assert ends(ranks) == [-signal.SIGTERM] * 3
+    assert points(tmp_path) == {"x": [(step, 111.0) for step in range(1000)]}

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import torch.distributed as dist
 
 from tblog._ranks.mailbox import MAX_POSTED, Mailbox, Session
+from tblog._ranks.place import Place
 
 
 @pytest.fixture
 def store():
-    """Return torch's store within one process."""
+    """Return a store as torch makes one for a group."""
     return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
+def box_of(store, rank, ranks=3, session=None):
+    """Return the box of one rank, which has looked for the others."""
+    box = Mailbox("run", Place(rank, ranks), Session() if session is None else session)
+    box.meet(store)
+    return box
+
+
 def linked(store, ranks=3):
-    """Return the open boxes of this many ranks."""
-    boxes = [Mailbox(store, "run", rank, Session()) for rank in range(ranks)]
+    """Return the open boxes of so many ranks."""
+    boxes = [box_of(store, rank, ranks) for rank in range(ranks)]
+    for box in (*boxes, *boxes):
+        box.meet(store)
     assert boxes[0].take(10) == []
-    assert all(box.is_open for box in boxes)
+    assert all(box.is_open and not box.needs_group for box in boxes)
     return boxes
 
 
@@ -35,12 +47,13 @@ def test_batches_of_each_rank_come_once_and_in_order(store):
 
 
 def test_a_rank_posts_nothing_before_rank_0_is_there(store):
-    """Rank 0 may open its writer later."""
-    one = Mailbox(store, "run", 1, Session())
+    """Rank 0 may make its writer later."""
+    one = box_of(store, 1)
     assert not one.is_open
-    zero = Mailbox(store, "run", 0, Session())
+    zero = box_of(store, 0)
     assert not one.is_open
-    zero.take(10)
+    zero.meet(store)
+    one.meet(store)
     assert one.is_open
 
 
@@ -48,26 +61,50 @@ def test_a_new_generation_reads_nothing_of_an_earlier_one(store):
     """The store survives when torchrun restarts all ranks."""
     _, old = linked(store, 2)
     old.post(b"old")
-    late = Mailbox(store, "run", 1, Session())
+    late = box_of(store, 1)
     zero, one = linked(store, 2)
     one.post(b"new")
     assert zero.take(10) == [b"new"]
+    late.meet(store)
     assert late.is_open
 
 
 def test_a_writer_that_is_opened_again_goes_on_with_the_session(store):
-    """The other ranks do not notice."""
+    """The other ranks need not notice, and the group may be another by then, or none."""
     session = Session()
-    first = Mailbox(store, "run", 0, session)
-    one = Mailbox(store, "run", 1, Session())
-    first.take(10)
-    assert one.is_open
+    first, one = box_of(store, 0, 2, session), box_of(store, 1, 2)
+    first.meet(store)
+    one.meet(store)
     one.post(b"1")
     assert first.take(10) == [b"1"]
     one.post(b"2")
-    assert Mailbox(store, "run", 0, session).take(10) == [b"2"]
+    assert Mailbox("run", Place(0, 2), session).take(10) == [b"2"]
+    one.post(b"3")
     other = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    assert Mailbox(other, "run", 0, session).take(10) == []
+    assert box_of(other, 0, 2, session).take(10) == [b"3"]
+    assert box_of(other, 0, 3, session).take(10) == []
+
+
+def test_once_the_ranks_have_met_they_need_the_groups_store_no_more():
+    """The server of a destroyed group ends, and the port is free for the next one."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    port = store.port
+    zero, one = linked(store, 2)
+    del store
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port))
+    zero.meet(None)
+    one.meet(None)
+    assert one.post(b"1")
+    assert zero.take(10) == [b"1"]
+
+
+def test_a_store_without_a_host_carries_the_batches_itself(tmp_path):
+    """A group may be made with a file."""
+    store = dist.FileStore(str(tmp_path / "store"), 2)
+    zero, one = linked(store, 2)
+    one.post(b"1")
+    assert zero.take(10) == [b"1"]
 
 
 def test_what_rank_0_does_not_take_is_bounded(store):
@@ -81,7 +118,7 @@ def test_what_rank_0_does_not_take_is_bounded(store):
 def test_a_batch_that_was_announced_and_never_came_holds_no_other_up(store):
     """A rank can die after the announcement; if it is only slow, its batch arrives later."""
     zero, one, two = linked(store)
-    inner = dist.PrefixStore("tblog/run", store)
+    inner = zero._session.store
     name = zero._session.batches.name
     inner.add(f"{name}/count", 1)
     two.post(b"two")

@@ -42,6 +42,8 @@ from tblog._reports import logger
 from tblog.errors import without_user
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tblog._delivery.channel import Channel
 
 # concurrent.futures.thread cannot be imported while the interpreter exits, so it is imported now. tensorboardX
@@ -256,6 +258,8 @@ _live: dict[threading.Thread, ServingThread] = {}
 _exit_arranged_in = 0
 _last_uploads_arranged = False
 _exit_spent_secs = 0.0
+first_at_the_end: list[Callable[[], None]] = []
+"""Functions that `close_all` calls before it closes anything. They wait for other processes, with a deadline."""
 
 
 def serve(channel: Channel, *, patient: bool = False) -> None:
@@ -367,6 +371,8 @@ def _flush_stores() -> None:
 @atexit.register
 def close_all() -> None:
     """Close every open channel. The storage has the longest `exit_timeout_secs` to answer."""
+    for close in first_at_the_end:
+        close()
     open_channels = [channel for channel in tuple(channels) if channel.served and not channel.closed]
     longest = max((channel.options.exit_timeout_secs for channel in open_channels), default=0.0)
     deadline = time.monotonic() + max(0.0, longest - _exit_spent_secs)

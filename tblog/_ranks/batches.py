@@ -31,6 +31,22 @@ class Batch(NamedTuple):
     opening: int = 1
 
 
+class Parcel(NamedTuple):
+    """A batch as it came, of which only the head is read.
+
+    Attributes:
+        rank, is_last, opening: those of the batch.
+        size: the number of its numbers.
+        data: all of it.
+    """
+
+    rank: int
+    is_last: bool
+    opening: int
+    size: int
+    data: bytes
+
+
 def pack(batch: Batch) -> bytes:
     """Return a batch as bytes."""
     names: dict[tuple[str, str], int] = {}
@@ -47,19 +63,28 @@ def pack(batch: Batch) -> bytes:
     return json.dumps(head).encode() + b"\n" + columns
 
 
-def unpack(data: bytes) -> Batch:
-    """Return the batch that was packed.
+def receive(data: bytes) -> Parcel:
+    """Return the parcel of a packed batch.
 
     Raises:
-        ValueError, KeyError, struct.error: the bytes are not a batch.
+        ValueError, KeyError, TypeError: the bytes are not a batch.
     """
     line, _, columns = data.partition(b"\n")
     head = json.loads(line)
-    count = head["count"]
-    names = [(str(run), str(tag)) for run, tag in head["names"]]
+    count = int(head["count"])
+    if len(columns) != struct.calcsize(_columns(count)) or not isinstance(head["names"], list):
+        raise ValueError(f"{len(columns)} bytes for {count} numbers")
+    return Parcel(int(head["rank"]), bool(head["last"]), int(head["opening"]), count, data)
+
+
+def unpack(parcel: Parcel) -> Batch:
+    """Return the batch that was packed."""
+    line, _, columns = parcel.data.partition(b"\n")
+    names = [(str(run), str(tag)) for run, tag in json.loads(line)["names"]]
+    count = parcel.size
     numbers = struct.unpack(_columns(count), columns)
     rows = zip(*(numbers[start : start + count] for start in range(0, 4 * count, count or 1)), strict=True)
-    return Batch(head["rank"], [(*names[name], *rest) for name, *rest in rows], head["last"], head["opening"])
+    return Batch(parcel.rank, [(*names[name], *rest) for name, *rest in rows], parcel.is_last, parcel.opening)
 
 
 def _columns(count: int) -> str:

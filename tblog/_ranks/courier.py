@@ -18,13 +18,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tblog._locks import mark_worker, on_worker
-from tblog._ranks.batches import Batch, pack, unpack
+from tblog._ranks.backlog import Backlog
+from tblog._ranks.batches import receive
 from tblog._ranks.mailbox import Mailbox, group_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tblog._delivery.entries import NumberOfRun
+    from tblog._ranks.batches import Parcel
     from tblog._ranks.mailbox import Session
     from tblog._ranks.place import Place
     from tblog._reports import Reports
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
 PAUSE_SECS = 0.1
 PAUSE_OF_A_RANK_SECS = 0.001
 """Added for each rank: with more ranks, each posts less often, so rank 0 has no more batches to take."""
-NUMBERS_A_BATCH = 500  # the worker joins a batch without a pause
 BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
-"""Maximum number of batches that wait for the worker of rank 0. The rest stay in the store."""
+"""Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
+MEETING_SECS = 2.0
+"""Time after a writer was opened in which its ranks look for each other often, and in which rank 0 keeps the store of a
+group that is destroyed meanwhile."""
+MEETING_PAUSE_SECS = 0.02
 LINK_SECS = 10.0
-"""Maximum time that a closing rank other than 0 waits for rank 0 to open its writer and to take numbers."""
-MAX_NUMBERS = 262_144
-"""Maximum number of numbers that wait on a rank other than 0. Each takes about 150 bytes."""
+"""Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
 
 
 class Courier:
@@ -75,13 +78,14 @@ class Courier:
         session.openings += 1
         self._opening = session.openings
         self._before = session.thread
-        self._outgoing: deque[NumberOfRun] = deque()
-        self._incoming: deque[Batch] = deque()
+        self._outgoing = Backlog(place.rank, session.openings)
+        self._incoming: deque[Parcel] = deque()
         self._gone: set[int] = set()  # ranks that have closed their writers as often as this one
-        self._store = group_store()  # the group may be destroyed before the thread runs
-        self._tried: Any = None
-        self._let_in: dict[int, int] = {}  # by rank: an opening other than ours, whose numbers we accept
-        self._box: Mailbox | None = None
+        self._box = Mailbox(name, place, session)
+        self._group = group_store()  # kept: it may be destroyed before the ranks have met
+        self._meet_until = time.monotonic() + MEETING_SECS
+        self._failed_group: Callable[[], Any] | None = None
+        self._let_in: dict[int, int] = {}  # by rank: the opening that is not the same as here, and taken
         self._closing = False
         self._give_up_at = 0.0
         self._leave_at = 0.0
@@ -97,13 +101,12 @@ class Courier:
     # On the worker's thread.
 
     def send(self, numbers: Sequence[NumberOfRun]) -> None:
-        """Queue numbers for rank 0. Those beyond `MAX_NUMBERS` are lost and counted."""
-        room = max(0, MAX_NUMBERS - len(self._outgoing))
-        self._outgoing.extend(numbers[:room])
-        if len(numbers) > room:
-            self._reports.unsent(len(numbers) - room, "rank 0 does not take them")
+        """Queue numbers for rank 0. Those that there is no room for are lost and counted."""
+        lost = self._outgoing.put(numbers)
+        if lost:
+            self._reports.unsent(lost, "rank 0 does not take them")
 
-    def received(self) -> Batch | None:
+    def received(self) -> Parcel | None:
         """Return the oldest batch of the other ranks, or None."""
         return self._incoming.popleft() if self._incoming else None
 
@@ -135,11 +138,14 @@ class Courier:
         self._bell.put(None)
 
     def settle(self, secs: float) -> None:
-        """Return when the store has all sent numbers and all its numbers are fetched, or after `secs`."""
+        """Return when the store has all that was sent, and all that it had is fetched, or after `secs`.
+
+        Soon after the opening, this includes that the ranks know each other.
+        """
         self._asked += 1
         asked = self._asked
         self._bell.put(None)
-        self._wait_for(lambda: self._answered >= asked and not (self._is_linked and self._outgoing), secs)
+        self._wait_for(lambda: self._answered >= asked and not self._has_more, secs)
 
     def wait_for_others(self, secs: float) -> None:
         """Return when all other ranks have closed their writers and their numbers have arrived, or after `secs`."""
@@ -153,6 +159,10 @@ class Courier:
             lost = len(self._outgoing)
             if self._thread.is_alive() and lost:
                 self._reports.unsent(lost, "the writer was closed, and the store did not answer")
+
+    @property
+    def _has_more(self) -> bool:
+        return self._is_meeting or (self._is_linked and len(self._outgoing) > 0)
 
     @property
     def _are_others_gone(self) -> bool:
@@ -177,28 +187,29 @@ class Courier:
                 leave, self._leave = self._leave, None
                 leave()
             with contextlib.suppress(Empty):
-                self._bell.get(timeout=self._pause_secs)
+                self._bell.get(timeout=MEETING_PAUSE_SECS if self._is_meeting else self._pause_secs)
                 while True:
                     self._bell.get_nowait()
-        self._box = self._store = self._tried = None  # the group's store closes with its last user
+        self._group = None
+        self._box.meet(None)
 
     def _round(self) -> bool:
         """Send or fetch what is pending; return whether this was the last round."""
         asked, is_last = self._asked, self._closing
-        must_wait = self._before is not None and self._before.is_alive()  # the previous opening has not ended
+        must_wait = self._before is not None and self._before.is_alive()  # the opening before has not ended
+        if not must_wait:
+            self._meet()
+        self._is_linked = must_wait or self._box.is_open
         try:
-            if self._box is None and not must_wait:
-                self._box = self._open_box()
-            is_open = self._box is not None and self._box.is_open
-            self._is_linked = is_open or must_wait
-            if self._box is not None and is_open:
-                self._carry(self._box, is_last=is_last)
+            if not must_wait and self._box.is_open:
+                self._carry(is_last=is_last)
                 if self._place.rank and self._outgoing:  # the store is full until rank 0 takes some
                     is_last = is_last and time.monotonic() >= self._give_up_at
-            elif self._box is not None or must_wait:  # rank 0 has no writer yet
+            elif must_wait or self._box.is_meeting:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
-        except Exception as error:  # of the store, whose server may be gone
-            self._box, self._is_linked = None, False
+        except Exception as error:  # from rank 0's store: its process may be gone
+            self._is_linked, self._failed_group = False, self._session.group
+            self._session.forget()
             self._reports.store_failed(error)
         if is_last and self._place.rank == 0:  # late batches are for the next opening
             self._session.early.extendleft((0.0, batch) for batch in reversed(self._incoming))
@@ -209,53 +220,64 @@ class Courier:
             self._round_ended.notify_all()
         return is_last
 
-    def _open_box(self) -> Mailbox | None:
-        """Open the box in the process group's store. Never retry a store that failed: that can take minutes."""
-        store = group_store()
-        store = self._store if store is None else store
-        if store is None or store is self._tried:
-            return None
-        self._store = self._tried = store
-        return Mailbox(store, self._name, self._place.rank, self._session)
+    @property
+    def _is_meeting(self) -> bool:
+        """Return whether the writer was opened just now, and some rank does not know yet where to send its numbers."""
+        return self._box.is_meeting and self._box.needs_group and time.monotonic() < self._meet_until
 
-    def _carry(self, box: Mailbox, *, is_last: bool) -> None:
+    def _meet(self) -> None:
+        """Look for the other ranks in the group's store, but never again in one that failed: that can take minutes.
+
+        A destroyed group is kept only until the ranks have met, see hub.py.
+        """
+        group = group_store()
+        if group is not None:
+            self._group = group
+        elif self._group is not None and self._box.needs_group:
+            group = self._group
+        if group is not None and self._failed_group is not None and group is self._failed_group():
+            group = None
+        try:
+            self._box.meet(group)
+        except Exception as error:  # its server may be gone
+            self._failed_group = self._session.group
+            self._box.meet(None)
+            if self._box.needs_group:
+                self._reports.store_failed(error)
+        if not self._box.needs_group or time.monotonic() >= self._meet_until:
+            self._group = None
+
+    def _carry(self, *, is_last: bool) -> None:
         if self._place.rank:
-            self._post(box, is_last=is_last)
-        elif not is_last:  # late batches are for the next opening
-            self._fetch(box)
+            self._post(is_last=is_last)
+        elif not is_last:  # what comes too late is for the next opening
+            self._fetch()
 
-    def _post(self, box: Mailbox, *, is_last: bool) -> None:
-        while self._outgoing or is_last:
-            numbers = [self._outgoing.popleft() for _ in range(min(NUMBERS_A_BATCH, len(self._outgoing)))]
-            is_all = is_last and not self._outgoing
-            is_posted = False
-            try:
-                is_posted = box.post(pack(Batch(self._place.rank, numbers, is_all, self._opening)))
-            finally:
-                if not is_posted:
-                    self._outgoing.extendleft(reversed(numbers))
-            if not is_posted:
+    def _post(self, *, is_last: bool) -> None:
+        while (oldest := self._outgoing.oldest(is_last=is_last)) is not None:
+            if not self._box.post(oldest.data):
                 return
-            self.sent += len(numbers)
-            if is_all:
+            self._outgoing.remove()
+            self.sent += oldest.size
+            if is_last and not self._outgoing:
                 break
-        box.confirm()
+        self._box.confirm()
 
-    def _fetch(self, box: Mailbox) -> None:
+    def _fetch(self) -> None:
         for came, batch in [early.popleft() for early in (self._session.early,) for _ in range(len(early))]:
             self._sort(batch, came)
-        while len(self._incoming) < MAX_BATCHES and (taken := box.take(BATCHES_AT_ONCE)):
+        while len(self._incoming) < MAX_BATCHES and (taken := self._box.take(BATCHES_AT_ONCE)):
             for data in taken:
                 try:
-                    batch = unpack(data)
+                    batch = receive(data)
                 except Exception as error:  # of another version of tblog
                     self._reports.store_failed(error)
                     continue
                 self._sort(batch, time.monotonic())
             self._arrived()
 
-    def _sort(self, batch: Batch, came: float) -> None:
-        """Take a batch now, or keep it for the next opening if its rank is already in that one."""
+    def _sort(self, batch: Parcel, came: float) -> None:
+        """Take a batch now, or keep it for the next opening if its rank is there already."""
         expected = max(self._opening, self._let_in.get(batch.rank, 0))
         if batch.opening > expected:
             self._gone.add(batch.rank)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_OPEN_POINTS = 100_000
 """Beyond this number, the oldest points are closed before their deadline. Each takes about 500 bytes."""
+MAX_LEAD = MAX_OPEN_POINTS // 2
+"""Maximum open points of one rank that wait for others. Its next numbers wait outside, where they take less memory."""
 MAX_SERIES = 100_000
 _RANKS_TOLD = 8
 
@@ -57,6 +59,8 @@ class Joiner:
         self._series: dict[tuple[str, str], _Series] = {}
         self._open: deque[_Point] = deque()  # ordered by deadline; may contain closed points
         self._open_count = 0
+        self._joined = [0] * world_size
+        self._complete = 0
         self._closed: dict[str, list[Scalar]] = {}
 
     def add(self, rank: int, numbers: Iterable[NumberOfRun]) -> None:
@@ -76,10 +80,15 @@ class Joiner:
             series.missed &= ~bit
             series.reached[rank] = max(point.number, series.reached.get(rank, 0))
             point.take(rank, bit, value, wall_time)
+            self._joined[rank] += 1
             if self._wants_extremes:
                 point.compare(rank, value)
             if point.came | point.passed | series.absent == self._everybody:
                 self._close(point)
+
+    def has_room(self, rank: int) -> bool:
+        """Return whether a rank is not so far ahead of the others that its next numbers should wait."""
+        return self._joined[rank] - self._complete < MAX_LEAD
 
     def closed(self, *, has_all: bool = True) -> dict[str, list[Scalar]]:
         """Return the points that were closed since the last call, by run; close those that have waited too long.
@@ -142,8 +151,12 @@ class Joiner:
         series.remove(point)
         point.is_open = False
         self._open_count -= 1
-        if point.came != self._everybody:
+        if point.came == self._everybody:
+            self._complete += 1
+        else:
             self._reports.incomplete += 1
+            for present in _ranks(point.came):
+                self._joined[present] -= 1
             missing = self._everybody & ~(point.came | point.passed)
             if missing:
                 series.missed |= missing
@@ -262,6 +275,10 @@ def _goes_before(is_beyond: bool, value: float, rank: int, extreme: float, extre
 
 def _listed(mask: int) -> str:
     """Return the ranks of a set of bits for a message."""
-    ranks = [rank for rank in range(mask.bit_length()) if mask >> rank & 1]
+    ranks = _ranks(mask)
     more = f" and {len(ranks) - _RANKS_TOLD} more" if len(ranks) > _RANKS_TOLD else ""
     return f"rank {', '.join(map(str, ranks[:_RANKS_TOLD]))}{more}"
+
+
+def _ranks(mask: int) -> list[int]:
+    return [rank for rank in range(mask.bit_length()) if mask >> rank & 1]

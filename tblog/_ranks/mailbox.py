@@ -1,12 +1,12 @@
-"""Batches of bytes from the ranks to rank 0, through the key-value store of torch's process group.
+"""Batches of bytes from the ranks to rank 0, through a key-value store of rank 0.
 
 A pile has a counter of its values, and a key for each value. To put a value, a rank increments the counter and sets the
 key of that number. Rank 0 reads the counter, which tells it in one request whether there is anything to take. The
-requests use a connection of their own, a clone of the store: a training thread that waits in the store holds the
-original's lock.
+requests use connections of their own: a training thread that waits in a store holds the lock of its connection.
 
-A store may outlive a training: torchrun's does, when it restarts all ranks. So rank 0 creates a session with a random
-name, and each rank asks for that name under a random key. No rank reads or continues what an earlier generation left.
+The ranks find rank 0's store through that of the process group, which may outlive a training: torchrun's does, when it
+restarts all ranks. So each rank asks for the address under a random key, and rank 0 answers with the address and the
+random name of a session. No rank reads or continues what an earlier generation left.
 
 Lives here: keys, and their order. Must not: wait for a key that may never be set.
 Runs on the courier's thread. Each request takes some 20 us, and raises or hangs with the store.
@@ -14,19 +14,27 @@ Runs on the courier's thread. Each request takes some 20 us, and raises or hangs
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import uuid
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from tblog._ranks.hub import connect, open_hub
+
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
-    from tblog._ranks.batches import Batch
+    from tblog._ranks.batches import Parcel
+    from tblog._ranks.hub import Hub
+    from tblog._ranks.place import Place
 
 MAX_POSTED = 64
-"""Maximum number of batches of one rank in the store, which keeps them in memory."""
+"""Maximum batches of one rank that rank 0 has not taken: the store keeps them in memory."""
+HELLOS_AT_ONCE = 64
 MAX_HOLES = 1_000
 """Maximum number of batches that were announced but never set, because their rank died in between."""
 
@@ -65,64 +73,129 @@ class Session:
         self.openings = 0
         """How often this rank has opened the writer."""
         self.thread: threading.Thread | None = None
-        """The courier's thread of the latest opening."""
-        self.early: deque[tuple[float, Batch]] = deque()
-        """On rank 0: batches of ranks that have opened the writer more often, with their times of arrival."""
-        self.begin()
+        """The courier's of the latest opening."""
+        self.early: deque[tuple[float, Parcel]] = deque()
+        """Of rank 0: batches of ranks that have opened it more often, and when they came."""
+        self.place: Place | None = None
+        self.forget()
 
-    def begin(self) -> None:
-        """Reset, because nothing was exchanged yet, or only in another store."""
-        self.hellos = _Pile("hello")
+    def forget(self) -> None:
+        """Reset: nothing was exchanged yet, or it was with another rank 0."""
         self.batches: _Pile | None = None
+        self.store: Any = None
+        """Where the batches are, if this rank knows it."""
+        self.hub: Hub | None = None
+        """Of rank 0: the same."""
+        self.met = 0
+        """Of rank 0: the number of ranks that know it."""
+        self.begin_in(None)
+
+    def begin_in(self, group: Any) -> None:
+        """Begin to look for the other ranks in a group's store."""
+        self.group: Callable[[], Any] = _nothing if group is None else weakref.ref(group)
+        self.hellos = _Pile("hello")
+        self.word = ""
+        """Under this key, rank 0 will say where the batches go."""
+
+
+def _nothing() -> None:
+    """Stand in for a reference to a store."""
 
 
 class Mailbox:
     """One writer's box, as one rank sees it.
 
     Args:
-        store: the process group's store, or one like it.
-        name: a name that is the same on all ranks, and unique to this writer.
-        rank: the rank of this process.
-        session: this rank's state of the box, which changes.
+        name: the same on all ranks, and unique to this writer.
+        place: this process.
+        session: this rank's state of the box; changed here.
     """
 
-    def __init__(self, store: Any, name: str, rank: int, session: Session) -> None:
-        self._store: Any = sys.modules["torch.distributed"].PrefixStore(f"tblog/{name}", store.clone())
+    def __init__(self, name: str, place: Place, session: Session) -> None:
+        self._name = f"tblog/{name}"
+        self._place = place
         self._session = session
-        self._word = ""
-        if session.batches is not None and self._store.check([f"{session.batches.name}/open"]):
+        self._meeting: Any = None
+        if session.place != place:
+            session.place = place
+            session.forget()
+
+    def meet(self, group: Any) -> None:
+        """Look for the other ranks in the store of the process group; to be called in each round.
+
+        Args:
+            group: the store; None if there is none (any more).
+        """
+        session = self._session
+        if group is None:
+            self._meeting = None
             return
-        session.begin()
-        if rank == 0:
+        if self._meeting is None or session.group() is not group:
+            self._meeting = self._of_this_writer(group.clone())
+            if session.group() is not group:
+                session.begin_in(group)
+        if self._place.rank == 0:
+            self._answer(group)
+        elif session.batches is None:
+            self._ask(group)
+
+    def _answer(self, group: Any) -> None:
+        session = self._session
+        if session.batches is None or session.hub is None:
+            session.hub = open_hub(group)
             session.batches = _Pile(uuid.uuid4().hex)
-            self._store.set(f"{session.batches.name}/open", "")
-        else:
-            self._word = uuid.uuid4().hex
-            session.hellos.put(self._store, self._word.encode())
+            session.store = self._of_this_writer(session.hub.store.clone())
+        answer = json.dumps(
+            {"name": session.batches.name, "host": session.hub.host, "port": session.hub.port}
+        )
+        for word in session.hellos.take(self._meeting, HELLOS_AT_ONCE):
+            self._meeting.set(word.decode(), answer)
+        if self.needs_group:
+            session.met = session.store.add(f"{session.batches.name}/met", 0)
+
+    def _ask(self, group: Any) -> None:
+        session = self._session
+        if not session.word:
+            session.word = uuid.uuid4().hex
+            session.hellos.put(self._meeting, session.word.encode())
+        if self._meeting.check([session.word]):
+            answer = json.loads(self._meeting.get(session.word))
+            session.store = self._of_this_writer(connect(group, answer["host"], answer["port"]))
+            session.store.add(f"{answer['name']}/met", 1)
+            session.batches = _Pile(answer["name"])
+
+    def _of_this_writer(self, store: Any) -> Any:
+        return sys.modules["torch.distributed"].PrefixStore(self._name, store)
+
+    @property
+    def is_meeting(self) -> bool:
+        """Return whether there is a group, in whose store the others may be."""
+        return self._meeting is not None
 
     @property
     def is_open(self) -> bool:
-        """Return whether rank 0 has published the session's name."""
-        if self._session.batches is None and self._store.check([self._word]):
-            self._session.batches = _Pile(self._store.get(self._word).decode())
+        """Return whether rank 0 has made the store for the batches, and this rank knows it."""
         return self._session.batches is not None
+
+    @property
+    def needs_group(self) -> bool:
+        """Return whether some rank does not know yet where the batches go, so that the group's store is needed."""
+        return not self.is_open or (self._place.rank == 0 and self._session.met < self._place.world_size - 1)
 
     def post(self, data: bytes) -> bool:
         """Send a batch to rank 0; return False if `MAX_POSTED` of this rank still wait there."""
         assert self._session.batches is not None
-        return self._session.batches.put(self._store, data)
+        return self._session.batches.put(self._session.store, data)
 
     def confirm(self) -> None:
         """Return once the store has all that was posted: it answers requests in order."""
         assert self._session.batches is not None
-        self._session.batches.count(self._store)
+        self._session.batches.count(self._session.store)
 
     def take(self, most: int) -> list[bytes]:
-        """Remove and return up to `most` of the oldest batches; tell new ranks the session's name (on rank 0)."""
+        """Remove and return up to `most` of the oldest batches (on rank 0)."""
         assert self._session.batches is not None
-        for word in self._session.hellos.take(self._store, most):
-            self._store.set(word.decode(), self._session.batches.name)
-        return self._session.batches.take(self._store, most)
+        return self._session.batches.take(self._session.store, most)
 
 
 class _Pile:

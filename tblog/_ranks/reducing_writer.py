@@ -5,13 +5,11 @@ Lives here: which mailbox a writer uses, and closing at the end of the process. 
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from tblog._delivery.worker import first_at_the_end
 from tblog._locks import ForkSafeLock
 from tblog._ranks.mailbox import Session
 from tblog._ranks.reducing_channel import ReducingChannel, leaving
@@ -26,7 +24,6 @@ _naming = ForkSafeLock()
 _used: dict[str, set[int]] = {}
 _open: weakref.WeakSet[ReducingFileWriter] = weakref.WeakSet()
 _sessions: dict[str, Session] = {}
-_exit_arranged_in = 0
 
 
 class ReducingFileWriter(FileWriter):
@@ -49,7 +46,6 @@ class ReducingFileWriter(FileWriter):
         self._free = weakref.finalize(self, used.discard, self._number)
         self._free.atexit = False
         super().__init__(*arguments, **more)
-        _arrange_exit()
         _open.add(self)
 
     def _make_channel(self, resume: Resume | None) -> Channel:
@@ -73,21 +69,12 @@ class ReducingFileWriter(FileWriter):
             _open.discard(self)
 
 
-def _arrange_exit() -> None:
-    """Close open writers at the end of the process before tblog's worker does: it waits for no other rank."""
-    global _exit_arranged_in  # noqa: PLW0603 - once in each process
-    if _exit_arranged_in == os.getpid():
-        return
-    util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
-    if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(None, _close_open, exitpriority=1)  # such a process skips atexit
-    if not _exit_arranged_in:
-        atexit.register(_close_open)
-    _exit_arranged_in = os.getpid()
-
-
 def _close_open() -> None:
+    """Close open writers at the end of the process, as tblog's worker would without waiting for other ranks."""
     still_there = [channel.close for channel in leaving if channel.is_leaving]
     for close in (*still_there, *(writer.close for writer in tuple(_open))):
         with contextlib.suppress(Exception):  # of a strict writer: nobody can catch it any more
             close()
+
+
+first_at_the_end.append(_close_open)
