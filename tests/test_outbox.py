@@ -32,9 +32,9 @@ def store():
     return Store()
 
 
-def segment(number, records=1):
+def segment(number, records=1, run="run"):
     """Return a segment of ten bytes."""
-    return Segment(f"s3://bucket/run/{number}", b"x" * 10, 10, records)
+    return Segment(f"s3://bucket/{run}/{number}", b"x" * 10, 10, records)
 
 
 def outbox(store, clock, spill=None, max_bytes=100):
@@ -55,14 +55,53 @@ def test_segments_are_sent_in_their_order_and_count_when_they_are_confirmed(stor
     for number in range(3):
         box.put(segment(number))
     send_all(box)
-    assert (box.written, box.nbytes, box.waiting, box.done_count) == (0, 0, 3, 0)
+    assert (box.written, box.nbytes, box.waiting, box.is_done(1)) == (0, 0, 3, False)
     assert store.tried == ["s3://bucket/run/0"]
     store.is_away = False
     clock.turn(FIRST_PAUSE_SECS)
     send_all(box)
-    assert (box.written, box.nbytes, box.waiting, box.done_count) == (3, 30, 0, 3)
+    assert (box.written, box.nbytes, box.waiting, box.is_done(3)) == (3, 30, 0, True)
     assert list(store.objects) == [f"s3://bucket/run/{number}" for number in range(3)]
     assert box.error is None
+
+
+def test_a_run_that_the_store_denies_holds_up_no_other(store, clock):
+    """A key may have rights for a part of a bucket; a flush learns of the refusal, and the run is tried again by itself."""
+    box = outbox(store, clock)
+    put = store.put
+
+    def deny(url, content):
+        if "/denied/" in url:
+            raise PermissionError(f"{url}: AccessDenied")
+        put(url, content)
+
+    box._put = deny
+    box.put(segment(0, run="denied"))
+    for number in range(1, 4):
+        box.put(segment(number))
+    send_all(box)
+    assert (box.written, box.waiting) == (3, 1)
+    assert "denied/0: AccessDenied" in str(box.error)
+    assert (box.is_done(4), box.is_refused(4, 0), box.is_refused(4, box.begun)) == (False, True, False)
+    box.put(segment(4))
+    send_all(box)
+    assert (box.written, "denied" in str(box.error)) == (4, True)
+    box._put = put
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert (box.written, box.error, box.is_done(5)) == (5, None, True)
+
+
+def test_a_run_that_the_store_denies_is_alone_in_the_spill_directory(store, clock, tmp_path):
+    """The others have nothing to wait for."""
+    box = outbox(store, clock, Spill(str(tmp_path)))
+    box._put = lambda url, _: (_ for _ in ()).throw(PermissionError(url)) if "/denied/" in url else None
+    for number, run in enumerate(["denied", "run", "denied", "run"]):
+        box.put(segment(number, run=run))
+    box.send_next()
+    assert (box.spilled, box.is_all_spilled) == (2, False)
+    send_all(box)
+    assert (box.written, box.spilled, box.is_all_spilled) == (2, 2, True)
 
 
 def test_pauses_grow_to_a_longest_one_and_a_confirmed_segment_ends_them(store, clock):

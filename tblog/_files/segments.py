@@ -33,6 +33,8 @@ class Segment:
         nbytes: its size.
         records: the number of the caller's records in it.
         spilled: the path of its file in the spill directory, or "".
+        number: its place among all segments of the writer.
+        confirmed: whether the store has it.
     """
 
     url: str
@@ -40,6 +42,8 @@ class Segment:
     nbytes: int
     records: int
     spilled: str = ""
+    number: int = 0
+    confirmed: bool = False
 
 
 class SegmentedRun:

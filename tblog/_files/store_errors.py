@@ -83,7 +83,9 @@ def code_of(error: BaseException) -> str:
 
 
 def _os_error(error: Exception, path: str) -> OSError:
+    """Return the OSError to raise: a PermissionError where valid credentials lack the rights for this path."""
     code = code_of(error)
     said = " ".join(str(error).split()).rstrip(".")
     told = f"{path} was not stored: {code}{': ' * bool(said)}{said}. {_WHAT_TO_DO.get(code, '')}".rstrip(". ")
-    return OSError(_SECRETS.sub(lambda found: f"{found[1]}...", without_user(told)))
+    kind = PermissionError if _WHAT_TO_DO.get(code) == _RIGHTS else OSError
+    return kind(_SECRETS.sub(lambda found: f"{found[1]}...", without_user(told)))

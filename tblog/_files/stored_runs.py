@@ -204,9 +204,9 @@ class StoredRuns:
             if is_last and self._merges:
                 self._outbox.last_job = self._merge
             self._outbox.hurry()
-        if self._outbox.done_count < wait.segments:
+        if not self._outbox.is_done(wait.segments):
             given_up = not is_last or self._outbox.is_all_spilled or self._clock() >= wait.until
-            if self._outbox.refused <= wait.begun or not given_up:
+            if not given_up or not self._outbox.is_refused(wait.segments, wait.begun):
                 return False
         elif is_last and self._outbox.last_job is not None:
             return False

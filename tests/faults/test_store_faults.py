@@ -136,6 +136,26 @@ def test_a_small_bound_holds_up_no_segment_that_the_store_would_take():
     assert (writer.stats.written, writer.stats.dropped) == (5_000, 0)
 
 
+def test_a_run_below_that_the_store_denies_costs_no_other_run_a_record(proxy, store, caplog):
+    """Neither while the writer logs nor at its close; what is lost of the denied run alone is counted and named."""
+    proxy.denied = "pair_a"
+    options = WriterOptions(segment_secs=0.05, exit_timeout_secs=0.5)
+    with SummaryWriter(URL, options=options) as writer:
+        for step in range(10):
+            writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, step)
+            writer.add_scalar("x", step, step)
+        wait_until(lambda: writer.stats.written == 20)
+        writer.add_scalar("x", 10, 10)
+        writer.flush()
+        assert writer.stats.written == 21
+        writer.add_scalar("x", 11, 11)
+    assert (writer.stats.written, writer.stats.dropped) == (22, 10)
+    assert stored_steps(store) == list(range(12))
+    assert stored_steps(store, "pair") == list(range(10))
+    told = [record.getMessage() for record in caplog.records]
+    assert any("pair_a/" in message and "AccessDenied" in message for message in told)
+
+
 def test_callers_that_wait_for_a_slow_store_wait_no_more_once_it_refuses(proxy):
     """Records are dropped and counted from then on, also if no more could wait before that."""
     options = WriterOptions(
