@@ -52,13 +52,14 @@ class WriterOptions:
             tuple of several, which go to a run each.
         reduce_wait_secs: maximum time from the first rank's number to the last one's, in seconds. Later ones are left
             out, and counted.
-        segment_bytes: size at which a segment of a run in a store ends and is sent. Of such a run, each segment is one
-            object and one request, and up to `max_queue_bytes` of them wait in memory while the store is slow or
-            refuses. Local runs have no segments.
+        segment_bytes: size at which a segment of a run in a store ends and is sent. Each segment is one object, and each
+            time that it is sent one request; on S3 a small one is sent again with more in it. Up to `max_queue_bytes`
+            of them wait in memory while the store is slow or refuses. Local runs have no segments.
         segment_secs: age at which a segment ends and is sent, in seconds; None for the writer's `flush_secs`. It
             bounds what a killed process loses, and decides what a run's requests cost: see docs/stores.md.
         spill_dir: a local directory for segments that a store refuses, so that they wait there and not in memory.
-            Those that it has not taken by the end stay there, as event files, and count in `stats.spilled`.
+            Those that it has not taken by the end stay there, as event files, and count in `stats.spilled`. The next
+            writer with the same URL and directory sends them.
         merge_segments: make few objects of a run's segments when the writer closes. It reads them again and removes
             them, which needs the rights, and a TensorBoard that shows the run then must be started again.
 

@@ -88,7 +88,7 @@ def _print_runs(rows: list[RunRow]) -> None:
                 str(row.last_step) if row.tags else "",
                 output.count(row.records),
                 output.count(row.files),
-                output.size(row.nbytes),
+                output.size(row.nbytes) if row.changed else "",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed)) if row.changed else "",
                 f"{output.counted(row.damage, 'damaged stretch')}: tblog check" if row.damage else "",
             )

@@ -28,6 +28,7 @@ from tblog._cli import (
     thin,
 )
 from tblog._cli.arguments import CommandError
+from tblog.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (CommandError, OSError, ImportError) as error:
+    except (CommandError, InvalidValueError, OSError, ImportError) as error:
         sys.stderr.write(f"tblog: {error}\n")
         return FAILED
     return status

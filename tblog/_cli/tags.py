@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import tblog
 from tblog._cli.arguments import CommandError
+from tblog._files.stores import is_url
 from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
     Raises:
         CommandError: they are not on this machine.
     """
-    if "://" in given.dir:
+    if is_url(given.dir):
         raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
     return {name: run.files for name, run in tblog.read(given.dir).items()}
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Literal
 
-Fault = Literal["", "slow", "500", "expired", "denied", "cut", "cut answer"]
+Fault = Literal["", "slow", "500", "expired", "denied", "cut", "cut half", "cut answer"]
 
 SLOW_SECS = 0.3
 _ANSWERS = {"500": (500, "InternalError"), "expired": (403, "ExpiredToken"), "denied": (403, "AccessDenied")}
@@ -22,8 +22,8 @@ class Proxy:
 
     Attributes:
         fault: what happens to each request: nothing, a delay, a server error, an answer that the credentials
-            have expired, or a closed connection instead of an answer, before the store has the request
-            or after it.
+            have expired, or a closed connection instead of an answer, before the store has the request, in the
+            middle of it or after it.
         denied: the store denies access to paths that contain this text, if any.
         requests: number of requests by method.
         bytes: bytes in their bodies.
@@ -80,8 +80,8 @@ class Proxy:
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
-        body = _body(request)
         fault: Fault = "denied" if self.denied and self.denied in request.path else self.fault
+        body = _body(request) if fault != "cut half" else request.rfile.read(20)
         with self._counting:
             self.requests[request.command] = self.requests.get(request.command, 0) + 1
             self.bytes += len(body)
@@ -91,7 +91,7 @@ class Proxy:
         request.close_connection = bool(fault)  # so that a cleared fault leaves no trace
         if fault == "slow":
             time.sleep(SLOW_SECS)
-        if fault == "cut":
+        if fault in {"cut", "cut half"}:
             return
         if fault in _ANSWERS:
             status, code = _ANSWERS[fault]
