@@ -20,6 +20,7 @@ from tblog._files.inspection import FileReport, Finding, RunInspection, many, re
 from tblog._files.kept import keep_whole, stamp
 from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use
+from tblog._files.stores import is_url
 from tblog._terminal import say
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ def work(given: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         1 file, 2 records, nothing wrong
         0
     """
+    if is_url(given.path):
+        refuse(f"{given.path} can be read but not checked; copy it to this machine first")
     if not (os.path.isdir(given.path) or os.path.isfile(given.path)):
         refuse(f"{given.path} is not a directory; give one with event files, or an event file")
     for name, command in kept_command.COMMANDS.items():

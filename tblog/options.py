@@ -52,13 +52,14 @@ class WriterOptions:
             tuple of several, each of which goes to its own run.
         reduce_wait_secs: maximum time from the first rank's number to the last one's, in seconds. Later numbers are
             left out and counted.
-        segment_bytes: size at which a segment of a run in a store ends and is sent. Each segment is one object and one
-            request. Up to `max_queue_bytes` of segments wait in memory while the store is slow or refuses. Local runs
-            have no segments.
+        segment_bytes: size at which a segment of a run in a store ends and is sent. Each segment is one object, and each
+            time that it is sent one request; on S3 a small one is sent again with more in it. Up to `max_queue_bytes`
+            of segments wait in memory while the store is slow or refuses. Local runs have no segments.
         segment_secs: age at which a segment ends and is sent, in seconds; None for the writer's `flush_secs`. It
             bounds the loss of a killed process, and decides what a run's requests cost: see docs/stores.md.
         spill_dir: a local directory in which segments wait while a store refuses them, instead of in memory. Segments
-            that the store has not taken by the end stay there, as event files, and count in `stats.spilled`.
+            that the store has not taken by the end stay there, as event files, and count in `stats.spilled`. The next
+            writer with the same URL and directory sends them.
         merge_segments: merge a run's segments into few objects when the writer closes. This reads and removes the
             segments, which needs the rights. A TensorBoard that shows the run must then be restarted.
 

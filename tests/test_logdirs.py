@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tblog
 from tblog import FileWriter, GlobalSummaryWriter, RecordWriter, SummaryWriter
-from tblog.errors import without_secrets, without_user
+from tblog.errors import InvalidValueError, without_secrets, without_user
 from tblog.options import WriterOptions
 from tblog.records import ScalarRecord
+from tests.needs import need_package
 from tests.processes import run_program
 from tests.reading import event_files, points
 
@@ -309,3 +311,48 @@ def test_the_error_for_a_name_that_is_too_long_says_what_to_do(tmp_path):
     """The message has the operating system's words, and tblog's advice."""
     with pytest.raises(OSError, match=r"File name too long\. Give a shorter directory or filename_suffix"):
         SummaryWriter(tmp_path / "run", filename_suffix="x" * 250)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("simplecache::s3://bucket/run", "a chain of URLs"),
+        ("zip://run::s3://bucket/runs.zip", "a chain of URLs"),
+        ("filecache::memory://run", "a chain of URLs"),
+        ("S3://bucket/run", "write s3:// in small letters"),
+        ("Memory://run", "write memory:// in small letters"),
+        ("s3:/bucket/run", "names no bucket; give s3://BUCKET/PATH"),
+        ("file://run", "as a path or as file:///PATH with three slashes"),
+        ("FILE:///tmp/run", "write file:// in small letters"),
+        ("file://localhost/tmp/run", "as a path or as file:///PATH with three slashes"),
+        ("file:/tmp/run", "begins with file://"),
+        ("https://host/run", "cannot write to https:// URLs"),
+    ],
+)
+def test_a_url_that_nothing_can_write_to_is_an_error_and_no_local_directory(elsewhere, given, wanted):
+    """It says what to give instead."""
+    need_package("fsspec")
+    elsewhere()
+    with pytest.raises(InvalidValueError, match=wanted):
+        SummaryWriter(given)
+
+
+@pytest.mark.parametrize("given", ["runs/s3://bucket", "C://runs", "C:\\runs", "run::1", "~/runs", "a:b"])
+def test_a_path_that_is_no_url_is_a_local_directory_to_writers_and_readers(tmp_path, monkeypatch, given):
+    """As in both originals, which expand no `~`."""
+    monkeypatch.chdir(tmp_path)
+    with SummaryWriter(given) as writer:
+        writer.add_scalar("x", 1.0, 1)
+    (file,) = event_files(tmp_path / given)
+    assert tblog.read(f"./{given}").scalars.step.tolist() == [1]
+    if not given.startswith("~"):
+        assert tblog.read(given).scalars.step.tolist() == [1]
+    assert Path(file).exists()
+
+
+def test_two_colons_in_a_name_of_a_store_are_no_chain():
+    """To fsspec they would be."""
+    need_package("fsspec")
+    with SummaryWriter("memory://bucket/run::1") as writer:
+        writer.add_scalar("x", 1.0, 1)
+    assert tblog.read("memory://bucket/run::1").scalars.step.tolist() == [1]

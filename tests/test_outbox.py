@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -32,9 +33,9 @@ def store():
     return Store()
 
 
-def segment(number, records=1):
+def segment(number, records=1, run="run"):
     """Return a segment of ten bytes."""
-    return Segment(f"s3://bucket/run/{number}", b"x" * 10, 10, records)
+    return Segment(f"s3://bucket/{run}/{number}", b"x" * 10, 10, records)
 
 
 def outbox(store, clock, spill=None, max_bytes=100):
@@ -55,14 +56,53 @@ def test_segments_are_sent_in_their_order_and_count_when_they_are_confirmed(stor
     for number in range(3):
         box.put(segment(number))
     send_all(box)
-    assert (box.written, box.nbytes, box.waiting, box.done_count) == (0, 0, 3, 0)
+    assert (box.written, box.nbytes, box.waiting, box.is_done(1)) == (0, 0, 3, False)
     assert store.tried == ["s3://bucket/run/0"]
     store.is_away = False
     clock.turn(FIRST_PAUSE_SECS)
     send_all(box)
-    assert (box.written, box.nbytes, box.waiting, box.done_count) == (3, 30, 0, 3)
+    assert (box.written, box.nbytes, box.waiting, box.is_done(3)) == (3, 30, 0, True)
     assert list(store.objects) == [f"s3://bucket/run/{number}" for number in range(3)]
     assert box.error is None
+
+
+def test_a_run_that_the_store_denies_holds_up_no_other(store, clock):
+    """A key may have rights for a part of a bucket; a flush learns of the refusal, and the run is tried again by itself."""
+    box = outbox(store, clock)
+    put = store.put
+
+    def deny(url, content):
+        if "/denied/" in url:
+            raise PermissionError(f"{url}: AccessDenied")
+        put(url, content)
+
+    box._put = deny
+    box.put(segment(0, run="denied"))
+    for number in range(1, 4):
+        box.put(segment(number))
+    send_all(box)
+    assert (box.written, box.waiting) == (3, 1)
+    assert "denied/0: AccessDenied" in str(box.error)
+    assert (box.is_done(4), box.is_refused(4, 0), box.is_refused(4, box.begun)) == (False, True, False)
+    box.put(segment(4))
+    send_all(box)
+    assert (box.written, "denied" in str(box.error)) == (4, True)
+    box._put = put
+    clock.turn(FIRST_PAUSE_SECS)
+    send_all(box)
+    assert (box.written, box.error, box.is_done(5)) == (5, None, True)
+
+
+def test_a_run_that_the_store_denies_is_alone_in_the_spill_directory(store, clock, tmp_path):
+    """The others have nothing to wait for."""
+    box = outbox(store, clock, Spill(str(tmp_path), "s3://bucket/run"))
+    box._put = lambda url, _: (_ for _ in ()).throw(PermissionError(url)) if "/denied/" in url else None
+    for number, run in enumerate(["denied", "run", "denied", "run"]):
+        box.put(segment(number, run=run))
+    box.send_next()
+    assert (box.spilled, box.is_all_spilled) == (2, False)
+    send_all(box)
+    assert (box.written, box.spilled, box.is_all_spilled) == (2, 2, True)
 
 
 def test_pauses_grow_to_a_longest_one_and_a_confirmed_segment_ends_them(store, clock):
@@ -118,7 +158,7 @@ def test_a_request_that_was_begun_before_somebody_waited_is_made_once_more_at_on
 
 def test_the_bound_is_of_what_waits_in_memory(store, clock, tmp_path):
     """A spill directory removes the bound."""
-    full, spilling = outbox(store, clock), outbox(store, clock, Spill(str(tmp_path)))
+    full, spilling = outbox(store, clock), outbox(store, clock, Spill(str(tmp_path), "s3://bucket/run"))
     store.is_away = True
     for box in (full, spilling):
         for number in range(10):
@@ -134,7 +174,7 @@ def test_the_bound_is_of_what_waits_in_memory(store, clock, tmp_path):
 
 def test_what_was_spilled_is_sent_with_the_same_bytes_and_removed(store, clock, tmp_path):
     """The file keeps the bytes and the name."""
-    box = outbox(store, clock, Spill(str(tmp_path / "spill")))
+    box = outbox(store, clock, Spill(str(tmp_path / "spill"), "s3://bucket/run"))
     store.is_away = True
     box.put(segment(0))
     box.send_next()
@@ -148,7 +188,7 @@ def test_what_was_spilled_is_sent_with_the_same_bytes_and_removed(store, clock, 
 
 def test_a_spilled_segment_that_somebody_removed_is_lost_alone(store, clock, tmp_path):
     """It is counted as lost, and the others are sent."""
-    box = outbox(store, clock, Spill(str(tmp_path)))
+    box = outbox(store, clock, Spill(str(tmp_path), "s3://bucket/run"))
     store.is_away = True
     box.put(segment(0, records=5))
     box.put(segment(1))
@@ -163,7 +203,7 @@ def test_a_spilled_segment_that_somebody_removed_is_lost_alone(store, clock, tmp
 def test_a_spill_directory_that_takes_nothing_leaves_segments_in_memory(store, clock, tmp_path):
     """Its error can be reported."""
     (tmp_path / "file").touch()
-    box = outbox(store, clock, Spill(str(tmp_path / "file")))
+    box = outbox(store, clock, Spill(str(tmp_path / "file"), "s3://bucket/run"))
     store.is_away = True
     box.put(segment(0))
     box.send_next()
@@ -179,7 +219,7 @@ def test_writers_that_spill_to_one_folder_at_the_same_time_keep_their_bytes_apar
     """As the threads of two writers to one directory do."""
 
     def keep(number):
-        spill = Spill(str(tmp_path))
+        spill = Spill(str(tmp_path), "s3://bucket/run")
         for nth in range(200):
             spill.keep(f"s3://bucket/run/{number}-{nth}", bytes([number]) * 200)
 
@@ -192,9 +232,10 @@ def test_writers_that_spill_to_one_folder_at_the_same_time_keep_their_bytes_apar
 
 def test_a_url_that_leads_upwards_spills_below_the_folder(tmp_path):
     """To a store, two dots are a name; no file or directory beside the folder is touched."""
-    spill = Spill(str(tmp_path / "a/b/spill"))
+    spill = Spill(str(tmp_path / "a/b/spill"), "s3://bucket/../../../../run")
     path = spill.keep("s3://bucket/../../../../run/0", b"x")
-    assert [str(each) for each in tmp_path.rglob("*") if each.is_file()] == [path]
+    files = [str(each) for each in tmp_path.rglob("*") if each.is_file()]
+    assert {os.path.dirname(file) for file in files} == {os.path.dirname(path)}
     assert path.startswith(str(tmp_path / "a/b/spill/bucket"))
     assert spill.read(path) == b"x"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tblog._cli.arguments import command
 from tblog._files import kept_command
+from tblog._files.stores import is_url
 
 if TYPE_CHECKING:
     import argparse
@@ -33,6 +34,8 @@ def add(subcommands: Any) -> None:
 
 
 def _work(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if is_url(given.path):
+        parser.error(f"{given.path} can be read but keeps nothing aside; copy it to this machine first")
     if not os.path.exists(given.path):
         parser.error(
             f"there is nothing at {given.path}; give a directory that holds event files, or an event file"

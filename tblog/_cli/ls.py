@@ -87,7 +87,7 @@ def _print_runs(rows: list[RunRow]) -> None:
                 str(row.last_step) if row.tags else "",
                 output.count(row.records),
                 output.count(row.files),
-                output.size(row.nbytes),
+                output.size(row.nbytes) if row.changed else "",
                 output.local_time("%Y-%m-%d %H:%M", row.changed) if row.changed else "",
                 f"{output.counted(row.damage, 'damaged stretch')}: tblog check" if row.damage else "",
             )

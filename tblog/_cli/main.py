@@ -29,6 +29,7 @@ from tblog._cli import (
     thin,
 )
 from tblog._cli.arguments import CommandError
+from tblog.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         output.tell(str(error))
         return error.status
-    except (OSError, ImportError) as error:
+    except (InvalidValueError, OSError, ImportError) as error:
         output.tell(_in_words(error))
         return FAILED
     return status

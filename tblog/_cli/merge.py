@@ -8,6 +8,7 @@ import tblog
 from tblog._cli.arguments import DONE, CommandError, NothingFoundError, command
 from tblog._cli.new_directory import keep_apart
 from tblog._cli.rewriting import write_new
+from tblog._files.stores import is_url
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +30,7 @@ def add(subcommands: Any) -> None:
 def _merge(given: argparse.Namespace) -> int:
     runs: dict[str, list[str]] = {}
     for place in given.dirs:
-        if "://" in place:
+        if is_url(place):
             raise CommandError(f"{place} can be read but not merged; copy it to this machine first")
         keep_apart(place, given.output)
         for name, run in tblog.read(place).items():

@@ -26,7 +26,10 @@ class TagRow(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """One run; `changed` is the last change of its files, in seconds since the epoch; `damage` counts damaged stretches."""
+    """One run; `changed` is the last change of its files, in seconds since the epoch; `damage` counts damaged stretches.
+
+    In a store, `nbytes` and `changed` are not known, and 0.
+    """
 
     run: str
     tags: list[TagRow]

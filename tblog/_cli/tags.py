@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import tblog
 from tblog._cli.arguments import CommandError, NothingFoundError
+from tblog._files.stores import is_url
 from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
         CommandError: they are not on this machine.
         NothingFoundError: there are none.
     """
-    if "://" in given.dir:
+    if is_url(given.dir):
         raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
     found = {name: run.files for name, run in tblog.read(given.dir).items()}
     if not found:

@@ -64,7 +64,8 @@ def file_system(url: str) -> tuple[Any, str]:
     """
     scheme, shown = url.partition(":")[0], shortened(without_user(url))
     if implementation(scheme, shown) is None:
-        raise InvalidValueError(f"{shown}: fsspec knows no {scheme}:// URLs")
+        hint = "" if scheme == scheme.lower() else f"; write {scheme.lower()}:// in small letters"
+        raise InvalidValueError(f"{shown}: fsspec knows no {scheme}:// URLs{hint}")
     with import_lock:
         from fsspec.core import url_to_fs
 
@@ -72,13 +73,28 @@ def file_system(url: str) -> tuple[Any, str]:
         if scheme in _S3 and os.environ.get("S3_ENDPOINT"):  # as tensorboardX and TensorBoard do
             options["endpoint_url"] = os.environ["S3_ENDPOINT"]
         try:
-            files, path = url_to_fs(url, skip_instance_cache=True, **options)
+            if (
+                "::" in url and "://" not in url.partition("::")[2]
+            ):  # fsspec would take this name for a chain of URLs
+                files, _ = url_to_fs("/".join(url.split("/", 3)[:3]), skip_instance_cache=True, **options)
+                path = files._strip_protocol(url)  # noqa: SLF001 - every file system of fsspec has it
+            else:
+                files, path = url_to_fs(url, skip_instance_cache=True, **options)
         except ImportError as error:  # from a package that fsspec's class imports late
             package = (error.name or scheme).partition(".")[0]
             raise _missing(package, shown) from None
     if hasattr(files, "retries"):
         files.retries = 1  # the client below already retries, and so does tblog
     return files, path
+
+
+def replaces_in_one_step(url: str) -> bool:
+    """Return whether a put to a URL replaces an object at once, by the same right that it takes to make a new one.
+
+    Known of S3. On file systems with directories, an interrupted put loses what the file had. Google's right to create
+    objects is not one to replace them.
+    """
+    return url.partition(":")[0] in _S3
 
 
 def _missing(package: str, purpose: str) -> MissingDependencyError:
@@ -129,7 +145,7 @@ class Store:
         Raises:
             OSError: the store does not answer.
         """
-        with as_os_errors(url):
+        with as_os_errors(url, "was not read"):
             try:
                 return cast("bytes", self._ask("cat_file", self._files._strip_protocol(url)))  # noqa: SLF001
             except FileNotFoundError:
@@ -145,7 +161,7 @@ class Store:
         Raises:
             OSError: one is missing, or the store refuses.
         """
-        with as_os_errors(urls[0]):
+        with as_os_errors(urls[0], "was not read"):
             return cast("list[bytes]", self._ask_all("cat_file", urls, nbytes))
 
     def remove_all(self, urls: Sequence[str]) -> None:
@@ -154,7 +170,7 @@ class Store:
         Raises:
             OSError: the store refuses; some may be removed.
         """
-        with as_os_errors(urls[0]):
+        with as_os_errors(urls[0], "was not removed"):
             self._ask_all("rm_file", urls, 0)
 
     def _ask_all(self, call: str, urls: Sequence[str], nbytes: int) -> list[Any]:

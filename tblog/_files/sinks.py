@@ -80,19 +80,19 @@ def identity(fd: int) -> Identity:
     return there.st_dev, there.st_ino
 
 
-def claim(fd: int, *, alone: bool = False) -> bool:
+def claim(fd: int, *, alone: bool = False, without_locks: bool = True) -> bool:
     """Lock a file as one of its writers, or `alone`; return False if others hold it.
 
-    Readers are not affected. Without locks (Windows, some network file systems), this returns True.
+    Readers are not affected. Where there are no locks (Windows, some network file systems), this returns `without_locks`.
     """
     if fcntl is None:
-        return True
+        return without_locks
     try:
         fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return without_locks
     return True
 
 

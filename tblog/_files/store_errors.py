@@ -7,6 +7,7 @@ Must not: import a store's package; codes and names identify the errors.
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from tblog.errors import InvalidValueError, MissingDependencyError, without_secrets
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BUCKET = "Create the bucket, or name another"
-_RIGHTS = "Give credentials that may write there"
+_RIGHTS = "Give credentials that have the rights for it"
 _CREDENTIALS = "Give credentials that are valid"
-_ENDPOINT = "Check the network and the endpoint, S3_ENDPOINT or AWS_ENDPOINT_URL where they are set"
+_ENDPOINT = "Check the network and the endpoint"
+_S3_ENDPOINT = ", S3_ENDPOINT or AWS_ENDPOINT_URL where they are set"
 _LATER = "The store is in trouble: try again later"
 _WHAT_TO_DO = {
     "NoSuchBucket": _BUCKET,
@@ -25,6 +27,7 @@ _WHAT_TO_DO = {
     "FileNotFoundError": _BUCKET,
     "AccessDenied": _RIGHTS,
     "Forbidden": _RIGHTS,
+    "403": _RIGHTS,
     "AuthorizationPermissionMismatch": _RIGHTS,
     "PermissionError": _RIGHTS,
     "NoCredentialsError": f"{_CREDENTIALS}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role",
@@ -48,14 +51,16 @@ _WHAT_TO_DO = {
     "ServiceUnavailable": _LATER,
     "SlowDown": _LATER,
 }
+_USER = re.compile(r"[\w+.-]+://([^/\s]*@)")
 
 
 @contextlib.contextmanager
-def as_os_errors(path: str, *, users: bool = False) -> Iterator[None]:
+def as_os_errors(path: str, happened: str = "was not stored", *, users: bool = False) -> Iterator[None]:
     """Turn a store's exceptions in this block into OSErrors.
 
     Args:
         path: the URL that is written or read.
+        happened: what the error means for it.
         users: whether a user's factory opened it; its OSErrors pass unchanged.
     """
     try:
@@ -65,7 +70,7 @@ def as_os_errors(path: str, *, users: bool = False) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and users:
             raise
-        raise _os_error(error, path) from None
+        raise _os_error(error, path, happened) from None
 
 
 def code_of(error: BaseException) -> str:
@@ -78,8 +83,16 @@ def code_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _os_error(error: Exception, path: str) -> OSError:
+def _os_error(error: Exception, path: str, happened: str) -> OSError:
+    """Return the OSError to raise: a PermissionError where valid credentials lack the rights for this path."""
     code = code_of(error)
     said = " ".join(str(error).split()).rstrip(".")
-    told = f"{path} was not stored: {code}{': ' * bool(said)}{said}. {_WHAT_TO_DO.get(code, '')}".rstrip(". ")
-    return OSError(without_secrets(told))
+    what_to_do = _WHAT_TO_DO.get(code, "")
+    if what_to_do is _ENDPOINT and path.startswith("s3"):
+        what_to_do += _S3_ENDPOINT
+    told = f"{path} {happened}: {code}{': ' * bool(said)}{said}. {what_to_do}".rstrip(". ")
+    user = _USER.match(path)
+    if user is not None:  # some errors have it without its URL
+        told = told.replace(user[1], "")
+    kind = PermissionError if what_to_do == _RIGHTS else OSError
+    return kind(without_secrets(told))

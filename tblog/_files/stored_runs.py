@@ -10,18 +10,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from tblog._files.file_systems import store_of
+from tblog._files.file_systems import replaces_in_one_step, store_of
 from tblog._files.merging import Part, merge
 from tblog._files.outbox import Outbox
-from tblog._files.segments import SegmentedRun
+from tblog._files.segments import Segment, SegmentedRun
 from tblog._files.spill import Spill
 from tblog._files.stores import store
+from tblog.errors import without_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._files.resume import Resume
-    from tblog._files.segments import Segment
     from tblog._reports import Reports
     from tblog.options import WriterOptions
 
@@ -71,12 +71,14 @@ class StoredRuns:
         self._max_secs = flush_secs if options.segment_secs is None else options.segment_secs
         self._patience_secs = min(CLOSE_PATIENCE_SECS, options.exit_timeout_secs)
         self._backlog_bytes = options.max_queue_bytes
-        self._spill = None if options.spill_dir is None else Spill(options.spill_dir)
+        self._spill = None if options.spill_dir is None else Spill(options.spill_dir, logdir)
         self._outbox = Outbox(put, options.max_queue_bytes, self._spill, clock)
-        self._runs = {"": SegmentedRun(logdir, *self._new)}
+        self._grow = replaces_in_one_step(logdir)
+        self._runs = {"": SegmentedRun(logdir, *self._new, grows=self._grow)}
         self._merges = options.merge_segments
-        self._parts: dict[str, list[Part]] = {}
+        self._parts: dict[str, dict[str, Part]] = {}
         self._waits: dict[object, _Wait] = {}
+        self._is_open = False
         self._first_bytes = 0
         self._elsewhere = 0
         self._merged_files = 0
@@ -125,14 +127,44 @@ class StoredRuns:
     def open(self) -> None:
         """Send a first segment without records, to test whether the store accepts writes.
 
+        If ended writers left segments in the spill directory, the first of these is sent instead, because a loader that
+        has seen a later one would not look at it.
+
         Raises:
             OSError: the store refuses.
         """
-        if not self._first_bytes:
+        if self._is_open:
+            return
+        if self._take_over():
+            self._outbox.send_next()
+            if self._outbox.error is not None:
+                self._outbox.give_up()
+                self._leave_spill()
+                raise self._outbox.error
+        else:
             first = self._runs[""].first()
             self._put(first.url, first.content)
+            first.confirmed = True
             self._first_bytes = first.nbytes
             self._remember("", first)
+        self._is_open = True
+
+    def _take_over(self) -> bool:
+        """Put the segments that ended writers left in the spill directory; return whether there were any."""
+        left = [] if self._spill is None else self._spill.left_behind()
+        for path, url in left:
+            self._outbox.put(Segment(url, b"", 0, 0, spilled=path))
+        if left and self._spill is not None:
+            self._reports.once(
+                "left behind",
+                f"tblog sends {len(left)} event files to {without_user(self._logdir)} that an earlier writer left below "
+                f"{self._spill.folder}",
+            )
+        return bool(left)
+
+    def _leave_spill(self) -> None:
+        if self._spill is not None:
+            self._spill.leave()
 
     def append(self, run: str, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Append framed records of a run to its open segment; see `EventFile.append`."""
@@ -142,7 +174,8 @@ class StoredRuns:
         found = self._runs.get(run)
         if found is None:
             depth = 1 + run.count("/")
-            found = self._runs[run] = SegmentedRun(f"{self._logdir}/{run}", *self._new, depth=depth)
+            below = f"{self._logdir}/{run}"
+            found = self._runs[run] = SegmentedRun(below, *self._new, depth=depth, grows=self._grow)
         found.append(frames, records)
 
     def write(self) -> None:
@@ -151,10 +184,13 @@ class StoredRuns:
         Raises:
             OSError: the store refuses, and no more may wait.
         """
+        if not self._is_open:  # a worker opens a writer that is used again, and must not wait
+            self._is_open = True
+            self._take_over()
         is_much = sum(run.nbytes for run in self._runs.values()) >= self._backlog_bytes
         for name, run in self._runs.items():
             if is_much or run.is_due(self._max_bytes, self._max_secs):
-                self._cut_off(name, run)
+                self._cut_off(name, run, ends=is_much)
         if self._outbox.spill_error is not None:
             self._reports.once(
                 "spill",
@@ -179,15 +215,15 @@ class StoredRuns:
         for name, run in self._runs.items():
             self._cut_off(name, run)
 
-    def _cut_off(self, name: str, run: SegmentedRun) -> None:
-        segment = run.cut_off()
+    def _cut_off(self, name: str, run: SegmentedRun, *, ends: bool = False) -> None:
+        segment = run.cut_off(ends=ends or run.nbytes >= self._max_bytes)
         if segment is not None:
-            self._outbox.put(segment)
             self._remember(name, segment)
+            self._outbox.put(segment)
 
     def _remember(self, name: str, segment: Segment) -> None:
         if self._merges:
-            self._parts.setdefault(name, []).append(Part(segment.url, segment.nbytes))
+            self._parts.setdefault(name, {})[segment.url] = Part(segment.url, len(segment.content))
 
     def has_settled(self, command: object, *, is_last: bool) -> bool:
         """Return whether everything appended before a command is confirmed, or was refused again since.
@@ -204,9 +240,9 @@ class StoredRuns:
             if is_last and self._merges:
                 self._outbox.last_job = self._merge
             self._outbox.hurry()
-        if self._outbox.done_count < wait.segments:
+        if not self._outbox.is_done(wait.segments):
             given_up = not is_last or self._outbox.is_all_spilled or self._clock() >= wait.until
-            if self._outbox.refused <= wait.begun or not given_up:
+            if not given_up or not self._outbox.is_refused(wait.segments, wait.begun):
                 return False
         elif is_last and self._outbox.last_job is not None:
             return False
@@ -216,7 +252,7 @@ class StoredRuns:
     def _merge(self) -> None:
         try:
             for parts in self._parts.values():
-                for _ in merge(store_of(self._logdir), parts):
+                for _ in merge(store_of(self._logdir), [*parts.values()]):
                     self._merged_files += 1
                     if self._outbox.last_job is None:  # nobody waits for it any more
                         return
@@ -244,14 +280,22 @@ class StoredRuns:
         error = self._outbox.error
         self.spilled_at_close = self._outbox.spilled
         lost = self._outbox.give_up() + self._outbox.lost
-        if self.spilled_at_close and self._spill is not None:
+        if self._spill is not None and self._spill.has_files:
+            rest = (
+                f"the last {self.spilled_at_close} records"
+                if self.spilled_at_close
+                else "what an earlier writer left"
+            )
             self._reports.once(
                 "spilled",
-                f"tblog: {self._logdir} did not take the last {self.spilled_at_close} records: {error}. They are in "
-                f"event files below {self._spill.folder}; copy these to the same places in the store",
+                f"tblog: {without_user(self._logdir)} did not take {rest}: {error}. All of this is in event files below "
+                f"{self._spill.folder}. The next writer with this directory and spill_dir sends it; or copy the files to "
+                "the same places in the store",
             )
+        self._leave_spill()
         return lost, error if lost else None
 
     def forget_in_child(self) -> None:
         """Discard the pending segments of a forked child's copy: the parent sends them."""
         self._outbox.give_up()
+        self._leave_spill()

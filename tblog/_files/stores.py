@@ -17,6 +17,8 @@ from tblog._files.store_errors import as_os_errors
 from tblog.errors import InvalidValueError, shortened, without_user
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a drive
+_CHAIN = re.compile(r"[A-Za-z][\w+.-]+(?:://[^:]*)?::(?:.*::)?[A-Za-z][A-Za-z0-9+.-]+://")
+"""Of fsspec: a cache or an archive in front of a URL."""
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
 _ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
 _SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
@@ -28,14 +30,16 @@ _NOT_WRITTEN = ("http", "https", "file")
 def is_remote(path: str) -> bool:
     """Return whether a path belongs to a store or a factory, by its prefix, as tensorboardX decides it."""
     prefix, colon, _ = path.partition(":")
-    if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):
+    if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):  # a local directory
         return False
     return (
-        _URL.match(path) is not None
-        or _SHORT.match(path) is not None
-        or prefix in _BUCKETS
-        or _factory_of(path) is not None
+        is_url(path) or _SHORT.match(path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
     )
+
+
+def is_url(path: str) -> bool:
+    """Return whether a path is written as a URL, or as a chain of them; "C://x" and "runs/s3://x" are not."""
+    return _URL.match(path) is not None or _CHAIN.match(path) is not None
 
 
 def has_factory(path: str) -> bool:
@@ -79,14 +83,21 @@ def check_url(url: str, argument: str) -> None:
             f"{argument}: {shown} names no bucket; give {scheme}://BUCKET/PATH, as a str (pathlib leaves out a "
             "slash), and credentials in the environment"
         )
+    if _CHAIN.match(url) is not None:
+        raise InvalidValueError(
+            f"{argument} was {shown}, a chain of URLs, and tblog cannot write to caches and archives: it puts whole objects "
+            "itself. Give one URL, such as s3://BUCKET/PATH"
+        )
     if _SHORT.match(url) is not None:
         raise InvalidValueError(
             f"{argument}: {shown} is no URL, which begins with {scheme}://. Give it as a str (pathlib leaves out a slash)"
         )
     if scheme in _NOT_WRITTEN or implementation(scheme, f"{argument} {shown}") is None:
+        if scheme != scheme.lower():
+            raise InvalidValueError(f"{argument} was {shown}; write {scheme.lower()}:// in small letters")
         raise InvalidValueError(
-            f"{argument} was {shown}, and tblog cannot write to {scheme}:// URLs. Give a local directory, a URL "
-            "that fsspec writes to, such as s3:// or gs://, or register a factory for the files: "
+            f"{argument} was {shown}, and tblog cannot write to {scheme}:// URLs. Give a local directory, as a path or "
+            "as file:///PATH with three slashes, a URL that fsspec writes to, such as s3:// or gs://, or register a factory for the files: "
             f"tensorboardX.record_writer.register_writer_factory({scheme!r}, factory)"
         )
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Protocol, cast
 
 from tblog._files.file_systems import file_system
+from tblog._files.store_errors import as_os_errors
+from tblog._files.stores import is_url
 from tblog._require import require
 from tblog._wire.framing import HEADER_BYTES, header
 from tblog.errors import InvalidTypeError, shortened
@@ -67,22 +70,44 @@ class LocalFiles:
 
 
 class _Remote:
-    def __init__(self, files: Any) -> None:
-        self._files = files
-        self.isdir, self.exists = files.isdir, files.exists
+    """The files of a store. Its errors say what to do; see `as_os_errors`."""
 
-    def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        with self._read():
+            self._files, self.path = file_system(url)
+
+    def _read(self) -> AbstractContextManager[None]:
+        return as_os_errors(self._url, "was not read")
+
+    def isdir(self, path: str) -> bool:
+        with self._read():
+            return bool(self._files.isdir(path))
+
+    def exists(self, path: str) -> bool:
+        with self._read():
+            return bool(self._files.exists(path))
+
+    def walk(self, directory: str) -> Iterator[tuple[str, Any, Iterable[str]]]:
         self._files.invalidate_cache()  # a cached listing would never show a new file
-        return cast("Iterable[tuple[str, Any, Iterable[str]]]", self._files.walk(directory))
+        with self._read():
+            yield from self._files.walk(directory)
 
     def isfile(self, path: str) -> bool:  # noqa: ARG002
         return True  # stores have nothing else, and asking would be a request for each file
 
     def glob(self, pattern: str) -> list[str]:
-        return sorted(self._files.glob(pattern))
+        with self._read():
+            return sorted(self._files.glob(pattern))
 
     def open(self, path: str) -> BinaryIO:
-        return cast("BinaryIO", self._files.open(path, "rb"))
+        try:
+            with self._read():
+                return cast("BinaryIO", self._files.open(path, "rb"))
+        except OSError as error:
+            if not self.exists(path):  # removed meanwhile
+                raise FileNotFoundError(*error.args) from None
+            raise
 
 
 class Source:
@@ -174,7 +199,7 @@ def is_event_file(name: str) -> bool:
 def _prefixes(places: list[str]) -> list[str]:
     """Name each of several places by the part of its path that differs. A file has the name of its directory."""
     homes = [os.path.dirname(p) if is_event_file(os.path.basename(p)) else p for p in places]
-    if any("://" in home for home in homes):
+    if any(map(is_url, homes)):
         return [home.rstrip("/") for home in homes]
     homes = [os.path.abspath(home) for home in homes]
     common = os.path.commonpath(homes)
@@ -200,7 +225,7 @@ def _wrong_type(given: Any) -> InvalidTypeError:
 
 
 def _opened(given: str) -> tuple[FileSystem, str]:
-    if "://" not in given:
+    if not is_url(given):
         return LocalFiles(), os.path.expanduser(given).rstrip("/") or "/"
-    files, path = file_system(given)
-    return _Remote(files), path
+    files = _Remote(given)
+    return files, files.path

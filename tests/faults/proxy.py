@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Literal
 
-Fault = Literal["", "slow", "500", "expired", "cut", "cut answer"]
+Fault = Literal["", "slow", "500", "expired", "denied", "cut", "cut half", "cut answer"]
 
 SLOW_SECS = 0.3
-_ANSWERS = {"500": (500, "InternalError"), "expired": (403, "ExpiredToken")}
+_ANSWERS = {"500": (500, "InternalError"), "expired": (403, "ExpiredToken"), "denied": (403, "AccessDenied")}
 
 
 class Proxy:
@@ -22,8 +22,9 @@ class Proxy:
 
     Attributes:
         fault: what happens to each request: nothing, a delay, a server error, an answer that the credentials
-            have expired, or a closed connection instead of an answer, before the store has the request
-            or after it.
+            have expired, or a closed connection instead of an answer, before the store has the request, in the
+            middle of it or after it.
+        denied: the store denies access to paths that contain this text, if any.
         requests: number of requests by method.
         bytes: bytes in their bodies.
         hit: number of requests that met a fault.
@@ -32,6 +33,7 @@ class Proxy:
 
     def __init__(self, address: str) -> None:
         self.fault: Fault = ""
+        self.denied = ""
         self.requests: dict[str, int] = {}
         self.bytes = 0
         self.hit = 0
@@ -78,8 +80,8 @@ class Proxy:
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
-        body = _body(request)
-        fault = self.fault
+        fault: Fault = "denied" if self.denied and self.denied in request.path else self.fault
+        body = _body(request) if fault != "cut half" else request.rfile.read(20)
         with self._counting:
             self.requests[request.command] = self.requests.get(request.command, 0) + 1
             self.bytes += len(body)
@@ -89,7 +91,7 @@ class Proxy:
         request.close_connection = bool(fault)  # so that a cleared fault leaves no trace
         if fault == "slow":
             time.sleep(SLOW_SECS)
-        if fault == "cut":
+        if fault in {"cut", "cut half"}:
             return
         if fault in _ANSWERS:
             status, code = _ANSWERS[fault]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
+import tblog
 from tblog import FileWriter, RecordWriter, SummaryWriter
 from tblog._files import file_systems as _file_systems
 from tblog._files import handles as _handles
 from tblog._files.walk import walk
+from tblog._wire.events import FIRST_EVENT_BYTES
 from tblog.errors import WriteError
 from tblog.options import WriterOptions
+from tests.command import tblog as command
 from tests.faults.stores import BUCKET, keys, stored_steps
 from tests.processes import run_program
 from tests.reading import points
@@ -33,7 +37,7 @@ def test_a_run_in_an_object_store_is_whole_and_tensorboard_reads_it(store):
         writer.add_text("text", "word", 0)
         writer.add_scalars("pair", {"a": 1.0}, 0)
     assert stored_steps(store) == list(range(100))
-    assert len(keys(store)) == 3  # a first one that tries the store, and one of each run
+    assert len(keys(store)) == 2  # one of each run; the constructor has tried the store with the first
     loaded = EventAccumulator(f"s3://{BUCKET}/run")
     loaded.Reload()
     assert [event.step for event in loaded.Scalars("x")] == list(range(100))
@@ -48,18 +52,27 @@ def test_a_flush_uploads_what_was_logged_before_it(store):
         assert stored_steps(store) == list(range(10))
 
 
-def test_each_byte_of_a_run_is_sent_once(proxy, store):
-    """A flush sends new records as an event file of their own; no object is sent again."""
+def test_a_run_has_few_objects_and_its_bytes_are_sent_a_few_times_at_most(proxy, store):
+    """A flush is one request, which sends new records and those of the newest object."""
     with SummaryWriter(f"s3://{BUCKET}/run") as writer:
         for step in range(40):
             for part in range(50):
                 writer.add_scalar("x", step, step * 50 + part)
             writer.flush()
     assert stored_steps(store) == list(range(2000))
-    assert len(keys(store)) == 41
+    assert len(keys(store)) == 8
     assert proxy.requests == {"PUT": 41}
-    assert proxy.bytes == writer.stats.bytes
-    assert len({path for path, _ in proxy.bodies}) == 41
+    assert writer.stats.bytes <= proxy.bytes <= 4 * writer.stats.bytes
+
+
+def test_a_megabyte_is_sent_once(proxy, store):
+    """The object that it makes grows no more."""
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        for step in range(4):
+            writer.add_text("x", "x" * 1_100_000, step)
+            writer.flush()
+    assert len(keys(store)) == 4
+    assert FIRST_EVENT_BYTES + writer.stats.bytes == proxy.bytes
 
 
 def test_a_segment_ends_at_its_size(store):
@@ -72,7 +85,7 @@ def test_a_segment_ends_at_its_size(store):
             wait_until(lambda: writer.stats.written > 500 * wave)  # noqa: B023 - it is called here
         assert writer.stats.written == len(stored_steps(store))
     assert stored_steps(store) == list(range(2_000))
-    assert 4 < len(keys(store)) <= writer.stats.bytes / 10_000 + 2
+    assert 4 <= len(keys(store)) <= writer.stats.bytes / 10_000 + 2
 
 
 @pytest.mark.parametrize("given", [{"flush_secs": 0.2}, {"options": WriterOptions(segment_secs=0.2)}])
@@ -83,7 +96,7 @@ def test_a_segment_ends_at_its_age(store, given):
         wait_until(lambda: stored_steps(store) == [0])
         writer.add_scalar("x", 1, 1)
         wait_until(lambda: stored_steps(store) == [0, 1])
-    assert len(keys(store)) == 3
+    assert len(keys(store)) == 2
 
 
 REFUSALS = {
@@ -490,3 +503,43 @@ def test_nothing_that_is_told_repeats_the_password_of_a_url(factory, caplog):
     told = [record.getMessage() for record in caplog.records]
     assert len(told) >= 2
     assert all("mine://host/run" in text and "secret" not in text for text in [*told, *shown])
+
+
+@pytest.mark.parametrize("fault", ["denied", "expired"])
+def test_a_store_that_denies_reading_is_an_error_that_says_what_to_do(proxy, fault):
+    """For the reader and for the command, without a traceback."""
+    proxy.fault = fault
+    with pytest.raises(PermissionError, match=r"run was not read: 403: .+Give credentials"):
+        tblog.read(f"s3://{BUCKET}/run")
+    out, told = command("ls", f"s3://{BUCKET}/run", status=2)
+    assert out == ""
+    assert told.startswith(f"tblog: s3://{BUCKET}/run was not read: 403")
+
+
+@pytest.mark.usefixtures("store")
+def test_the_commands_read_a_run_in_a_store_and_say_what_they_cannot_do_there(tmp_path):
+    """They change nothing but local files."""
+    with SummaryWriter(f"s3://{BUCKET}/run") as writer:
+        writer.add_scalar("x", 0.5, 3)
+    assert "0.5" in command("show", f"s3://{BUCKET}/run")[0]
+    _, line = command("ls", f"s3://{BUCKET}/run")[0].splitlines()
+    assert " B" not in line  # the size is not known
+    report = tmp_path / "report.html"
+    command("report", f"s3://{BUCKET}/run", "-o", report)
+    assert report.stat().st_size > 10_000
+    for words in (
+        ["check"],
+        ["kept"],
+        ["merge", "-o", tmp_path / "new"],
+        ["drop", "--tag", "x", "--in-place"],
+    ):
+        assert "copy it to this machine first" in command(*words, f"s3://{BUCKET}/run", status=2)[1]
+    assert "small letters" in command("ls", f"S3://{BUCKET}/run", status=2)[1]
+
+
+@pytest.mark.usefixtures("store")
+def test_no_error_of_a_reader_names_the_password_of_a_url():
+    """Neither its message nor its traceback; those of writers are the constructor's."""
+    with pytest.raises(OSError, match="was not read") as error:
+        tblog.read(f"s3://key:{os.environ['AWS_SECRET_ACCESS_KEY']}@{BUCKET}/run")
+    assert "key:secret" not in "".join(traceback.format_exception(error.value))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
 import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 from threading import Thread
 
 import pytest
@@ -17,14 +20,14 @@ from tblog._files import outbox as _outbox
 from tblog._files import stored_runs as _stored_runs
 from tblog.options import WriterOptions
 from tests.faults.stores import BUCKET, keys, stored_steps
-from tests.processes import run_program
+from tests.processes import environment_here, run_program
 from tests.reading import points
 from tests.slow import slow_but
 from tests.waiting import wait_until
 
 URL = f"s3://{BUCKET}/run"
 QUICK = WriterOptions(segment_secs=0.05)
-FAULTS = ("slow", "500", "expired", "cut", "cut answer")
+FAULTS = ("slow", "500", "expired", "cut", "cut half", "cut answer")
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +141,26 @@ def test_a_small_bound_holds_up_no_segment_that_the_store_would_take():
     assert (writer.stats.written, writer.stats.dropped) == (5_000, 0)
 
 
+def test_a_run_below_that_the_store_denies_costs_no_other_run_a_record(proxy, store, caplog):
+    """Neither while the writer logs nor at its close; what is lost of the denied run alone is counted and named."""
+    proxy.denied = "pair_a"
+    options = WriterOptions(segment_secs=0.05, exit_timeout_secs=0.5)
+    with SummaryWriter(URL, options=options) as writer:
+        for step in range(10):
+            writer.add_scalars("pair", {"a": 1.0, "b": 2.0}, step)
+            writer.add_scalar("x", step, step)
+        wait_until(lambda: writer.stats.written == 20)
+        writer.add_scalar("x", 10, 10)
+        writer.flush()
+        assert writer.stats.written == 21
+        writer.add_scalar("x", 11, 11)
+    assert (writer.stats.written, writer.stats.dropped) == (22, 10)
+    assert stored_steps(store) == list(range(12))
+    assert stored_steps(store, "pair") == list(range(10))
+    told = [record.getMessage() for record in caplog.records]
+    assert any("pair_a/" in message and "AccessDenied" in message for message in told)
+
+
 def test_callers_that_wait_for_a_slow_store_wait_no_more_once_it_refuses(proxy):
     """Records are dropped and counted from then on, even if the queue was full before."""
     options = WriterOptions(
@@ -191,6 +214,58 @@ def test_a_store_that_stays_away_leaves_whole_event_files_in_the_spill_directory
     for path in Path(tmp_path, BUCKET).rglob("*tfevents*"):
         store.upload_file(str(path), BUCKET, str(path.relative_to(tmp_path / BUCKET)))
     assert stored_steps(store) == list(range(20))
+
+
+@pytest.mark.parametrize("ending", ["killed", "closed"])
+def test_the_next_writer_sends_what_an_ended_program_left_in_the_spill_directory(
+    proxy, store, tmp_path, ending
+):
+    """While the program lives, another writer of the run does not touch its files."""
+    spill, ready = tmp_path / "spill", tmp_path / "ready"
+    options = f"WriterOptions(segment_secs=0.05, spill_dir={str(spill)!r})"
+    program = f"""
+        import sys, time
+        from pathlib import Path
+        from tblog import SummaryWriter, WriterOptions
+        writer = SummaryWriter("{URL}", options={options})
+        writer.add_scalar("x", 0, 0)
+        writer.flush()
+        Path({str(ready)!r}).touch()
+        sys.stdin.readline()
+        for step in range(1, 10):
+            writer.add_scalar("x", step, step)
+            writer.add_scalars("pair", {{"a": 1.0}}, step)
+            while writer.stats.spilled < 2 * step:
+                time.sleep(0.01)
+        Path({str(ready)!r}).touch()
+        sys.stdin.readline()
+        writer.close()
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with Popen(command, stdin=PIPE, env=environment_here(), text=True) as process:
+        wait_until(ready.exists)
+        ready.unlink()
+        proxy.fault = "500"
+        print(file=process.stdin, flush=True)
+        wait_until(ready.exists)
+        left = {path.name: path.read_bytes() for path in spill.rglob("events*")}
+        proxy.fault = ""
+        proxy.denied = str(process.pid)  # so that it cannot send these itself
+        with SummaryWriter(URL, options=WriterOptions(spill_dir=str(spill))) as beside:
+            beside.add_scalar("beside", 0, 0)
+        assert {path.name: path.read_bytes() for path in spill.rglob("events*")} == left
+        if ending == "killed":
+            process.kill()
+        else:
+            print(file=process.stdin, flush=True)
+    proxy.denied = ""
+    assert spill.exists()
+    with SummaryWriter(URL, options=WriterOptions(spill_dir=str(spill))) as writer:
+        log(writer, range(10, 20))
+    assert (writer.stats.written, writer.stats.spilled) == (10, 0)
+    assert stored_steps(store) == list(range(20))
+    assert stored_steps(store, "pair") == list(range(1, 10))
+    assert not spill.exists()
 
 
 def test_a_program_that_ends_in_front_of_a_silent_store_ends_in_time_and_says_what_is_lost(
@@ -277,6 +352,21 @@ def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy)
     assert proxy.requests["GET"] > 20
 
 
+def test_loaders_that_follow_a_growing_object_lose_and_repeat_nothing(store):
+    """Nor where it grows while one of them is in the middle of it."""
+    live, read = EventAccumulator(URL), None
+    with SummaryWriter(URL) as writer:
+        for step in range(60):
+            writer.add_scalar("x", step, step)
+            writer.flush()
+            if step % 4 == 0:
+                live.Reload()
+                assert [event.step for event in live.Scalars("x")] == list(range(step + 1))
+                read = tblog.read(URL) if read is None else read.refresh()
+                assert read.scalars.filter(tag="x").step.tolist() == list(range(step + 1))
+    assert len(keys(store)) == 10  # of 61 puts
+
+
 def test_merged_segments_are_one_object_that_loaders_read(store):
     """Each run's objects, including the constructor's, become one with the same points."""
     with SummaryWriter(URL, options=WriterOptions(merge_segments=True)) as writer:
@@ -284,7 +374,7 @@ def test_merged_segments_are_one_object_that_loaders_read(store):
             log(writer, range(start, start + 10))
             writer.add_scalars("pair", {"a": 1.0}, start)
             writer.flush()
-        assert len(keys(store)) == 11
+        assert len(keys(store)) == 5
     assert len(keys(store)) == 2
     assert stored_steps(store) == list(range(50))
     assert stored_steps(store, "pair") == list(range(0, 50, 10))
