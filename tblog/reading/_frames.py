@@ -22,7 +22,7 @@ from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, header
 AROUND = HEADER_BYTES + FOOTER_BYTES
 PADDING = 16
 
-_PROBE = 256
+_PROBE = 64
 """So many records are found in a loop before numpy looks for the next ones."""
 
 Int64s = NDArray[np.int64]
