@@ -6,10 +6,12 @@ import io
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
+from tblog._cli import applying
 from tblog._cli.edits import Kept, edited
 from tblog._cli.leaving import Leaving
 from tblog._cli.output import Progress
@@ -135,6 +137,24 @@ def test_many_records_become_what_each_becomes_by_itself(found, data):
 
     expected = one_by_one(file, leaving(chosen, is_rest))
     assert at_once(file, Leaving(chosen, _Rest(stay))) == expected
+
+
+def test_wide_events_that_each_lose_other_values_are_cut_without_a_loop(monkeypatch):
+    """As thinning many curves does, with fields behind the summary as well."""
+    values = [(f"metrics/value_{i:03}", float(i)) for i in range(60)]
+    found = [event(0, values) + bytes([0x10, 1 + step % 100]) for step in range(300)]  # the step at the end
+    order = np.random.default_rng(0).random((300, 60)) < 0.9
+    stay = {tag: ~order[:, i] for i, (tag, _) in enumerate(values)}
+    file = io.BytesIO(b"".join(map(frame, found)))
+    seen = Counter()
+
+    def is_rest(one):
+        place, seen[one.tag] = seen[one.tag], seen[one.tag] + 1
+        return not stay[one.tag][place]
+
+    expected = one_by_one(file, leaving(stay, is_rest))
+    monkeypatch.setattr(applying, "edited", lambda *_: pytest.fail("a record was edited alone"))
+    assert at_once(file, Leaving(stay, _Rest(stay))) == expected
 
 
 def test_a_value_that_stays_gets_what_an_earlier_one_of_its_own_tag_said():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tblog
-from tblog.reading import UnreadableError
+from tblog.reading import Items, UnreadableError
 from tests.every_kind import log_every_kind
 from tests.foreign import write_events
 from tests.reading import accumulator, event_files
@@ -242,6 +242,19 @@ def test_each_dtype_of_a_tensor_is_numpys():
     many = tensor_pb2.TensorProto(dtype=1, float_val=[7.0])
     many.tensor_shape.dim.add(size=1 << 40)
     assert array(many.SerializeToString())[1 << 39] == 7.0
+
+
+def test_meshes_are_chosen_like_other_items(run, logdir):
+    """Also where there are none."""
+    meshes = run.meshes
+    assert isinstance(meshes, Items)
+    assert meshes.tags == ["ball"]
+    assert [mesh.step for mesh in meshes.filter(steps=(1, None))] == [1, 2]
+    assert [mesh.step for mesh in meshes.last()] == [2]
+    assert meshes.to_pandas()["tag"].tolist() == ["ball"] * 3
+    none = tblog.read(logdir, run="none at all").meshes
+    assert isinstance(none, Items)
+    assert (len(none), none.tags, len(none.to_pandas())) == (0, [], 0)
 
 
 def test_a_mesh_keeps_its_settings(run):

@@ -372,6 +372,45 @@ def test_polars_arrow_and_numpy_have_the_same_rows(two_runs):
     assert list(zip(*(column.tolist() for column in columns.values()), strict=True)) == rows
 
 
+def test_wide_tables_are_the_same_in_every_form(two_runs):
+    """Columns run, step, and one for each tag, whatever it is called; a missing value is NaN."""
+    pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    scalars = tblog.read(two_runs).scalars
+    arrow, polars = scalars.to_arrow(wide=True), scalars.to_polars(wide=True)
+    assert arrow.column_names == polars.columns == ["run", "step", "loss", "val/acc"]
+    frame = scalars.to_pandas(wide=True)
+    assert list(zip(*(arrow[name].to_pylist() for name in ("run", "step")), strict=True)) == list(frame.index)
+    for tag in ("loss", "val/acc"):
+        np.testing.assert_array_equal(arrow[tag].to_numpy(), frame[tag])
+        np.testing.assert_array_equal(polars[tag].to_numpy(), frame[tag])
+    write_events(two_runs, [scalar_event(1, run=1.0)])
+    scalars = tblog.read(two_runs).scalars
+    assert "run" in scalars.to_pandas(wide=True).columns
+    for export in (scalars.to_arrow, scalars.to_polars):
+        with pytest.raises(ValueError, match="two columns 'run', because a tag is called so"):
+            export(wide=True)
+
+
+def test_runs_are_like_a_dict(two_runs):
+    """Of runs by name, sorted; without runs as well, until there are any."""
+    runs = tblog.read(two_runs)
+    names = list(runs)
+    assert names == sorted(names) == list(runs.keys()) == [run.name for run in runs.values()]
+    assert [(name, run.name) for name, run in runs.items()] == [(name, name) for name in names]
+    assert names[0] in runs
+    assert runs.get("none") is None
+    assert "none" not in runs
+    (two_runs / "empty").mkdir()
+    later = tblog.read(two_runs / "empty")
+    assert (len(later), list(later), len(later.scalars), later.tags, later.damage) == (0, [], 0, {}, [])
+    assert len(later.scalars.to_pandas(wide=True)) == len(later.scalars.last()) == len(later.hparams) == 0
+    write_events(two_runs / "empty" / "new", [scalar_event(1, a=1.0)])
+    assert list(later.refresh()) == ["new"]
+    with pytest.raises(FileNotFoundError, match=r"there is nothing at .*none.*give a log directory"):
+        tblog.read(two_runs / "none")
+
+
 def test_an_extra_that_is_missing_is_named(two_runs, monkeypatch):
     """Without pandas, the error says what to install, and everything else works."""
     monkeypatch.setitem(sys.modules, "pandas", None)

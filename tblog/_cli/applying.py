@@ -1,7 +1,8 @@
 """Applies decisions about the values of many records to their bytes.
 
-Records whose values stay are copied. Of records with the same layout, tags and decisions, one is edited; the others
-are copies of it with their own times, steps and values. All other records are edited one by one.
+Records whose values stay are copied. Values that are removed are cut out of all records of one layout at once. Where tags
+are renamed, one of the records with the same layout, tags and decisions is edited; the others are copies of it with their
+own times, steps and values. All other records are edited one by one.
 
 Lives here: bytes -> bytes. Must not: know files, or why a value is removed.
 """
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tblog._cli.edits import Kept, edited
+from tblog._cli.edits import Kept, edited, summary_of
 from tblog._cli.stretches import framed_bytes
-from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, frame, masked_crc
+from tblog._wire.events import SUMMARY
+from tblog._wire.fields import varint
+from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, frame, header, masked_crc
 from tblog.reading._frames import AROUND, Bytes, Int64s
 from tblog.reading._layouts import layout
 from tblog.reading._likeness import texts
@@ -103,11 +106,35 @@ class _Editor:
         for one in left[is_alone]:
             yield self.one(int(column.rows[one]), int(at[one, 0]))
         left = left[~is_alone]
+        renamed = np.isin(column.tags[left], [*self._decided.names]).any(axis=1)
+        yield from self._cut(column.rows[left[~renamed]], goes[left[~renamed]])
+        left = left[renamed]
         fates = column.tags[left].astype(np.int64) << 1 | goes[left]
         _, which = np.unique(fates, axis=0, return_inverse=True)
         order = np.argsort(which.reshape(-1), kind="stable")
         for group in np.split(left[order], np.flatnonzero(np.diff(which.reshape(-1)[order])) + 1):
             yield from self._alike(column.rows[group], at[group, 0], column.layout, goes[group[:1]])
+
+    def _cut(self, rows: Int64s, goes: NDArray[np.bool_]) -> Iterator[_Made]:
+        """Yield records of one layout without the values that go, of which each has others, but as they are otherwise."""
+        if not len(rows):
+            return
+        starts = self._records.found.starts[rows] + HEADER_BYTES
+        table = texts(self._records.buffer, starts, int(self._records.found.lengths[rows[0]]))
+        begin, edges = summary_of(table[0].tobytes())
+        sizes = np.diff(edges)
+        lengths = (~goes * sizes).sum(axis=1)
+        for length in np.unique(lengths).tolist():
+            which = np.flatnonzero(lengths == length)
+            values = table[which, edges[0] : edges[-1]][np.repeat(~goes[which], sizes, axis=1)]
+            head = np.frombuffer(varint(SUMMARY << 3 | 2) + varint(length), np.uint8)
+            parts = [
+                table[which, :begin],
+                np.tile(head, (len(which), 1)),
+                values.reshape(len(which), length),
+                table[which, edges[-1] :],
+            ]
+            yield rows[which], _framed(np.concatenate(parts, axis=1))
 
     def _alike(
         self, rows: Int64s, firsts: Int64s, before: Layout, goes: NDArray[np.bool_]
@@ -121,16 +148,12 @@ class _Editor:
             return
         starts = self._records.found.starts[rows] + HEADER_BYTES
         length = int(self._records.found.lengths[rows[0]])
-        framed = np.tile(np.frombuffer(frame(new), np.uint8), (len(rows), 1))
-        table = framed[:, HEADER_BYTES:-FOOTER_BYTES]
+        table = np.tile(np.frombuffer(new, np.uint8), (len(rows), 1))
         slots = [slot for slot, gone in zip(before.slots, goes[0], strict=True) if not gone]
         table[:, _varying(after)] = texts(self._records.buffer, starts, length)[
             :, _varying(before._replace(slots=slots))
         ]
-        packed, size = memoryview(table.tobytes()), len(new)
-        crcs = [masked_crc(packed[place : place + size]) for place in range(0, len(packed), size)]
-        framed[:, -FOOTER_BYTES:] = np.array(crcs, "<u4").view(np.uint8).reshape(-1, FOOTER_BYTES)
-        yield rows, framed
+        yield rows, _framed(table)
 
     def one(self, row: int, first: int) -> _Made:
         """Edit one record, whose first value is at the place `first`."""
@@ -152,6 +175,16 @@ class _Editor:
 
         data = self._records.buffer[start + HEADER_BYTES : end - FOOTER_BYTES].tobytes()
         return edited(data, decide)
+
+
+def _framed(table: Bytes) -> Bytes:
+    """Return events of one length as records."""
+    count, size = table.shape
+    packed = memoryview(table.tobytes())
+    crcs = [masked_crc(packed[place : place + size]) for place in range(0, len(packed), size)]
+    heads = np.tile(np.frombuffer(header(size), np.uint8), (count, 1))
+    feet = np.array(crcs, "<u4").view(np.uint8).reshape(count, FOOTER_BYTES)
+    return np.concatenate([heads, table, feet], axis=1)
 
 
 def _varying(plan: Layout) -> Int64s:

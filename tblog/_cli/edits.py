@@ -74,6 +74,16 @@ def edited(data: bytes, decide: Callable[[Found], Kept | None]) -> bytes | None:
     return data
 
 
+def summary_of(data: bytes) -> tuple[int, list[int]]:
+    """Return where the field of an event's only summary starts, and the bounds of the values that the summary is made of."""
+    begin, field = next(
+        (begin, field)
+        for begin, field in _with_starts(data, 0, len(data))
+        if field.key == SUMMARY and field.wire == wire.BYTES
+    )
+    return begin, [field.start, *(one.end for one in wire.fields(data, field.start, field.end))]
+
+
 def _with_values(data: bytes, step: int, decide: Callable[[Found], Kept | None]) -> bytes | None:
     parts: list[bytes] = []
     left, is_changed = 0, False

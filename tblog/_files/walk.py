@@ -127,7 +127,7 @@ def _headers(window: NDArray[np.uint8], remaining: int) -> NDArray[np.int64]:
     positions = np.flatnonzero((low != 0) & (high == 0))
     length = [window[positions + i] for i in range(4)]
     crcs = _word(window, positions + 8)
-    positions = positions[crcs == _masked_crcs(length)]
+    positions = positions[crcs == masked_crcs(length)]
     ends = positions + _word(window, positions) + _AROUND
     fitting: NDArray[np.int64] = positions[ends <= remaining]
     return fitting
@@ -140,7 +140,7 @@ def _word(window: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np
     return word
 
 
-def _masked_crcs(length: list[NDArray[np.uint8]]) -> NDArray[np.uint32]:
+def masked_crcs(length: list[NDArray[np.uint8]]) -> NDArray[np.uint32]:
     """Return the masked checksums of lengths, given by their lower four bytes; the others are zero."""
     tables, zeros = _crc_tables()
     crcs = np.full(len(length[0]), zeros, np.uint32)

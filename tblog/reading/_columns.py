@@ -9,15 +9,15 @@ Lives here: bytes in memory to numpy columns. Must not: know files, runs, or wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tblog._wire.framing import HEADER_BYTES
-from tblog.reading._frames import Bytes, Int64s, words
+from tblog.reading._frames import Bytes, Int64s, column
 from tblog.reading._layouts import Layout, layout
-from tblog.reading._likeness import alike, texts
+from tblog.reading._likeness import alike
 
 _FEW_BYTES = 1024
 """Up to this many bytes, events of one length are read faster one by one."""
@@ -64,7 +64,7 @@ def by_length(lengths: Int64s) -> Iterator[Int64s]:
 
 
 def columns(
-    buffer: Bytes, starts: Int64s, rows: Int64s, length: int, tag_ids: Callable[[Bytes], Any]
+    buffer: Bytes, starts: Int64s, rows: Int64s, length: int, tag_ids: Callable[[Bytes], NDArray[np.int32]]
 ) -> Sorted:
     """Take apart those of the events at `rows`, which all have one length, that hold nothing but scalars.
 
@@ -86,14 +86,18 @@ def columns(
             found.others.append(rows[:1])
             rows = rows[1:]
             continue
-        which, is_whole, varies = alike(buffer, at, first, plan.varies)
+        which, table, is_whole, varies = alike(buffer, at, first, plan.varies)
+        its = rows[which]
         if len(which) < fewest:
-            found.others.append(rows[which])
+            found.others.append(its)
         else:
-            found.damaged.append(rows[which[~is_whole]])
-            whole = which if is_whole.all() else which[is_whole]
-            if len(whole):
-                found.columns.append(_column(buffer, plan, rows[whole], at[whole], varies, tag_ids))
+            if not is_whole.all():
+                found.damaged.append(its[~is_whole])
+                its, table = its[is_whole], table[is_whole]
+            if len(its):
+                found.columns.append(_column(table, plan, its, varies, tag_ids))
+        if len(which) == len(rows):
+            return found
         rest = np.ones(len(rows), bool)
         rest[which] = False
         rows = rows[rest]
@@ -103,40 +107,27 @@ def columns(
 
 
 def _column(
-    buffer: Bytes,
+    table: Bytes,
     plan: Layout,
     rows: Int64s,
-    at: Int64s,
     varies: NDArray[np.bool_],
-    tag_ids: Callable[[Bytes], Any],
+    tag_ids: Callable[[Bytes], NDArray[np.int32]],
 ) -> Column:
-    wall_times = np.zeros(len(rows))
-    if plan.wall_time is not None:
-        wall_times = words(buffer, "<u8", at + plan.wall_time).view("<f8")
-    steps = _varints(buffer, at, plan.step) if plan.step else np.zeros(len(rows), np.int64)
+    wall_times = np.zeros(len(rows)) if plan.wall_time is None else column(table, "<f8", plan.wall_time)
+    steps = _varints(table[:, plan.step]) if plan.step else np.zeros(len(rows), np.int64)
     tags = np.empty((len(rows), len(plan.slots)), np.int32)
-    for number, slot in enumerate(plan.slots):
-        different = at if varies[slot.tag].any() else at[:1]
-        tags[:, number] = tag_ids(texts(buffer, different + slot.tag.start, slot.tag.stop - slot.tag.start))
-    return Column(plan, rows, steps, wall_times, tags, _values(buffer, plan, at))
+    values = np.empty((len(rows), len(plan.slots)))
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        for number, slot in enumerate(plan.slots):
+            different = table if varies[slot.tag].any() else table[:1]
+            tags[:, number] = tag_ids(different[:, slot.tag])
+            values[:, number] = column(table, slot.dtype, slot.value)
+    return Column(plan, rows, steps, wall_times, tags, values)
 
 
-def _values(buffer: Bytes, plan: Layout, at: Int64s) -> NDArray[np.float64]:
-    found = np.empty((len(at), len(plan.slots)))
-    dtypes = [slot.dtype for slot in plan.slots]
-    for dtype in dict.fromkeys(dtypes):
-        slots = [number for number, one in enumerate(dtypes) if one == dtype]
-        places = at[:, None] + np.array([plan.slots[number].value for number in slots])
-        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
-            found[:, slots if len(slots) < len(dtypes) else slice(None)] = words(
-                buffer, dtype.replace("|", ""), places
-            )
-    return found
-
-
-def _varints(buffer: Bytes, at: Int64s, place: slice) -> Int64s:
-    value = np.zeros(len(at), np.uint64)
-    for i in range(place.stop - place.start):
-        byte = words(buffer, "|u1", at + place.start + i)
-        value |= (byte.astype(np.uint64) & np.uint64(0x7F)) << np.uint64(7 * i)
+def _varints(digits: Bytes) -> Int64s:
+    """Return numbers of seven bits for each byte, uint8 (n, bytes of each)."""
+    value = np.zeros(len(digits), np.uint64)
+    for i in range(digits.shape[1]):
+        value |= (digits[:, i] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * i)
     return value.view(np.int64)

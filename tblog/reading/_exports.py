@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,24 +65,34 @@ def polars_long(scalars: Table) -> Any:
 def polars_wide(scalars: Table) -> Any:
     """Return a polars frame with the columns run and step, and one for each tag."""
     polars = needed("polars", "polars")
-    runs, steps, columns = wide_columns(scalars)
+    runs, steps, columns = _unambiguous(*wide_columns(scalars))
     names = {"run": _polars_names(polars, scalars.runs, runs), "step": steps}
     wide = polars.DataFrame({**columns}, nan_to_null=False)
     return polars.DataFrame(names).hstack(wide)
 
 
-def arrow(scalars: Table) -> Any:
+def arrow_long(scalars: Table) -> Any:
     """Return an Arrow table of the five columns."""
     pyarrow = needed("pyarrow", "arrow")
-    names = {"run": (scalars.run_index, scalars.runs), "tag": (scalars.tag_index, scalars.tags)}
-    columns = {
-        name: pyarrow.DictionaryArray.from_arrays(
-            pyarrow.array(np.ascontiguousarray(index, np.int32)),
-            pyarrow.array(_utf8(categories), pyarrow.string()),
-        )
-        for name, (index, categories) in names.items()
+    names = {
+        "run": _arrow_names(pyarrow, scalars.runs, scalars.run_index),
+        "tag": _arrow_names(pyarrow, scalars.tags, scalars.tag_index),
     }
-    return pyarrow.table({**columns, **{name: pyarrow.array(getattr(scalars, name)) for name in _PLAIN}})
+    return pyarrow.table({**names, **{name: pyarrow.array(getattr(scalars, name)) for name in _PLAIN}})
+
+
+def arrow_wide(scalars: Table) -> Any:
+    """Return an Arrow table with the columns run and step, and one for each tag."""
+    pyarrow = needed("pyarrow", "arrow")
+    runs, steps, columns = _unambiguous(*wide_columns(scalars))
+    return pyarrow.table({"run": _arrow_names(pyarrow, scalars.runs, runs), "step": steps, **columns})
+
+
+def _arrow_names(pyarrow: Any, names: tuple[str, ...], index: NDArray[Any]) -> Any:
+    return pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array(np.ascontiguousarray(index, np.int32)),
+        pyarrow.array(_utf8(names), pyarrow.string()),
+    )
 
 
 def needed(package: str, extra: str) -> Any:
@@ -99,7 +109,22 @@ def _polars_names(polars: Any, names: tuple[str, ...], index: NDArray[Any]) -> A
     )
 
 
-def wide_columns(scalars: Table) -> tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+_Wide: TypeAlias = tuple[NDArray[Any], NDArray[np.int64], dict[str, NDArray[np.float64]]]
+
+
+def _unambiguous(
+    runs: NDArray[Any], steps: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]
+) -> _Wide:
+    """Return what was given, if no tag is called as one of the first two columns."""
+    for name in {"run", "step"} & columns.keys():
+        raise ValueError(
+            f"a wide table would have two columns {name!r}, because a tag is called so:"
+            " leave the tag out by filter(), or use to_pandas(wide=True), where run and step are the index"
+        )
+    return runs, steps, columns
+
+
+def wide_columns(scalars: Table) -> _Wide:
     """Return the run and the step of each row, and a column for each tag, NaN where it has no value."""
     order = np.lexsort((scalars.step, scalars.run_index))
     runs, steps = scalars.run_index[order], scalars.step[order]

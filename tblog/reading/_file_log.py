@@ -22,7 +22,7 @@ from tblog.reading._meaning import Entry, Meaning
 from tblog.reading._scalar_parts import ScalarParts
 from tblog.reading._sources import FileSystem
 from tblog.reading._stretch import Stretch, take_apart
-from tblog.reading._windows import WINDOW_BYTES, window_at
+from tblog.reading._windows import WINDOW_BYTES, keep_freed_memory, window_at
 
 _SEAL_BYTES = 16
 
@@ -100,6 +100,8 @@ class FileLog:
             self._forget()
         self._size, self._identity = size, identity
         limit, self._patience = WINDOW_BYTES, Patience(size)
+        if size - self.position > WINDOW_BYTES:
+            keep_freed_memory()
         while self.position < size:
             wanted = min(limit, size - self.position)
             position = self.position
@@ -178,7 +180,7 @@ class FileLog:
         for entry in values.entries:
             position = self.position + int(found.starts[entry.row])
             self.entries.append(entry.placed(position, scalars_before))
-        self.scalars.append(values.scalars)
+        self.scalars.append(values.scalars, self._expected(found.end, len(values.scalars.tags)))
         rows = [entry.row for entry in values.entries]
         for row, data, event in singles:
             if event.what != SUMMARY:
@@ -187,6 +189,11 @@ class FileLog:
                 self.marks.append(Mark(scalars, entries, event.step, _starts_session(data, event)))
             if event.what == FILE_VERSION:
                 self.version = _events.version(data, event) or self.version
+
+    def _expected(self, size: int, count: int) -> int:
+        """Return how many scalars are likely to follow some that took `size` bytes: a sixteenth more than at this rate."""
+        left = self._size - self.position - size
+        return max(left, 0) * count // size * 17 // 16
 
 
 def _starts_session(data: bytes, event: Event) -> bool:

@@ -1,7 +1,7 @@
 """Where the records of a stretch of an event file start and end, for a million of them in some hundredths of a second.
 
-The length of each record says where the next one starts, so finding them is a loop. A training loop repeats the same
-lengths again and again. Where they repeat, the next positions are predicted, and numpy checks all of them at once.
+The length of each record says where the next one starts, so finding them is a loop. numpy goes the other way round: it
+looks everywhere for lengths with their checksum, and follows them as long as each record ends where the next one starts.
 
 Lives here: lengths and their checksums. Must not: look into a record, know what follows damage.
 Pure functions over bytes in memory, with `PADDING` bytes behind their end.
@@ -10,21 +10,26 @@ Pure functions over bytes in memory, with `PADDING` bytes behind their end.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tblog._files.walk import masked_crcs
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES, header
 
 AROUND = HEADER_BYTES + FOOTER_BYTES
 PADDING = 16
 
-_PROBE = 256
-_MAX_PERIOD = 128
+_PROBE = 64
+"""So many records are found in a loop before numpy looks for the next ones."""
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+
+
+_NONE = np.empty(0, np.int64)
 
 
 class Frames(NamedTuple):
@@ -42,21 +47,21 @@ class Frames(NamedTuple):
 
 def frames(buffer: Bytes, size: int) -> Frames:
     """Find the records in the first `size` bytes, and verify the checksums of their lengths, not of their data."""
-    parts, at, probe = [], 0, _PROBE
-    while at < size:
-        lengths, at = _walked(buffer, at, size, probe)
-        parts.append(lengths)
-        if len(lengths) < probe:
+    parts = [(_NONE, _NONE)]
+    at, is_good, chains = 0, True, None
+    while at < size and is_good:
+        begin = at
+        starts, lengths, at, is_good = _walked(buffer, at, size)
+        parts.append((starts, lengths))
+        if len(starts) < _PROBE:
             break
-        foretold, at = _foretold(buffer, at, size, lengths.tolist())
-        parts.append(foretold)
-        probe = _PROBE if len(foretold) else min(probe * 4, 1 << 16)
-    lengths = np.concatenate(parts) if parts else np.empty(0, np.int64)
-    starts = np.cumsum(lengths + AROUND) - (lengths + AROUND)
-    good = _whole_lengths(buffer, starts, lengths)
-    if good < len(lengths):
-        return Frames(starts[:good], lengths[:good], int(starts[good]), is_torn=False)
-    return Frames(starts, lengths, at, is_torn=size - at < HEADER_BYTES or _is_length(buffer, at))
+        if is_good and (chains is not None or size - at > 4 * (at - begin)):
+            chains = chains or _Chains(buffer, at, size)
+            starts, lengths, at = chains.follow(at)
+            parts.append((starts, lengths))
+    starts, lengths = (np.concatenate(several) for several in zip(*parts, strict=True))
+    is_torn = is_good and (size - at < HEADER_BYTES or _is_length(buffer, at))
+    return Frames(starts, lengths, at, is_torn)
 
 
 def words(buffer: Bytes, dtype: str, offsets: Int64s) -> NDArray[np.uint64]:
@@ -67,47 +72,91 @@ def words(buffer: Bytes, dtype: str, offsets: Int64s) -> NDArray[np.uint64]:
     return taken
 
 
-def _walked(buffer: Bytes, at: int, size: int, count: int) -> tuple[Int64s, int]:
+def column(table: Bytes, dtype: str, offset: int) -> NDArray[Any]:
+    """Return the little-endian numbers at an offset of each row of a table, uint8 (n, bytes of a row)."""
+    count, width = table.shape
+    return np.ndarray((count,), dtype, table.data, offset, (width,)).copy()
+
+
+def _walked(buffer: Bytes, at: int, size: int) -> tuple[Int64s, Int64s, int, bool]:
+    """Return starts and lengths of the next records, their end, and whether the checksum of the next length is not wrong."""
     unpack, data = struct.Struct("<Q").unpack_from, buffer.data
-    lengths, last = [], size - AROUND
-    for _ in range(count):
-        if at > last:
+    found: list[int] = []
+    last, next_at = size - AROUND, at
+    while next_at <= last and len(found) < _PROBE:
+        (length,) = unpack(data, next_at)
+        if length > last - next_at:
             break
-        (length,) = unpack(data, at)
-        if length > last - at:
-            break
-        lengths.append(length)
-        at += length + AROUND
-    return np.array(lengths, np.int64), at
-
-
-def _foretold(buffer: Bytes, at: int, size: int, seen: list[int]) -> tuple[Int64s, int]:
-    """Return the lengths that repeat the last ones seen, as far as they do, and where they end."""
-    seen = seen[-2 * _MAX_PERIOD :]
-    period = next((k for k in range(1, _MAX_PERIOD + 1) if seen[k:] == seen[:-k]), None)
-    if period is None:
-        return np.empty(0, np.int64), at
-    pattern = np.array(seen[-period:], np.int64)
-    lengths = np.tile(pattern, (size - at) // int((pattern + AROUND).sum()))
+        found.append(length)
+        next_at += length + AROUND
+    lengths = np.array(found, np.int64)
     starts = at + np.cumsum(lengths + AROUND) - (lengths + AROUND)
-    different = words(buffer, "<u8", starts) != lengths.view(np.uint64)
-    count = int(different.argmax()) if different.any() else len(lengths)
-    return lengths[:count], at + int((lengths[:count] + AROUND).sum())
+    good = _right_lengths(buffer, starts, lengths)
+    if good < len(starts):
+        return starts[:good], lengths[:good], int(starts[good]), False
+    return starts, lengths, next_at, True
 
 
-def _whole_lengths(buffer: Bytes, starts: Int64s, lengths: Int64s) -> int:
+def _right_lengths(buffer: Bytes, starts: Int64s, lengths: Int64s) -> int:
     """Return how many lengths, counted from the first, match their checksum."""
-    distinct, index = _distinct(lengths)
+    distinct, index = np.unique(lengths, return_inverse=True)
     wanted = np.array([int.from_bytes(header(int(length))[8:], "little") for length in distinct], np.uint32)
     wrong = words(buffer, "<u4", starts + 8) != wanted[index]
     return int(wrong.argmax()) if wrong.any() else len(lengths)
 
 
-def _distinct(lengths: Int64s) -> tuple[Int64s, Int64s]:
-    if len(lengths) and lengths.max() < 1 << 16:
-        is_there = np.bincount(lengths) > 0
-        return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[lengths]
-    return np.unique(lengths, return_inverse=True)
+class _Chains:
+    """Everything in a buffer that looks like a record of less than 65,536 bytes.
+
+    A record begins with its length, whose checksum is right. That other bytes have the same form is rare. A chain is
+    records each of which ends where the next one starts.
+    """
+
+    def __init__(self, buffer: Bytes, at: int, size: int) -> None:
+        starts = _with_six_zeros(buffer, at, size - at - AROUND + 1)
+        heads = words(buffer, f"V{HEADER_BYTES}", starts).view(np.uint8).reshape(-1, HEADER_BYTES)
+        lengths, crcs = column(heads, "<u2", 0), column(heads, "<u4", 8)
+        is_right = crcs == _crcs_of_lengths().take(lengths)
+        if not is_right.all():
+            starts, lengths = starts[is_right], lengths[is_right]
+        self._starts, self._lengths = starts, lengths.astype(np.int64)
+        self._ends = starts + (self._lengths + AROUND)
+        is_last = np.ones(len(starts), bool)
+        np.not_equal(self._ends[:-1], starts[1:], out=is_last[:-1])
+        self._last = np.flatnonzero(is_last | (self._ends > size))
+        self._size = size
+
+    def follow(self, at: int) -> tuple[Int64s, Int64s, int]:
+        """Return starts and lengths of the records of the chain that starts at a byte, and where it ends."""
+        first = int(np.searchsorted(self._starts, at))
+        if first == len(self._starts) or self._starts[first] != at:
+            return _NONE, _NONE, at
+        last = int(self._last[np.searchsorted(self._last, first)])
+        stop = last if self._ends[last] > self._size else last + 1
+        end = at if stop == first else int(self._ends[stop - 1])
+        return self._starts[first:stop], self._lengths[first:stop], end
+
+
+def _with_six_zeros(buffer: Bytes, at: int, count: int) -> Int64s:
+    """Return those of `count` positions whose bytes 2 to 7 are zero, as those of a length below 65,536 are.
+
+    The byte before a length below 256 would be such a position as well, and is left out. So are the few lengths from 256
+    on whose checksum begins with a zero: they look the same. A loop finds these.
+    """
+    two = buffer[at + 1 : at + 6 + count] | buffer[at + 2 : at + 7 + count]
+    four = two[:-2] | two[2:]
+    last = four[3 : 3 + count]
+    found = (four[1 : 1 + count] | last) == 0
+    is_short = (four[:count] | last) == 0
+    found[:-1] &= is_short[1:] <= is_short[:-1]
+    return np.flatnonzero(found) + at
+
+
+@cache
+def _crcs_of_lengths() -> NDArray[np.uint32]:
+    """Return the masked checksums of the lengths below 65,536."""
+    lengths = np.arange(1 << 16, dtype="<u4").view(np.uint8).reshape(-1, 4)
+    return masked_crcs(list(lengths.T))
 
 
 def _is_length(buffer: Bytes, at: int) -> bool:

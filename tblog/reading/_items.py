@@ -5,7 +5,7 @@ Lives here: the list of positions, and how one value is read. Must not: decode a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -43,12 +43,13 @@ class UnreadableError(ValueError):
 
 
 class Place(NamedTuple):
-    """The position of one value."""
+    """The position of one value. Several values that belong together are `parts` of one."""
 
     run: str
     run_log: RunLog
     file_log: FileLog
     entry: Entry
+    parts: Mapping[int, Place] = {}
 
     def read(self) -> tuple[int, bytes]:
         """Return the number of the value's field, and its content; raises UnreadableError."""

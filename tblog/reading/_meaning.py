@@ -183,12 +183,16 @@ class Meaning:
         np.add.at(counts, rows + 1, 1)
         places = np.cumsum(counts)
         total = int(places[-1])
-        tags, steps = np.empty(total, np.int32), np.empty(total, np.int64)
-        walls, values = np.empty(total), np.empty(total)
-        for column in columns:
-            at = places[column.rows][:, None] + np.arange(column.tags.shape[1])
-            tags[at], values[at] = column.tags, column.values
-            steps[at], walls[at] = column.steps[:, None], column.wall_times[:, None]
+        if len(columns) == 1 and not numbers:
+            tags, steps, walls, values = _flat(columns[0])
+        else:
+            tags, steps = np.empty(total, np.int32), np.empty(total, np.int64)
+            walls, values = np.empty(total), np.empty(total)
+            for column in columns:
+                at = places[column.rows]
+                if column.tags.shape[1] > 1:
+                    at = (at[:, None] + np.arange(column.tags.shape[1])).reshape(-1)
+                tags[at], steps[at], walls[at], values[at] = _flat(column)
         if numbers:
             _, ids_, steps_, walls_, values_ = zip(*numbers, strict=True)
             at = places[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
@@ -199,6 +203,15 @@ class Meaning:
             tags, steps, walls, values = tags[kept], steps[kept], walls[kept], values[kept]
         entries = [entry._replace(scalars=int(places[entry.row])) for entry in entries]
         return Values(Columns(tags, steps, walls, values), entries, places)
+
+
+def _flat(column: Column) -> Columns:
+    """Return the scalars of events one after the other."""
+    count = column.tags.shape[1]
+    steps, walls = column.steps, column.wall_times
+    if count > 1:
+        steps, walls = np.repeat(steps, count), np.repeat(walls, count)
+    return Columns(column.tags.reshape(-1), steps, walls, column.values.reshape(-1))
 
 
 def _number(data: bytes, value: Value) -> float | None:

@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from tblog._wire.parsing import text
 
-_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-_BUCKETS = 16
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_BUCKETS = 1 << 16
+_MAX_BYTES = 256
+"""Longer tags are looked up one by one."""
+
+_FIRST = 64
+"""So many new tags are looked up one by one before the others are compared with them."""
 
 
 class Tags:
@@ -29,6 +34,7 @@ class Tags:
         self._wanted: list[bool] = []
         self._ids: dict[str, int] = {}
         self._of_bytes: dict[bytes, int] = {}
+        self._known = _Known()
 
     def number(self, tag: str) -> int:
         """Return the number of a tag."""
@@ -49,45 +55,23 @@ class Tags:
 
     def numbers(self, texts: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Return the number of each tag, given as bytes, (n, length) with n > 0."""
-        first = texts[0]
-        if not texts.shape[1] or (texts == first).all():
-            return np.full(len(texts), self._number_of(first.tobytes()), np.int32)
-        found = np.empty(len(texts), np.int32)
-        rows = np.arange(len(texts))
-        for multiplier in _MULTIPLIERS:
-            rows = self._number_some(texts, rows, multiplier, found)
-            if not len(rows):
-                return found
-        for row in rows:
-            found[row] = self._number_of(texts[row].tobytes())
+        count, length = texts.shape
+        if count == 1 or not 0 < length <= _MAX_BYTES:
+            return np.array([self._number_of(one.tobytes()) for one in texts], np.int32)
+        words = _words(texts)
+        buckets = _buckets(words)
+        found = self._known.numbers(words, buckets, length)
+        rows = np.flatnonzero(found < 0)
+        few = _FIRST
+        while len(rows):
+            for row in rows[:few].tolist():
+                raw = texts[row].tobytes()
+                found[row] = self._number_of(raw)
+                self._known.add(raw, int(buckets[row]), int(found[row]))
+            rows = rows[few:]
+            found[rows] = self._known.numbers(words[:, rows], buckets[rows], length)
+            rows, few = rows[found[rows] < 0], 4 * few
         return found
-
-    def _number_some(
-        self, texts: NDArray[np.uint8], rows: NDArray[np.int64], multiplier: int, found: NDArray[np.int32]
-    ) -> NDArray[np.int64]:
-        """Number the tags that are the first of their bucket; return the rows of the others."""
-        everyone = len(rows) == len(texts)
-        columns = _words(texts if everyone else texts[rows])
-        mixed = np.zeros(len(rows), np.uint64)
-        for column in columns:
-            mixed = (mixed ^ column) * np.uint64(multiplier)
-            mixed ^= mixed >> np.uint64(29)
-        bucket = (mixed * np.uint64(multiplier)) >> np.uint64(64 - _BUCKETS)
-        first = np.full(1 << _BUCKETS, -1, np.int64)
-        first[bucket[::-1]] = np.arange(len(rows) - 1, -1, -1)
-        number = np.full(1 << _BUCKETS, -1, np.int32)
-        for row in np.sort(first[first >= 0]):
-            number[bucket[row]] = self._number_of(texts[rows[row]].tobytes())
-        representative = first[bucket]
-        same = np.ones(len(rows), bool)
-        for column in columns:
-            same &= column == column[representative]
-        numbered = number[bucket]
-        if same.all():
-            found[rows] = numbered
-            return rows[:0]
-        found[rows[same]] = numbered[same]
-        return rows[~same]
 
     def _number_of(self, raw: bytes) -> int:
         found = self._of_bytes.get(raw)
@@ -96,9 +80,51 @@ class Tags:
         return found
 
 
-def _words(texts: NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
-    """Return texts as columns of eight bytes each, the last one padded with zeros."""
+class _Known:
+    """Texts and their numbers, one text for each bucket. The place 0 is that of no text."""
+
+    def __init__(self) -> None:
+        self._place = np.zeros(_BUCKETS, np.int32)
+        self._count = 1
+        self._numbers, self._lengths = np.full(64, -1, np.int32), np.zeros(64, np.int32)
+        self._words = np.zeros((_MAX_BYTES // 8, 64), np.uint64)
+
+    def add(self, raw: bytes, bucket: int, number: int) -> None:
+        """Keep a text, if it is the first of its bucket."""
+        if self._place[bucket]:
+            return
+        if self._count == len(self._numbers):
+            self._numbers = np.concatenate([self._numbers, np.full(self._count, -1, np.int32)])
+            self._lengths = np.concatenate([self._lengths, np.zeros(self._count, np.int32)])
+            self._words = np.concatenate([self._words, np.zeros_like(self._words)], axis=1)
+        place = self._place[bucket] = self._count
+        self._count += 1
+        self._numbers[place], self._lengths[place] = number, len(raw)
+        self._words[:, place] = np.frombuffer(raw.ljust(_MAX_BYTES, b"\0"), "<u8")
+
+    def numbers(
+        self, words: NDArray[np.uint64], buckets: NDArray[np.uint64], length: int
+    ) -> NDArray[np.int32]:
+        """Return the numbers of texts, -1 for those that are not kept."""
+        places = self._place[buckets]
+        is_same = self._lengths[places] == length
+        for known, word in zip(self._words, words, strict=False):
+            is_same &= known[places] == word
+        return np.where(is_same, self._numbers[places], np.int32(-1))
+
+
+def _buckets(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = np.zeros(words.shape[1], np.uint64)
+    for word in words:
+        mixed ^= word
+        mixed *= np.uint64(_MULTIPLIER)
+        mixed ^= mixed >> np.uint64(29)
+    return (mixed * np.uint64(_MULTIPLIER)) >> np.uint64(64 - _BUCKETS.bit_length() + 1)
+
+
+def _words(texts: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return texts as rows of their words of eight bytes, uint64 (words, n), the last one padded with zeros."""
     count, length = texts.shape
     padded = np.zeros((count, -(-length // 8) * 8), np.uint8)
     padded[:, :length] = texts
-    return list(padded.view(np.uint64).T)
+    return np.ascontiguousarray(padded.view("<u8").T)

@@ -49,6 +49,16 @@ def window_at(file: BinaryIO, position: int, wanted: int, size: int, patience: P
     return Window(alone, Frames(zero, length, len(data) + AROUND, is_torn=False))
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory for the arrays of the next window.
+
+    glibc returns arrays above a limit to the system, and each new one costs a page fault for every 4 kB. Its limit
+    follows the largest array that was freed. This one is never touched, so it costs nothing.
+    https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD)
+    """
+    np.empty(4 * WINDOW_BYTES, np.uint8)
+
+
 def _read_into(file: BinaryIO, room: memoryview) -> int:
     """Fill the room from a file; returns how many bytes there were."""
     count = 0

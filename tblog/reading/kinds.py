@@ -87,7 +87,7 @@ class Kinds:
         return Items(self._places("layouts"), Layout)
 
     @property
-    def meshes(self) -> list[Mesh]:
+    def meshes(self) -> Items[Mesh]:
         """Meshes and point clouds, their parts put together."""
         return meshes(self._places("meshes"))
 

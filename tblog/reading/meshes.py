@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tblog._wire import parsing as wire
 from tblog._wire.parsing import MalformedError
-from tblog.reading._items import Item, Place, UnreadableError
+from tblog.reading._items import Item, Items, Place, UnreadableError
 from tblog.reading.tensors import array_of
 
 _VERTICES, _FACES, _COLORS = 1, 2, 3
@@ -32,10 +32,10 @@ class Mesh(Item):
         ('cloud', (1, 5, 3), None)
     """
 
-    def __init__(self, parts: dict[int, Place], name: str) -> None:
-        super().__init__(next(iter(parts.values())))
-        self._parts = parts
-        self.tag = name
+    @property
+    def description(self) -> str:
+        """The description of the mesh, in Markdown."""
+        return Item(next(iter(self._place.parts.values()))).description
 
     @property
     def vertices(self) -> NDArray[Any] | None:
@@ -56,18 +56,18 @@ class Mesh(Item):
     def config(self) -> Any:
         """The settings of the scene (for three.js), decoded from JSON; None if there are none."""
         try:
-            raw = wire.message(self._place.plugin_content(), 5)
+            raw = wire.message(next(iter(self._place.parts.values())).plugin_content(), 5)
             return json.loads(raw) if raw else None
         except (ValueError, RecursionError) as error:  # those of JSON, of UTF-8 and of protobuf
             raise UnreadableError(f"the settings of {self!r} cannot be decoded: {error}") from error
 
     def _part(self, number: int) -> NDArray[Any] | None:
-        if number not in self._parts:
+        if number not in self._place.parts:
             return None
-        return Item(self._parts[number])._decoded(array_of)  # noqa: SLF001 # its own kin
+        return Item(self._place.parts[number])._decoded(array_of)  # noqa: SLF001 # its own kin
 
 
-def meshes(places: Iterable[Place]) -> list[Mesh]:
+def meshes(places: Iterable[Place]) -> Items[Mesh]:
     """Join the parts of each mesh: those of one run, name and step, in the order of the file."""
     found: list[tuple[str, dict[int, Place]]] = []
     open_ones: dict[tuple[str, str, int], dict[int, Place]] = {}
@@ -78,7 +78,13 @@ def meshes(places: Iterable[Place]) -> list[Mesh]:
             open_ones[key] = {}
             found.append((name, open_ones[key]))
         open_ones[key][part] = place
-    return [Mesh(parts, name) for name, parts in found]
+    return Items([_joined(name, parts) for name, parts in found], Mesh)
+
+
+def _joined(name: str, parts: dict[int, Place]) -> Place:
+    """Return the place of a mesh: that of its first part, with the mesh's own name as its tag."""
+    first = next(iter(parts.values()))
+    return first._replace(entry=first.entry._replace(tag=name), parts=parts)
 
 
 def _name_and_part(place: Place) -> tuple[str, int]:

@@ -47,7 +47,8 @@ def read(
             keeps, TensorBoard's Python loader; "rust" those of TensorBoard's default loader; "keep" everything.
 
     Returns:
-        The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself.
+        The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself. A directory
+        without event files has no runs; `Runs.refresh` finds them once there are any.
 
     Raises:
         InvalidTypeError: if an argument has the wrong type.
@@ -123,7 +124,8 @@ class Run(Kinds):
 class Runs(Kinds, Mapping[str, Run]):
     """Runs by name, sorted. `tblog.read` makes them.
 
-    The properties cover all runs together. A single run (`runs["seed1"]`) has the same properties.
+    The properties cover all runs together. A single run (`runs["seed1"]`) has the same properties. Like a dict, it gives
+    the names when iterated, and has `keys()`, `values()`, `items()`, `get()` and `in`.
 
     Example:
         >>> import tblog

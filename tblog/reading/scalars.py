@@ -182,13 +182,29 @@ class Scalars:
         return frame
 
     def to_polars(self, *, wide: bool = False) -> pl.DataFrame:
-        """Return the same as `to_pandas`, as a polars frame. With `wide`, run and step are columns."""
+        """Return the same as `to_pandas`, as a polars frame.
+
+        Args:
+            wide: as for `to_pandas`, but run and step are columns.
+
+        Raises:
+            ImportError: polars is not installed.
+            ValueError: a tag is called "run" or "step", and the table is to be wide.
+        """
         frame: pl.DataFrame = _exports.polars_wide(self) if wide else _exports.polars_long(self)
         return frame
 
-    def to_arrow(self) -> pa.Table:
-        """Return an Arrow table of the five columns; run and tag are dictionaries."""
-        table: pa.Table = _exports.arrow(self)
+    def to_arrow(self, *, wide: bool = False) -> pa.Table:
+        """Return the same as `to_pandas`, as an Arrow table; run and tag are dictionaries.
+
+        Args:
+            wide: as for `to_pandas`, but run and step are columns.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            ValueError: a tag is called "run" or "step", and the table is to be wide.
+        """
+        table: pa.Table = _exports.arrow_wide(self) if wide else _exports.arrow_long(self)
         return table
 
     def _rows(self, rows: NDArray[np.int64]) -> Scalars:
