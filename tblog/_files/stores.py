@@ -2,7 +2,8 @@
 
 Lives here: recognising and checking such a path, the factories that users registered with tensorboardX, whole
 files by URL.
-Must not: know what an event is, or import tensorboardX before a factory is registered.
+Must not: know what an event is, or import tensorboardX before a factory is registered. A local writer asks
+`is_remote` alone, so what only URLs need is imported by `check_url`, on the caller's thread.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tblog._files.file_systems import forget_store, implementation, store_of
-from tblog._files.store_errors import as_os_errors
 from tblog.errors import InvalidValueError, shortened, without_user
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a drive
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+# Patterns are compiled when they are first used: most programs have no URL, and the import is shorter.
+_URL = r"([A-Za-z][A-Za-z0-9+.-]+)://"  # two letters or more: C:// is a drive
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
-_ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
-_SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
+_ADDRESS = r"(?s)\w+://[^/@]+(?:/.*)?"
+_SHORT = r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)"
 """A URL of which pathlib has left out a slash. `file:/PATH` is taken for one, too: no loader reads such a directory."""
 _NOT_WRITTEN = ("http", "https", "file")
 """No loader could find files put to http or https. A local directory is `file:///PATH`, which does not count as a URL."""
@@ -31,8 +34,8 @@ def is_remote(path: str) -> bool:
     if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):
         return False
     return (
-        _URL.match(path) is not None
-        or _SHORT.match(path) is not None
+        re.match(_URL, path) is not None
+        or re.match(_SHORT, path) is not None
         or prefix in _BUCKETS
         or _factory_of(path) is not None
     )
@@ -70,16 +73,18 @@ def check_url(url: str, argument: str) -> None:
         InvalidValueError: neither can, or the URL names no bucket, lacks a slash or contains credentials.
         MissingDependencyError: the package for the scheme is not installed.
     """
+    from tblog._files.file_systems import implementation
+
     if _factory_of(url) is not None:
         return
     scheme = url.partition(":")[0]
     shown = shortened(without_user(url))
-    if scheme in _BUCKETS and _ADDRESS.fullmatch(url) is None:
+    if scheme in _BUCKETS and re.fullmatch(_ADDRESS, url) is None:
         raise InvalidValueError(
             f"{argument}: {shown} names no bucket; give {scheme}://BUCKET/PATH, as a str (pathlib leaves out a "
             "slash), and credentials in the environment"
         )
-    if _SHORT.match(url) is not None:
+    if re.match(_SHORT, url) is not None:
         raise InvalidValueError(
             f"{argument}: {shown} is no URL, which begins with {scheme}://. Give it as a str (pathlib leaves out a slash)"
         )
@@ -89,6 +94,13 @@ def check_url(url: str, argument: str) -> None:
             "that fsspec writes to, such as s3:// or gs://, or register a factory for the files: "
             f"tensorboardX.record_writer.register_writer_factory({scheme!r}, factory)"
         )
+
+
+def as_factory_errors(path: str) -> AbstractContextManager[None]:
+    """Turn what a user's factory raises in this block into OSErrors."""
+    from tblog._files.store_errors import as_os_errors
+
+    return as_os_errors(path, users=True)
 
 
 class StoredFile:
@@ -127,7 +139,7 @@ def open_store(path: str) -> Any:
     factory = _factory_of(path)
     if factory is None:
         return StoredFile(path)
-    with as_os_errors(path, users=True):
+    with as_factory_errors(path):
         return factory.open(path)
 
 
@@ -141,12 +153,14 @@ def store(path: str, content: bytes) -> None:
         _put(path, content)
         return
     file = open_store(path)
-    with as_os_errors(path, users=True):
+    with as_factory_errors(path):
         file.write(content)
         file.close()
 
 
 def _put(url: str, content: bytes) -> None:
+    from tblog._files.file_systems import forget_store, store_of
+
     try:
         store_of(url).put(url, content)
     except OSError:
@@ -160,6 +174,8 @@ def stored(path: str) -> bytes | None:
     Raises:
         OSError: the store does not answer.
     """
+    from tblog._files.file_systems import store_of
+
     return store_of(path).get(path) if _factory_of(path) is None else None
 
 
@@ -171,5 +187,5 @@ def check_directory(path: str) -> None:
     """
     check = getattr(_factory_of(path), "directory_check", None)
     if check is not None:
-        with as_os_errors(path, users=True):
+        with as_factory_errors(path):
             check(path)
