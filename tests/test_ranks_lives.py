@@ -10,6 +10,7 @@ import pytest
 from tests.processes import read_line, say
 from tests.ranks import ends, running_ranks, turn
 from tests.reading import points
+from tests.slow import slow_but
 
 pytest.importorskip("torch.distributed")
 
@@ -177,6 +178,7 @@ def test_a_rank_that_closes_sends_more_than_the_store_keeps_at_a_time(tmp_path):
     assert {value for _, value in found} == {11.0}
 
 
+@pytest.mark.slow
 def test_an_open_writer_is_in_no_new_groups_way_on_the_same_port(tmp_path):
     """It keeps no store of a destroyed group, where the new one would find the addresses of the old."""
     program = """
@@ -215,6 +217,7 @@ def test_an_open_writer_is_in_no_new_groups_way_on_the_same_port(tmp_path):
     assert "tblog" not in (tmp_path / "errors").read_text()
 
 
+@pytest.mark.slow
 def test_a_flush_waits_for_a_rank_0_without_a_writer_once_and_not_for_long(tmp_path):
     """For two seconds from the opening on; then there is nothing to wait for."""
     program = """
@@ -237,7 +240,7 @@ def test_a_flush_waits_for_a_rank_0_without_a_writer_once_and_not_for_long(tmp_p
         assert ends(ranks) == [0, 0]
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+@pytest.mark.parametrize("order", slow_but([(0, 1, 2)], [(0, 1, 2), (2, 1, 0)]))
 def test_ranks_that_sigterm_ends_lose_nothing(tmp_path, order):
     """With `close_at_sigterm`, as a launcher sends it to all: each sends its last numbers, and rank 0 waits for them."""
     program = """
