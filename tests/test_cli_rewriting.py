@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import tblog as package
 from tblog import SummaryWriter
+from tblog._cli.main import main
 from tblog._files.walk import walk
 from tblog._wire.framing import frame
 from tests.command import UTF8, tblog, tblog_here
@@ -272,3 +274,27 @@ def test_thin_keeps_the_rows_that_the_reader_keeps(tmp_path, where):
         for column in ("step", "wall_time", "value"):
             np.testing.assert_array_equal(getattr(found, column), getattr(scalars, column))
     assert len(result["a"].tags["texts"]) == 1
+
+
+def test_a_directory_that_cannot_be_listed_is_missing_from_no_copy(tmp_path, monkeypatch, capsys):
+    """Copies are refused, and what only reads says what it leaves out."""
+    log(tmp_path / "runs" / "a")
+    (tmp_path / "runs" / "b").mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # its parent directory is closed to others
+    user = os.geteuid()
+    try:
+        if not user:
+            os.seteuid(65534)
+        for status, arguments in (
+            (2, ["rename", "runs", "loss", "x", "-o", "new"]),
+            (2, ["thin", "runs", "5", "-o", "new"]),
+            (2, ["drop", "runs", "--tag", "loss", "--in-place"]),
+            (2, ["merge", "runs", "-o", "new"]),
+            (0, ["ls", "runs"]),
+        ):
+            assert main(arguments) == status
+            assert "runs/b: Permission denied; " in capsys.readouterr().err
+    finally:
+        os.seteuid(user)
+    assert not (tmp_path / "new").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tblog
-from tblog._cli.arguments import DONE, CommandError, NothingFoundError, command
+from tblog._cli.arguments import DONE, CommandError, NothingFoundError, command, require_listed
 from tblog._cli.new_directory import keep_apart
 from tblog._cli.rewriting import write_new
 from tblog._files.stores import is_url
@@ -33,6 +33,7 @@ def _merge(given: argparse.Namespace) -> int:
         if is_url(place):
             raise CommandError(f"{place} can be read but not merged; copy it to this machine first")
         keep_apart(place, given.output)
+        require_listed(place)
         for name, run in tblog.read(place).items():
             runs.setdefault(name, []).extend(run.files)
     if not runs:

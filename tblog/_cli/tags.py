@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import tblog
-from tblog._cli.arguments import CommandError, NothingFoundError
+from tblog._cli.arguments import CommandError, NothingFoundError, require_listed
 from tblog._files.stores import is_url
 from tblog.reading._selection import matcher
 
@@ -23,11 +23,12 @@ def files_of(given: argparse.Namespace) -> dict[str, list[str]]:
     """Return the event files of all runs, chosen or not.
 
     Raises:
-        CommandError: they are not on this machine.
+        CommandError: they are not on this machine, or cannot all be found.
         NothingFoundError: there are none.
     """
     if is_url(given.dir):
         raise CommandError(f"{given.dir} can be read but not changed; copy it to this machine first")
+    require_listed(given.dir)
     found = {name: run.files for name, run in tblog.read(given.dir).items()}
     if not found:
         raise NothingFoundError(f"there are no event files in {given.dir!r}, nothing is written")
