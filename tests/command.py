@@ -18,7 +18,7 @@ def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
     """Run the command, check its exit status, and return its standard output and standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "tblog", *map(str, arguments)],
-        env={**UTF8, **environment_here()},  # which a test may have changed
+        env=UTF8,
         capture_output=True,
         encoding="utf-8",
         timeout=2 * HANG_SECS,

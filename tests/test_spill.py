@@ -174,3 +174,18 @@ def test_two_writers_that_begin_at_once_send_each_file_once(runs, objects, folde
     wait_until(lambda: not (one.send_next() or other.send_next()))
     assert sum("/below/" in url for url in objects) == 1
     assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_that_ends_leaves_the_files_to_its_parent(folder):
+    """It shares the handle of the lock, and closes it."""
+    spill = Spill(str(folder), URL)
+    spill.keep(f"{URL}/{new_name('')}", b"x")
+    child = os.fork()
+    if not child:
+        spill.leave()  # as a writer in a child does
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert Spill(str(folder), URL).left_behind() == []
+    spill.leave()
+    assert len(Spill(str(folder), URL).left_behind()) == 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+import tblog
 from tblog import SummaryWriter
 from tblog._files import merging, segments
 from tblog._files.merging import Part, merge
@@ -329,6 +332,41 @@ def test_any_file_system_of_fsspec_takes_a_run(tmp_path):
     assert [step for step, _ in reading.points(tmp_path / "new/run")["x"]] == [0, 1]
     assert (tmp_path / "new/run/projector_config.pbtxt").exists()
     assert writer.stats.written == 3
+
+
+def test_a_key_that_may_create_objects_and_not_replace_them_is_enough(monkeypatch):
+    """As Google's role of that kind, and stores that neither append nor know directories; merging needs more rights."""
+
+    class Creating(MemoryFileSystem):
+        protocol = "creating"
+        store: ClassVar = {}
+        pseudo_dirs: ClassVar = [""]
+
+        def pipe_file(self, path, value, **_):
+            if self.exists(path):
+                raise PermissionError("storage.objects.delete access to the object is missing")
+            super().pipe_file(path, value)
+
+        def _open(self, path, mode="rb", **options):
+            assert mode in {"rb", "wb"}  # nothing is appended
+            return super()._open(path, mode, **options)
+
+        def makedirs(self, *_, **__):
+            raise AssertionError("an object store has no directories")
+
+        def rm_file(self, path):
+            raise PermissionError(path)
+
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "creating", Creating)
+    with SummaryWriter("creating://bucket/run") as writer:
+        for step in range(10):
+            writer.add_scalar("x", step, step)
+            writer.add_scalars("pair", {"a": 1.0}, step)
+            writer.flush()
+    assert (writer.stats.written, writer.stats.dropped) == (20, 0)
+    runs = tblog.read("creating://bucket/run")
+    assert runs.scalars.filter(tag="x").step.tolist() == list(range(10))
+    assert len(Creating.store) == 21
 
 
 def test_a_file_of_a_store_is_replaced_whole_and_one_that_is_missing_is_none():

@@ -22,7 +22,7 @@ from tblog._files.walk import walk
 from tblog._wire.events import FIRST_EVENT_BYTES
 from tblog.errors import WriteError
 from tblog.options import WriterOptions
-from tests.command import tblog as command
+from tests.command import tblog_here as command
 from tests.faults.stores import BUCKET, keys, stored_steps
 from tests.processes import run_program
 from tests.reading import points

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -82,6 +84,26 @@ def test_who_logs_waits_for_no_store(proxy):
         wait_until(lambda: other.stats.written == 1)
         assert longest < 0.2  # a request takes 0.3
         proxy.fault = ""
+
+
+def test_many_writers_to_one_bucket_share_its_threads_and_connections(store):
+    """Each run is whole."""
+    started = threading.active_count()
+    handles = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(SummaryWriter(f"s3://{BUCKET}/{number:02}")) for number in range(64)]
+        for writer in writers:
+            log(writer, range(10))
+        for writer in writers:
+            writer.flush()
+        ours = [thread for thread in threading.enumerate() if thread.name.startswith("tblog-")]
+        assert len({thread.name for thread in ours}) <= 3
+        assert threading.active_count() < started + 16  # some belong to asyncio, which looks up names
+        if handles:
+            assert len(os.listdir("/proc/self/fd")) < handles + 32
+    assert sum(writer.stats.written for writer in writers) == 640
+    assert stored_steps(store) == list(range(10)) * 64
+    assert len(keys(store)) == 64
 
 
 def test_a_store_that_is_away_is_tried_less_and_less_often(proxy):
@@ -216,7 +238,7 @@ def test_a_store_that_stays_away_leaves_whole_event_files_in_the_spill_directory
     assert stored_steps(store) == list(range(20))
 
 
-@pytest.mark.parametrize("ending", ["killed", "closed"])
+@pytest.mark.parametrize("ending", slow_but(["killed"], ["killed", "closed"]))
 def test_the_next_writer_sends_what_an_ended_program_left_in_the_spill_directory(
     proxy, store, tmp_path, ending
 ):
@@ -352,6 +374,7 @@ def test_tensorboards_loader_and_the_reader_follow_a_run_of_many_segments(proxy)
     assert proxy.requests["GET"] > 20
 
 
+@pytest.mark.slow
 def test_loaders_that_follow_a_growing_object_lose_and_repeat_nothing(store):
     """Nor where it grows while one of them is in the middle of it."""
     live, read = EventAccumulator(URL), None
