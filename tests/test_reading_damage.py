@@ -134,6 +134,11 @@ def bombs():
     inner = frame(frame(b"") * 20)
     return {
         "a length with its checksum at every twelfth byte": lengths,
+        "short lengths at every twelfth byte": b"".join(
+            header((12 * i) % 65_532 + 8) for i in range(megabyte // 12)
+        ),
+        "records that hold records": frame(frame(b"x" * 20) + bytes(20)) * 15_000,
+        "zeros in every record": frame(bytes(300)) * 4000,
         "lengths of gigabytes": header(1 << 40) * 1000 + header((1 << 63) + 5),
         "empty records": frame(b"") * (megabyte // 64),
         "records in damaged records": (inner[:-1] + b"x") * 1000,

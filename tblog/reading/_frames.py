@@ -23,7 +23,10 @@ AROUND = HEADER_BYTES + FOOTER_BYTES
 PADDING = 16
 
 _PROBE = 64
-"""So many records are found in a loop before numpy looks for the next ones."""
+"""So many records are found in a loop before numpy looks for the next ones, if many are left."""
+
+_LONG = 1 << 16
+"""Records of so many bytes are found in a loop."""
 
 Int64s = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -48,17 +51,20 @@ class Frames(NamedTuple):
 def frames(buffer: Bytes, size: int) -> Frames:
     """Find the records in the first `size` bytes, and verify the checksums of their lengths, not of their data."""
     parts = [(_NONE, _NONE)]
-    at, is_good, chains = 0, True, None
+    at, is_good, chains, count = 0, True, None, _PROBE
     while at < size and is_good:
         begin = at
-        starts, lengths, at, is_good = _walked(buffer, at, size)
+        starts, lengths, at, is_good = _walked(buffer, at, size, count)
         parts.append((starts, lengths))
-        if len(starts) < _PROBE:
+        if len(starts) < count:
             break
-        if is_good and (chains is not None or size - at > 4 * (at - begin)):
+        is_far = size - at > 8 * (at - begin) * _PROBE // count
+        if is_good and (chains is not None or is_far):
             chains = chains or _Chains(buffer, at, size)
             starts, lengths, at = chains.follow(at)
             parts.append((starts, lengths))
+        else:
+            count = 16 * _PROBE
     starts, lengths = (np.concatenate(several) for several in zip(*parts, strict=True))
     is_torn = is_good and (size - at < HEADER_BYTES or _is_length(buffer, at))
     return Frames(starts, lengths, at, is_torn)
@@ -78,12 +84,12 @@ def column(table: Bytes, dtype: str, offset: int) -> NDArray[Any]:
     return np.ndarray((count,), dtype, table.data, offset, (width,)).copy()
 
 
-def _walked(buffer: Bytes, at: int, size: int) -> tuple[Int64s, Int64s, int, bool]:
-    """Return starts and lengths of the next records, their end, and whether the checksum of the next length is not wrong."""
+def _walked(buffer: Bytes, at: int, size: int, count: int) -> tuple[Int64s, Int64s, int, bool]:
+    """Return starts and lengths of the next records, `count` at most, their end, and whether no next one has a wrong length."""
     unpack, data = struct.Struct("<Q").unpack_from, buffer.data
     found: list[int] = []
     last, next_at = size - AROUND, at
-    while next_at <= last and len(found) < _PROBE:
+    while next_at <= last and len(found) < count:
         (length,) = unpack(data, next_at)
         if length > last - next_at:
             break
@@ -99,9 +105,10 @@ def _walked(buffer: Bytes, at: int, size: int) -> tuple[Int64s, Int64s, int, boo
 
 def _right_lengths(buffer: Bytes, starts: Int64s, lengths: Int64s) -> int:
     """Return how many lengths, counted from the first, match their checksum."""
-    distinct, index = np.unique(lengths, return_inverse=True)
-    wanted = np.array([int.from_bytes(header(int(length))[8:], "little") for length in distinct], np.uint32)
-    wrong = words(buffer, "<u4", starts + 8) != wanted[index]
+    wanted = _crcs_of_lengths().take(np.minimum(lengths, _LONG - 1))
+    for row in np.flatnonzero(lengths >= _LONG).tolist():
+        wanted[row] = int.from_bytes(header(int(lengths[row]))[8:], "little")
+    wrong = words(buffer, "<u4", starts + 8) != wanted
     return int(wrong.argmax()) if wrong.any() else len(lengths)
 
 
@@ -155,7 +162,7 @@ def _with_six_zeros(buffer: Bytes, at: int, count: int) -> Int64s:
 @cache
 def _crcs_of_lengths() -> NDArray[np.uint32]:
     """Return the masked checksums of the lengths below 65,536."""
-    lengths = np.arange(1 << 16, dtype="<u4").view(np.uint8).reshape(-1, 4)
+    lengths = np.arange(_LONG, dtype="<u4").view(np.uint8).reshape(-1, 4)
     return masked_crcs(list(lengths.T))
 
 

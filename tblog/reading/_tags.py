@@ -34,7 +34,7 @@ class Tags:
         self._wanted: list[bool] = []
         self._ids: dict[str, int] = {}
         self._of_bytes: dict[bytes, int] = {}
-        self._known = _Known()
+        self._known: _Known | None = None
 
     def number(self, tag: str) -> int:
         """Return the number of a tag."""
@@ -58,18 +58,19 @@ class Tags:
         count, length = texts.shape
         if count == 1 or not 0 < length <= _MAX_BYTES:
             return np.array([self._number_of(one.tobytes()) for one in texts], np.int32)
+        known = self._known = self._known or _Known()
         words = _words(texts)
         buckets = _buckets(words)
-        found = self._known.numbers(words, buckets, length)
+        found = known.numbers(words, buckets, length)
         rows = np.flatnonzero(found < 0)
         few = _FIRST
         while len(rows):
             for row in rows[:few].tolist():
                 raw = texts[row].tobytes()
                 found[row] = self._number_of(raw)
-                self._known.add(raw, int(buckets[row]), int(found[row]))
+                known.add(raw, int(buckets[row]), int(found[row]))
             rows = rows[few:]
-            found[rows] = self._known.numbers(words[:, rows], buckets[rows], length)
+            found[rows] = known.numbers(words[:, rows], buckets[rows], length)
             rows, few = rows[found[rows] < 0], 4 * few
         return found
 
