@@ -81,11 +81,11 @@ class ScalarFastPath:
         channel.attach(self)
         self._tags, room = channel.tags, channel.queue.quick_room()
         # No call in the lines that take `pending`: a close cannot come in between.
-        if compiled is not None:
+        if channel.queue.takes_blocks:
             self._lane = channel.queue.pending
         else:
             self._room = room
-            self._pending = channel.queue.pending  # type: ignore[assignment] # a deque without the compiled module
+            self._pending = channel.queue.pending  # type: ignore[assignment] # which is a deque then
 
     def _discard(self) -> None:
         """Check plain numbers of known tags and forget them, until `forget_channel`."""

@@ -24,7 +24,8 @@ class Stats:
         values_left_out: values that summaries skipped or changed: NaN in a histogram, a clipped sample.
         bytes: bytes handed to the operating system, or confirmed by an object store.
         worker_secs: CPU seconds that the worker threads spent on this writer.
-        lane: "native" if the compiled module takes and encodes scalars, "pure" if Python alone does.
+        lane: "native" if the compiled module takes and encodes scalars, "pure" if Python alone does. Points of
+            `ranks="reduce"` pass through Python's in both cases.
 
     Example:
         >>> from tblog import SummaryWriter

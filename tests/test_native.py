@@ -182,22 +182,54 @@ def test_values_that_stand_at_no_multiple_of_their_width_are_counted():
         )
 
 
+def test_a_view_of_bytes_as_bools_counts_as_numpy_takes_it():
+    """A bool whose byte is neither 0 nor 1 is 1, as for all of numpy's operations."""
+    bools = np.arange(256, dtype=np.uint8).view(np.bool_)
+    counts, _, moments = _counting.count(bools, "tensorflow")
+    assert counts.tolist() == np.histogram(bools.astype("f8"), _bins.tensorflow_edges())[0].tolist()
+    assert (moments.num, moments.max, moments.sum, moments.sum_squares) == (256, 1.0, 255.0, 255.0)
+
+
+@needs_compiled
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_counts_and_moments_are_of_the_same_values_whoever_changes_them(dtype):
+    """An array that another thread changes during the call gives a histogram of values that it had."""
+    values, ended = np.full(1_000_000, 2.0, dtype), threading.Event()
+    some = values[::1024]
+
+    def change():
+        while not ended.is_set():
+            some[:] = np.inf
+            some[:] = 2.0
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(150):
+            counts, (num, low, high, total, squares) = _bins.count_compiled(values, dtype)
+            assert counts.sum() == num
+            assert (low, high, total, squares) == (2.0, 2.0, 2.0 * num, 4.0 * num)
+    finally:
+        ended.set()
+        thread.join(60)
+
+
 @needs_compiled
 def test_buffers_of_a_wrong_size_are_refused():
     """Nothing is written beyond a buffer."""
-    offsets, counts = np.zeros(1 << 16, np.int32), np.zeros(4096, np.int64)
+    offsets, counts = np.zeros(1 << 16, np.int32), np.zeros(4 * 4112, np.int64)
     values = np.ones(4, np.float32)
     for wrong in (
         (values, "f4", offsets[1:], counts),
         (values, "f8", offsets, counts),
         (values, "f4", offsets, counts[1:]),
-        (values, "f4", offsets, np.zeros(4096 * 8 + 1, np.int8)[1:]),
+        (values, "f4", offsets, np.zeros(counts.nbytes + 1, np.int8)[1:]),
         (values, "f16", offsets, counts),
     ):
         with pytest.raises(ValueError, match="cannot"):
             compiled.count(*wrong)
     with pytest.raises((BufferError, TypeError, ValueError)):
-        compiled.count(values, "f4", offsets, bytes(8 * 4096))
+        compiled.count(values, "f4", offsets, bytes(counts.nbytes))
 
 
 def lane_that_knows(*tags):
@@ -256,6 +288,43 @@ def assert_written(lane, rows, encode):
     frames = bytes(compiled.encode(*lane.pieces))
     logged = [event_head(data).wall_time for data in walk(frames)]
     assert frames == encode([(*row, time) for row, time in zip(rows, logged, strict=True)])
+
+
+@needs_compiled
+def test_numbers_of_python_join_those_of_the_fast_path():
+    """A number with a time of its own, or without a step, ends no block, so few blocks must be encoded."""
+    lane = lane_that_knows(*KNOWN)
+    rows = [(tag, 0.1, step, 1.5) for step in (-(2**63), -1, 0, 1, 2**63 - 1) for tag in KNOWN]
+    for tag, value, step, _ in rows:
+        Logger(lane).add_scalar(tag, value, step)
+        lane.append((tag, value, step, 1.5))
+    (piece,) = lane.pieces
+    assert len(lane) == len(piece) == 2 * len(rows)
+    frames = [framing.frame(data) for data in walk(bytes(compiled.encode(piece)))]
+    assert b"".join(frames[1::2]) == ScalarEncoder().encode(rows)
+
+
+@needs_compiled
+def test_other_tuples_wait_as_they_are():
+    """What is no plain number of a known tag waits as itself, between the numbers before and behind it."""
+    lane = lane_that_knows("a")
+    unusual = [
+        ("new", 1.0, 1, 1.0),
+        ("a", np.float64(1), 1, 1.0),
+        ("a", 1, 1, 1.0),
+        ("a", 1.0, True, 1.0),
+        ("a", 1.0, 2**63, 1.0),
+        ("a", 1.0, 1, 0.0),
+        ("a", 1.0, 1, -1.0),
+        ("a", 1.0, 1, float("nan")),
+        ("a", 1.0, 1),
+        ((), 1.0, 1, 1.0),
+    ]
+    for each in unusual:
+        lane.append(("a", 1.0, 1, 1.0))
+        lane.append(each)
+    assert list(lane.pieces)[1::2] == unusual
+    assert len(lane) == len(lane.pieces) == 2 * len(unusual)
 
 
 plain_values = st.one_of(values, st.booleans(), st.integers(-(2**70), 2**70), values.map(np.float64))
@@ -329,6 +398,7 @@ def walk(frames):
             entries,
             st.tuples(st.just("take"), st.integers(0, 40), st.booleans()),
             st.tuples(st.just("dict"), st.integers(1, 1_500)),
+            st.tuples(st.just("number"), steps),
         ),
         max_size=100,
     )
@@ -354,6 +424,9 @@ def test_a_lane_is_first_in_first_out_whatever_is_put_back(commands):
         elif isinstance(command, int):
             lane.append(command)
             model.append(command)
+        elif isinstance(command, tuple) and command[0] == "number":
+            lane.append(("loss", 1.0, command[1], 1.5))
+            model.append((("loss",), command[1]))
         else:
             logger.add_scalar(*command)
             model.append(((command[0],), command[2]))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tblog._delivery.drain import Drain
 from tblog._delivery.entries import Close, Flush
@@ -76,6 +76,9 @@ class Channel:
         open_sink: opens what takes the bytes of a file.
     """
 
+    _TAKES_BLOCKS: ClassVar[bool] = True
+    """Whether the files take the numbers as they are in the compiled lane."""
+
     def __init__(
         self,
         logdir: str,
@@ -88,7 +91,13 @@ class Channel:
     ) -> None:
         self.logdir = logdir
         self.options = options
-        self.queue = RecordQueue(options.max_queue_records, options.max_queue_bytes, options.overflow, clock)
+        self.queue = RecordQueue(
+            options.max_queue_records,
+            options.max_queue_bytes,
+            options.overflow,
+            clock,
+            takes_blocks=self._TAKES_BLOCKS,
+        )
         self.reports = Reports(logdir)
         self._suffix = suffix
         self._flush_secs = flush_secs

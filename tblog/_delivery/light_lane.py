@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 Numbers = TypeVar("Numbers", "Scalar", ScalarDict)
 
-_TOGETHER = {tuple, RunScalar, ScalarDict, *(() if compiled is None else (compiled.Numbers,))}
+_SCALARS = {tuple, RunScalar, ScalarDict}
+_TOGETHER = {*_SCALARS, *(() if compiled is None else (compiled.Numbers,))}
 
 
 class Reducer(Protocol):
@@ -159,10 +160,10 @@ class LightLane:
 
 
 def is_scalar(entry: Entry | TakenEntry) -> bool:
-    """Return whether an entry is one or several scalars, in whatever form."""
+    """Return whether an entry is one or several scalars, in a form that a `Reducer` takes."""
     if isinstance(entry, LightRecord):
         return isinstance(entry.record, (TensorScalarRecord, DescribedScalarRecord))
-    return type(entry) in _TOGETHER
+    return type(entry) in _SCALARS
 
 
 def _numbers(entry: Any) -> Iterable[tuple[str, str, Any, int, float]]:
@@ -175,9 +176,7 @@ def _numbers(entry: Any) -> Iterable[tuple[str, str, Any, int, float]]:
     if isinstance(entry, ScalarDict):
         pairs = zip(entry.tags, entry.values, strict=True)
         return [("", tag, value, entry.step, entry.wall_time) for tag, value in pairs]
-    if type(entry) is tuple:
-        return [("", *entry)]
-    return [("", *number) for number in entry.rows()]
+    return [("", *entry)]
 
 
 def stretches(entries: list[TakenEntry]) -> Iterator[tuple[type, int, int]]:

@@ -100,6 +100,7 @@ class RecordQueue:
         max_bytes: bytes of arrays that may wait.
         overflow: "wait" or "drop".
         clock: monotonic seconds.
+        takes_blocks: whether who takes from it can do with numbers in the compiled lane's larger pieces.
     """
 
     def __init__(
@@ -108,7 +109,11 @@ class RecordQueue:
         max_bytes: int,
         overflow: Overflow,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        takes_blocks: bool = True,
     ) -> None:
+        self.takes_blocks = takes_blocks and compiled is not None
+        """Whether the light lane is the compiled one."""
         self._clock = clock
         self._max_records = max_records
         self._max_bytes = max_bytes
@@ -131,7 +136,9 @@ class RecordQueue:
         self._pieces: deque[TakenEntry] = deque()
         """What waits on the light lane: entries, and numbers of the compiled lane in larger pieces."""
         self._source = self.pending = (
-            cast("deque[LightEntry]", self._pieces) if compiled is None else compiled.Lane(self._pieces)
+            compiled.Lane(self._pieces)
+            if self.takes_blocks and compiled is not None
+            else cast("deque[LightEntry]", self._pieces)
         )
         self._arm_alarm()
         self.taken = 0

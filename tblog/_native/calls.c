@@ -12,31 +12,20 @@ static double now(void)
     return (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
 }
 
-/* Locked: whether a value is of Python's or numpy's types, as float64. Runs no Python's code: not even to look for
-   a type, whose own type may compare as it likes. */
-static int plain_number(PyObject *numbers, PyObject *value, double *number)
+/* Locked: whether a value is a number that can be read at once, as float64. Unless `plain`, it may run Python's code;
+   else not even to look for a type, whose own type may compare as it likes. */
+static int as_number(PyObject *numbers, PyObject *value, int plain, double *number)
 {
-    if (!PyFloat_CheckExact(value) &&
-        (!Py_IS_TYPE((PyObject *)Py_TYPE(value), &PyType_Type) ||
-         PyDict_GetItemWithError(numbers, (PyObject *)Py_TYPE(value)) != (PyObject *)&PyFloat_Type))
-        return 0;
+    PyObject *type = (PyObject *)Py_TYPE(value), *function = (PyObject *)&PyFloat_Type, *made = NULL;
+    if (!PyFloat_CheckExact(value))
+        function = plain && !Py_IS_TYPE(type, &PyType_Type) ? NULL : PyDict_GetItemWithError(numbers, type);
+    if (function != (PyObject *)&PyFloat_Type) {
+        if (function == NULL || plain || (made = PyObject_CallFunctionObjArgs(function, value, NULL)) == NULL)
+            return 0;
+        value = made;
+    }
     *number = PyFloat_AsDouble(value);
-    return *number != -1.0 || !PyErr_Occurred();
-}
-
-/* Locked, may run Python's code: whether a value is a number that can be read at once, as float64. */
-static int as_number(PyObject *numbers, PyObject *value, double *number)
-{
-    if (plain_number(numbers, value, number))
-        return 1;
-    PyObject *function = PyErr_Occurred() ? NULL : PyDict_GetItemWithError(numbers, (PyObject *)Py_TYPE(value));
-    if (function == NULL || function == (PyObject *)&PyFloat_Type)
-        return 0;
-    PyObject *found = PyObject_CallFunctionObjArgs(function, value, NULL);
-    if (found == NULL)
-        return 0;
-    *number = PyFloat_AsDouble(found);
-    Py_DECREF(found);
+    Py_XDECREF(made);
     return *number != -1.0 || !PyErr_Occurred();
 }
 
@@ -44,17 +33,16 @@ static int as_number(PyObject *numbers, PyObject *value, double *number)
 static Lane *lane_with_room(PyObject *writer, PyObject *name)
 {
     PyObject *found = PyObject_GetAttr(writer, name);
-    if (found == NULL)
-        return NULL;
-    Lane *lane = Py_IS_TYPE(found, tblog_lane_type) ? (Lane *)found : NULL;
+    Lane *lane = found != NULL && Py_IS_TYPE(found, tblog_lane_type) ? (Lane *)found : NULL;
     const Py_ssize_t waiting = lane == NULL ? 0 : lane->put - lane->taken;
-    if (lane == NULL || (lane->room >= 0 && (waiting >= lane->room || waiting >= lane->alarm)))
-        Py_CLEAR(found);
-    return (Lane *)found;
+    if (lane != NULL && (lane->room < 0 || (waiting < lane->room && waiting < lane->alarm)))
+        return lane;
+    Py_XDECREF(found);
+    return NULL;
 }
 
 /* Locked: whether a step is an int of 64 bits. */
-static int as_step(PyObject *given, int64_t *step)
+int tblog_as_step(PyObject *given, int64_t *step)
 {
     int overflow = 1;
     if (PyLong_CheckExact(given))
@@ -62,23 +50,17 @@ static int as_step(PyObject *given, int64_t *step)
     return !overflow;
 }
 
-/* Locked: whether there is room for an event of one number, which then is put there. */
-static int put(Lane *lane, PyObject *tag, double number)
-{
-    Cell *end = tblog_lane_end(lane, 1);
-    return end != NULL && tblog_lane_put(lane, end + 1, tag, number, 0);
-}
-
 /* Locked: add_scalar(writer, tag, number, step). Runs no Python's code once it has looked at the lane. */
 int tblog_add_scalar(PyObject *name, PyObject *numbers, PyObject *const *given)
 {
     double number;
     int64_t step;
-    int fits = as_number(numbers, given[2], &number) && as_step(given[3], &step);
+    int fits = as_number(numbers, given[2], 0, &number) && tblog_as_step(given[3], &step);
     Lane *lane = fits ? lane_with_room(given[0], name) : NULL;
     if (lane == NULL)
         return 0;
-    int added = put(lane, given[1], number) || (tblog_lane_learn(lane, given[1]) && put(lane, given[1], number));
+    int added = tblog_lane_put(lane, given[1], number) ||
+                (lane->learns && tblog_lane_learn(lane, given[1], given[1]) && tblog_lane_put(lane, given[1], number));
     added = added && (lane->room < 0 || tblog_lane_add(lane, now(), step) == 0);
     Py_DECREF((PyObject *)lane);
     return added;
@@ -90,7 +72,7 @@ int tblog_add_scalar_dict(PyObject *name, PyObject *numbers, PyObject *const *gi
     int64_t step;
     double number;
     size_t left = PyDict_CheckExact(given[1]) ? (size_t)PyDict_Size(given[1]) : 0;
-    Lane *lane = left && as_step(given[2], &step) ? lane_with_room(given[0], name) : NULL;
+    Lane *lane = left && tblog_as_step(given[2], &step) ? lane_with_room(given[0], name) : NULL;
     if (lane == NULL)
         return 0;
     Cell *end = tblog_lane_end(lane, left);
@@ -98,7 +80,7 @@ int tblog_add_scalar_dict(PyObject *name, PyObject *numbers, PyObject *const *gi
     Py_ssize_t position = 0;
     int added = end != NULL;
     while (added && left && PyDict_Next(given[1], &position, &tag, &value))
-        added = plain_number(numbers, value, &number) && tblog_lane_put(lane, ++end, tag, number, --left);
+        added = as_number(numbers, value, 1, &number) && tblog_lane_put_at(lane, ++end, tag, number, --left);
     added = added && !left && (lane->room < 0 || tblog_lane_add(lane, now(), step) == 0);
     Py_DECREF((PyObject *)lane);
     return added;

@@ -15,9 +15,6 @@
 #define OF_A_BYTE __crc32cb
 #endif
 
-/* Below this many bytes, letting go of the lock costs more than the checksum. */
-#define UNLOCK_AT 16384
-
 static uint32_t table[256];
 
 /* Unlocked. */
@@ -70,18 +67,14 @@ uint32_t tblog_crc32c(uint32_t crc, const uint8_t *data, size_t size)
 PyObject *tblog_crc32c_of(PyObject *module, PyObject *args)
 {
     Py_buffer data;
-    unsigned int before = 0;
-    uint32_t crc;
+    unsigned int before = 0, crc;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*|I", &data, &before))
         return NULL;
-    if (data.len < UNLOCK_AT) {
-        crc = tblog_crc32c(before, data.buf, (size_t)data.len);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        crc = tblog_crc32c(before, data.buf, (size_t)data.len);
-        Py_END_ALLOW_THREADS
-    }
+    PyThreadState *state = data.len < TBLOG_UNLOCK_AT ? NULL : PyEval_SaveThread();
+    crc = tblog_crc32c(before, data.buf, (size_t)data.len);
+    if (state != NULL)
+        PyEval_RestoreThread(state);
     PyBuffer_Release(&data);
     return PyLong_FromUnsignedLong(crc);
 }

@@ -82,15 +82,15 @@ static const Cell *put_event(uint8_t **to, const Cell *event)
     return event + 1;
 }
 
-/* Locked: encode(*several) -> bytearray: the framed events of numbers, which end with this. Lets go of the lock: the
-   arguments keep the numbers, and nobody else has the bytes. */
+/* Locked: encode(*several) -> bytearray: the framed events of numbers, which end with this. Lets go of the lock for
+   many: the arguments keep the numbers, and nobody else has the bytes. */
 PyObject *tblog_encode(PyObject *module, PyObject *several)
 {
     (void)module;
     const Py_ssize_t count = PyTuple_Size(several);
     size_t bytes = 0;
     PyObject *frames = NULL;
-    Numbers **all = malloc(((size_t)count + 1) * sizeof(*all));  /* the tuple has as many in memory already */
+    Numbers **all = PyMem_Malloc(((size_t)count + 1) * sizeof(*all));  /* the tuple has as many in memory already */
     if (all == NULL)
         return PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -105,12 +105,13 @@ PyObject *tblog_encode(PyObject *module, PyObject *several)
     if ((frames = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes)) == NULL)
         goto done;
     uint8_t *end = (uint8_t *)PyByteArray_AsString(frames);
-    Py_BEGIN_ALLOW_THREADS
+    PyThreadState *state = bytes < TBLOG_UNLOCK_AT ? NULL : PyEval_SaveThread();
     for (Py_ssize_t i = 0; i < count; i++)
         for (const Cell *event = all[i]->cells; event < all[i]->cells + all[i]->used;)
             event = put_event(&end, event);
-    Py_END_ALLOW_THREADS
+    if (state != NULL)
+        PyEval_RestoreThread(state);
 done:
-    free(all);
+    PyMem_Free(all);
     return frames;
 }

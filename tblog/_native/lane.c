@@ -39,11 +39,13 @@ int tblog_lane_add(Lane *lane, double time, int64_t step)
     return 0;
 }
 
-/* Locked: know an exact str from now on, written as a name in UTF-8; 0, perhaps with an exception, where that cannot be. */
-static int learn_name(Lane *lane, PyObject *tag, const char *name, size_t size)
+/* Locked: know an exact str from now on, written as a name; 0, perhaps with an exception, where that cannot be. */
+int tblog_lane_learn(Lane *lane, PyObject *tag, PyObject *name)
 {
     uint8_t prefix[MOST_TAG_BYTES + 8], *end = prefix;
-    if (size > MOST_TAG_BYTES || PyDict_GetItemWithError(lane->tags, tag) != NULL)
+    Py_ssize_t length;
+    const char *text = PyUnicode_CheckExact(tag) ? PyUnicode_AsUTF8AndSize(name, &length) : NULL;
+    if (text == NULL || length > MOST_TAG_BYTES || PyDict_GetItemWithError(lane->tags, tag) != NULL)
         return 0;
     if (PyDict_Size(lane->tags) >= MOST_TAGS) {
         PyObject *tags = PyDict_New(), *before = lane->tags, *open = (PyObject *)lane->open;
@@ -54,13 +56,13 @@ static int learn_name(Lane *lane, PyObject *tag, const char *name, size_t size)
         Py_DECREF(before);
         Py_XDECREF(open);
     }
-    const size_t tag_bytes = size ? 1 + tblog_varint_bytes(size) + size : 0;
+    const size_t size = (size_t)length, tag_bytes = size ? 1 + tblog_varint_bytes(size) + size : 0;
     *end++ = 0x0A;
     end = tblog_put_varint(end, tag_bytes + 5);
     if (size) {
         *end++ = 0x0A;
         end = tblog_put_varint(end, size);
-        memcpy(end, name, size);
+        memcpy(end, text, size);
         end += size;
     }
     *end++ = 0x15;
@@ -73,25 +75,15 @@ static int learn_name(Lane *lane, PyObject *tag, const char *name, size_t size)
 /* Locked: learn(tag, name): know a tag from now on, written as a name, where that can be. */
 static PyObject *learn(PyObject *self, PyObject *args)
 {
-    PyObject *tag;
-    const char *name;
-    Py_ssize_t size;
-    if (PyArg_ParseTuple(args, "Us#", &tag, &name, &size) && PyUnicode_CheckExact(tag))
-        learn_name((Lane *)self, tag, name, (size_t)size);
+    PyObject *tag, *name;
+    if (PyArg_ParseTuple(args, "UU", &tag, &name))
+        tblog_lane_learn((Lane *)self, tag, name);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-}
-
-/* Locked: know a tag from now on, written as it is, if the lane may; 0, perhaps with an exception, where that cannot be. */
-int tblog_lane_learn(Lane *lane, PyObject *tag)
-{
-    Py_ssize_t size;
-    const char *name = lane->learns && PyUnicode_CheckExact(tag) ? PyUnicode_AsUTF8AndSize(tag, &size) : NULL;
-    return name != NULL && learn_name(lane, tag, name, (size_t)size);
 }
 
 /* Locked: put one number of an event where there is room for it; 0 where the tag is not known. Runs no
    Python's code. */
-int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t left)
+int tblog_lane_put_at(Lane *lane, Cell *to, PyObject *tag, double value, size_t left)
 {
     PyObject *prefix = PyUnicode_CheckExact(tag) ? PyDict_GetItemWithError(lane->tags, tag) : NULL;
     if (prefix == NULL)
@@ -103,10 +95,35 @@ int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t lef
     return 1;
 }
 
+/* Locked: put the one number of an event, if there is room for it; the same. */
+int tblog_lane_put(Lane *lane, PyObject *tag, double value)
+{
+    Cell *end = tblog_lane_end(lane, 1);
+    return end != NULL && tblog_lane_put_at(lane, end + 1, tag, value, 0);
+}
+
+/* Locked: whether an entry is a number as Python's lane has it, (tag, value, step, time), and was added like those of the
+   fast path. So a number with a time of its own, for one, does not end a block. */
+static int append_number(Lane *lane, PyObject *entry)
+{
+    int64_t step;
+    if (!PyTuple_CheckExact(entry) || PyTuple_Size(entry) != 4)
+        return 0;
+    PyObject *value = PyTuple_GetItem(entry, 1), *time = PyTuple_GetItem(entry, 3);
+    return PyFloat_CheckExact(value) && PyFloat_CheckExact(time) && PyFloat_AsDouble(time) > 0 &&
+           tblog_as_step(PyTuple_GetItem(entry, 2), &step) &&
+           tblog_lane_put(lane, PyTuple_GetItem(entry, 0), PyFloat_AsDouble(value)) &&
+           tblog_lane_add(lane, PyFloat_AsDouble(time), step) == 0;
+}
+
 /* Locked: append(entry). */
 static PyObject *append(PyObject *self, PyObject *entry)
 {
     Lane *lane = (Lane *)self;
+    if (append_number(lane, entry))
+        Py_RETURN_NONE;
+    if (PyErr_Occurred())
+        return NULL;
     PyObject *none = PyObject_CallFunctionObjArgs(lane->append, entry, NULL);
     if (none != NULL) {
         lane->put++;

@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* An event is a head and at least one number behind it. */
@@ -62,16 +61,21 @@ uint8_t *tblog_put_varint(uint8_t *to, uint64_t number);
 size_t tblog_varint_bytes(uint64_t number);
 size_t tblog_event_bytes(const Cell *event);
 
-int tblog_lane_learn(Lane *lane, PyObject *tag);
+int tblog_lane_learn(Lane *lane, PyObject *tag, PyObject *name);
 Cell *tblog_lane_end(Lane *lane, size_t numbers);
-int tblog_lane_put(Lane *lane, Cell *to, PyObject *tag, double value, size_t left);
+int tblog_lane_put_at(Lane *lane, Cell *to, PyObject *tag, double value, size_t left);
+int tblog_lane_put(Lane *lane, PyObject *tag, double value);
 int tblog_lane_add(Lane *lane, double time, int64_t step);
 
 /* Each logs what was given, by the attribute of that name, and returns 1, or 0 where anything is unusual, perhaps with
    an exception. */
+int tblog_as_step(PyObject *given, int64_t *step);
 typedef int (*tblog_Call)(PyObject *name, PyObject *numbers, PyObject *const *given);
 int tblog_add_scalar(PyObject *name, PyObject *numbers, PyObject *const *given);
 int tblog_add_scalar_dict(PyObject *name, PyObject *numbers, PyObject *const *given);
+
+/* Below this many bytes, letting go of the lock costs more than to encode them or their checksum. */
+#define TBLOG_UNLOCK_AT 16384
 
 uint32_t tblog_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 void tblog_crc32c_prepare(void);

@@ -8,9 +8,8 @@
 Numbers *tblog_numbers_new(PyObject *tags)
 {
     Numbers *numbers = (Numbers *)PyType_GenericAlloc(tblog_numbers_type, 0);
-    if (numbers == NULL)
-        return NULL;
-    numbers->tags = Py_NewRef(tags);
+    if (numbers != NULL)
+        numbers->tags = Py_NewRef(tags);
     return numbers;
 }
 
@@ -52,47 +51,6 @@ static PyObject *end(PyObject *self, PyObject *none)
     return PyLong_FromSize_t(numbers->used - numbers->events);
 }
 
-/* Unlocked: how many bytes a varint takes. */
-static size_t varint_bytes(const uint8_t *from)
-{
-    size_t bytes = 1;
-    while (*from++ & 0x80)
-        bytes++;
-    return bytes;
-}
-
-/* Locked: the name in a prefix, which lane.c makes: the key and size of a value, perhaps those of its tag, and the tag. */
-static PyObject *name_in(const Cell *number)
-{
-    const uint8_t *prefix = number->number.prefix, *end = prefix + number->number.prefix_bytes - 1;
-    prefix += 1 + varint_bytes(prefix + 1);
-    if (prefix < end)
-        prefix += 1 + varint_bytes(prefix + 1);
-    return PyUnicode_FromStringAndSize((const char *)prefix, end - prefix);
-}
-
-/* Locked: rows() -> list of (tag, value, step, time): each number as the Python lane has it. */
-static PyObject *rows(PyObject *self, PyObject *none)
-{
-    (void)none;
-    Numbers *numbers = (Numbers *)self;
-    numbers->ended = 1;  /* a finaliser that logs while these are made moves no cells */
-    PyObject *found = PyList_New(0);
-    for (size_t at = 0; found != NULL && at < numbers->used;) {
-        const Cell *head = numbers->cells + at++, *number;
-        do {
-            number = numbers->cells + at++;
-            PyObject *name = name_in(number), *row = NULL;
-            if (name != NULL)
-                row = Py_BuildValue("(NdLd)", name, (double)number->number.value, (long long)head->head.step, head->head.time);
-            if (row == NULL || PyList_Append(found, row) < 0)
-                Py_CLEAR(found);
-            Py_XDECREF(row);
-        } while (found != NULL && number->number.left);
-    }
-    return found;
-}
-
 /* Locked. */
 static Py_ssize_t length(PyObject *self)
 {
@@ -111,7 +69,6 @@ static void dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"end", end, METH_NOARGS, "Let it grow no more; return how many numbers it has."},
-    {"rows", rows, METH_NOARGS, "Return tag, value, step and time of each number."},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot slots[] = {

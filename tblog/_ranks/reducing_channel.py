@@ -7,7 +7,7 @@ Runs on callers' threads.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tblog._delivery.channel import Channel
 from tblog._delivery.light_lane import is_scalar
@@ -44,6 +44,8 @@ class ReducingChannel(Channel):
         session: this rank's state of the mailbox.
         arguments: the arguments of `Channel`.
     """
+
+    _TAKES_BLOCKS: ClassVar[bool] = False  # each number becomes an object anyway, to be joined or sent
 
     def __init__(self, place: Place, name: str, session: Session, *arguments: Any) -> None:
         self._place = place
