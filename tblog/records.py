@@ -18,7 +18,8 @@ This module only holds data. `tblog.summaries` checks records and encodes them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ IS_ARRAY = "is_array"
 _ARRAY = {IS_ARRAY: True}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Record:
     """The base of all records. `tag` names a series within its run.
 
@@ -70,8 +71,13 @@ class Record:
 
     tag: str
 
+    @recursive_repr()
+    def __repr__(self) -> str:  # one for all: each that `dataclass` makes takes time at the import
+        values = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))
+        return f"{type(self).__qualname__}({values})"
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ScalarRecord(Record):
     """One number. `value` is any object with `__float__`. The format stores it as float32.
 
@@ -84,7 +90,7 @@ class ScalarRecord(Record):
     value: Any
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TensorScalarRecord(Record):
     """One number, stored as a tensor (torch's `new_style`).
 
@@ -99,7 +105,7 @@ class TensorScalarRecord(Record):
     double_precision: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class DescribedScalarRecord(Record):
     """One number with a title and a description for TensorBoard to show (tensorboardX).
 
@@ -115,7 +121,7 @@ class DescribedScalarRecord(Record):
     description: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class HistogramRecord(Record):
     """The distribution of `values`, which have any shape and any real dtype.
 
@@ -133,7 +139,7 @@ class HistogramRecord(Record):
     max_bins: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class CountedHistogramRecord(Record):
     """A distribution of `size` values that was counted in the call or on their own device, in the "tensorflow" bins.
 
@@ -154,7 +160,7 @@ class CountedHistogramRecord(Record):
     max_bins: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class RawHistogramRecord(Record):
     """A histogram that the caller counted. `bucket_limits` are the upper edges, one for each count.
 
@@ -174,7 +180,7 @@ class RawHistogramRecord(Record):
     bucket_counts: Sequence[float] | NDArray[Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ImageRecord(Record):
     """One image, or a batch that is drawn as one grid.
 
@@ -196,7 +202,7 @@ class ImageRecord(Record):
     labels: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class VideoRecord(Record):
     """A video. `frames` has the axes that `dataformats` names, `fps` is in frames per second.
 
@@ -211,7 +217,7 @@ class VideoRecord(Record):
     dataformats: str = "NTCHW"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AudioRecord(Record):
     """Sound in [-1, 1]. `samples` has shape (L,), or (L, C) or (C, L) for C channels.
 
@@ -225,7 +231,7 @@ class AudioRecord(Record):
     sample_rate: int = 44100
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TextRecord(Record):
     """A text, which TensorBoard renders as Markdown.
 
@@ -239,7 +245,7 @@ class TextRecord(Record):
     text: object
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TensorRecord(Record):
     """A tensor of any shape, stored with its dtype (torch's `add_tensor`).
 
@@ -256,7 +262,7 @@ class TensorRecord(Record):
     dtype: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class PrCurveRecord(Record):
     """A precision-recall curve of `predictions` in [0, 1] against boolean `labels`.
 
@@ -272,7 +278,7 @@ class PrCurveRecord(Record):
     weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class RawPrCurveRecord(Record):
     """A precision-recall curve that the caller counted. Each array has `num_thresholds` values.
 
@@ -301,7 +307,7 @@ class RawPrCurveRecord(Record):
     weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class MeshRecord(Record):
     """Point clouds or meshes: `vertices` (B, N, 3), `colors` (B, N, 3) and `faces` (B, M, 3).
 
@@ -318,7 +324,7 @@ class MeshRecord(Record):
     config: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class CustomScalarsRecord(Record):
     """The layout of the Custom Scalars page: {category: {title: ["Multiline" | "Margin", [tags]]}}.
 
@@ -331,7 +337,7 @@ class CustomScalarsRecord(Record):
     layout: Mapping[str, Mapping[str, Sequence[Any]]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class HparamsRecord(Record):
     """The hyperparameters of a run, and the tags of the metrics that rate it.
 
@@ -346,7 +352,7 @@ class HparamsRecord(Record):
     domains: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class EmbeddingRecord(Record):
     """Points for the projector: `matrix` has shape (N, D).
 
@@ -365,7 +371,7 @@ class EmbeddingRecord(Record):
     header: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class GraphRecord(Record):
     """A computation graph: a serialised GraphDef, or an object whose `SerializeToString` returns one.
 
@@ -380,7 +386,7 @@ class GraphRecord(Record):
     run_metadata: bytes | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class SummaryRecord(Record):
     """A serialised Summary message of any package. It is written unchanged.
 
@@ -394,7 +400,7 @@ class SummaryRecord(Record):
     summary: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class EventRecord(Record):
     """A serialised Event message of any package. It is written unchanged, with its own step and time.
 

@@ -21,7 +21,6 @@ on after any error.
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # noqa: F401 - see below
 import contextlib
 import os
 import sys
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.channel import Channel
-
-# concurrent.futures.thread cannot be imported while the interpreter exits, so it is imported now. tensorboardX
-# imports it through torch, and may be loaded that late, for the first record of a short program.
 
 ROUND_SECS = 0.1
 IDLE_ROUND_SECS = 0.4

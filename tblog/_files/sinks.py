@@ -16,8 +16,7 @@ import stat
 import time
 from typing import Any, BinaryIO, Protocol
 
-from tblog._files.store_errors import as_os_errors
-from tblog._files.stores import check_directory, is_remote, open_store
+from tblog._files.stores import as_factory_errors, check_directory, is_remote, open_store
 
 try:
     import fcntl  # early: finalisers that run while the interpreter exits cannot import
@@ -202,13 +201,13 @@ class FactorySink:
 
     def write(self, data: bytes | bytearray) -> int:
         """Write to the file, which takes all or raises."""
-        with as_os_errors(self._path, users=True):
+        with as_factory_errors(self._path):
             self._file.write(bytes(data))
         return len(data)
 
     def sync(self) -> None:
         """Flush the file, which confirms what was written."""
-        with as_os_errors(self._path, users=True):
+        with as_factory_errors(self._path):
             self._file.flush()
 
     def write_again(self, data: bytearray, start: int) -> None:
@@ -228,7 +227,7 @@ class FactorySink:
 
     def close(self) -> None:
         """Close the file, which confirms what it has."""
-        with as_os_errors(self._path, users=True):
+        with as_factory_errors(self._path):
             self._file.close()
 
     def forget_in_child(self) -> None:

@@ -3,6 +3,7 @@
 Lives here: recognising and checking such a path, the factories that users registered with tensorboardX, whole
 files by URL.
 Must not: know what an event is, or import tensorboardX before a factory is registered.
+A local writer asks `is_remote` alone. So `check_url`, which runs on the caller's thread, imports what only URLs need.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tblog._files.file_systems import forget_store, implementation, store_of
-from tblog._files.store_errors import as_os_errors
 from tblog.errors import InvalidValueError, shortened, without_user
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: C:// is a drive
-_CHAIN = re.compile(r"[A-Za-z][\w+.-]+(?:://[^:]*)?::(?:.*::)?[A-Za-z][A-Za-z0-9+.-]+://")
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+# Patterns are compiled when they are first used: most programs have no URL, and the import is shorter.
+_URL = r"([A-Za-z][A-Za-z0-9+.-]+)://"  # two letters or more: C:// is a drive
+_CHAIN = r"[A-Za-z][\w+.-]+(?:://[^:]*)?::(?:.*::)?[A-Za-z][A-Za-z0-9+.-]+://"
 """Of fsspec: a cache or an archive in front of a URL."""
 _BUCKETS = ("s3", "s3a", "gs", "gcs")
-_ADDRESS = re.compile(r"\w+://[^/@]+(?:/.*)?", re.DOTALL)
-_SHORT = re.compile(r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)")
+_ADDRESS = r"(?s)\w+://[^/@]+(?:/.*)?"
+_SHORT = r"(s3a?|gc?s|az|abfss?|adl|hdfs|webhdfs|sftp|memory|file):/(?!/)"
 """A URL from which pathlib removed a slash. `file:/PATH` counts as one, too: no loader reads such a directory."""
 _NOT_WRITTEN = ("http", "https", "file")
 """No loader could find files put to http or https. A local directory is `file:///PATH`, which does not count as a URL."""
@@ -33,13 +36,13 @@ def is_remote(path: str) -> bool:
     if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):  # a local directory
         return False
     return (
-        is_url(path) or _SHORT.match(path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
+        is_url(path) or re.match(_SHORT, path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
     )
 
 
 def is_url(path: str) -> bool:
     """Return whether a path is written as a URL, or as a chain of them; "C://x" and "runs/s3://x" are not."""
-    return _URL.match(path) is not None or _CHAIN.match(path) is not None
+    return re.match(_URL, path) is not None or re.match(_CHAIN, path) is not None
 
 
 def has_factory(path: str) -> bool:
@@ -74,21 +77,23 @@ def check_url(url: str, argument: str) -> None:
         InvalidValueError: neither can, or the URL names no bucket, lacks a slash or contains credentials.
         MissingDependencyError: the package for the scheme is not installed.
     """
+    from tblog._files.file_systems import implementation
+
     if _factory_of(url) is not None:
         return
     scheme = url.partition(":")[0]
     shown = shortened(without_user(url))
-    if scheme in _BUCKETS and _ADDRESS.fullmatch(url) is None:
+    if scheme in _BUCKETS and re.fullmatch(_ADDRESS, url) is None:
         raise InvalidValueError(
             f"{argument}: {shown} names no bucket; give {scheme}://BUCKET/PATH, as a str (pathlib leaves out a "
             "slash), and credentials in the environment"
         )
-    if _CHAIN.match(url) is not None:
+    if re.match(_CHAIN, url) is not None:
         raise InvalidValueError(
             f"{argument} was {shown}, a chain of URLs, and tblog cannot write to caches and archives: it puts whole objects "
             "itself. Give one URL, such as s3://BUCKET/PATH"
         )
-    if _SHORT.match(url) is not None:
+    if re.match(_SHORT, url) is not None:
         raise InvalidValueError(
             f"{argument}: {shown} is no URL, which begins with {scheme}://. Give it as a str (pathlib leaves out a slash)"
         )
@@ -100,6 +105,13 @@ def check_url(url: str, argument: str) -> None:
             "as file:///PATH with three slashes, a URL that fsspec writes to, such as s3:// or gs://, or register a factory for the files: "
             f"tensorboardX.record_writer.register_writer_factory({scheme!r}, factory)"
         )
+
+
+def as_factory_errors(path: str) -> AbstractContextManager[None]:
+    """Turn what a user's factory raises in this block into OSErrors."""
+    from tblog._files.store_errors import as_os_errors
+
+    return as_os_errors(path, users=True)
 
 
 class StoredFile:
@@ -138,7 +150,7 @@ def open_store(path: str) -> Any:
     factory = _factory_of(path)
     if factory is None:
         return StoredFile(path)
-    with as_os_errors(path, users=True):
+    with as_factory_errors(path):
         return factory.open(path)
 
 
@@ -152,12 +164,14 @@ def store(path: str, content: bytes) -> None:
         _put(path, content)
         return
     file = open_store(path)
-    with as_os_errors(path, users=True):
+    with as_factory_errors(path):
         file.write(content)
         file.close()
 
 
 def _put(url: str, content: bytes) -> None:
+    from tblog._files.file_systems import forget_store, store_of
+
     try:
         store_of(url).put(url, content)
     except OSError:
@@ -171,6 +185,8 @@ def stored(path: str) -> bytes | None:
     Raises:
         OSError: the store does not answer.
     """
+    from tblog._files.file_systems import store_of
+
     return store_of(path).get(path) if _factory_of(path) is None else None
 
 
@@ -182,5 +198,5 @@ def check_directory(path: str) -> None:
     """
     check = getattr(_factory_of(path), "directory_check", None)
     if check is not None:
-        with as_os_errors(path, users=True):
+        with as_factory_errors(path):
             check(path)

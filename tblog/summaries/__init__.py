@@ -27,13 +27,14 @@ __all__ = ["EncodeContext", "check", "encode", "load_checks"]
 
 
 def load_checks() -> None:
-    """Import the files of all kinds, so that the first `check` needs neither time nor a file handle for it.
+    """Import the files of all kinds, so that the first record needs neither time nor a file handle for it.
 
     Example:
         >>> from tblog.summaries import load_checks
         >>> load_checks()
     """
     import_module("tblog.summaries._kinds")
+    import_module("tblog.summaries._call_counts")
 
 
 def check(record: records.Record) -> None:

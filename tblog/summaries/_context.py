@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def _ignore(_tag: str, _what: str, _count: int) -> None:
     """Ignore a report."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeContext:
+class EncodeContext(NamedTuple):
     """The options of an encoder.
 
     Attributes:
