@@ -36,7 +36,10 @@ def is_remote(path: str) -> bool:
     if not colon or len(prefix) == 1 or os.sep in prefix or path.startswith("file:///"):  # a local directory
         return False
     return (
-        is_url(path) or re.match(_SHORT, path) is not None or prefix in _BUCKETS or _factory_of(path) is not None
+        is_url(path)
+        or re.match(_SHORT, path) is not None
+        or prefix in _BUCKETS
+        or _factory_of(path) is not None
     )
 
 
