@@ -11,10 +11,11 @@ import pytest
 from tblog import SummaryWriter, WriterOptions
 from tblog._delivery import worker
 from tblog._delivery.channel import Channel
+from tblog._delivery.drain import Drain
 from tests.gates import let_no_thread_start
 from tests.reading import points
 from tests.sinks import Clock, MemoryDisk
-from tests.waiting import join, wait_until
+from tests.waiting import HANG_SECS, join, wait_until
 
 
 @pytest.fixture
@@ -92,3 +93,19 @@ def test_ctrl_c_in_a_call_that_writes_for_itself_is_raised_there_after_the_write
     assert points(tmp_path) == {"x": [(1, 0.5), (2, 0.25)]}
     assert (writer.stats.written, writer.stats.failed) == (2, 0)
     assert not caplog.records
+
+
+def test_a_flush_of_each_of_many_writers_costs_no_step_of_all_others(tmp_path, monkeypatch):
+    """The worker looks at idle writers at every `ROUND_SECS` alone, however often others wake it."""
+    monkeypatch.setattr(worker, "ROUND_SECS", HANG_SECS)
+    writers = [SummaryWriter(tmp_path / str(number)) for number in range(16)]
+    steps = []
+    monkeypatch.setattr(Drain, "step", lambda drain, step=Drain.step: (steps.append(drain), step(drain))[1])
+    for writer in writers:
+        writer.add_scalar("a", 1.0, 1)
+    for writer in writers:
+        writer.flush()
+    assert len(steps) < 6 * len(writers)
+    assert {tuple(points(tmp_path / str(number))["a"]) for number in range(16)} == {((1, 1.0),)}
+    for writer in writers:
+        writer.close()

@@ -96,6 +96,12 @@ class Drain:
         """Return whether somebody waits for the worker, or soon will."""
         return bool(self._commands) or self._queue.is_awaited or self._queue.light_waiting > self._haste_at
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether a step can wait for the next full round: nothing waits, and nobody for an answer."""
+        queue = self._queue
+        return not (queue.waiting or self._commands or queue.failing or queue.cut_off)
+
     def unwritten(self) -> int:
         """Return the number of records that wait, are on their way to the storage, or are not confirmed by it."""
         in_hand = records_in(self._in_hand[self._handled_count :]) - self._handed_over

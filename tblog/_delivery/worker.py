@@ -140,6 +140,7 @@ class Worker(ServingThread):
         self.encoder = Encoder(self.channels)
         self._uploader = Uploader(self.channels)
         self._device = device
+        self._next_full_round = 0.0
 
     def _serve_all(self) -> None:
         pause = ROUND_SECS
@@ -155,9 +156,18 @@ class Worker(ServingThread):
             self._wait(pause)
 
     def _round(self) -> int:
-        """Let each channel take a step; return the most entries that one took."""
+        """Let each channel take a step; return the most entries that one took.
+
+        Between full rounds, which come at every `ROUND_SECS`, idle channels take none: a flush of each of many writers
+        would cost a step of each for each.
+        """
         most, heavy, sends = 0, False, False
+        is_full = time.monotonic() >= self._next_full_round
+        if is_full:
+            self._next_full_round = time.monotonic() + ROUND_SECS
         for channel in tuple(self.channels):
+            if not is_full and channel.drain.is_idle:
+                continue
             try:
                 most = max(most, channel.drain.step())
             except BaseException as error:

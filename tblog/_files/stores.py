@@ -2,8 +2,8 @@
 
 Lives here: recognising and checking such a path, the factories that users registered with tensorboardX, whole
 files by URL.
-Must not: know what an event is, or import tensorboardX before a factory is registered. A local writer asks
-`is_remote` alone, so what only URLs need is imported by `check_url`, on the caller's thread.
+Must not: know what an event is, or import tensorboardX before a factory is registered.
+A local writer asks `is_remote` alone. So `check_url`, which runs on the caller's thread, imports what only URLs need.
 """
 
 from __future__ import annotations
