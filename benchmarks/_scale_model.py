@@ -63,6 +63,31 @@ class OfScalar:
 
 
 @dataclass(frozen=True)
+class OfReduce:
+    """What `ranks="reduce"` takes beside the files, in CPU seconds.
+
+    Attributes:
+        poll: of rank 0, for a second in which the others send nothing.
+        batch: of rank 0, for a batch that it takes, with the store's server.
+        join: of rank 0, for a number.
+        send_round: of another rank, for a batch.
+        send: of another rank, for a number, its call included.
+    """
+
+    poll: float
+    batch: float
+    join: float
+    send_round: float
+    send: float
+
+    @staticmethod
+    def batches(load: Load) -> float:
+        """Return how many batches a rank sends; see tblog/_ranks/courier.py."""
+        rounds = load.secs / max(0.1 + 0.001 * load.ranks, 1 / load.rate)
+        return max(rounds, load.scalars * load.steps / 500)
+
+
+@dataclass(frozen=True)
 class Constants:
     """What was measured with one process.
 
@@ -73,7 +98,7 @@ class Constants:
         cpu_silent: CPU seconds of a call on a rank that writes nothing.
         cpu_step: CPU seconds of a step of the training itself, which only sleeps here, and calls with cold caches.
         rust_start: CPU seconds of a Rust data server that has read next to nothing.
-        join: CPU seconds that rank 0 takes to join a number of another rank, 0 if not measured.
+        reduce: what joining all ranks takes.
         segment_bytes, segment_secs: where a segment of an object store ends.
     """
 
@@ -83,7 +108,7 @@ class Constants:
     cpu_silent: float
     cpu_step: float
     rust_start: float
-    join: float = 0.0
+    reduce: OfReduce = OfReduce(0.0, 0.0, 0.0, 0.0, 0.0)
     segment_bytes: float = 8 * 2**20
     segment_secs: float = 120.0
 
@@ -124,11 +149,16 @@ def cost(rule: str, load: Load, constants: Constants) -> Cost:
     calls = load.steps if load.as_dict else of_one
     cpu_of_silent = calls * constants.cpu_silent + cpu_of_loop
     others = (load.ranks - 1) * of_one if rule == "reduce" else 0
-    cpu_of_zero = cpu_of_one + others * constants.join
+    batches, joint = constants.reduce.batches(load), constants.reduce
+    cpu_of_zero = cpu_of_one
+    if rule == "reduce":
+        cpu_of_zero += joint.poll * load.secs + (of_one + others) * joint.join
+        cpu_of_zero += (load.ranks - 1) * batches * joint.batch
     cpu = {
         "each": load.ranks * cpu_of_one,
         "zero": cpu_of_zero + (load.ranks - 1) * cpu_of_silent,
-        "reduce": (load.ranks - 1) * cpu_of_one + cpu_of_zero,
+        "reduce": cpu_of_zero
+        + (load.ranks - 1) * (batches * joint.send_round + of_one * joint.send + cpu_of_loop),
     }[rule]
     by_size = of_one * each.nbytes / constants.segment_bytes
     by_age = load.secs / constants.segment_secs

@@ -16,19 +16,9 @@ from typing import Any
 from benchmarks._scale_tags import tags_of, value_of
 
 
-def main(logdir: str, rule: str, scalars: str, steps: str, rate: str, form: str) -> None:
-    """Log as the arguments say."""
-    from tblog import SummaryWriter, WriterOptions
-
-    options: dict[str, Any] = {"ranks": rule}
-    writer = SummaryWriter(logdir, options=WriterOptions(**options))
-    tags, rank, pause = (
-        tags_of(int(scalars)),
-        int(os.environ["RANK"]),
-        1 / float(rate) if float(rate) else 0.0,
-    )
-    print("ready", flush=True)
-    sys.stdin.readline()
+def log_paced(writer: Any, rank: int, scalars: str, steps: str, rate: str, form: str) -> dict[str, float]:
+    """Log as the arguments say, close the writer, and return what it took."""
+    tags, pause = tags_of(int(scalars)), 1 / float(rate) if float(rate) else 0.0
     cpu, started = time.process_time(), time.monotonic()
     for step in range(int(steps)):
         wait = started + step * pause - time.monotonic()
@@ -42,12 +32,23 @@ def main(logdir: str, rule: str, scalars: str, steps: str, rate: str, form: str)
                 writer.add_scalar(tag, value, step)
     logged = time.monotonic() - started
     writer.close()
-    seen = {
+    stats = writer.stats
+    return {
         "cpu": time.process_time() - cpu,
         "secs": logged,
-        "lost": writer.stats.dropped + writer.stats.failed,
+        "lost": stats.dropped + stats.failed + stats.incomplete,
     }
-    print(json.dumps(seen), flush=True)
+
+
+def main(logdir: str, rule: str, *given: str) -> None:
+    """Make a writer, log when told to, and print what it took."""
+    from tblog import SummaryWriter, WriterOptions
+
+    options: dict[str, Any] = {"ranks": rule}
+    writer = SummaryWriter(logdir, options=WriterOptions(**options))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(json.dumps(log_paced(writer, int(os.environ["RANK"]), *given)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Measures the CPU time of TensorBoard's two loaders for a log directory, and checks that they find everything.
 
-Run it once for each loader: `_scale_reading.py LOGDIR LOADER SCALARS LAST_STEP SERIES`. LOADER is "accumulator" or
-"rust", SERIES the number of series, SCALARS the number of points in all. It prints the seconds.
+Run it once for each loader: `_scale_reading.py LOGDIR LOADER SCALARS LAST_STEP SERIES RANKS WHICH`. LOADER is "accumulator" or
+"rust", SERIES the number of series, SCALARS the number of points in all. RANKS and "reduce" say that the points are means over ranks. It prints the seconds.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks._scale_tags import value_of
@@ -16,8 +17,14 @@ ROUND_SECS = 0.1
 MOST_SECS = 300.0
 
 
-def by_accumulator(logdir: Path, scalars: int) -> float:
-    """Read each run by an EventAccumulator that keeps all points, and compare them with what was logged."""
+def by_accumulator(logdir: Path, scalars: int, rank_of_run: Callable[[int], float]) -> float:
+    """Read each run by an EventAccumulator that keeps all points, and compare them with what was logged.
+
+    Args:
+        logdir: of all runs.
+        scalars: the number of points.
+        rank_of_run: returns whose values a run has, by its place among the names.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     runs = sorted({path.parent for path in logdir.rglob("*tfevents*")})
@@ -27,7 +34,8 @@ def by_accumulator(logdir: Path, scalars: int) -> float:
         events.Reload()
     secs = time.process_time() - started
     found = 0
-    for rank, events in enumerate(loaded):  # the names sort like the numbers
+    for run, events in enumerate(loaded):  # the names sort like the numbers
+        rank = rank_of_run(run)
         for tag in events.Tags()["scalars"]:
             points = [(point.step, point.value) for point in events.Scalars(tag)]
             assert points == [(step, value_of(rank, step)) for step in range(len(points))], (rank, tag)
@@ -56,12 +64,13 @@ def by_rust(logdir: Path, last_step: int, series: int) -> float:
     raise AssertionError(f"{len(steps)} of {series} series")
 
 
-def main(logdir: str, loader: str, scalars: str, last_step: str, series: str) -> None:
+def main(logdir: str, loader: str, scalars: str, last_step: str, series: str, ranks: str, which: str) -> None:
     """Read, and print the CPU time that it took."""
     if loader == "rust":
         secs = by_rust(Path(logdir), int(last_step), int(series))
     else:
-        secs = by_accumulator(Path(logdir), int(scalars))
+        middle = (int(ranks) - 1) / 2
+        secs = by_accumulator(Path(logdir), int(scalars), lambda run: middle if which == "reduce" else run)
     print(secs)
 
 

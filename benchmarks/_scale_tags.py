@@ -8,6 +8,6 @@ def tags_of(count: int) -> list[str]:
     return [f"loss/{number:05d}" for number in range(count)]
 
 
-def value_of(rank: int, step: int) -> float:
-    """Return the value of all tags of a rank at a step, exact in float32."""
+def value_of(rank: float, step: int) -> float:
+    """Return the value of all tags of a rank at a step, exact in float32; of a mean rank, the mean over ranks."""
     return float(step + rank / 1024)

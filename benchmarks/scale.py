@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,12 +19,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import _machine, _scale_rank, _scale_reading
+from benchmarks import _machine, _scale_rank, _scale_reading, _scale_together
 from benchmarks._runner import ROOT
-from benchmarks._scale_model import DAY_SECS, DOLLARS_A_REQUEST, Constants, Cost, Load, OfScalar, cost
+from benchmarks._scale_model import (
+    DAY_SECS,
+    DOLLARS_A_REQUEST,
+    Constants,
+    Cost,
+    Load,
+    OfReduce,
+    OfScalar,
+    cost,
+)
 
 PAPER = Load(ranks=1000, scalars=100, rate=10.0, secs=DAY_SECS)
-RULES = ("each", "zero")
+RULES = ("each", "zero", "reduce")
 BYTES_ALONE, BYTES_IN_DICT = 49.2, 19.6  # question 10
 _HEAD = ("rule", "what", "model", "measured", "measured / model")
 
@@ -39,13 +49,17 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Return measured / model."""
+        """Return measured / model; 1 where both are below what the clock can tell."""
+        if not self.model:
+            return math.inf if self.measured else 1.0
         return self.measured / self.model
 
 
 def simulate(folder: Path, rule: str, load: Load) -> list[dict[str, float]]:
     """Let many processes log at once; return what each reported, by rank."""
     form = "dict" if load.as_dict else "alone"
+    if rule == "reduce":
+        return _simulate_together(folder, load, form)
     told = map(str, (folder, rule, load.scalars, load.steps, load.rate, form))
     command = [sys.executable, _scale_rank.__file__, *told]
     with contextlib.ExitStack() as stack:
@@ -72,10 +86,24 @@ def simulate(folder: Path, rule: str, load: Load) -> list[dict[str, float]]:
         return [json.loads(process.communicate()[0]) for process in ranks]
 
 
-def read(folder: Path, loader: str, load: Load, runs: int) -> float:
+def _simulate_together(folder: Path, load: Load, form: str) -> list[dict[str, float]]:
+    told = map(str, (folder, load.ranks, load.scalars, load.steps, load.rate, form))
+    done = subprocess.run(
+        [sys.executable, _scale_together.__file__, *told],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    reports: list[dict[str, float]] = json.loads(done.stdout)
+    return reports
+
+
+def read(folder: Path, loader: str, load: Load, runs: int, rule: str = "zero") -> float:
     """Return the CPU seconds that a loader takes to read everything."""
     series = runs * load.scalars
-    told = map(str, (folder, loader, series * load.steps, load.steps - 1, series))
+    which = "reduce" if rule == "reduce" else "own"
+    told = map(str, (folder, loader, series * load.steps, load.steps - 1, series, load.ranks, which))
     done = subprocess.run(
         [sys.executable, _scale_reading.__file__, *told],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -109,7 +137,30 @@ def measure_constants(scalars: int) -> Constants:
             cpu_silent=calls,
             cpu_step=silent / calm.steps,
             rust_start=start,
+            reduce=_measure_reduce(folder / "reduce", alone, silent / calm.steps),
         )
+
+
+def _measure_reduce(folder: Path, alone: OfScalar, cpu_step: float) -> OfReduce:
+    """Measure few ranks that send little, many that send little, and many that send much; the rest is arithmetic."""
+    two, many, loud = (Load(*given, 10.0, 10.0) for given in ((2, 1), (9, 1), (9, 400)))
+    cpus = []
+    for number, load in enumerate((two, many, loud)):
+        seen = [
+            rank["cpu"] - load.steps * cpu_step for rank in simulate(folder / str(number), "reduce", load)
+        ]
+        cpus.append((seen[0], sum(seen[1:]) / len(seen[1:])))
+    (zero_of_two, _), (zero_of_many, other), (zero_of_loud, loud_other) = cpus
+    batches, of_one = OfReduce.batches(many), loud.scalars * loud.steps
+    batch = max(0.0, zero_of_many - zero_of_two) / ((many.ranks - two.ranks) * batches)
+    join = (zero_of_loud - zero_of_many - of_one * alone.cpu) / (loud.ranks * of_one)
+    return OfReduce(
+        poll=max(0.0, zero_of_two / two.secs - batch * OfReduce.batches(two) / two.secs),
+        batch=batch,
+        join=join,
+        send_round=other / batches,
+        send=(loud_other - other) / of_one,
+    )
 
 
 def _measure_scalar(folder: Path, scalars: int, start: float, nbytes: float, *, as_dict: bool) -> OfScalar:
@@ -153,8 +204,8 @@ def compare(rule: str, load: Load, constants: Constants) -> list[Row]:
             "MB in all": (model.nbytes / 1e6, sum(path.stat().st_size for path in files) / 1e6),
             "CPU of all ranks, s": (model.cpu, sum(rank["cpu"] for rank in seen)),
             "CPU of rank 0, s": (model.cpu_of_zero, seen[0]["cpu"]),
-            "CPU of EventAccumulator, s": (model.accumulator, read(folder, "accumulator", load, runs)),
-            "CPU of the Rust data server, s": (model.rust, read(folder, "rust", load, runs)),
+            "CPU of EventAccumulator, s": (model.accumulator, read(folder, "accumulator", load, runs, rule)),
+            "CPU of the Rust data server, s": (model.rust, read(folder, "rust", load, runs, rule)),
             "seconds of the training": (load.secs, late * load.secs),
         }
     return [Row(rule, what, *pair) for what, pair in measured.items()]

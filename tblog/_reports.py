@@ -178,6 +178,15 @@ class Reports:
             "stats.dropped",
         )
 
+    def no_group(self, world_size: int) -> None:
+        """Warn, once, that there was no process group, through which the ranks find each other."""
+        self.once(
+            "no group",
+            f"tblog: {self._logdir} was to have the numbers of {world_size} ranks, and this process made no process group, through "
+            "which the ranks find each other: it has those of rank 0 alone. Call torch.distributed.init_process_group, "
+            'or give ranks="zero" or "each"',
+        )
+
     def store_failed(self, error: Exception) -> None:
         """Warn, once, that the store of the process group does not work."""
         self.once(

@@ -226,16 +226,49 @@ def test_a_new_generation_of_an_elastic_training_reads_nothing_of_the_one_before
     assert b"old" not in after.read_bytes()
 
 
-def test_ranks_without_a_process_group_do_not_wait_for_one(tmp_path, monkeypatch):
+def test_ranks_without_a_process_group_do_not_wait_for_one_and_say_what_is_missing(
+    tmp_path, monkeypatch, caplog
+):
     """SLURM announces two ranks, but no group is made: rank 0 writes its own numbers, and the other counts its own as lost."""
     monkeypatch.setenv("SLURM_NTASKS", "2")
     for rank in (1, 0):
+        caplog.clear()
         monkeypatch.setenv("SLURM_PROCID", str(rank))
         with SummaryWriter(tmp_path, options=WriterOptions(ranks="reduce")) as writer:
             writer.add_scalar("x", rank, 0)
             writer.flush()
         assert (writer.stats.dropped, writer.stats.incomplete) == ((1, 0) if rank else (0, 1))
+        assert "it has those of rank 0 alone. Call torch.distributed.init_process_group" in caplog.text
     assert points(tmp_path) == {"x": [(0, 0.0)]}
+
+
+def test_several_ranks_without_torch_are_told_what_to_install(tmp_path):
+    """At the construction, on every rank; the other rules, and one process, need no torch."""
+    program = """
+        import os, sys
+        sys.modules["torch"] = None
+        from tblog import SummaryWriter, WriterOptions
+        from tblog.errors import MissingDependencyError
+        for rank in range(2):
+            os.environ.update(SLURM_PROCID=str(rank), SLURM_NTASKS="2")
+            try:
+                SummaryWriter("run", options=WriterOptions(ranks="reduce"))
+            except MissingDependencyError as error:
+                print(error)
+            for rule in ("zero", "each"):
+                with SummaryWriter(rule, options=WriterOptions(ranks=rule)) as writer:
+                    writer.add_scalar("x", 1.0, 0)
+    """
+    told = run_program(program, tmp_path).splitlines()
+    assert (
+        told
+        == [
+            "ranks=\"reduce\" with 2 ranks needs the package 'torch', which is not installed. Install it with: pip install torch"
+        ]
+        * 2
+    )
+    assert not (tmp_path / "run").exists()
+    assert len(list(tmp_path.rglob("*tfevents*"))) == 3
 
 
 def test_one_process_reduces_its_own_numbers(tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import scale
-from benchmarks._scale_model import Constants, Load, OfScalar, cost
+from benchmarks._scale_model import Constants, Load, OfReduce, OfScalar, cost
 
 CONSTANTS = Constants(
     alone=OfScalar(49.2, 1e-6, 4e-5, 1e-6),
@@ -16,12 +16,14 @@ CONSTANTS = Constants(
     cpu_silent=1e-7,
     cpu_step=1e-4,
     rust_start=0.5,
-    join=1e-6,
+    reduce=OfReduce(poll=0.01, batch=1e-4, join=1e-6, send_round=1e-4, send=1e-6),
 )
 FEW = Load(ranks=4, scalars=5, rate=10.0, secs=1.0)
 
 
-@pytest.mark.parametrize(("rule", "as_dict", "runs"), [("each", False, 4), ("zero", True, 1)])
+@pytest.mark.parametrize(
+    ("rule", "as_dict", "runs"), [("each", False, 4), ("zero", True, 1), ("reduce", False, 1)]
+)
 def test_real_ranks_write_what_the_model_counts(rule, as_dict, runs):
     """Both loaders find every point with its value, or `compare` raises; files and bytes are those of the model."""
     load = replace(FEW, as_dict=as_dict, scalars=100)
@@ -37,7 +39,8 @@ def test_the_model_adds_up():
     assert (each.files, zero.files, reduced.files) == (4, 1, 1)
     assert (each.network, zero.network, reduced.network) == (0, 0, 3 * 50 * 28)
     assert each.cpu == pytest.approx(4 * zero.cpu_of_zero)
-    assert reduced.cpu_of_zero == pytest.approx(zero.cpu_of_zero + 150e-6)
+    batches = 3 * 1 / 0.104
+    assert reduced.cpu_of_zero == pytest.approx(zero.cpu_of_zero + 0.01 + 200e-6 + batches * 1e-4)
     assert cost("each", replace(FEW, as_dict=True), CONSTANTS).events == 40
 
 

@@ -84,6 +84,7 @@ class Courier:
         self._box = Mailbox(name, place, session)
         self._group = group_store()  # kept: it may be destroyed before the ranks have met
         self._meet_until = time.monotonic() + MEETING_SECS
+        self._had_group = session.batches is not None
         self._failed_group: Callable[[], Any] | None = None
         self._let_in: dict[int, int] = {}  # by rank: the opening that is not the same as here, and taken
         self._closing = False
@@ -213,8 +214,10 @@ class Courier:
             self._reports.store_failed(error)
         if is_last and self._place.rank == 0:  # late batches are for the next opening
             self._session.early.extendleft((0.0, batch) for batch in reversed(self._incoming))
+        if is_last and not self._had_group:
+            self._reports.no_group(self._place.world_size)
         if is_last and self._outgoing:
-            self._reports.unsent(len(self._outgoing), "the writer was closed, and they could not be sent")
+            self._reports.unsent(len(self._outgoing), "the writer was closed before rank 0 took them")
         with self._round_ended:
             self._answered = asked
             self._round_ended.notify_all()
@@ -232,6 +235,7 @@ class Courier:
         """
         group = group_store()
         if group is not None:
+            self._had_group = True
             self._group = group
         elif self._group is not None and self._box.needs_group:
             group = self._group

@@ -226,6 +226,17 @@ class _Pile:
     def take(self, store: Any, most: int) -> list[bytes]:
         """Remove and return up to `most` of the oldest values."""
         counted = self.count(store)
+        new = range(self._seen + 1, min(counted, self._seen + most) + 1)
+        keys = [self._key(number) for number in new]
+        if keys and not self._holes and store.check(keys):  # the usual case: two requests for all of them
+            taken = list(store.multi_get(keys))
+            for key in keys:
+                store.delete_key(key)
+            self._seen = new[-1]
+            return taken
+        return self._take_one_by_one(store, most, counted)
+
+    def _take_one_by_one(self, store: Any, most: int, counted: int) -> list[bytes]:
         taken: list[bytes] = []
         for number in (*self._holes, *range(self._seen + 1, counted + 1)):
             if len(taken) == most:

@@ -6,6 +6,7 @@ Lives here: which mailbox a writer uses, and closing at the end of the process. 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tblog._delivery.worker import first_at_the_end
 from tblog._locks import ForkSafeLock
 from tblog._ranks.mailbox import Session
 from tblog._ranks.reducing_channel import ReducingChannel, leaving
+from tblog.errors import MissingDependencyError
 from tblog.file_writer import FileWriter
 
 if TYPE_CHECKING:
@@ -34,9 +36,14 @@ class ReducingFileWriter(FileWriter):
         shared_name: the directory's name, the same on all ranks.
         arguments: the positional arguments of `FileWriter`.
         more: the keyword arguments of `FileWriter`.
+
+    Raises:
+        MissingDependencyError: there are several ranks, and torch is not installed.
     """
 
     def __init__(self, place: Place, shared_name: str, *arguments: Any, **more: Any) -> None:
+        if place.world_size > 1 and not _is_installed("torch"):
+            raise MissingDependencyError("torch", "", f'ranks="reduce" with {place.world_size} ranks')
         self._place = place
         self._shared_name = shared_name.encode(errors="backslashreplace").decode()
         with _naming:
@@ -67,6 +74,13 @@ class ReducingFileWriter(FileWriter):
         finally:
             self._free()
             _open.discard(self)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # a program has put something without a spec in its place
+        return False
 
 
 def _close_open() -> None:
