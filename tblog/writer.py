@@ -42,7 +42,10 @@ from tblog.records import (
     VideoRecord,
 )
 from tblog.scalar_writer import ScalarWriter
+from tblog.summaries import _call_counts
 from tblog.summaries._labels import label_rows, label_texts
+from tblog.summaries.histogram import plain_bins, tensorflow_bins
+from tblog.summaries.tensor import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +100,6 @@ class SummaryWriter(ScalarWriter):
     @property
     def default_bins(self) -> list[float]:
         """Return the edges of TensorFlow's 1,549 histogram bins."""
-        from tblog.summaries.histogram import tensorflow_bins
-
         return list(tensorflow_bins())
 
     def add_histogram(
@@ -124,9 +125,6 @@ class SummaryWriter(ScalarWriter):
         Raises:
             UnsupportedTypeError: the values are not real numbers.
         """
-        from tblog.summaries import _call_counts
-        from tblog.summaries.histogram import plain_bins
-
         name = self._name(tag)
         record: Record | None = None
         if isinstance(bins, str) and bins == "tensorflow" and not self._silent:
@@ -384,8 +382,6 @@ class SummaryWriter(ScalarWriter):
             InvalidValueError: it has 2 GiB or more.
             UnsupportedTypeError: it holds neither numbers, booleans nor strings.
         """
-        from tblog.summaries.tensor import check_size
-
         name = self._tag(tag)
         dtype = torch_dtype_name(tensor)
         # Before it is copied. A sparse tensor has no `nbytes`.

@@ -34,7 +34,6 @@ def load_checks() -> None:
         >>> load_checks()
     """
     import_module("tblog.summaries._kinds")
-    import_module("tblog.summaries._call_counts")
 
 
 def check(record: records.Record) -> None:
