@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 # Add `frameworks` for those that tests/frameworks tries; CI does that.
 TEST_EXTRAS ?= test
 # What takes long is marked `slow`: `make test` leaves it to `make test-all`.
-PYTEST_ARGS ?= -n 2 --dist worksteal -m "not slow"
+PYTEST_ARGS ?= -n 3 --dist worksteal -m "not slow"
 SLOW_PYTEST_ARGS ?= -n 2 --dist worksteal -m slow
 # These tests run again without the compiled module: a few in `make test`, all of them in `make test-all`.
 PURE_PYTEST_ARGS ?= tests/test_contract.py tests/test_scalars.py

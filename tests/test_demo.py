@@ -46,6 +46,7 @@ def run(folder: Path, demo: subprocess.CompletedProcess[str]) -> Path:
     return folder / printed
 
 
+@pytest.mark.slow
 def test_progress_is_shown_to_the_last_step(demo: subprocess.CompletedProcess[str]) -> None:
     """The bar reaches its end, with the accuracy beside it."""
     assert f"{STEPS}/{STEPS}" in demo.stderr

@@ -85,7 +85,7 @@ def runs_of_pytest(target: str) -> list[tuple[list[str], bool]]:
     lines = [line.partition(" -m pytest ") for line in done.stdout.splitlines() if " -m pytest " in line]
     return [
         (
-            shlex.split(arguments.removeprefix("-n 2 --dist worksteal ")),
+            shlex.split(re.sub(r"^-n \d --dist worksteal ", "", arguments)),
             command.startswith("TBLOG_PURE=1 "),
         )
         for command, _, arguments in lines

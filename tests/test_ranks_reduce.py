@@ -138,6 +138,7 @@ def test_where_rank_0_is_killed_the_others_go_on_and_what_it_had_flushed_stays(t
     assert told.count("numbers of this rank do not come into") == 2
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_late_is_left_out_and_counted(tmp_path):
     """Rank 0 writes at the deadline; a later number changes nothing."""
     program = """

@@ -118,6 +118,7 @@ def wait_for_colours(canvas: Locator, number: int = 100) -> None:
         assert time.monotonic() < deadline, f"only {len(colours)} colours were drawn"
 
 
+@pytest.mark.slow
 def test_timeseries_shows_train_and_validation_in_one_chart(
     show: Callable[[str], Page], log_dir: Path, screenshot: Callable[[str], None]
 ) -> None:
@@ -259,6 +260,7 @@ def test_audio_can_be_played(show: Callable[[str], Page], screenshot: Callable[[
     screenshot("audio")
 
 
+@pytest.mark.slow
 def test_custom_scalars_follows_the_layout(
     show: Callable[[str], Page], screenshot: Callable[[str], None]
 ) -> None:

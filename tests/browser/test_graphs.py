@@ -50,6 +50,7 @@ def viewer(page: Page, server: Server) -> GraphViewer:
     return GraphViewer(page, server)
 
 
+@pytest.mark.slow
 def test_a_residual_network_opens_scope_by_scope_down_to_an_operation(viewer):
     """Scopes are the modules, edges carry shapes, and a click shows parameters and options."""
     viewer.open("resnet")

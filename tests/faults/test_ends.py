@@ -9,7 +9,7 @@ from tests.faults.ends import STATUS, end_program, main
 from tests.slow import slow_but
 
 
-@pytest.mark.parametrize("ending", slow_but(["no close", "sys.exit"], ENDINGS))
+@pytest.mark.parametrize("ending", slow_but(["no close"], ENDINGS))
 def test_a_process_that_logged_tensors_ends_with_its_own_status_and_loses_nothing(ending):
     """No thread of tblog releases a tensor while the interpreter exits: torch would abort the process."""
     end = end_program("bfloat16 histogram", ending)

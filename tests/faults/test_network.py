@@ -91,6 +91,7 @@ def test_a_writer_is_made_where_the_server_forgot_the_directory(tmp_path, networ
 @pytest.mark.parametrize(
     "faults", [ANSWERS_ESTALE, ["late 0 -1 60000"], ["late 0 -1 200"]], ids=["stale", "late", "soon"]
 )
+@pytest.mark.slow
 def test_a_run_is_resumed_in_spite_of_the_network(tmp_path, network, faults):
     """Its curve continues from the step, and the command restores what was cut off."""
     log_steps(tmp_path / "run", range(10))
