@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from tblog import _native
 from tblog._files import kept_command
 from tblog._files.folders import folders_below
-from tblog._files.inspection import FileReport, Finding, RunInspection, many, repaired_records
+from tblog._files.inspection import FileReport, Finding, RunInspection, many
 from tblog._files.kept import keep_whole, stamp
+from tblog._files.repairs import repaired_records
 from tblog._files.resume import event_paths
 from tblog._files.rewrite import unless_in_use
 from tblog._files.stores import is_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -17,7 +18,7 @@ from tblog._files.walk import walk
 from tblog._wire.event_heads import event_head
 from tblog._wire.events import first_event
 from tblog._wire.framing import frame
-from tests.processes import run_python
+from tests.processes import run_program, run_python
 from tests.reading import accumulator, event_files, points, rust_points
 
 
@@ -221,3 +222,27 @@ def test_one_damaged_byte_costs_one_record_at_most(new_folder, steps, position, 
         whole = [piece for piece in walk(file) if piece.data is not None]
     assert len(whole) == len(steps)
     assert event_paths(str(path.parent)) == [str(path)]
+
+
+def test_a_resume_loads_neither_torch_nor_tensorboardx(tmp_path):
+    """To cut off points and torn records, to keep them, and to give the points of runs below as JSON."""
+    log_curve(tmp_path, range(20), 1.0)
+    for path in event_paths(str(tmp_path)):
+        Path(path).write_bytes(Path(path).read_bytes()[:-2])
+    run_program(
+        """
+        import sys
+        from tblog import SummaryWriter
+        logdir, exported = sys.argv[1:]
+        with SummaryWriter(logdir, resume=10) as writer:
+            writer.add_scalars("pair", {"a": 2.0}, 10)
+            writer.export_scalars_to_json(exported)
+        heavy = {"torch", "tensorboardX", "tensorboard", "google.protobuf"} & set(sys.modules)
+        assert not heavy, heavy
+        """,
+        None,
+        tmp_path,
+        tmp_path / "exported.json",
+    )
+    (series,) = json.loads((tmp_path / "exported.json").read_text()).values()
+    assert [point[1:] for point in series] == [[10, 2.0]]

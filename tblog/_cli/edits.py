@@ -16,7 +16,7 @@ from tblog._wire.parsing import MalformedError
 from tblog.reading import _events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _VALUE, _TAG, _METADATA = 1, 1, 9
 """The field of a summary for its values, and those of a value for its tag and metadata."""
@@ -78,7 +78,7 @@ def summary_of(data: bytes) -> tuple[int, list[int]]:
     """Return where the field of an event's only summary starts, and the bounds of the values that the summary is made of."""
     begin, field = next(
         (begin, field)
-        for begin, field in _with_starts(data, 0, len(data))
+        for begin, field in wire.with_starts(data)
         if field.key == SUMMARY and field.wire == wire.BYTES
     )
     return begin, [field.start, *(one.end for one in wire.fields(data, field.start, field.end))]
@@ -87,12 +87,12 @@ def summary_of(data: bytes) -> tuple[int, list[int]]:
 def _with_values(data: bytes, step: int, decide: Callable[[Found], Kept | None]) -> bytes | None:
     parts: list[bytes] = []
     left, is_changed = 0, False
-    for begin, field in _with_starts(data, 0, len(data)):
+    for begin, field in wire.with_starts(data):
         if field.key != SUMMARY or field.wire != wire.BYTES:
             parts.append(data[begin : field.end])
             continue
         inner = []
-        for start, one in _with_starts(data, field.start, field.end):
+        for start, one in wire.with_starts(data, field.start, field.end):
             raw = data[start : one.end]
             if one.key == _VALUE and one.wire == wire.BYTES:
                 new = _decided(data, raw, one, step, decide)
@@ -138,23 +138,16 @@ def _with_run_metadata(
         sized(field.key, _with_tag(content, _RUN_METADATA_TAG, kept.tag))
         if field.end == event.end and field.key == TAGGED_RUN_METADATA
         else data[begin : field.end]
-        for begin, field in _with_starts(data, 0, len(data))
+        for begin, field in wire.with_starts(data)
     )
 
 
 def _with_tag(content: bytes, key: int, tag: str) -> bytes:
     """Return a message with its last tag replaced, as the last one counts. Without one, the tag goes to the front."""
-    spans = list(_with_starts(content, 0, len(content)))
+    spans = list(wire.with_starts(content))
     new = sized(key, tag.encode(errors="surrogatepass"))
     at = [number for number, (_, field) in enumerate(spans) if (field.key, field.wire) == (key, wire.BYTES)]
     if not at:
         return new + content
     begin, field = spans[at[-1]]
     return content[:begin] + new + content[field.end :]
-
-
-def _with_starts(data: bytes, start: int, end: int) -> Iterator[tuple[int, wire.Field]]:
-    """Yield each field of a message with its start, which includes the key."""
-    for field in wire.fields(data, start, end):
-        yield start, field
-        start = field.end

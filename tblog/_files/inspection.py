@@ -1,4 +1,4 @@
-"""Finds what TensorBoard's two loaders cannot handle in the event files of a run, and repairs records.
+"""Finds what TensorBoard's two loaders cannot handle in the event files of a run.
 
 Lives here: looking at each record, and the order of each tag's points over all files of a run.
 Must not: change files, import tensorboard. The requirements are those of TensorBoard's Rust loader, the default:
@@ -13,12 +13,13 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from tblog._files import in_use
 from tblog._files.walk import Piece, walk
-from tblog._wire.event_heads import EventHead, event_head, event_tags
-from tblog._wire.events import VERSION, first_event_data
+from tblog._wire.event_heads import event_head, event_tags
+from tblog._wire.event_messages import TENSOR, Value, readable
+from tblog._wire.events import VERSION
 from tblog._wire.framing import FOOTER_BYTES, HEADER_BYTES
 from tblog.errors import shortened
 
@@ -93,10 +94,10 @@ class RunInspection:
         steps.append(step)
         return dropped
 
-    def is_hidden(self, value: Any) -> bool:
+    def is_hidden(self, value: Value) -> bool:
         """Return whether a value starts a tag that the Rust loader never shows."""
         first = value.tag not in self._steps
-        if not (first and value.HasField("tensor") and not value.metadata.plugin_data.plugin_name):
+        if not (first and value.form == TENSOR and not value.plugin):
             return False
         self._without_metadata.add(value.tag)
         return True
@@ -124,30 +125,28 @@ class _FileLook:
         if piece.data is None:
             self._damage.append(piece)
             return
-        head, event = event_head(piece.data), _parsed(piece.data)
+        event = readable(piece.data)
         if not self.records:
-            self._has_first_event = head.file_version == VERSION
+            self._has_first_event = event is not None and event.version == VERSION
         self.records += 1
         if event is None:
             self._note("no event", piece)
             return
-        if not head.is_whole:
-            self._note("unknown field", piece)
-        if math.isnan(head.wall_time):
+        if math.isnan(event.wall_time):
             self._note("time", piece)
-        elif math.isinf(head.wall_time):
+        elif math.isinf(event.wall_time):
             self._note("infinite time", piece)
-        for value in event.summary.value:
-            self._look_at_value(value, head, piece)
+        for value in event.values:
+            self._look_at_value(value, event.step, piece)
 
-    def _look_at_value(self, value: Any, head: EventHead, piece: Piece) -> None:
-        if value.HasField("histo") and len(value.histo.bucket_limit) != len(value.histo.bucket):
+    def _look_at_value(self, value: Value, step: int, piece: Piece) -> None:
+        if value.limits != value.counts:
             self._note("histogram", piece)
-        if value.tensor.dtype == _DT_DOUBLE and value.metadata.plugin_data.plugin_name == "scalars":
+        if value.dtype == _DT_DOUBLE and value.plugin == "scalars":
             self._note("double", piece)
         if self._run.is_hidden(value):
             self._hidden.add(value.tag)
-        dropped = self._run.offer(value.tag, head.step)
+        dropped = self._run.offer(value.tag, step)
         if dropped:
             self._dropped[value.tag] += dropped
 
@@ -198,11 +197,6 @@ class _FileLook:
 _WRONG = [
     ("no event", "that hold no event, the first at byte {at}: both loaders stop there", True),
     (
-        "unknown field",
-        "with a field of a kind that is no longer in use, the first at byte {at}: the default loader may stop there",
-        False,
-    ),
-    (
         "time",
         "with a wall time that is no number, the first at byte {at}: the default loader stops there",
         True,
@@ -223,47 +217,6 @@ _WRONG = [
         False,
     ),
 ]
-
-
-def repaired_records(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the data of each record of a file that holds an event, corrected if possible."""
-    wall_time, first = 0.0, True
-    for piece in walk(file):
-        event = _parsed(piece.data) if piece.data is not None else None
-        if piece.data is None or event is None:
-            continue
-        head = event_head(piece.data)
-        if first and head.file_version != VERSION:
-            yield first_event_data(head.wall_time if math.isfinite(head.wall_time) else 1.0)
-        first = False
-        yield event.SerializeToString() if _put_right(event, wall_time) else piece.data
-        if math.isfinite(head.wall_time):
-            wall_time = head.wall_time
-
-
-def _put_right(event: Any, wall_time: float) -> bool:
-    """Give an event the time of the last one if it has none, and each histogram as many limits as counts."""
-    changed = not math.isfinite(event.wall_time)
-    if changed:
-        event.wall_time = wall_time
-    for value in event.summary.value:
-        limits, counts = value.histo.bucket_limit, value.histo.bucket
-        if len(limits) != len(counts):
-            changed = True
-            counts.extend([0.0] * (len(limits) - len(counts)))
-            limits.extend([limits[-1] if limits else 0.0] * (len(counts) - len(limits)))
-    return changed
-
-
-def _parsed(data: bytes) -> Any:
-    """Return the Event message, or None if the bytes are not one."""
-    from google.protobuf.message import DecodeError
-    from tensorboardX.proto.event_pb2 import Event
-
-    try:
-        return Event.FromString(data)
-    except DecodeError:
-        return None
 
 
 def _lost(file: BinaryIO, damage: list[Piece]) -> str:

@@ -1,4 +1,4 @@
-"""The few fields of a serialised Event that order, resuming and repair need, read from bytes that may be damaged.
+"""The few fields of a serialised Event that order and resuming need, read from bytes that may be damaged.
 
 Must not: import protobuf, raise, whatever the bytes are.
 """

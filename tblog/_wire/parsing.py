@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = 0, 1, 2, 3, 4, 5
+
+MAX_DEPTH = 100
+"""So deep messages and groups may be nested for protobuf's parsers."""
 
 _double = struct.Struct("<d").unpack_from
 _float = struct.Struct("<f").unpack_from
@@ -29,7 +32,10 @@ class MalformedError(ValueError):
 
 
 class Field(NamedTuple):
-    """One field: `number` is the value of a varint; the content of other fields is at `start` to `end`."""
+    """One field: `number` is the value of a varint; the content of other fields is at `start` to `end`.
+
+    No message of an event file has a group any more, but protobuf's parsers pass over those of others, as here.
+    """
 
     key: int
     wire: int
@@ -38,8 +44,8 @@ class Field(NamedTuple):
     number: int
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return an unsigned number of 64 bits, and the position behind it."""
+def varint(data: bytes, at: int, most: int = 10) -> tuple[int, int]:
+    """Return an unsigned number of 64 bits, of so many bytes at most, and the position behind it."""
     number = shift = 0
     try:
         while True:
@@ -49,24 +55,34 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             if byte < 0x80:
                 return number & 0xFFFFFFFFFFFFFFFF, at
             shift += 7
-            if shift > 63:
-                raise MalformedError(f"a number at byte {at} has more than ten bytes")
+            if shift >= 7 * most:
+                raise MalformedError(f"a number at byte {at} has more than {most} bytes")
     except IndexError:
         raise MalformedError("a number is cut off at the end of its message") from None
 
 
-def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Field]:
-    """Yield the fields of the message at `start` to `end` in their order."""
+def fields(
+    data: bytes, start: int = 0, end: int | None = None, depth: int = MAX_DEPTH, group: int = -1
+) -> Iterator[Field]:
+    """Yield the fields of the message at `start` to `end` in their order.
+
+    Args:
+        data: the bytes that hold the message.
+        start: where it starts.
+        end: where it ends; None is the end of the bytes.
+        depth: how many more levels may be nested in it.
+        group: the number of the group whose fields these are, if they are. The field that ends it comes last.
+    """
     at, end = start, len(data) if end is None else end
     while at < end:
         key = data[at]
         if key < 0x80:
             at += 1
         else:
-            key, at = varint(data, at)
+            key, at = varint(data, at, 5)
         wire, begin, number = key & 7, at, 0
         if wire == BYTES:
-            number, begin = varint(data, at)
+            number, begin = varint(data, at, 5)
             at = begin + number
         elif wire == VARINT:
             number, at = varint(data, at)
@@ -74,11 +90,32 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Fiel
             at += 8
         elif wire == FIXED32:
             at += 4
-        else:
-            raise MalformedError(f"a field has the wire type {wire}, which no message of an event file uses")
-        if at > end or key < 8:
-            raise MalformedError("a field reaches beyond its message")
+        elif wire != END_GROUP or key >> 3 != group:
+            at = _behind_group(data, at, end, key, depth)
+        if at > end or key >> 32 or (key < 8 and group < 0):  # protobuf takes a number of 0 in a group
+            raise MalformedError("a field reaches beyond its message, or has no number")
         yield Field(key >> 3, wire, begin, at, number)
+        if wire == END_GROUP:
+            return
+
+
+def _behind_group(data: bytes, at: int, end: int, key: int, depth: int) -> int:
+    """Return the position behind the group whose key ends at a position."""
+    if key & 7 != GROUP or not depth:
+        raise MalformedError(f"a field has the wire type {key & 7}, which does not fit there")
+    last = None
+    for last in fields(data, at, end, depth - 1, key >> 3):  # noqa: B007 # the end of the group, if it has one
+        pass
+    if last is None or last.wire != END_GROUP:
+        raise MalformedError("a group does not end")
+    return last.end
+
+
+def with_starts(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Field]]:
+    """Yield each field of a message with its start, which includes the key."""
+    for field in fields(data, start, end):
+        yield start, field
+        start = field.end
 
 
 def message(data: bytes, wanted: int, start: int = 0, end: int | None = None) -> bytes | None:
