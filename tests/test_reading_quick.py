@@ -13,6 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.util.tensor_util import make_tensor_proto
 
 import tblog
+from tblog._wire.fields import sized
 from tblog._wire.framing import frame, header
 from tblog.reading import _columns, _frames, _windows
 from tblog.reading._frames import AROUND, PADDING, Frames, frames
@@ -110,6 +111,19 @@ def test_columns_are_what_a_loop_over_records_gives(tmp_path_factory, restarts, 
     quick = found(path, restarts)
     with patch.object(_columns, "layout", lambda _: None), patch.object(_windows, "frames", one_by_one):
         assert quick == found(path, restarts)
+
+
+def test_a_tensor_of_a_number_that_is_told_twice_is_no_scalar_however_it_is_read(tmp_path):
+    """Two numbers in a row are two, which do not fill a tensor without dimensions."""
+    number = b"\x2d" + struct.pack("<f", 2.0)  # TensorProto.float_val, not packed
+    tensor = sized(8, b"\x08\x01\x12\0" + 2 * number)
+    value = sized(1, sized(1, b"loss") + tensor + sized(9, sized(1, sized(1, b"scalars"))))
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(frame(VERSION) + frame(sized(5, value)) * 500)
+    quick = found(path, "keep")
+    assert quick[-1] == {"tensors": ["loss"]}
+    with patch.object(_columns, "layout", lambda _: None):
+        assert quick == found(path, "keep")
 
 
 @given(st.data())

@@ -549,6 +549,7 @@ def test_a_damaged_record_is_skipped_and_reported_with_its_place(tmp_path, place
     found = run.damage + run.unfinished
     assert [(damage.path, damage.start, damage.end) for damage in found] == [(str(path), start, end)]
     assert bool(run.unfinished) == (record == 200)  # it may still be completed
+    assert run.records == 200
 
 
 def test_a_record_that_was_torn_by_the_next_one_costs_itself_alone(tmp_path):

@@ -146,7 +146,7 @@ class FileLog:
         taken = take_apart(buffer, found, self._meaning.tags)
         base = self.position
         cut, position = len(found.starts), base + found.end
-        skipped = -1
+        skipped, lost = -1, 0
         for row in sorted(taken.broken):
             start = base + int(found.starts[row])
             if row <= skipped:
@@ -161,7 +161,9 @@ class FileLog:
                 cut, position = row, end if end < size else start
                 break
             skipped = follower - 1
+            lost += follower - row
             position = max(position, end)
+        self.records += cut - lost
         self._keep(buffer, taken, found, cut)
         self.position = position
         return cut == len(found.starts) and not taken.broken
@@ -174,7 +176,6 @@ class FileLog:
                 end = start + int(found.lengths[row]) + AROUND
                 self.damage.append(Damage(self.path, start, end, "the record holds no event"))
         singles = [single for single in taken.singles if single.row < cut]
-        self.records += cut
         values = self._meaning.understand(buffer, found, taken.columns, singles, cut)
         scalars_before, entries_before = len(self.scalars), len(self.entries)
         for entry in values.entries:

@@ -95,8 +95,9 @@ def _slot(data: bytes, value: Field) -> Slot | None:
 
 def _number(data: bytes, tensor: Field) -> tuple[int, str] | None:
     """Return the position and the dtype of the number in a tensor without dimensions, or None for any other tensor."""
-    found = {field.key: field for field in wire.fields(data, tensor.start, tensor.end)}
-    if not {1, 2} <= set(found) <= {1, 2, 4, 5, 6} or len(found) != 3 or found[2].number:
+    parts = [*wire.fields(data, tensor.start, tensor.end)]
+    found = {field.key: field for field in parts}
+    if not {1, 2} <= set(found) <= {1, 2, 4, 5, 6} or not len(parts) == len(found) == 3 or found[2].number:
         return None
     if found[1].wire != wire.VARINT or found[2].wire != wire.BYTES or found[1].number not in _PLAIN:
         return None
