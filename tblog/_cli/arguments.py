@@ -107,26 +107,20 @@ def nothing_fits(given: argparse.Namespace, runs: Runs, ending: str = "") -> int
     return NOTHING
 
 
-def unlisted(place: str) -> list[OSError]:
-    """Return the errors of the directories below a place that cannot be listed; the reader goes past them."""
-    errors: list[OSError] = []
-    if os.path.isdir(place):
-        folders_below(place, errors.append)
-    return errors
-
-
 def require_listed(place: str) -> None:
     """Raise CommandError if the runs of a directory cannot all be found, so that none is missing from a copy."""
-    for error in unlisted(place):
+
+    def refuse(error: OSError) -> None:
         raise CommandError(
             f"{error.filename}: {error.strerror}; nothing is written, because its runs would be missing"
         )
 
+    if os.path.isdir(place):
+        folders_below(place, refuse)
+
 
 def chosen_runs(given: argparse.Namespace, restarts: str = "tensorboard") -> Runs:
-    """Return the runs with the chosen tags and steps, and print which directories cannot be listed."""
-    for error in unlisted(given.dir):
-        output.tell(f"{error.filename}: {error.strerror}; what is in it is left out")
+    """Return the runs with the chosen tags and steps."""
     wanted = vars(given)
     return tblog.read(
         given.dir, run=wanted.get("run"), tag=wanted.get("tag"), steps=wanted.get("steps"), restarts=restarts

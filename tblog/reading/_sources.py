@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Protocol, cast
+from functools import partial
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 from tblog._files.file_systems import file_system
 from tblog._files.store_errors import as_os_errors
 from tblog._files.stores import is_url
+from tblog._reports import logger
 from tblog._require import require
 from tblog._wire.framing import HEADER_BYTES, header
-from tblog.errors import InvalidTypeError, shortened
+from tblog.errors import InvalidTypeError, shortened, without_user
+
+Refused: TypeAlias = Callable[[str, OSError], object]
+"""Called with a directory that cannot be listed, and the error."""
 
 _WANTED = "a path, a list of paths, or a dict of names and paths"
 
@@ -24,7 +29,7 @@ _WANTED = "a path, a list of paths, or a dict of names and paths"
 class FileSystem(Protocol):
     """What the reader needs from a file system."""
 
-    def walk(self, directory: str) -> Iterable[tuple[str, Any, Iterable[str]]]:
+    def walk(self, directory: str, refused: Refused) -> Iterable[tuple[str, Any, Iterable[str]]]:
         """Yield (directory, its directories, its files' names) for a directory and all below it."""
 
     def isdir(self, path: str) -> bool:
@@ -46,11 +51,18 @@ class FileSystem(Protocol):
 class LocalFiles:
     """The files of this machine."""
 
-    def walk(self, directory: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    def walk(self, directory: str, refused: Refused) -> Iterator[tuple[str, list[str], list[str]]]:
         """Walk down as TensorBoard does, also through symbolic links, but never in a circle."""
         seen = set()
-        for here, below, files in os.walk(directory, followlinks=True):
-            place = os.stat(here)
+        for here, below, files in os.walk(
+            directory, onerror=lambda error: refused(str(error.filename), error), followlinks=True
+        ):
+            try:
+                place = os.stat(here)
+            except OSError as error:
+                refused(here, error)
+                below.clear()
+                continue
             if (place.st_dev, place.st_ino) in seen:
                 below.clear()
                 continue
@@ -88,10 +100,16 @@ class _Remote:
         with self._read():
             return bool(self._files.exists(path))
 
-    def walk(self, directory: str) -> Iterator[tuple[str, Any, Iterable[str]]]:
+    def walk(self, directory: str, refused: Refused) -> Iterator[tuple[str, Any, Iterable[str]]]:
         self._files.invalidate_cache()  # a cached listing would never show a new file
-        with self._read():
-            yield from self._files.walk(directory)
+        left = [directory]
+        while left:  # fsspec's own walk through all levels tells errors of the first alone
+            top = left.pop()
+            with self._read():
+                found = [*self._files.walk(top, maxdepth=1, on_error=partial(refused, top))]
+            for here, below, names in found:
+                yield here, below, names
+                left += [f"{here.rstrip('/')}/{name}" for name in below]
 
     def isfile(self, path: str) -> bool:  # noqa: ARG002
         return True  # stores have nothing else, and asking would be a request for each file
@@ -117,6 +135,7 @@ class Source:
         self.given, self.prefix = given, prefix
         self.files, self.path = _opened(given)
         self._has_magic = glob.has_magic(self.path) and not self.files.exists(self.path)
+        self._told: set[str] = set()
 
     def check(self) -> None:
         """Raise FileNotFoundError if there is nothing, and OSError if it is a file of another kind."""
@@ -140,11 +159,23 @@ class Source:
             if not self.files.isdir(match):
                 _add(found, self._name(os.path.dirname(match), base), [match])
                 continue
-            for here, _, names in self.files.walk(match):
+            for here, _, names in self.files.walk(match, self._refused):
                 paths = [f"{here.rstrip('/')}/{name}" for name in names if is_event_file(name)]
                 if paths := [*filter(self.files.isfile, paths)]:
                     _add(found, self._name(here, base), paths)
         return {name: sorted(set(paths)) for name, paths in found.items()}
+
+    def _refused(self, directory: str, error: OSError) -> None:
+        """Warn, once, of a directory that cannot be listed."""
+        if isinstance(error, FileNotFoundError) or directory in self._told:  # removed meanwhile, or told
+            return
+        self._told.add(directory)
+        logger.warning(
+            "tblog: %s: %s; what is in it is left out. Give the user who reads the right to list it, and call "
+            "refresh()",
+            without_user(directory),
+            without_user(error.strerror or str(error)),
+        )
 
     def _matches(self) -> list[str]:
         if self._has_magic:
@@ -166,7 +197,8 @@ class Source:
     def _base(self) -> str:
         if self._has_magic:
             parts = self.path.split("/")
-            return "/".join(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]) or "/"
+            plain = parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]
+            return "/".join(plain) or ("/" if plain else ".")
         return self.path if self.files.isdir(self.path) else os.path.dirname(self.path)
 
     def _name(self, directory: str, base: str) -> str:

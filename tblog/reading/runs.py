@@ -48,7 +48,8 @@ def read(
 
     Returns:
         The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself. A directory
-        without event files has no runs; `Runs.refresh` finds them once there are any.
+        without event files has no runs; `Runs.refresh` finds them once there are any. A directory that may not be
+        listed is left out, with a warning.
 
     Raises:
         InvalidTypeError: if an argument has the wrong type.
