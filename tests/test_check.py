@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from tblog import SummaryWriter
+from tblog import SummaryWriter, read
 from tblog._files.walk import walk
 from tblog._wire.events import first_event
+from tblog._wire.fields import sized
 from tblog._wire.framing import frame
 from tblog.check import check, main
 from tests.processes import run_program
@@ -107,6 +108,36 @@ def test_a_histogram_of_more_limits_than_counts_is_found_and_repaired(tmp_path):
     assert found(tmp_path) == []
     expected = {".": {"x": [(0, 1.0), (1, 1.0)]}}
     assert rust_points(tmp_path, expected) == expected
+
+
+def test_an_event_with_fields_that_nobody_knows_is_as_good_as_any(tmp_path):
+    """Also with a group, as protobuf had them once: all loaders pass over it, and so do the check and the reader."""
+    unknown = (
+        b"\xa3\x06" + b"\x08\x01" + b"\xa4\x06" + b"\xa8\x06\x01"
+    )  # 100: a group of one number, 101: a number
+    write(tmp_path, event(0) + unknown, event(1))
+    assert found(tmp_path) == []
+    expected = {".": {"x": [(0, 1.0), (1, 1.0)]}}
+    assert rust_points(tmp_path, expected) == expected
+    assert points(tmp_path)["x"] == expected["."]["x"]
+    runs = read(tmp_path)
+    assert (runs.damage, runs.scalars.step.tolist()) == ([], [0, 1])
+
+
+def test_a_repair_changes_what_it_corrects_and_no_other_byte(tmp_path):
+    """Fields that nobody knows stay, and both parts of a histogram that came in parts."""
+    part = HistogramProto(bucket_limit=[1.0, 2.0], bucket=[5.0]).SerializeToString()
+    value = sized(1, b"h") + sized(5, part) + b"\xa8\x06\x01" + sized(5, part) + b"\xb0\x06\x02"
+    broken = b"\x09" + struct.pack("<d", NAN) + b"\x10\x07" + sized(5, sized(1, value)) + b"\xa8\x06\x03"
+    path = write(tmp_path, event(0, wall_time=5.0), broken)
+    assert main([str(tmp_path), "--repair"]) == 0
+    with open(path, "rb") as file:
+        *_, repaired = (piece.data for piece in walk(file))
+    wanted, read_back = Event.FromString(broken), Event.FromString(repaired)
+    wanted.wall_time = 5.0
+    wanted.summary.value[0].histo.bucket.extend([0.0, 0.0])
+    assert read_back == wanted
+    assert all(one in repaired for one in (b"\xa8\x06\x01", b"\xb0\x06\x02", b"\xa8\x06\x03"))
 
 
 def test_a_repair_keeps_every_readable_record_and_the_old_file(tmp_path):

@@ -285,6 +285,20 @@ def test_filters_choose_by_name_glob_pattern_and_steps(two_runs):
         runs.scalars.filter(steps=3)
 
 
+def test_what_a_program_changes_in_a_table_changes_no_other_one(two_runs):
+    """Neither in arrays nor in a data frame, for one run as for several: what was read stays."""
+    for runs in (tblog.read(two_runs / "lr0.1"), tblog.read(two_runs)):
+        before = runs.scalars.to_numpy()
+        before = {name: column.copy() for name, column in before.items()}
+        frame = runs.scalars.to_pandas()
+        frame.loc[0, ["step", "wall_time", "value"]] = [-1, -1.0, -1.0]
+        scalars = runs.scalars
+        for column in (scalars.step, scalars.wall_time, scalars.value, scalars.tag_index, scalars.run_index):
+            column[1:5] = 0
+        for name, column in runs.scalars.to_numpy().items():
+            assert (column == before[name]).all()
+
+
 def test_last_is_the_last_row_of_each_curve(two_runs):
     """It has one row for each tag of each run, the last one logged."""
     last = tblog.read(two_runs).scalars.last()

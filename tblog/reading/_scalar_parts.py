@@ -23,6 +23,10 @@ class Columns(NamedTuple):
         """Return some of the rows."""
         return Columns(self.tags[rows], self.steps[rows], self.wall_times[rows], self.values[rows])
 
+    def copy(self) -> Columns:
+        """Return the same in memory of its own."""
+        return Columns(self.tags.copy(), self.steps.copy(), self.wall_times.copy(), self.values.copy())
+
 
 def _empty(count: int) -> Columns:
     return Columns(np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count), np.empty(count))

@@ -48,6 +48,8 @@ class Kinds:
                 columns = columns._replace(tags=np.array(numbers, np.int32)[columns.tags])
             parts.append(columns)
         index = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.steps) for part in parts])
+        if len(parts) == 1:  # joined() would hand out what the run keeps, and a program may change its table
+            parts = [parts[0].copy()]
         tag_index, steps, wall_times, values = joined(parts)
         return Scalars(tuple(self._logs()), tuple(tags), index, tag_index, steps, wall_times, values)
 
