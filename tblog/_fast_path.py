@@ -154,6 +154,7 @@ class ScalarFastPath:
                 type(global_step) is int
                 and walltime is None
                 and new_style is None
+                and double_precision is None
                 and display_name is None
                 and summary_description is None
                 and FIRST_STEP <= global_step <= LAST_STEP

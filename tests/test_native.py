@@ -30,7 +30,7 @@ from tblog._wire.event_heads import event_head, event_tags
 from tblog._wire.scalar_columns import ScalarEncoder
 from tblog.summaries import _bins, _counting
 from tests.processes import run_python
-from tests.reading import points
+from tests.reading import points, run_events
 
 compiled = _native.compiled
 needs_compiled = pytest.mark.skipif(
@@ -543,6 +543,17 @@ def test_every_form_of_a_call_logs_the_same(tmp_path):
                 writer.add_scalar("a", 8.0, np.int64(8))
         wanted = [(1, 1.0), (2, 2.0), (3, 3.0), (4, 1.0), (5, 5.0), (6, 6.0), (7, 7.0), (8, 8.0)]
         assert points(tmp_path / place)["a"] == 2 * wanted
+
+
+def test_a_description_by_position_is_kept_whether_or_not_the_tag_is_known(tmp_path):
+    """It is the sixth argument of tensorboardX's `add_scalar`, with or without a title before it."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("a", 1.0, 0)
+        writer.add_scalar("a", 1.0, 1, None, None, "described")
+        writer.add_scalar("a", 1.0, 2, None, "title", "described")
+    values = [value for event in run_events(tmp_path) for value in event.summary.value]
+    told = [(value.metadata.display_name, value.metadata.summary_description) for value in values]
+    assert told == [("", ""), ("", "described"), ("title", "described")]
 
 
 def test_threads_that_change_at_every_step_lose_and_mix_nothing(tmp_path):

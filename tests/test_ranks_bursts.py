@@ -7,12 +7,16 @@ from collections import deque
 
 import pytest
 
+from tblog import WriterOptions
+from tblog._delivery import worker
+from tblog._delivery.channel import Channel
 from tblog._ranks import backlog, joining, reducers
 from tblog._ranks.backlog import Backlog
 from tblog._ranks.batches import Batch, pack, receive, unpack
 from tblog._ranks.joining import Joiner
 from tblog._ranks.reducers import JoiningReducer
 from tblog._reports import Reports
+from tests.waiting import HANG_SECS, wait_until
 
 
 class Arrivals:
@@ -31,6 +35,9 @@ class Arrivals:
     @property
     def has_received(self):
         return bool(self.parcels)
+
+    def end(self):
+        """Do nothing: there is no thread."""
 
 
 def numbers(count, value, first=0):
@@ -107,3 +114,23 @@ def test_a_backlog_takes_few_bytes_keeps_the_order_and_says_what_it_has_no_room_
     last = waiting.oldest(is_last=True)
     assert last is not None
     assert (last.size, last.is_last) == (0, True)
+
+
+def test_what_other_ranks_sent_is_joined_without_a_pause_where_rank_0_logs_nothing(tmp_path, monkeypatch):
+    """The worker goes on at once, and leaves none of it to the next of its full rounds."""
+    monkeypatch.setattr(worker, "ROUND_SECS", HANG_SECS)
+    arrivals = Arrivals()
+
+    class Rank0(Channel):
+        _TAKES_BLOCKS = False
+
+        def _new_reducer(self):
+            return JoiningReducer(Joiner(1, ("sum",), 30.0, self.reports), arrivals)
+
+    channel = Rank0(str(tmp_path), "", 120, WriterOptions())
+    worker.serve(channel)
+    assert channel.flush()
+    arrivals.come(0, numbers(10_000, 1.0))
+    channel.queue.wake()
+    wait_until(lambda: channel.stats.written == 10_000, HANG_SECS / 4)
+    channel.close()

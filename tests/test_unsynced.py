@@ -60,3 +60,13 @@ def test_a_file_without_room_keeps_again_after_its_next_sync():
     second.add(bytearray(b"abc"), 2)
     assert (second.is_whole, second.start, second.content) == (True, 70, b"ab")
     assert second.fits(71, 72)
+
+
+def test_a_forked_child_has_the_whole_room():
+    """Even if a thread of the parent had just taken some for bytes that it had yet to keep."""
+    file = kept(60)
+    assert unsynced._room.take(30)
+    file.restart(60)
+    unsynced.start_anew_in_child()
+    assert kept(BOUND).is_whole
+    assert not kept(1).is_whole

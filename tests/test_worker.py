@@ -13,6 +13,7 @@ from tblog._delivery import worker
 from tblog._delivery.channel import Channel
 from tblog._delivery.drain import Drain
 from tests.gates import let_no_thread_start
+from tests.processes import run_program
 from tests.reading import points
 from tests.sinks import Clock, MemoryDisk
 from tests.waiting import HANG_SECS, join, wait_until
@@ -109,3 +110,22 @@ def test_a_flush_of_each_of_many_writers_costs_no_step_of_all_others(tmp_path, m
     assert {tuple(points(tmp_path / str(number))["a"]) for number in range(16)} == {((1, 1.0),)}
     for writer in writers:
         writer.close()
+
+
+def test_ctrl_c_while_the_exit_waits_for_other_processes_leaves_no_writer_open(tmp_path):
+    """What waits is written, and the files are synced."""
+    code = """
+        import atexit, sys
+        atexit.register(lambda: print(channel.closed, channel.stats.written))
+        from tblog import SummaryWriter
+        from tblog._delivery.worker import first_at_the_end
+
+        def wait():
+            raise KeyboardInterrupt
+
+        first_at_the_end.append(wait)
+        writer = SummaryWriter(sys.argv[1])
+        channel = writer.file_writer.channel()
+        writer.add_scalar("x", 0.0, 0)
+    """
+    assert run_program(code, None, tmp_path) == "True 1\n"

@@ -100,7 +100,8 @@ class Drain:
     def is_idle(self) -> bool:
         """Return whether a step can wait for the next full round: nothing waits, and nobody for an answer."""
         queue = self._queue
-        return not (queue.waiting or self._commands or queue.failing or queue.cut_off)
+        waits = queue.waiting or self._commands or self._light.has_more
+        return not (waits or queue.failing or queue.cut_off)
 
     def unwritten(self) -> int:
         """Return the number of records that wait, are on their way to the storage, or are not confirmed by it."""

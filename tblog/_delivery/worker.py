@@ -35,6 +35,7 @@ from tblog._delivery.channel import channels
 from tblog._delivery.drain import ENTRIES_A_STEP
 from tblog._delivery.queue import ClosedQueueError
 from tblog._delivery.sigterm import arrange
+from tblog._files import unsynced
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock, mark_worker, on_worker
 from tblog._reports import logger
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.channel import Channel
+
+# Once the main thread has ended, concurrent.futures.thread cannot be imported any more, so it is imported now. tensorboardX
+# imports it through torch, and may be loaded that late, for the first record of a short program.
+with contextlib.suppress(RuntimeError):  # it has ended: all that needs no tensorboardX is logged
+    import concurrent.futures.thread  # noqa: F401
 
 ROUND_SECS = 0.1
 IDLE_ROUND_SECS = 0.4
@@ -357,7 +363,8 @@ def _arrange_last_uploads() -> None:
     )  # as concurrent.futures does; the last to come is first
     if not _last_uploads_arranged and register is not None:
         _last_uploads_arranged = True
-        register(_flush_stores)
+        with contextlib.suppress(RuntimeError):  # the main thread has ended
+            register(_flush_stores)
 
 
 def _flush_stores() -> None:
@@ -377,8 +384,14 @@ def _flush_stores() -> None:
 @atexit.register
 def close_all() -> None:
     """Close every open channel. The storage has the longest `exit_timeout_secs` to answer."""
-    for close in first_at_the_end:
-        close()
+    try:
+        for close in first_at_the_end:
+            close()
+    finally:  # also after Ctrl-C
+        _close_channels()
+
+
+def _close_channels() -> None:
     open_channels = [channel for channel in tuple(channels) if channel.served and not channel.closed]
     longest = max((channel.options.exit_timeout_secs for channel in open_channels), default=0.0)
     deadline = time.monotonic() + max(0.0, longest - _exit_spent_secs)
@@ -415,3 +428,4 @@ def start_anew_in_child() -> None:
     _live.clear()
     for channel in tuple(channels):
         channel.start_anew_in_child()
+    unsynced.start_anew_in_child()

@@ -7,7 +7,6 @@ it encodes.
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - see below
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -46,9 +45,6 @@ if TYPE_CHECKING:
     from tblog.summaries._context import EncodeContext
 
     Encoder: TypeAlias = Callable[[Any, EncodeContext], "list[Summary] | list[bytes]"]
-
-# concurrent.futures.thread cannot be imported while the interpreter exits, so it is imported with the constructor. tensorboardX
-# imports it through torch, and may be loaded that late, for the first record of a short program.
 
 
 def _never(_record: records.Record) -> bool:

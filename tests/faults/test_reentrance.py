@@ -335,17 +335,20 @@ def test_what_a_finaliser_logs_while_the_interpreter_goes_is_there(tmp_path, the
 
 
 def test_what_cannot_be_encoded_while_the_interpreter_goes_is_counted(tmp_path):
-    """A histogram needs imports, which fail by then: the message names it, and the number after it is in the file."""
+    """Histograms and tensors need imports, which fail by then: the message names them, and the number after is in the file."""
     code = """
         import sys
+        import numpy as np
         from tblog import SummaryWriter
 
         class Trainer:
             def __init__(self):
                 self.writer = SummaryWriter(sys.argv[1])
 
-            def __del__(self):
+            def __del__(self, large=np.zeros(1 << 15)):
                 self.writer.add_histogram("late", [1.0, 2.0], 1)
+                self.writer.add_histogram("large", large, 1)
+                self.writer.add_tensor("tensor", large, 1)
                 self.writer.add_scalar("loss", 0.5, 1)
                 self.writer.close()
                 print(self.writer.stats.failed)
@@ -353,7 +356,31 @@ def test_what_cannot_be_encoded_while_the_interpreter_goes_is_counted(tmp_path):
         trainer = Trainer()
     """
     done = run_python(code, tmp_path, timeout=HANG_SECS)
-    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert (done.returncode, done.stdout) == (0, "3\n")
     assert "could not encode the histogram 'late' at step 1" in done.stderr
     assert "Traceback" not in done.stderr
     assert points(tmp_path) == {"loss": [(1, 0.5)]}
+
+
+@pytest.mark.parametrize("early", ["", "; tblog.SummaryWriter"])
+@pytest.mark.parametrize("last", ["atexit.register(log)", "threading.Thread(target=log_later).start()"])
+def test_the_first_writer_of_a_process_may_be_made_while_it_ends(tmp_path, early, last):
+    """By a function of atexit, or by a thread that goes on without the main thread, and whenever tblog was loaded."""
+    code = f"""
+        import atexit, sys, threading, tblog{early}
+
+        def log():
+            with tblog.SummaryWriter(sys.argv[1]) as writer:
+                writer.add_scalar("x", 0.0, 0)
+                writer.add_histogram("h", [1.0, 2.0], 0)
+            print(writer.stats.written, writer.stats.failed)
+
+        def log_later():
+            threading.main_thread().join()
+            log()
+
+        {last}
+    """
+    done = run_python(code, tmp_path, timeout=HANG_SECS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 0\n", "")
+    assert points(tmp_path) == {"x": numbers(1)}
