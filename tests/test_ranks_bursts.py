@@ -6,14 +6,18 @@ import tracemalloc
 from collections import deque
 
 import pytest
+import torch.distributed as dist
 
 from tblog import WriterOptions
 from tblog._delivery import worker
 from tblog._delivery.channel import Channel
-from tblog._ranks import backlog, joining, reducers
+from tblog._ranks import backlog, courier, joining, reducers
 from tblog._ranks.backlog import Backlog
 from tblog._ranks.batches import Batch, pack, receive, unpack
+from tblog._ranks.courier import Courier
 from tblog._ranks.joining import Joiner
+from tblog._ranks.mailbox import MAX_POSTED, Mailbox, Session
+from tblog._ranks.place import Place
 from tblog._ranks.reducers import JoiningReducer
 from tblog._reports import Reports
 from tests.waiting import HANG_SECS, wait_until
@@ -134,3 +138,26 @@ def test_what_other_ranks_sent_is_joined_without_a_pause_where_rank_0_logs_nothi
     channel.queue.wake()
     wait_until(lambda: channel.stats.written == 10_000, HANG_SECS / 4)
     channel.close()
+
+
+def test_a_rank_that_closes_while_the_store_is_full_says_so_once_there_is_room(monkeypatch):
+    """Also if all its numbers are there: rank 0 would wait for nothing."""
+    group = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    monkeypatch.setattr(courier, "group_store", lambda: group)
+    zero = Mailbox("run", Place(0, 2), Session())
+    one = Courier(Place(1, 2), "run", Session(), Reports("run"), lambda: None, 15.0)
+    one.start()
+
+    def is_linked():
+        zero.meet(group)
+        return zero.is_open and not zero.needs_group
+
+    wait_until(is_linked)
+    one.send(numbers(MAX_POSTED * backlog.NUMBERS_A_BATCH, 1.0))
+    wait_until(lambda: one.sent == MAX_POSTED * backlog.NUMBERS_A_BATCH)
+    one.end()
+    one.settle(5.0)
+    assert not any(receive(data).is_last for data in zero.take(MAX_POSTED))
+    wait_until(lambda: any(receive(data).is_last for data in zero.take(MAX_POSTED)))
+    one.join(5.0)
+    assert not one.is_running

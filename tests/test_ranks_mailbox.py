@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch.distributed as dist
 
+from tblog._ranks import hub
 from tblog._ranks.mailbox import MAX_POSTED, Mailbox, Session
 from tblog._ranks.place import Place
 
@@ -17,9 +19,9 @@ def store():
     return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
-def box_of(store, rank, ranks=3, session=None):
+def box_of(store, rank, ranks=3, session=None, name="run"):
     """Return the box of one rank, which has looked for the others."""
-    box = Mailbox("run", Place(rank, ranks), Session() if session is None else session)
+    box = Mailbox(name, Place(rank, ranks), Session() if session is None else session)
     box.meet(store)
     return box
 
@@ -105,6 +107,23 @@ def test_a_store_without_a_host_carries_the_batches_itself(tmp_path):
     zero, one = linked(store, 2)
     one.post(b"1")
     assert zero.take(10) == [b"1"]
+
+
+def test_writers_that_begin_at_once_share_one_store_and_one_connection(store, monkeypatch):
+    """Each has its own names in it. Rank 0 would look in vain where the others were not sent to."""
+    monkeypatch.setattr(hub, "_own", None)
+    with ThreadPoolExecutor(8) as threads:
+        hubs = list(threads.map(lambda _: hub.open_hub(store), range(8)))
+        ports = {each.port for each in hubs} | {each.store.port for each in hubs}
+        assert len(ports) == 1
+        connections = [hub.connect(store, "", *ports) for _ in range(8)]
+    assert len(set(map(id, connections))) == 1
+    boxes = [box_of(store, rank, 2, name=name) for name in ("one", "two") for rank in (0, 1)]
+    for box in (*boxes, *boxes):
+        box.meet(store)
+    for box, data in zip(boxes[1::2], (b"one", b"two"), strict=True):
+        box.post(data)
+    assert [box.take(10) for box in boxes[::2]] == [[b"one"], [b"two"]]
 
 
 def test_what_rank_0_does_not_take_is_bounded(store):

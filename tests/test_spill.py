@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,10 +23,11 @@ class Objects(dict):
     """A store that refuses while it is away."""
 
     is_away = False
+    error = OSError("away")
 
     def put(self, url, content):
         if self.is_away:
-            raise OSError("away")
+            raise self.error
         self[url] = content
 
 
@@ -137,6 +139,88 @@ def test_what_a_writer_took_over_is_there_for_the_next_one_again(runs, objects, 
     assert not folder.exists()
 
 
+def test_a_store_that_denies_what_an_earlier_writer_left_says_so(runs, objects, folder):
+    """In the constructor; the files stay."""
+    objects.is_away = True
+    log(runs()).close()
+    names = spilled(folder)
+    objects.error = PermissionError("denied")
+    with pytest.raises(OSError, match="denied"):
+        runs().open()
+    assert spilled(folder) == names
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:0],
+        lambda content: content[:-3],
+        lambda content: content[:-9] + b"?" + content[-8:],
+    ],
+)
+def test_a_damaged_file_that_an_earlier_writer_left_replaces_nothing_in_the_store(
+    runs, objects, folder, caplog, damage
+):
+    """The store may have its beginning. The others are sent, and a later writer sends it if somebody repairs it."""
+    ended = log(runs())
+    (url,) = objects
+    objects.is_away = True
+    log(ended, "", "below").close()
+    path = next((folder / "bucket/run").glob("events*"))
+    assert path.name == url.rpartition("/")[2]
+    confirmed = objects[url]
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    objects.is_away = False
+    following = runs()
+    following.open()
+    log(following)
+    assert objects[url] == confirmed
+    assert following.written == 1
+    assert sum("/below/" in url for url in objects) == 1
+    following.close()
+    assert spilled(folder) == [path.name]
+    assert sum(str(path) in record.getMessage() for record in caplog.records) == 1
+    path.write_bytes(whole)
+    runs().open()
+    assert objects[url] == whole
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="nothing here is unreadable to all users")
+def test_an_unreadable_file_that_an_earlier_writer_left_is_in_nobodys_way(runs, objects, folder):
+    """Neither in the constructor's nor in that of other runs."""
+    objects.is_away = True
+    log(runs(), "", "below").close()
+    path = next((folder / "bucket/run").glob("events*"))
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    objects.is_away = False
+    following = runs()
+    following.open()
+    log(following)
+    assert following.written == 1
+    assert len(objects) == 2
+    assert path.is_symlink()
+
+
+def test_a_file_that_may_be_a_living_writers_waits_for_a_later_writer(runs, objects, folder, clock):
+    """As of two writers of one process; nobody can say whose it is until both have ended."""
+    objects.is_away = True
+    living = log(runs())
+    log(runs(), "", "below").close()
+    objects.is_away = False
+    second = runs()
+    second.open()
+    clock.turn(60)
+    while living.send_next() or second.send_next():
+        pass
+    living.close()
+    assert len(spilled(folder)) == 2
+    log(runs()).close()
+    assert not folder.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_killed_process_leaves_its_files_and_a_living_one_keeps_them(folder):
     """The lock ends with the process, also where a later one has its number and host."""
@@ -153,6 +237,20 @@ def test_a_killed_process_leaves_its_files_and_a_living_one_keeps_them(folder):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert len(Spill(str(folder), URL).left_behind()) == 1
+
+
+def test_a_writer_keeps_what_another_clears_away_around_it(folder):
+    """Directories that are empty are removed, also those that both have."""
+
+    def keep_and_remove(number):
+        url = f"s3://bucket/runs/{number}"
+        for _ in range(200):
+            spill = Spill(str(folder), url)
+            spill.remove(spill.keep(f"{url}/{new_name('')}", b"x"))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(keep_and_remove, range(4))) == [None] * 4
+    assert not folder.exists()
 
 
 def test_a_file_that_belongs_to_nobody_stays(folder):

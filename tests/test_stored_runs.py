@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from typing import ClassVar
 
 import fsspec
@@ -11,13 +12,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import tblog
 from tblog import SummaryWriter
-from tblog._files import merging, segments
+from tblog._files import merging, segments, stored_runs
 from tblog._files.merging import Part, merge
 from tblog._files.resume import Resume
 from tblog._files.stored_runs import CLOSE_PATIENCE_SECS, StoredRuns
 from tblog._files.stores import store, stored
 from tblog._reports import Reports
 from tblog._wire.events import FIRST_EVENT_BYTES
+from tblog._wire.framing import frame
 from tblog.errors import MissingDependencyError
 from tblog.options import WriterOptions
 from tests import reading
@@ -128,6 +130,53 @@ def test_an_object_that_is_not_confirmed_never_grows(objects, clock):
     ]
     assert sizes == [1] * 5
     assert runs.written == 5
+
+
+def test_an_object_of_which_a_put_failed_never_grows(objects, clock):
+    """The store may do that put late, and would replace what was put since by less."""
+    late = {}
+
+    def put(url, content):
+        if objects.error is not None:
+            late[url] = content
+            raise objects.error
+        objects.objects[url] = content
+
+    objects.put = put
+    runs = made(objects, clock, segment_bytes=1 << 20)
+    runs.open()
+    for count in range(1, 7):
+        objects.error = TimeoutError("no answer") if count == 3 else None
+        runs.append("", RECORD, 1)
+        runs.end_segments()
+        sent(runs)
+        objects.error = None
+        clock.turn(60)
+        sent(runs)
+    assert len(late) == 1
+    assert len(objects.objects) == 3
+    objects.objects.update(late)
+    sizes = [(len(content) - FIRST_EVENT_BYTES) // len(RECORD) for content in objects.objects.values()]
+    assert sum(sizes) == runs.written == 6
+
+
+def test_what_is_kept_of_objects_that_may_grow_is_bounded(objects, clock, monkeypatch):
+    """Over all runs: their objects end when they have so much together, not each when it has a megabyte."""
+    monkeypatch.setattr(stored_runs, "KEPT_BYTES", 1 << 20)
+    objects.put = lambda *_: None
+    runs = made(objects, clock, segment_bytes=8 << 20)
+    record = frame(b"x" * 10_000)
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            for number in range(200):
+                runs.append(str(number), record, 1)
+            runs.end_segments()
+            sent(runs)
+        assert tracemalloc.get_traced_memory()[0] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert runs.written == 2000
 
 
 def test_only_stores_that_replace_an_object_in_one_step_see_it_grow(clock):

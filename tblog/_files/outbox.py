@@ -239,6 +239,7 @@ class Outbox:
     def _refused(self, segment: Segment, error: Exception) -> None:
         with self._changing:
             line = self._lines.get(_run_of(segment))
+            segment.refused = True
             if line is None:  # given up meanwhile
                 return
             trouble = line.trouble if isinstance(error, PermissionError) else self._trouble

@@ -7,7 +7,8 @@ Each object costs a loader several requests: TensorBoard took 0.4 s for each on 
 of two minutes. So where a put replaces an object in one step, the newest one may be put again with what has come since,
 until it has `GROWN_BYTES`, or was put `MOST_PUTS` times; the first objects of a run fewer times, since a short run has few.
 A loader goes on where it was in the newest object. It does not look again at one that it has left, so an object that
-has a successor never changes. Nor does one that the store has not confirmed: a retry has the same bytes.
+has a successor never changes. Nor does one that the store has not confirmed: a retry has the same bytes. Nor one of which
+a put failed: the store may do that put late, in place of what was put since.
 
 Lives here: the open segment, when it ends, and its name. Must not: send anything. Runs on the worker thread.
 """
@@ -45,6 +46,7 @@ class Segment:
         spilled: the path of its file in the spill directory, or "".
         number: its place among all segments of the writer.
         confirmed: whether the store has it.
+        refused: whether a put of it has failed.
     """
 
     url: str
@@ -54,6 +56,7 @@ class Segment:
     spilled: str = ""
     number: int = 0
     confirmed: bool = False
+    refused: bool = False
 
 
 class SegmentedRun:
@@ -105,6 +108,11 @@ class SegmentedRun:
         """Return the size in memory, in bytes."""
         return len(self._frames)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Return how many of them are in a segment, and kept so that its object may grow."""
+        return self._sent_bytes
+
     def append(self, frames: bytes | bytearray | memoryview, records: int) -> None:
         """Append whole framed records."""
         if len(self._frames) == self._sent_bytes:
@@ -120,7 +128,7 @@ class SegmentedRun:
 
     def first(self) -> Segment:
         """Return a segment without records, to test whether the store accepts writes."""
-        self._leave()
+        self.leave()
         return self._segment()
 
     def cut_off(self, *, ends: bool = False) -> Segment | None:
@@ -130,13 +138,13 @@ class SegmentedRun:
             ends: whether the object must not grow, so that nothing of it stays in memory.
         """
         if len(self._frames) > self._sent_bytes:
-            if self._last is not None and not self._last.confirmed:
-                self._leave()
+            if self._last is not None and (self._last.refused or not self._last.confirmed):
+                self.leave()
             segment = self._segment()
         else:
             segment = None
         if ends:
-            self._leave()
+            self.leave()
         return segment
 
     def _segment(self) -> Segment:
@@ -156,11 +164,11 @@ class SegmentedRun:
             or self._puts > min(self._objects, MOST_PUTS - 1)
             or len(self._frames) >= GROWN_BYTES
         ):
-            self._leave()
+            self.leave()
         return segment
 
-    def _leave(self) -> None:
-        """Let the newest object be: what comes next goes to another one."""
+    def leave(self) -> None:
+        """Let the newest object be, and keep nothing of it: what comes next goes to another one."""
         del self._frames[: self._sent_bytes]
         self._sent_bytes = self._puts = 0
         self._last = None

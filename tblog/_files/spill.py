@@ -14,7 +14,11 @@ import uuid
 from tblog._files.completing import completed
 from tblog._files.handles import with_handles
 from tblog._files.spill_marks import Mark, left_behind, make_mark
+from tblog._wire.framing import record_end
 from tblog.errors import without_user
+
+_TRIES = 16
+"""Number of tries to write a file while others remove the directories around it, because they are empty."""
 
 
 class Spill:
@@ -23,6 +27,9 @@ class Spill:
     Args:
         folder: the directory, created with the first file.
         logdir: the URL of the writer's own run.
+
+    Attributes:
+        damaged: the newest file of an ended writer that cannot be sent, "" if there is none.
     """
 
     def __init__(self, folder: str, logdir: str) -> None:
@@ -30,8 +37,10 @@ class Spill:
         self._logdir = logdir
         self._home = self._path(logdir)
         self._since_ns = time.time_ns()
+        self.damaged = ""
         self._own: Mark | None = None
         self._files: dict[Mark, set[str]] = {}
+        self._taken_over: set[str] = set()
 
     @property
     def has_files(self) -> bool:
@@ -50,6 +59,12 @@ class Spill:
             OSError: it cannot be written.
         """
         path = self._path(url)
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(FileNotFoundError):
+                return self._keep(path, content)
+        return self._keep(path, content)
+
+    def _keep(self, path: str, content: bytes) -> str:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if self._own is None:
             os.makedirs(self._home, exist_ok=True)
@@ -70,6 +85,7 @@ class Spill:
                 self._clear(self._home)
                 continue
             self._files[mark] = set(paths)
+            self._taken_over.update(paths)
             for path in paths:
                 below = os.path.relpath(path, self._home).replace(os.sep, "/").replace("%2E%2E", "..")
                 found.append((path, f"{self._logdir.rstrip('/')}/{below}"))
@@ -79,17 +95,38 @@ class Spill:
         """Return the content of a file.
 
         Raises:
+            FileNotFoundError: it is gone; or an ended writer left it, and it cannot be read or is damaged. The store may
+                have its beginning, which must not be replaced by less.
             OSError: it cannot be read.
         """
-        with with_handles(lambda: open(path, "rb")) as file:
-            return file.read()
+        try:
+            with with_handles(lambda: open(path, "rb")) as file:
+                content = file.read()
+        except OSError:
+            if path not in self._taken_over:
+                raise
+            content = b""
+        if path in self._taken_over and not _is_whole(content):
+            self._leave_there(path)
+            raise FileNotFoundError(f"{path} is damaged")
+        return content
+
+    def _leave_there(self, path: str) -> None:
+        """Let a file be, for the user, and for the next writer: it may be readable by then."""
+        for mark, paths in self._files.items():
+            if path in paths:
+                paths.remove(path)
+                mark.stays = True
+        if os.path.lexists(path):
+            self.damaged = path
 
     def remove(self, path: str) -> None:
         """Remove a file, with the directories that this leaves empty."""
-        with contextlib.suppress(OSError):
-            os.unlink(path)
         for mark, paths in tuple(self._files.items()):
-            paths.discard(path)
+            if path in paths:
+                paths.remove(path)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             if not paths:
                 del self._files[mark]
                 mark.remove()
@@ -109,3 +146,11 @@ class Spill:
             mark.release()
         self._files.clear()
         self._own = None
+
+
+def _is_whole(content: bytes) -> bool:
+    """Return whether there are records, and nothing else."""
+    end: int | None = 0
+    while end is not None and end < len(content):
+        end = record_end(content, end)
+    return bool(content) and end is not None

@@ -52,11 +52,15 @@ class Mark:
         path: its file.
         file: the handle with the lock.
         maker: the writer that made it.
+
+    Attributes:
+        stays: whether there may be more files of this writer than were found.
     """
 
     def __init__(self, path: str, file: BinaryIO, maker: Maker) -> None:
         self.path = path
         self.maker = maker
+        self.stays = False
         self._file = file
 
     def release(self) -> None:
@@ -65,8 +69,9 @@ class Mark:
 
     def remove(self) -> None:
         """Remove the mark: it has no files any more."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
+        if not self.stays:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
         self._file.close()
 
 
@@ -112,14 +117,12 @@ def left_behind(folder: str, url: str) -> list[tuple[Mark, list[str]]]:
             ended.append(mark)
     found: list[tuple[Mark, list[str]]] = [(mark, []) for mark in ended]
     for path in _files(folder) if ended else ():
-        if any(
-            _is_by(path, maker) for maker in living
-        ):  # a writer of the same process that has not ended, perhaps
-            continue
-        for mark, files in found:
-            if _is_by(path, mark.maker):
-                files.append(path)
-                break
+        owners = [(mark, files) for mark, files in found if _is_by(path, mark.maker)]
+        if any(_is_by(path, maker) for maker in living):  # of a writer of the same process, perhaps
+            for mark, _ in owners:
+                mark.stays = True
+        elif owners:
+            owners[0][1].append(path)
     return [(mark, sorted(files, key=os.path.basename)) for mark, files in found]
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tblog._reports import Reports
     from tblog.options import WriterOptions
 
+KEPT_BYTES = 32 << 20
+"""Maximum bytes of all runs that are kept so that their newest objects may grow."""
+
 CLOSE_PATIENCE_SECS = 30.0
 """Maximum time that a close keeps retrying a store that refuses, unless all segments are in a spill directory."""
 
@@ -135,13 +138,15 @@ class StoredRuns:
         """
         if self._is_open:
             return
-        if self._take_over():
-            self._outbox.send_next()
-            if self._outbox.error is not None:
-                self._outbox.give_up()
-                self._leave_spill()
-                raise self._outbox.error
-        else:
+        self._take_over()
+        while not self._outbox.begun and self.send_next():  # the first that is whole
+            pass
+        error = self._outbox.error
+        if error is not None:
+            self._outbox.give_up()
+            self._leave_spill()
+            raise error
+        if not self._outbox.begun:
             first = self._runs[""].first()
             self._put(first.url, first.content)
             first.confirmed = True
@@ -149,8 +154,8 @@ class StoredRuns:
             self._remember("", first)
         self._is_open = True
 
-    def _take_over(self) -> bool:
-        """Put the segments that ended writers left in the spill directory; return whether there were any."""
+    def _take_over(self) -> None:
+        """Put the segments that ended writers left in the spill directory."""
         left = [] if self._spill is None else self._spill.left_behind()
         for path, url in left:
             self._outbox.put(Segment(url, b"", 0, 0, spilled=path))
@@ -160,7 +165,6 @@ class StoredRuns:
                 f"tblog sends {len(left)} event files to {without_user(self._logdir)} that an earlier writer left below "
                 f"{self._spill.folder}",
             )
-        return bool(left)
 
     def _leave_spill(self) -> None:
         if self._spill is not None:
@@ -191,6 +195,7 @@ class StoredRuns:
         for name, run in self._runs.items():
             if is_much or run.is_due(self._max_bytes, self._max_secs):
                 self._cut_off(name, run, ends=is_much)
+        self._bound_kept()
         if self._outbox.spill_error is not None:
             self._reports.once(
                 "spill",
@@ -214,12 +219,18 @@ class StoredRuns:
         """Cut off all open segments so that they can be sent."""
         for name, run in self._runs.items():
             self._cut_off(name, run)
+        self._bound_kept()
 
     def _cut_off(self, name: str, run: SegmentedRun, *, ends: bool = False) -> None:
         segment = run.cut_off(ends=ends or run.nbytes >= self._max_bytes)
         if segment is not None:
             self._remember(name, segment)
             self._outbox.put(segment)
+
+    def _bound_kept(self) -> None:
+        if sum(run.kept_bytes for run in self._runs.values()) > KEPT_BYTES:
+            for run in self._runs.values():
+                run.leave()
 
     def _remember(self, name: str, segment: Segment) -> None:
         if self._merges:
@@ -266,7 +277,15 @@ class StoredRuns:
 
     def send_next(self) -> bool:
         """Send the oldest segment; return False if there is none to send now."""
-        return self._outbox.send_next()
+        has_sent = self._outbox.send_next()
+        if self._spill is not None and self._spill.damaged:
+            self._reports.once(
+                "damaged",
+                f"tblog does not send {self._spill.damaged}, which an earlier writer of {without_user(self._logdir)} left: it "
+                "is damaged or cannot be read, and the store may have more of it. tblog check --repair mends it, and the next "
+                "writer sends it then; or remove it",
+            )
+        return has_sent
 
     def leave(self) -> None:
         """Do nothing: no other writer can confuse segments with its own files."""

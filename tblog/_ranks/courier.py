@@ -203,8 +203,7 @@ class Courier:
         self._is_linked = must_wait or self._box.is_open
         try:
             if not must_wait and self._box.is_open:
-                self._carry(is_last=is_last)
-                if self._place.rank and self._outgoing:  # the store is full until rank 0 takes some
+                if not self._carry(is_last=is_last):  # the store is full until rank 0 takes some
                     is_last = is_last and time.monotonic() >= self._give_up_at
             elif must_wait or self._box.is_meeting:  # rank 0 has no writer yet
                 is_last = is_last and time.monotonic() >= self._give_up_at
@@ -251,21 +250,24 @@ class Courier:
         if not self._box.needs_group or time.monotonic() >= self._meet_until:
             self._group = None
 
-    def _carry(self, *, is_last: bool) -> None:
+    def _carry(self, *, is_last: bool) -> bool:
+        """Post or fetch; return False if something could not be posted."""
         if self._place.rank:
-            self._post(is_last=is_last)
-        elif not is_last:  # what comes too late is for the next opening
+            return self._post(is_last=is_last)
+        if not is_last:  # what comes too late is for the next opening
             self._fetch()
+        return True
 
-    def _post(self, *, is_last: bool) -> None:
+    def _post(self, *, is_last: bool) -> bool:
         while (oldest := self._outgoing.oldest(is_last=is_last)) is not None:
             if not self._box.post(oldest.data):
-                return
+                return False
             self._outgoing.remove()
             self.sent += oldest.size
             if is_last and not self._outgoing:
                 break
         self._box.confirm()
+        return True
 
     def _fetch(self) -> None:
         for came, batch in [early.popleft() for early in (self._session.early,) for _ in range(len(early))]:

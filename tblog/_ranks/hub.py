@@ -4,7 +4,8 @@ The store of the process group only tells the ranks where this one is. A writer 
 whoever keeps the server of a destroyed group alive makes a new group on the same port read the addresses of the old one
 (torch's env:// servers are shared by port), and that hangs.
 
-Lives here: making the store, its address, and connecting to it. Runs on the courier's thread.
+Lives here: making the store, its address, and connecting to it: one connection for all writers of a process, since none of
+their requests waits for another rank. Runs on the couriers' threads.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from tblog._locks import ForkSafeLock
+
 CONNECT_SECS = 10.0
 
 
@@ -23,7 +26,7 @@ class Hub(NamedTuple):
     """A store that all ranks can reach.
 
     Attributes:
-        store: to be cloned for each writer: a connection is locked during a request.
+        store: a connection to it.
         host: of its server; empty if that is the host of the process group's store, by whatever name a rank knows it.
         port: of its server; 0 if it is the process group's store itself.
     """
@@ -34,6 +37,8 @@ class Hub(NamedTuple):
 
 
 _own: tuple[int, Any] | None = None
+_connections: dict[tuple[int, str, int], Any] = {}
+_making = ForkSafeLock()
 
 
 def open_hub(group: Any) -> Hub:
@@ -45,13 +50,14 @@ def open_hub(group: Any) -> Hub:
     global _own  # noqa: PLW0603 - one server for all writers of the process
     root = _root(group)
     if not hasattr(root, "port"):
-        return Hub(group, "", 0)
-    if _own is None or _own[0] != os.getpid():
-        try:
-            _own = os.getpid(), _connection("localhost", 0, is_server=True)
-        except Exception:
-            return Hub(group, "", 0)
-    return Hub(_own[1], _host_beside(root), _own[1].port)
+        return Hub(group.clone(), "", 0)
+    with _making:
+        if _own is None or _own[0] != os.getpid():
+            try:
+                _own = os.getpid(), _connection("localhost", 0, is_server=True)
+            except Exception:
+                return Hub(group.clone(), "", 0)
+        return Hub(_own[1], _host_beside(root), _own[1].port)
 
 
 def connect(group: Any, host: str, port: int) -> Any:
@@ -60,7 +66,12 @@ def connect(group: Any, host: str, port: int) -> Any:
     Raises:
         RuntimeError: it does not answer within `CONNECT_SECS`.
     """
-    return _connection(host or _root(group).host, port) if port else group.clone()
+    if not port:
+        return group.clone()
+    key = os.getpid(), host or str(_root(group).host), port
+    if key not in _connections:
+        _connections[key] = _connection(*key[1:])
+    return _connections[key]
 
 
 def _connection(host: str, port: int, *, is_server: bool = False) -> Any:

@@ -144,7 +144,7 @@ class Mailbox:
         if session.batches is None or session.hub is None:
             session.hub = open_hub(group)
             session.batches = _Pile(uuid.uuid4().hex)
-            session.store = self._of_this_writer(session.hub.store.clone())
+            session.store = self._of_this_writer(session.hub.store)
         answer = json.dumps(
             {"name": session.batches.name, "host": session.hub.host, "port": session.hub.port}
         )

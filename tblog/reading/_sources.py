@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
-from tblog._files.file_systems import file_system
+from tblog._files.file_systems import file_system, replaces_in_one_step
 from tblog._files.store_errors import as_os_errors
 from tblog._files.stores import is_url
 from tblog._reports import logger
@@ -121,7 +121,11 @@ class _Remote:
     def open(self, path: str) -> BinaryIO:
         try:
             with self._read():
-                return cast("BinaryIO", self._files.open(path, "rb"))
+                # s3fs reads nothing of an object that has been replaced since it was listed, unless it is told the size.
+                # tblog's grow, and begin with what was there.
+                grows = replaces_in_one_step(self._url)
+                known = {"size": self._files.info(path)["size"]} if grows else {}
+                return cast("BinaryIO", self._files.open(path, "rb", **known))
         except OSError as error:
             if not self.exists(path):  # removed meanwhile
                 raise FileNotFoundError(*error.args) from None

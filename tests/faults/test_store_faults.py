@@ -390,6 +390,20 @@ def test_loaders_that_follow_a_growing_object_lose_and_repeat_nothing(store):
     assert len(keys(store)) == 10  # of 61 puts
 
 
+def test_a_run_that_grows_after_it_was_listed_is_read_as_it_was(store):
+    """A notebook looks at its runs later; `refresh` reads what has come since."""
+    with SummaryWriter(URL) as writer:
+        for start in (0, 5):
+            log(writer, range(start, start + 5))
+            writer.flush()
+        read = tblog.read(URL)
+        log(writer, range(10, 15))
+        writer.flush()
+        assert len(keys(store)) == 2
+        assert read.scalars.filter(tag="x").step.tolist() == list(range(10))
+        assert read.refresh().scalars.filter(tag="x").step.tolist() == list(range(15))
+
+
 def test_merged_segments_are_one_object_that_loaders_read(store):
     """Each run's objects, including the constructor's, become one with the same points."""
     with SummaryWriter(URL, options=WriterOptions(merge_segments=True)) as writer:
