@@ -124,9 +124,12 @@ def test_an_event_with_fields_that_nobody_knows_is_as_good_as_any(tmp_path):
     assert (runs.damage, runs.scalars.step.tolist()) == ([], [0, 1])
 
 
-def test_a_repair_changes_what_it_corrects_and_no_other_byte(tmp_path):
+@pytest.mark.parametrize(
+    ("counts", "more_limits", "more_counts"), [([5.0], [], [0.0, 0.0]), ([5.0, 6.0, 7.0], [2.0, 2.0], [])]
+)
+def test_a_repair_changes_what_it_corrects_and_no_other_byte(tmp_path, counts, more_limits, more_counts):
     """Fields that nobody knows stay, and both parts of a histogram that came in parts."""
-    part = HistogramProto(bucket_limit=[1.0, 2.0], bucket=[5.0]).SerializeToString()
+    part = HistogramProto(bucket_limit=[1.0, 2.0], bucket=counts).SerializeToString()
     value = sized(1, b"h") + sized(5, part) + b"\xa8\x06\x01" + sized(5, part) + b"\xb0\x06\x02"
     broken = b"\x09" + struct.pack("<d", NAN) + b"\x10\x07" + sized(5, sized(1, value)) + b"\xa8\x06\x03"
     path = write(tmp_path, event(0, wall_time=5.0), broken)
@@ -135,7 +138,8 @@ def test_a_repair_changes_what_it_corrects_and_no_other_byte(tmp_path):
         *_, repaired = (piece.data for piece in walk(file))
     wanted, read_back = Event.FromString(broken), Event.FromString(repaired)
     wanted.wall_time = 5.0
-    wanted.summary.value[0].histo.bucket.extend([0.0, 0.0])
+    wanted.summary.value[0].histo.bucket_limit.extend(more_limits)
+    wanted.summary.value[0].histo.bucket.extend(more_counts)
     assert read_back == wanted
     assert all(one in repaired for one in (b"\xa8\x06\x01", b"\xb0\x06\x02", b"\xa8\x06\x03"))
 

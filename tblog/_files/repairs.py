@@ -57,7 +57,8 @@ def _with_even_histogram(value: bytes) -> bytes:
     lacking = found.counts - found.limits
     if not lacking:
         return value
-    more = sized(LIMITS, struct.pack("<d", found.last_limit) * lacking) + sized(COUNTS, bytes(8 * -lacking))
+    limits, counts = struct.pack("<d", found.last_limit) * lacking, bytes(8) * -lacking
+    more = sized(LIMITS, limits) if lacking > 0 else sized(COUNTS, counts)
     *_, (start, last) = (
         one for one in with_starts(value) if one[1].key == HISTOGRAM and one[1].wire == BYTES
     )
