@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from tblog._files import in_use
@@ -69,8 +70,8 @@ class Neighbours:
 
     @property
     def is_due(self) -> bool:
-        """Return whether it is time to look."""
-        return self._clock() >= self._look_at
+        """Return whether it is time to look. While the interpreter ends, files cannot be opened for that any more."""
+        return self._clock() >= self._look_at and not sys.is_finalizing()
 
     def look(self, own_path: str) -> Iterator[str]:
         """Yield messages to report; none if the directory cannot be read.

@@ -99,7 +99,9 @@ def count_compiled(
     table, below_zero, first_negative = _table(_COMPILED_TYPES[kind])
     rows = np.zeros(_COMPILED_ROWS, np.int64)
     moments: tuple[int, float, float, float, float] = compiled.count(values, kind, table, rows)  # type: ignore[union-attr]
-    return _counts(rows.sum(axis=0), below_zero, first_negative), moments
+    # `rows.sum()` imports, and a finaliser may log where nothing can be imported.
+    numbers = np.add.reduce(rows)
+    return _counts(numbers, below_zero, first_negative), moments
 
 
 def _counts(numbers: NDArray[np.int64], below_zero: int, first_negative: int) -> NDArray[np.int64]:
