@@ -182,9 +182,9 @@ class Reports:
         """Warn, once, that there was no process group, through which the ranks find each other."""
         self.once(
             "no group",
-            f"tblog: {self._logdir} was to have the numbers of {world_size} ranks, and this process made no process group, through "
-            "which the ranks find each other: it has those of rank 0 alone. Call torch.distributed.init_process_group, "
-            'or give ranks="zero" or "each"',
+            f"tblog: {self._logdir} was to have the numbers of {world_size} ranks, and there was no process group, through "
+            "which the ranks find each other, or only for a moment: it has those of rank 0 alone. Call "
+            'torch.distributed.init_process_group, and flush() before you destroy the group; or give ranks="zero" or "each"',
         )
 
     def store_failed(self, error: Exception) -> None:

@@ -220,6 +220,27 @@ def test_an_open_writer_is_in_no_new_groups_way_on_the_same_port(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_group_that_comes_late_and_goes_soon_is_enough_after_a_flush(tmp_path):
+    """Of a writer that was made long before it."""
+    program = """
+        import time
+        os.environ.update(RANK=str(rank), WORLD_SIZE=str(world))
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        time.sleep(2.2)
+        join_group()
+        writer.add_scalar("x", 10 ** rank, 0)
+        writer.flush()
+        dist.destroy_process_group()
+        writer.close()
+        print(writer.stats.incomplete, writer.stats.dropped, flush=True)
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert [read_line(process) for process in ranks] == ["0 0", "0 0"]
+        assert ends(ranks) == [0, 0]
+    assert points(tmp_path)["x"] == [(0, 11.0)]
+
+
+@pytest.mark.slow
 def test_a_flush_waits_for_a_rank_0_without_a_writer_once_and_not_for_long(tmp_path):
     """For two seconds from the opening on; then there is nothing to wait for."""
     program = """

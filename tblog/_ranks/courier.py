@@ -38,8 +38,8 @@ BATCHES_AT_ONCE = 64
 MAX_BATCHES = 512
 """Maximum batches that wait for the worker of rank 0. The rest stay in the store."""
 MEETING_SECS = 2.0
-"""Time after a writer was opened in which its ranks look for each other often, and in which rank 0 keeps the store of a
-group that is destroyed meanwhile."""
+"""Time after a writer was opened, or first saw a group, in which its ranks look for each other often, and in which rank 0
+keeps the store of a group that is destroyed meanwhile."""
 MEETING_PAUSE_SECS = 0.02
 LINK_SECS = 10.0
 """Maximum time that another rank, when it closes, waits for rank 0 to open its writer and to take numbers."""
@@ -234,6 +234,8 @@ class Courier:
         """
         group = group_store()
         if group is not None:
+            if not self._had_group:
+                self._meet_until = time.monotonic() + MEETING_SECS
             self._had_group = True
             self._group = group
         elif self._group is not None and self._box.needs_group:
