@@ -1,11 +1,11 @@
 """TensorFlow's histogram bins, and an exact count over them that needs no sorting.
 
 The sign, the exponent and the upper four bits of the mantissa of a float64 select a cell. Every cell
-is narrower than a bin, so it contains at most one edge. A table has an offset for each cell. Added to a value's bit pattern, the offset carries into the upper 16 bits exactly if the value is past that edge, and turns
-those bits into the number of the value's bin. Counting then is a shift, a look-up, an addition, a shift and a
-`bincount`. numpy does each of them without the interpreter lock, or within microseconds. `numpy.histogram` sorts. It
-takes about twice the CPU time if numpy sorts with AVX-512 or AVX2, and 8 times as much otherwise (a million float32,
-numpy 2.4).
+is narrower than a bin, so it contains at most one edge. A table has an offset for each cell. Added to a value's bit
+pattern, the offset carries into the upper 16 bits exactly if the value is past that edge, and turns those bits into the
+number of the value's bin. Counting then is a shift, a look-up, an addition, a shift and a `bincount`. numpy does each of
+them without the interpreter lock, or within microseconds. `numpy.histogram` sorts. It takes about twice the CPU time if
+numpy sorts with AVX-512 or AVX2, and 8 times as much otherwise (a million float32, numpy 2.4).
 The compiled module counts float32 and what fits into it by the upper 16 bits of a float32, and all else as above.
 """
 
