@@ -167,6 +167,7 @@ def bombs():
 
 
 @pytest.mark.parametrize("name", list(bombs()))
+@pytest.mark.slow
 def test_files_made_to_be_slow_or_large_are_read_in_proportion_to_their_bytes(tmp_path, name):
     """Some hostile megabytes take seconds, and no more memory than an ordinary file."""
     raw = bombs()[name]

@@ -89,6 +89,7 @@ def test_a_model_that_follows_its_data_shows_the_path_it_took(viewer):
     assert viewer.errors == []
 
 
+@pytest.mark.slow
 def test_a_thousand_layers_open_as_twenty_groups_of_fifty(viewer):
     """No scope lays out a thousand layers at once, and each layer is in the expected group."""
     viewer.open("thousand")

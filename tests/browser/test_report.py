@@ -275,6 +275,7 @@ def test_printing_draws_what_was_not_in_view(opened: Page) -> None:
     opened.evaluate("dispatchEvent(new Event('afterprint'))")
 
 
+@pytest.mark.slow
 def test_the_page_opens_at_once(
     opened: Page, report: Path, record_property: Callable[[str, object], None]
 ) -> None:

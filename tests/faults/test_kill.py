@@ -25,6 +25,7 @@ def test_after_a_flush_no_end_of_the_process_loses_what_was_logged_before_it(tmp
 
 
 @pytest.mark.parametrize("ending", slow_but(["SIGKILL"], ABRUPT))
+@pytest.mark.slow
 def test_without_a_flush_an_abrupt_end_tears_no_more_than_the_last_record(tmp_path, ending):
     """The file is valid to its end; the long command measures how much is lost at most."""
     logdir = tmp_path / "run"

@@ -39,6 +39,7 @@ def network(tmp_path):
         ("late names", 1.5, ""),
     ],
 )
+@pytest.mark.slow
 def test_a_network_file_system_holds_up_the_worker_alone_and_costs_nothing(tmp_path, fault, secs, told):
     """No call waits or raises, and afterwards one file has everything, each number once and in order."""
     seen = happen(fault, "tblog", tmp_path, secs=secs)
