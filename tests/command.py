@@ -14,10 +14,17 @@ from tests.waiting import HANG_SECS
 UTF8 = {**environment_here(), "PYTHONUTF8": "1"}
 
 
-def tblog(*arguments: object, status: int = 0) -> tuple[str, str]:
-    """Run the command, check its exit status, and return its standard output and standard error."""
+def tblog(*arguments: object, status: int = 0, max_kb: int | None = None) -> tuple[str, str]:
+    """Run the command, check its exit status, and return its standard output and standard error.
+
+    Args:
+        arguments: those of the command.
+        status: the exit status that it must have.
+        max_kb: size of the largest file that it may write, in units of 1,024 bytes.
+    """
+    limited = [] if max_kb is None else ["/bin/sh", "-c", f'ulimit -f {2 * max_kb}; exec "$@"', "sh"]
     done = subprocess.run(
-        [sys.executable, "-m", "tblog", *map(str, arguments)],
+        [*limited, sys.executable, "-m", "tblog", *map(str, arguments)],
         env=UTF8,
         capture_output=True,
         encoding="utf-8",

@@ -20,6 +20,7 @@ from tblog._wire.framing import frame
 from tblog.check import check, main
 from tests.processes import run_program
 from tests.reading import event_files, points, rust_points
+from tests.rights import enter, no_rights
 
 NAN = float("nan")
 
@@ -308,14 +309,8 @@ def test_runs_behind_links_are_checked_as_tensorboard_reads_them(tmp_path, capsy
 def test_a_directory_that_nobody_may_list_is_reported(tmp_path, monkeypatch):
     """Unknown is not the same as nothing wrong."""
     (tmp_path / "run").mkdir(mode=0)
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)  # its parent directory is closed to others
-    user = os.geteuid()
-    try:
-        if not user:
-            os.seteuid(65534)
+    enter(tmp_path, monkeypatch)
+    with no_rights():
         (report,) = check(".")
-    finally:
-        os.seteuid(user)
     assert report.path == "./run"
     assert "cannot be read" in report.findings[0].text

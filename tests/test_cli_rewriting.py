@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,8 +14,9 @@ from tblog import SummaryWriter
 from tblog._cli.main import main
 from tblog._files.walk import walk
 from tblog._wire.framing import frame
-from tests.command import UTF8, tblog, tblog_here
+from tests.command import tblog, tblog_here
 from tests.reading import accumulator, event_files, points
+from tests.rights import enter, no_rights
 
 
 def log(logdir, steps=range(20), tags=("loss", "accuracy")):
@@ -102,17 +100,9 @@ def test_an_edit_that_does_not_fit_on_the_disk_changes_no_file_by_half(runs):
         for step in range(5000):
             writer.add_scalar("loss", step, step)
     before = contents(runs)
-    limited = ["/bin/sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "tblog"]
-    done = subprocess.run(
-        [*limited, "rename", str(runs), "loss", "lost", "--in-place"],
-        env=UTF8,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "1 file changed; to undo it: tblog kept" in done.stderr
-    assert "File too large" in done.stderr
+    _, errors = tblog("rename", runs, "loss", "lost", "--in-place", status=2, max_kb=32)
+    assert "1 file changed; to undo it: tblog kept" in errors
+    assert "File too large" in errors
     changed = contents(runs)
     assert len(changed) == len(before) + 1
     assert sum(changed[name] != content for name, content in before.items()) == 1
@@ -280,12 +270,8 @@ def test_a_directory_that_cannot_be_listed_is_missing_from_no_copy(tmp_path, mon
     """Copies are refused, and what only reads says what it leaves out."""
     log(tmp_path / "runs" / "a")
     (tmp_path / "runs" / "b").mkdir(mode=0)
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)  # its parent directory is closed to others
-    user = os.geteuid()
-    try:
-        if not user:
-            os.seteuid(65534)
+    enter(tmp_path, monkeypatch)
+    with no_rights():
         for status, arguments in (
             (2, ["rename", "runs", "loss", "x", "-o", "new"]),
             (2, ["thin", "runs", "5", "-o", "new"]),
@@ -295,6 +281,4 @@ def test_a_directory_that_cannot_be_listed_is_missing_from_no_copy(tmp_path, mon
         ):
             assert main(arguments) == status
             assert "runs/b: Permission denied; " in capsys.readouterr().err
-    finally:
-        os.seteuid(user)
     assert not (tmp_path / "new").exists()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tblog
 from tblog._wire.framing import frame, header
 from tblog.reading import UnreadableError
+from tests.damage import damage
 from tests.every_kind import log_every_kind
 
 FUZZ = settings(
@@ -79,16 +80,7 @@ def test_bytes_that_changed_anywhere_cost_no_more_than_their_records(tmp_path, e
     """With bits flipped, bytes lost and bytes inserted, the whole records are read and the damage is reported."""
     raw = bytearray(every_kind)
     for _ in range(data.draw(st.integers(1, 6))):
-        at = data.draw(st.integers(0, len(raw) - 1))
-        match data.draw(st.sampled_from(["flip", "cut", "insert", "tear"])):
-            case "flip":
-                raw[at] ^= data.draw(st.integers(1, 255))
-            case "cut":
-                del raw[at : at + data.draw(st.integers(1, 300))]
-            case "insert":
-                raw[at:at] = data.draw(st.binary(min_size=1, max_size=40))
-            case _:
-                del raw[max(at, len(raw) // 2) :]
+        damage(data, raw)
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(raw)
     look_at_everything(path)

@@ -18,6 +18,7 @@ from tblog._wire.framing import frame, header
 from tblog.reading import _columns, _frames, _windows
 from tblog.reading._frames import AROUND, PADDING, Frames, frames
 from tblog.reading._tags import Tags
+from tests.damage import damage
 
 VERSION = Event(file_version="brain.Event:2").SerializeToString()
 TAGS = ["a", "loss", "val/acc", "ü", "", "x" * 8, "x" * 31 + "y", "x" * 255, "z" * 257, "train/" + "w" * 1200]
@@ -97,16 +98,7 @@ def test_columns_are_what_a_loop_over_records_gives(tmp_path_factory, restarts, 
     path = tmp_path_factory.mktemp("mixed") / "events.out.tfevents.1"
     raw = bytearray(frame(VERSION) + b"".join(data.draw(st.lists(pieces, min_size=1, max_size=6))))
     for _ in range(data.draw(st.integers(0, 4))):
-        at = data.draw(st.integers(0, len(raw)))
-        match data.draw(st.sampled_from(["flip", "cut", "insert", "tear"])):
-            case "flip":
-                raw[at : at + 1] = bytes(byte ^ data.draw(st.integers(1, 255)) for byte in raw[at : at + 1])
-            case "cut":
-                del raw[at : at + data.draw(st.integers(1, 300))]
-            case "insert":
-                raw[at:at] = data.draw(st.binary(min_size=1, max_size=40))
-            case _:
-                del raw[max(at, len(raw) // 2) :]
+        damage(data, raw)
     path.write_bytes(raw)
     quick = found(path, restarts)
     with patch.object(_columns, "layout", lambda _: None), patch.object(_windows, "frames", one_by_one):

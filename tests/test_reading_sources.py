@@ -8,6 +8,7 @@ import pytest
 
 import tblog
 from tests.reading import event_files
+from tests.rights import enter, no_rights
 
 
 @pytest.fixture
@@ -16,8 +17,7 @@ def two_runs(tmp_path, monkeypatch):
     for name in ("open", "closed"):
         with tblog.SummaryWriter(tmp_path / "runs" / name) as writer:
             writer.add_scalar("loss", 0.5, 1)
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)  # its parent directory is closed to others
+    enter(tmp_path, monkeypatch)
     return tmp_path / "runs"
 
 
@@ -31,12 +31,10 @@ def told(caplog):
 @pytest.fixture
 def closed(two_runs):
     """Close one of the runs, and be a user whom this stops."""
-    user, folder = os.geteuid(), two_runs / "closed"
+    folder = two_runs / "closed"
     folder.chmod(0)
-    if not user:
-        os.seteuid(65534)
-    yield
-    os.seteuid(user)
+    with no_rights():
+        yield
     folder.chmod(0o755)
 
 
