@@ -1,6 +1,6 @@
 """Locks that a fork cannot leave locked, and the threads that must not wait.
 
-In a forked child, each of these locks is free, even if a thread of the parent held it. Used from any thread.
+In a forked child, each of these locks is free, even if another thread of the parent held it. Used from any thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class ForkSafeLock:
         _locks.add(self)
 
     def renew(self) -> None:
-        """Free the lock, even if another thread held it."""
+        """Free the lock, even if another thread holds it."""
         self._lock = threading.RLock()
 
     def acquire(self, *, timeout: float) -> bool:
@@ -78,9 +78,13 @@ _here = threading.local()
 
 
 def renew_in_child() -> None:
-    """Free all locks: the threads that held them do not run in a forked child."""
+    """Free the locks of other threads, which do not run in a forked child.
+
+    The one that runs goes on with what it did when a signal handler forked, and releases its own.
+    """
     for lock in tuple(_locks):
-        lock.renew()
+        if not lock.is_mine():
+            lock.renew()
     mark_worker(works=False)
 
 

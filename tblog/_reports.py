@@ -21,10 +21,6 @@ class Reports:
         self._logdir = without_user(logdir)
         self._reported: set[object] = set()
         self._counting = ForkSafeLock()
-        self.start_anew_in_child()
-
-    def start_anew_in_child(self) -> None:
-        """Count from 0 in a forked child: earlier failures are the parent's. Warnings are not repeated."""
         self.failed = 0
         self.left_out = 0
         self.incomplete = 0

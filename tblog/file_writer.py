@@ -77,6 +77,7 @@ class FileWriter(MessageWriter):
         self._suffix = suffix_of(plain_text(filename_suffix or ""))
         self._options = WriterOptions.of(options)
         self._resume = resume
+        self._pid = os.getpid()
         self._past = Stats()
         self._opening = ForkSafeLock()
         self._channel: Channel | None = None
@@ -116,7 +117,9 @@ class FileWriter(MessageWriter):
         return self.channel().reports
 
     def _new_channel(self, before: Channel | None) -> Channel:
-        channel = self._make_channel(self._resume)
+        channel = self._make_channel(None if self._is_inherited else self._resume)
+        if self._is_inherited:
+            channel.log_beside_parent()
         if self._channel is not before and self._channel is not None:  # a signal handler was quicker
             return self._channel
         self._channel = channel
@@ -125,6 +128,11 @@ class FileWriter(MessageWriter):
         self._finalizer = weakref.finalize(self, type(channel).let_go, channel)
         self._finalizer.atexit = False
         return channel
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Return whether this is a forked child, whose parent has made this writer, and has resumed the run."""
+        return os.getpid() != self._pid
 
     def _make_channel(self, resume: Resume | None) -> Channel:
         return Channel(self._address, self._suffix, self._flush_secs, self._options, resume)

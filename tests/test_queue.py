@@ -187,14 +187,12 @@ def test_names_of_what_waits_begin_with_what_is_encoded():
     assert lanes.names(3) == ["histogram 'h' at step 1", "text 'remark' at step 0", "scalar 'x' at step 3"]
 
 
-def test_a_child_begins_with_nothing():
+def test_a_child_puts_nothing_on_its_parents_queue():
     """The parent writes what was waiting at the fork."""
     lanes = queue()
     lanes.put(scalar(0))
-    lanes.put(heavy())
-    lanes.put(heavy())
-    lanes.heavy_is_done(lanes.take_heavy().number, 0)
-    lanes.reset()
-    assert (lanes.waiting, lanes.heavy_done, lanes.dropped, lanes.pending_bytes) == (0, 0, 0, 0)
-    lanes.put(heavy())
-    assert lanes.take_heavy().number == 0
+    lanes.leave_to_parent()
+    for put, entry in ((lanes.put, scalar(1)), (lanes.put, heavy()), (lanes.command, Flush())):
+        with pytest.raises(ClosedQueueError):
+            put(entry)
+    assert lanes.waiting == 1

@@ -105,22 +105,10 @@ class Channel:
         self._open_sink = open_sink
         self._resume = resume
         crc32c()  # slow to import, and the threads that write must import nothing
-        self._start_anew()
-        channels.add(self)
-
-    def start_anew_in_child(self) -> None:
-        """Start over in a forked child: the parent owns the files, and has resumed the run."""
-        self._resume = None
-        self._files.forget_in_child()
-        self._detach()
-        self.queue.reset()
-        self.reports.start_anew_in_child()
-        self._start_anew()
-        self._files.ignore_neighbours()
-
-    def _start_anew(self) -> None:
         self.tags: dict[str, str] = {}
         self.served = False
+        self.is_inherited = False
+        """Whether this is the copy of its parent's channel that a forked child has."""
         self.draining = ForkSafeLock()
         """Held by a thread that writes in its own call, because no worker can be started."""
         self.must_drain = False
@@ -145,6 +133,24 @@ class Channel:
             max_records=self.options.max_queue_records,
             clock=self._clock,
         )
+        channels.add(self)
+
+    def leave_to_parent(self) -> None:
+        """Be closed in a forked child: what waits here, and the files, are the parent's.
+
+        Nothing else is changed, because a signal handler may have forked inside a call, which goes on here. It finds
+        the channel closed.
+        """
+        self.is_inherited = self.drain.closed = True
+        self.closing.queued = True
+        self._detach()
+        self.queue.leave_to_parent()
+        self._files.forget_in_child()
+        self.closing.done.set()
+
+    def log_beside_parent(self) -> None:
+        """Do not warn of other writers in the directory: in a forked child, one of them is the parent."""
+        self._files.ignore_neighbours()
 
     def _new_files(self) -> RunFiles | StoredRuns:
         if is_remote(self.logdir) and not has_factory(self.logdir):
@@ -312,6 +318,8 @@ class Channel:
             return False
         progress, deadline = self._progress(), self._clock() + SILENCE_SECS
         while not command.done.wait(1.0):
+            if self.is_inherited:  # the parent waits for it
+                return True
             self.queue.wake()
             now = self._progress()
             if progress != now:
@@ -344,6 +352,8 @@ class Channel:
     @property
     def stats(self) -> Stats:
         """Return the counters of this channel."""
+        if self.is_inherited:
+            return Stats()
         return Stats(
             queued=self.queue.queued,
             written=self._files.written,

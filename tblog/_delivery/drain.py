@@ -110,6 +110,8 @@ class Drain:
 
     def step(self) -> int:
         """Hand some entries to the operating system; return how many."""
+        if self.closed:  # it is the parent's, in a forked child
+            return 0
         started = time.thread_time()
         try:
             if self._queue.cut_off:

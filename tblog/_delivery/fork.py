@@ -2,8 +2,9 @@
 
 Fork, tested in tests/test_contract.py: the child keeps nothing of the parent's queue and files. The parent writes
 what waited at the fork, once. If the child goes on using a writer, the writer opens a new event file at its next
-call. All locks are free in the child, whichever thread held them. A fork waits for a thread of tblog's that imports
-a module, and for nothing else.
+call. This holds for a fork by a signal handler, too, in the middle of any call of a writer: the call goes on in both
+processes. All locks of other threads are free in the child. A fork waits for a thread of tblog's that imports a
+module, and for nothing else.
 """
 
 from __future__ import annotations
@@ -19,22 +20,39 @@ IMPORT_SECS = 120.0
 """Maximum time that a fork waits for a thread that imports. A child forked in the middle of an import hangs when it
 imports the same module, and loading torch can take more than ten seconds on a busy machine."""
 
-_forking = threading.local()
+
+class _Forking(threading.local):
+    """The fork that a thread is at."""
+
+    has_locked = False
+    """Whether the thread holds the import lock for this fork alone."""
+    is_interrupted = False
+
+
+_forking = _Forking()
 
 
 def _before() -> None:
-    _forking.interrupted, _forking.had = False, import_lock.is_mine()
+    _forking.is_interrupted = False
+    if import_lock.is_mine():
+        return
+    _forking.has_locked = True
     try:
         import_lock.acquire(timeout=IMPORT_SECS)
     except KeyboardInterrupt:  # Python ignores what is raised here
-        _forking.interrupted = True
+        _forking.is_interrupted = True
+
+
+def _unlock() -> None:
+    # An interrupt may have come before the lock, or behind it.
+    if _forking.has_locked and import_lock.is_mine():
+        import_lock.release()
+    _forking.has_locked = False
 
 
 def _after_in_parent() -> None:
-    # An interrupt may have come before the lock, or behind it.
-    if import_lock.is_mine() and not _forking.had:
-        import_lock.release()
-    if _forking.interrupted:
+    _unlock()
+    if _forking.is_interrupted:
         again = threading.Timer(0.01, _interrupt_main_thread)  # raised here, it would be ignored again
         again.daemon = True
         again.start()
@@ -47,6 +65,7 @@ def _interrupt_main_thread() -> None:
 
 
 def _after_in_child() -> None:
+    _unlock()
     renew_in_child()
     worker.start_anew_in_child()
 

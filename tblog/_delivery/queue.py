@@ -5,8 +5,9 @@ heavy lane holds records that must be encoded, for the thread that encodes.
 
 Lives here: the order of entries, the bound in records and bytes, what happens when it is reached.
 Must not: encode, touch files, start threads.
-Callers' threads put; one thread takes from each lane. No lock is held while anything waits, and each is
-reentrant, so a signal handler, a finaliser or a forked child that logs never waits for its own thread.
+Callers' threads put; one thread takes from each lane. Putting takes no lock, so a signal handler, a finaliser or a
+forked child that logs never waits for a thread that it interrupted, not even by way of the worker: CPython switches
+threads and runs signal handlers only after calls and at backward jumps, and there every count is right.
 
 The contract, each heading with a test of its name in tests/test_contract.py:
 
@@ -17,8 +18,7 @@ the files cannot be written, it drops and counts as well: training goes on. The 
 most one record per thread that logs. A record larger than the bound is accepted when it is alone. Numbers do
 not count as bytes, and never wait for room in bytes.
 Closing: everything put before `close` is taken, everything put later is refused, and there is nothing in
-between: `queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`. CPython
-switches threads and runs signal handlers only after calls and at backward jumps.
+between: `queue.pending.append(entry)` finds either the deque that is taken from, or `NOWHERE`.
 """
 
 from __future__ import annotations
@@ -127,19 +127,14 @@ class RecordQueue:
         """Called at the first record that is dropped, on the caller's thread."""
         self.on_crowd: Callable[[], None] = _nobody
         """Called when a fast path that appends to `pending` must ask for `quick_room` again."""
-        self.pending: deque[LightEntry] | Lane = NOWHERE
-        self._source: deque[LightEntry] | Lane = NOWHERE
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: a forked child starts with an empty queue, and the parent writes the rest."""
         self._pieces: deque[TakenEntry] = deque()
         """What waits on the light lane: entries, and numbers of the compiled lane in larger pieces."""
-        self._source = self.pending = (
+        self._source: deque[LightEntry] | Lane = (
             compiled.Lane(self._pieces)
             if self.takes_blocks and compiled is not None
             else cast("deque[LightEntry]", self._pieces)
         )
+        self.pending: deque[LightEntry] | Lane = self._source
         self._arm_alarm()
         self.taken = 0
         """Entries taken from the light lane so far."""
@@ -150,9 +145,9 @@ class RecordQueue:
         self._heavy_failed: set[int] = set()  # counted as failed, and not yet done
         self._given_up = False
         self._share = 0  # of the bound, for the heavy lane
-        self._callers = threading.RLock()
+        self._finishing = threading.Lock()  # for the threads that encode and write, and the exit
         self._line: deque[_Turn] = deque()  # the callers who wait for room, the first to come first
-        self._bytes_put = self._bytes_taken
+        self._bytes_put = 0
         self._stalled_at: object = None
         self.failing = False
         self.encoding = ""
@@ -231,11 +226,9 @@ class RecordQueue:
             self._drop()
             return False
         if isinstance(entry, HeavyRecord):
-            self._put_heavy(entry)
+            self._put_heavy(entry, nbytes)
         else:
-            if nbytes:
-                with self._callers:
-                    self._bytes_put += nbytes
+            self._bytes_put += nbytes
             self.pending.append(entry)
         if self.inline or self.pending_bytes > self._max_bytes // 4 or self._is_alarmed():
             self.wake()
@@ -258,13 +251,16 @@ class RecordQueue:
         source.alarm = sys.maxsize
         return True
 
-    def _put_heavy(self, entry: HeavyRecord) -> None:
-        with self._callers:
-            if self.pending is NOWHERE:
-                raise ClosedQueueError
-            self._bytes_put += entry.nbytes
-            self._heavy.append(Numbered(self.heavy_put, entry))
-            self.heavy_put += 1
+    def _put_heavy(self, entry: HeavyRecord, nbytes: int) -> None:
+        numbered = Numbered(self.heavy_put, entry)
+        while numbered.number != self.heavy_put:  # another thread or a handler was quicker
+            numbered = Numbered(self.heavy_put, entry)
+        if self.pending is NOWHERE:
+            raise ClosedQueueError
+        # Nothing can come between these two looks and the append.
+        self._bytes_put += nbytes
+        self.heavy_put += 1
+        self._heavy.append(numbered)
         if self.heavy_waiting > self._share:
             self._share = min(2 * self.heavy_waiting, self._max_records)
             self.on_crowd()
@@ -282,12 +278,16 @@ class RecordQueue:
 
     def refuse_more(self) -> None:
         """Refuse all further entries, and wake the callers who wait for room."""
-        with self._callers:
-            self.pending = NOWHERE
-            if not isinstance(self._source, deque):
-                self._source.room = 0
+        self.pending = NOWHERE
+        if not isinstance(self._source, deque):
+            self._source.room = 0
         self.on_drop = _nobody
         self._call_first()
+
+    def leave_to_parent(self) -> None:
+        """Refuse everything, and wake nobody: in a forked child, this is a copy of the parent's queue."""
+        self.pending = NOWHERE
+        self.wake = self.on_drop = self.on_crowd = _nobody
 
     def end_with(self, command: Close) -> None:
         """Append the last command, once, after `refuse_more`."""
@@ -353,7 +353,7 @@ class RecordQueue:
         entries = self.take(sys.maxsize)
         commands = [entry for entry in entries if isinstance(entry, Flush)]
         self.put_back([*commands])
-        with self._callers:
+        with self._finishing:
             heavy = self.heavy_waiting - len(self._heavy_failed)
             self._given_up = True
             self._heavy.clear()
@@ -371,7 +371,7 @@ class RecordQueue:
 
     def heavy_has_failed(self, number: int) -> bool:
         """Mark a heavy record as failed; return False if it was given up, and so counted as dropped, before."""
-        with self._callers:
+        with self._finishing:
             if self._given_up:
                 return False
             self._heavy_failed.add(number)
@@ -379,7 +379,7 @@ class RecordQueue:
 
     def heavy_is_done(self, number: int, nbytes: int) -> None:
         """Count a heavy record that the files have, or that will never be written (worker's side)."""
-        with self._callers:
+        with self._finishing:
             self._heavy_failed.discard(number)
             if number >= self._heavy_prefix:
                 self._heavy_beyond.add(number)
@@ -407,8 +407,7 @@ class RecordQueue:
 
     def count_dropped(self, records: int) -> None:
         """Count records that are given up."""
-        with self._callers:
-            self.dropped += records
+        self.dropped += records
 
     def _call_first(self) -> None:
         """Let the first in line look for room. It then calls the next."""

@@ -203,7 +203,8 @@ class Worker(ServingThread):
         try:
             if self.channels:
                 return False
-            _workers.pop(self._device, None)
+            if _workers.get(self._device) is self:
+                del _workers[self._device]
         finally:
             _workers_lock.release()
         self.encoder.ring()  # they end, too
@@ -336,7 +337,9 @@ def _drain(channel: Channel) -> None:
             try:
                 channel.must_drain = False
                 mark_worker(works=True)
-                while channel.drain.step() or channel.heavy.encode_next() or channel.send_now():
+                while not channel.closed and (
+                    channel.drain.step() or channel.heavy.encode_next() or channel.send_now()
+                ):
                     pass
             except BaseException as error:
                 channel.fail_unforeseen(error)
@@ -423,9 +426,9 @@ def _join_threads() -> None:
 
 
 def start_anew_in_child() -> None:
-    """Forget all threads, and reset all channels: the parent's threads do not run in a forked child."""
+    """Forget all threads, and leave all channels to the parent, whose threads do not run in a forked child."""
     _workers.clear()
     _live.clear()
     for channel in tuple(channels):
-        channel.start_anew_in_child()
+        channel.leave_to_parent()
     unsynced.start_anew_in_child()

@@ -9,32 +9,31 @@ Lives here: these bytes, and their offset. Must not: touch files. Used on the wo
 
 from __future__ import annotations
 
-from tblog._locks import ForkSafeLock
-
 MAX_BYTES = 8 << 20
 """Maximum unsynced bytes kept in the process. A file for which there is no room keeps none until its next sync:
 what the storage refuses of it before that is lost."""
 
 
 class _Room:
-    """The room that all files share."""
+    """The room that all files share.
+
+    There is no lock, for which a worker might have to wait while a signal handler waits for the worker: CPython
+    switches threads and runs signal handlers only after calls and at backward jumps.
+    """
 
     def __init__(self) -> None:
-        self._lock = ForkSafeLock()
         self._taken = 0
 
     def take(self, size: int) -> bool:
         """Take `size` bytes; return False, and take none, if there is no room."""
-        with self._lock:
-            if self._taken + size > MAX_BYTES:
-                return False
-            self._taken += size
-            return True
+        if self._taken + size > MAX_BYTES:
+            return False
+        self._taken += size
+        return True
 
     def give_back(self, size: int) -> None:
         """Return `size` bytes."""
-        with self._lock:
-            self._taken -= size
+        self._taken -= size
 
     def clear(self) -> None:
         """Return all bytes."""

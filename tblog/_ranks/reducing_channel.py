@@ -6,7 +6,6 @@ Runs on callers' threads.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tblog._delivery.channel import Channel
@@ -41,23 +40,21 @@ class ReducingChannel(Channel):
     Args:
         place: the rank of this process, and the number of ranks.
         name: the name of the writer's mailbox.
-        session: this rank's state of the mailbox.
+        session: this rank's state of the mailbox; None in a forked child, which can neither send nor receive.
         arguments: the arguments of `Channel`.
     """
 
     _TAKES_BLOCKS: ClassVar[bool] = False  # each number becomes an object anyway, to be joined or sent
 
-    def __init__(self, place: Place, name: str, session: Session, *arguments: Any) -> None:
+    def __init__(self, place: Place, name: str, session: Session | None, *arguments: Any) -> None:
         self._place = place
         self._name = name
         self._session = session
-        self._pid = os.getpid()
         self._courier: Courier | None = None
         super().__init__(*arguments)
 
     def _new_reducer(self) -> Reducer | None:
-        if self._pid != os.getpid():  # a forked child
-            self._courier = None
+        if self._session is None:
             return None
         if self._place.world_size > 1:
             early_secs = self.options.reduce_wait_secs / 2  # so points of rank 0 still wait for these numbers
@@ -74,6 +71,11 @@ class ReducingChannel(Channel):
             WorkingTime(self._clock),
         )
         return JoiningReducer(joiner, self._courier)
+
+    def leave_to_parent(self) -> None:
+        """Be closed in a forked child; see `Channel.leave_to_parent`. The parent exchanges the numbers."""
+        self._courier = None
+        super().leave_to_parent()
 
     def _wake(self) -> None:
         self.queue.wake()  # looked up late: it changes once a worker serves the channel

@@ -60,7 +60,7 @@ class ReducingFileWriter(FileWriter):
         return ReducingChannel(
             self._place,
             name,
-            _sessions.setdefault(name, Session()),
+            None if self._is_inherited else _sessions.setdefault(name, Session()),
             *(self._address, self._suffix, self._flush_secs, self._options, resume),
         )
 

@@ -1,0 +1,106 @@
+"""A signal handler runs at every point of every call: whatever it does, the call goes on, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tblog import SummaryWriter
+from tblog._delivery.channel import SILENCE_SECS
+from tests.faults.every_point import EveryPoint, ForkAtEveryPoint
+from tests.faults.volume import many_points
+from tests.waiting import HANG_SECS
+
+CALLS: dict[str, Callable[[SummaryWriter], object]] = {
+    "a scalar": lambda writer: writer.add_scalar("loss", np.array([2.0]), 1),
+    "a histogram": lambda writer: writer.add_histogram("weights", np.arange(3.0), 1),
+    "a flush": lambda writer: writer.flush(),
+}
+SLOW_CALLS: dict[str, Callable[[SummaryWriter], object]] = {
+    "a dict": lambda writer: writer.add_scalar_dict({"loss": np.array(2.0), "accuracy": 1}, 1),
+    "a group": lambda writer: writer.add_scalars("losses", {"train": 2.0, "test": 1}, 1),
+    "a text": lambda writer: writer.add_text("note", "It learns.", 1),
+    "an image": lambda writer: writer.add_image("image", np.zeros((3, 4, 4), np.uint8), 1),
+    "a layout": lambda writer: writer.add_custom_scalars({"all": {"losses": ["Multiline", ["loss"]]}}),
+    "hparams": lambda writer: writer.add_hparams({"lr": 0.1}, {"loss": 2.0}, run_name="trial"),
+    "a close": lambda writer: writer.close(),
+    "a reopening": lambda writer: (writer.close(), writer.add_scalar("loss", 2.0, 1)),
+    "a second writer": lambda writer: SummaryWriter(f"{writer.log_dir}/second"),
+    "a writer that resumes": lambda writer: SummaryWriter(f"{writer.log_dir}/second", purge_step=2),
+}
+
+
+EACH_CALL = [*CALLS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_CALLS)]
+HANDLERS: dict[str, Callable[[SummaryWriter, int], object]] = {
+    "logs": lambda writer, number: writer.add_histogram(f"also{number}", np.arange(3.0), number),
+    "flushes": lambda writer, _: writer.flush(),
+    "closes": lambda writer, _: writer.close(),
+}
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """Return a writer that has loaded what a text needs."""
+    writer = SummaryWriter(tmp_path)
+    writer.add_text("before", "text")
+    writer.add_scalar("before", 1.0, 0)
+    writer.flush()
+    return writer
+
+
+def call(name, writer):
+    """Return the call of this name, to be called without arguments."""
+    return lambda: {**CALLS, **SLOW_CALLS}[name](writer)
+
+
+@pytest.mark.parametrize("name", EACH_CALL)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_forked_anywhere_inside_a_call_finishes_it_and_logs_on(writer, name):
+    """Each child has all that it logs after the call, and the parent what it logs on both sides of it."""
+
+    def log_on(number):
+        writer.add_scalar(f"child{number}", 1.0, number)
+        if number % 2:
+            writer.add_text(f"text{number}", "of a child", number)
+        writer.close()
+
+    forks = ForkAtEveryPoint(HANG_SECS)
+    forks.call(call(name, writer), log_on)
+    writer.add_scalar("after", 1.0, 0)
+    writer.close()
+    assert len(forks.ends) > 20
+    assert [(end, line) for end, line in forks.ends if end] == []
+    wanted = {"before", "before/text_summary", "after"}
+    for number in range(1, len(forks.ends) + 1):
+        wanted |= {f"child{number}", *([f"text{number}/text_summary"] if number % 2 else [])}
+    found = many_points(writer.log_dir)
+    assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
+
+
+@pytest.mark.parametrize("does", HANDLERS)
+@pytest.mark.parametrize("name", EACH_CALL)
+def test_a_handler_that_logs_anywhere_inside_a_call_neither_waits_for_it_nor_loses_anything(
+    writer, name, does
+):
+    """What the handler logs is there once, and it never waits for a thread that waits for the interrupted call."""
+
+    def handle(number):
+        writer.add_scalar(f"handler{number}", 1.0, number)
+        HANDLERS[does](writer, number)
+
+    points = EveryPoint(handle)
+    started = time.monotonic()
+    points.call(call(name, writer))
+    writer.add_scalar("after", 1.0, 0)
+    writer.close()
+    assert time.monotonic() - started < SILENCE_SECS, "a writer waited for a thread that did not react"
+    wanted = {"before", "before/text_summary", "after"}
+    for number in range(1, len(points.lines) + 1):
+        wanted |= {f"handler{number}", *([f"also{number}"] if does == "logs" else [])}
+    found = many_points(writer.log_dir)
+    assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
+    assert (writer.stats.dropped, writer.stats.failed) == (0, 0)
