@@ -18,6 +18,7 @@ from tblog._files.handles import with_handles
 from tblog._files.logdirs import address_of, explained, name_of
 from tblog._files.stores import is_remote
 from tblog._locks import ForkSafeLock
+from tblog._past import Past
 from tblog._run_file_writer import RunFileWriter
 from tblog._values.arguments import default_logdir, refuse_unknown, to_step
 from tblog._values.checks import plain_text
@@ -138,7 +139,7 @@ class BaseWriter:
         self.file_writer: Any = None
         self.all_writers: dict[str, Any] | None = None
         self._leaving: list[Any] = []  # a thread closes these just now: a flush in another one waits for them
-        self._past = Stats()
+        self._past = Past()
         self._opening = ForkSafeLock()
         self.forget_channel()
 
@@ -216,7 +217,7 @@ class BaseWriter:
     def stats(self) -> Stats:
         """Return the counters of this writer since it was made."""
         writers = (*self._leaving, self.file_writer)
-        return sum((each.stats for each in writers if isinstance(each, FileWriter)), self._past)
+        return sum((each.stats for each in writers if isinstance(each, FileWriter)), self._past.stats)
 
     def flush(self) -> None:
         """Return when everything logged before is with the operating system, where SIGKILL cannot reach it.
@@ -270,7 +271,7 @@ class BaseWriter:
                 if writer in self._leaving:
                     self._leaving.remove(writer)
                     if isinstance(writer, FileWriter):
-                        self._past += writer.stats
+                        self._past.add(writer.stats)
 
     def reopen(self) -> None:
         """Open a new event file after a `close`; does nothing before."""

@@ -13,6 +13,7 @@ from tblog._delivery.queue import ClosedQueueError
 from tblog._files.logdirs import address_of, explained, name_of, suffix_of
 from tblog._locks import ForkSafeLock
 from tblog._message_writer import MessageWriter
+from tblog._past import Past
 from tblog._reports import Reports
 from tblog._values.checks import plain_text
 from tblog.options import WriterOptions
@@ -78,7 +79,7 @@ class FileWriter(MessageWriter):
         self._options = WriterOptions.of(options)
         self._resume = resume
         self._pid = os.getpid()
-        self._past = Stats()
+        self._past = Past()
         self._opening = ForkSafeLock()
         self._channel: Channel | None = None
         self._channels: list[Channel] = []  # the open one, and others that are not yet closed
@@ -141,7 +142,7 @@ class FileWriter(MessageWriter):
         for channel in tuple(self._channels):
             if channel.closed:
                 self._channels.remove(channel)
-                self._past += channel.stats
+                self._past.add(channel.stats)
         if self._finalizer is not None and not self._channels:
             self._finalizer.detach()
 
@@ -151,7 +152,7 @@ class FileWriter(MessageWriter):
     @property
     def stats(self) -> Stats:
         """Return the counters since this writer was made."""
-        return sum((channel.stats for channel in tuple(self._channels)), self._past)
+        return sum((channel.stats for channel in tuple(self._channels)), self._past.stats)
 
     def put(self, record: Record, step: int, wall_time: float, run: str = "") -> None:
         """Queue a record for this directory, or a run below it."""

@@ -159,6 +159,34 @@ def test_a_fork_inside_a_signal_handler_inside_a_call_is_a_fork_like_others(tmp_
     assert len(found["before"]) <= step + 5  # the child, too, finishes the call that its parent was in
 
 
+def test_the_counters_of_a_child_begin_at_nothing(tmp_path):
+    """Also those of the files that its parent had closed, and of another writer's."""
+    writers = [
+        SummaryWriter(tmp_path / "closed"),
+        SummaryWriter(tmp_path / "reopened"),
+        SummaryWriter(tmp_path / "open"),
+    ]
+    for writer in writers:
+        writer.add_scalar("parent", 1.0, 0)
+    writers[0].close()
+    writers[1].close()
+    writers[1].add_scalar("parent", 1.0, 1)
+
+    def work():
+        assert [writer.stats.queued for writer in writers] == [0, 0, 0]
+        for writer in writers:
+            writer.add_scalar("child", 1.0, 0)
+            writer.close()
+            writer.add_scalar("child", 1.0, 1)
+            writer.flush()
+        assert [writer.stats.written for writer in writers] == [2, 2, 2]
+
+    assert end_of(fork(work), HANG_SECS) == 0
+    for writer in writers:
+        writer.close()
+    assert [writer.stats.written for writer in writers] == [1, 2, 1]
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
     """Each process has its own file, and all numbers of all tasks are on disk."""
