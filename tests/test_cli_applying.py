@@ -178,6 +178,7 @@ def test_a_tag_of_several_spellings_is_changed_in_all_of_them():
         assert at_once(file, _Renaming(new)) == expected
 
 
+@pytest.mark.slow
 def test_records_larger_than_what_is_read_at_once_are_edited_and_copied():
     """Also between small records, and with many values."""
     wide = event(0, [(f"tag/{i}", i) for i in range(60_000)])

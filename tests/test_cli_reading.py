@@ -450,6 +450,7 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         assert told in tblog_here(*arguments, status=2)[1], arguments
 
 
+@pytest.mark.slow
 def test_check_and_kept_do_what_the_checks_module_does(tmp_path):
     """They find and repair a torn file, and list and restore the records that a resumed run cut off."""
     with SummaryWriter(tmp_path) as writer:

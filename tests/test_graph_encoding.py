@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,7 @@ def test_add_graph_writes_one_event_and_prints_when_asked(tmp_path, capsys):
     assert "Linear/linear = aten::linear(input/input)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_reading_a_graph_imports_no_tensorboard():
     """Neither reading nor encoding needs torch's writer or TensorBoard."""
     code = """

@@ -80,6 +80,7 @@ for name, writer in {"derived": f.Derived("derived"), "kept": f.Logger.kind("kep
     assert points(tmp_path / "derived") == points(tmp_path / "kept") == {"loss": [(3, 0.5)]}
 
 
+@pytest.mark.slow
 def test_the_two_names_have_two_classes_with_the_flavors_of_their_originals(tmp_path):
     """Frameworks tell the two apart by isinstance, and each names runs and tags as its original does."""
     run_program(
@@ -135,6 +136,7 @@ tblog.unpatch()
     assert points(tmp_path / "run") == {"loss": [(3, 0.5), (3, 0.5)]}
 
 
+@pytest.mark.slow
 def test_patch_can_be_had_again_after_unpatch(tmp_path):
     """Patch and unpatch can alternate any number of times; one unpatch undoes several patches."""
     run_program(

@@ -17,6 +17,7 @@ from tests.waiting import wait_until
 pytest.importorskip("torch.distributed")
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_all_reduce_gives(tmp_path):
     """With four processes, each reduction in its own run; tblog runs no collective operation."""
     program = """

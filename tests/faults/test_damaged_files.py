@@ -212,6 +212,7 @@ for step in (True, 1):
 """
 
 
+@pytest.mark.slow
 def test_pipes_folders_and_links_with_the_names_of_event_files_are_passed_by(tmp_path, monkeypatch):
     """Nothing waits at a pipe or reads a device; the real file beside them is repaired and resumed."""
     monkeypatch.chdir(tmp_path)

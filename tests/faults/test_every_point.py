@@ -29,9 +29,8 @@ CALLS: dict[str, Callable[[SummaryWriter], object]] = {
     "a second writer": lambda writer: SummaryWriter(f"{writer.log_dir}/second"),
     "a writer that resumes": lambda writer: SummaryWriter(f"{writer.log_dir}/second", purge_step=2),
 }
+each_call = pytest.mark.parametrize("name", slow_but(["a scalar", "a flush"], CALLS))
 
-
-each_call = pytest.mark.parametrize("name", slow_but(["a scalar", "a histogram", "a flush"], CALLS))
 HANDLERS: dict[str, Callable[[SummaryWriter, int], object]] = {
     "logs": lambda writer, number: writer.add_histogram(f"also{number}", np.arange(3.0), number),
     "flushes": lambda writer, _: writer.flush(),

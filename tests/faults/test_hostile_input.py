@@ -17,6 +17,7 @@ from tblog.check import check
 from tblog.errors import InvalidTypeError, InvalidValueError, NotAScalarError, UnsupportedTypeError
 from tblog.graph import GraphError
 from tests.reading import events
+from tests.slow import slow_but
 
 # The quick form always draws the same values; with more examples, each run draws others.
 QUICK = 25
@@ -97,7 +98,7 @@ def outside(folder, inside):
     return {path for path in folder.rglob("*") if path != inside and inside not in path.parents}
 
 
-@pytest.mark.parametrize("flavor", ["torch", "tensorboardX"])
+@pytest.mark.parametrize("flavor", slow_but(["torch"], ["torch", "tensorboardX"]))
 @pytest.mark.parametrize("method", CALLS)
 def test_hostile_values_are_an_error_at_the_call_or_lead_to_a_valid_file(method, flavor, caplog):
     """Errors have tblog's types, the worker never fails, and every file is readable and in the log directory."""
