@@ -160,12 +160,25 @@ def test_search_leaves_the_tags_that_fit(opened: Page) -> None:
     expect(cards).to_have_count(0)
 
 
+def settled(page: Page, tag: str, unlike: set[str]) -> str:
+    """Return a chart's picture once it is none of these, and two frames show the same."""
+    seen = [""]
+
+    def stays() -> bool:
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        seen.append(ink(page, tag))
+        return seen[-1] == seen[-2] and seen[-1] not in unlike
+
+    wait_until(stays)
+    return seen[-1]
+
+
 def test_settings_change_the_curves(opened: Page) -> None:
     """Smoothing, axis scales and bands over seeds change the drawing."""
     panel = opened.locator("#panel")
     if panel.get_attribute("open") is None:
         panel.locator("summary").click()
-    pictures = {ink(opened, "loss/train")}
+    pictures = {settled(opened, "loss/train", set())}
     changes: list[Callable[[], None]] = [
         lambda: opened.locator("#smoothing").fill("0"),
         lambda: opened.get_by_label("log y").check(),
@@ -176,10 +189,7 @@ def test_settings_change_the_curves(opened: Page) -> None:
     ]
     for change in changes:
         change()
-        opened.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-        picture = ink(opened, "loss/train")
-        assert picture not in pictures
-        pictures.add(picture)
+        pictures.add(settled(opened, "loss/train", pictures))
 
 
 def test_a_spike_is_drawn_and_told_with_its_value(opened: Page) -> None:
