@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from tblog import SummaryWriter
+from tblog._locks import import_lock
 from tests.faults.every_point import EveryPoint, ForkAtEveryPoint
+from tests.faults.inside import end_of
 from tests.faults.volume import many_points
+from tests.processes import fork
 from tests.slow import slow_but
 from tests.waiting import HANG_SECS
 
@@ -99,3 +103,22 @@ def test_a_handler_that_logs_anywhere_inside_a_call_neither_waits_for_it_nor_los
     found = many_points(writer.log_dir)
     assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
     assert (writer.stats.dropped, writer.stats.failed) == (0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.usefixtures("writer")
+def test_a_handler_that_forks_anywhere_inside_a_fork_leaves_the_import_lock_free():
+    """The encoder would wait for it."""
+    parent = os.getpid()
+    ends = []
+
+    def handle(_):
+        if os.getpid() == parent:
+            ends.append(end_of(fork(int), HANG_SECS))
+
+    points = EveryPoint(handle)
+    points.call(lambda: ends.append(end_of(fork(int), HANG_SECS)))
+    assert len(points.lines) > 5
+    assert ends == [0] * (len(points.lines) + 1)
+    assert not import_lock.is_mine()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

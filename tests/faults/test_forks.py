@@ -187,6 +187,57 @@ def test_the_counters_of_a_child_begin_at_nothing(tmp_path):
     assert [writer.stats.written for writer in writers] == [1, 2, 1]
 
 
+BEGINS_WITH_A_SIGNAL = """
+    import os, signal, sys, time, warnings
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # from Python 3.12 on
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    os.register_at_fork(after_in_child=interrupt)  # it comes before tblog's
+
+    from tblog import SummaryWriter
+    writer = SummaryWriter(sys.argv[1])
+    writer.add_scalar("parent", 0.0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+"""
+
+
+def test_a_handler_that_runs_as_a_child_begins_logs_in_the_child(tmp_path):
+    """It never finds a copy of its parent's queue, on which its numbers would be lost."""
+    code = f"""{BEGINS_WITH_A_SIGNAL}
+    signal.signal(signal.SIGINT, lambda *_: writer.add_scalar("parent", 1.0, 1))
+    child = os.fork()
+    if not child:
+        writer.add_scalar("parent", 2.0, 2)
+    writer.close()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(points(tmp_path)["parent"]) == numbers(3)
+
+
+def test_an_interrupt_as_a_child_begins_is_raised_and_the_child_can_log(tmp_path):
+    """Python would ignore what is raised inside of a fork."""
+    code = f"""{BEGINS_WITH_A_SIGNAL}
+    try:
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            print("not interrupted")
+    except KeyboardInterrupt:
+        writer.add_scalar("parent", 1.0, 1)
+    writer.close()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(points(tmp_path)["parent"]) == numbers(2)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_logs_with_one_writer(tmp_path, method):
     """Each process has its own file, and all numbers of all tasks are on disk."""
