@@ -197,6 +197,10 @@ class Reports:
             self._reported.add(cause)
             logger.warning("%s", without_user(message))
 
+    def assume_told(self, others: Reports) -> None:
+        """Do not warn of causes that others have warned of."""
+        self._reported |= others._reported
+
     def raise_first(self) -> None:
         """Raise the first failure since the last call, as a `WriteError`."""
         error, self.first_error = self.first_error, None

@@ -120,7 +120,7 @@ class FileWriter(MessageWriter):
     def _new_channel(self, before: Channel | None) -> Channel:
         channel = self._make_channel(None if self._is_inherited else self._resume)
         if self._is_inherited:
-            channel.log_beside_parent()
+            channel.log_beside_parent(before)
         if self._channel is not before and self._channel is not None:  # a signal handler was quicker
             return self._channel
         self._channel = channel
@@ -140,7 +140,7 @@ class FileWriter(MessageWriter):
 
     def _forget_closed_channels(self) -> None:
         for channel in tuple(self._channels):
-            if channel.closed:
+            if channel.closed and channel in self._channels:  # a signal handler may have been quicker
                 self._channels.remove(channel)
                 self._past.add(channel.stats)
         if self._finalizer is not None and not self._channels:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tensorboardX.proto.summary_pb2 import Summary
 
-from tblog import SummaryWriter
+from tblog import FileWriter, SummaryWriter
 from tblog._locks import import_lock
 from tests.faults.every_point import EveryPoint, ForkAtEveryPoint
 from tests.faults.inside import end_of
@@ -103,6 +104,34 @@ def test_a_handler_that_logs_anywhere_inside_a_call_neither_waits_for_it_nor_los
     found = many_points(writer.log_dir)
     assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
     assert (writer.stats.dropped, writer.stats.failed) == (0, 0)
+
+
+def test_a_handler_that_closes_a_file_writer_anywhere_inside_its_close_leaves_the_counts_right(tmp_path):
+    """Each file counts once, whichever of the two calls finds it closed."""
+    writer = FileWriter(tmp_path)
+    logged = []
+
+    def log(tag):
+        logged.append(tag)
+        writer.add_summary(Summary(value=[Summary.Value(tag=tag, simple_value=1.0)]), 0)
+
+    def handle_at(place):
+        def handle(number):
+            if number == place:
+                log(f"handler{number}")
+                writer.close()
+
+        points = EveryPoint(handle)
+        log(f"before{place}")
+        points.call(writer.close)
+        return len(points.lines) >= place
+
+    place = 1
+    while handle_at(place):
+        place += 1
+    assert place > 20
+    assert set(many_points(tmp_path)) == set(logged)
+    assert writer.stats.queued == writer.stats.written == len(logged)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -8,16 +8,20 @@ import os
 import pickle
 import signal
 import threading
+import weakref
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from tblog import GlobalSummaryWriter, SummaryWriter
+from tblog.records import HistogramRecord
 from tests.children import count_globally, log_numbers
 from tests.faults.disks import happen
 from tests.faults.inside import LoggingDataset, end_of
 from tests.faults.remains import on_disk
 from tests.faults.volume import many_points
+from tests.gates import GatedArray, gated_record
 from tests.processes import fork, run_python
 from tests.reading import event_files, numbers, points
 from tests.waiting import HANG_SECS, join, run_threads, wait_until
@@ -185,6 +189,45 @@ def test_the_counters_of_a_child_begin_at_nothing(tmp_path):
     for writer in writers:
         writer.close()
     assert [writer.stats.written for writer in writers] == [1, 2, 1]
+
+
+def test_a_child_does_not_repeat_what_its_parent_has_warned_of(tmp_path, caplog):
+    """Each worker of each data loader would."""
+    writer = SummaryWriter(tmp_path)
+
+    def log():
+        writer.add_histogram("weights", np.array([1.0, np.nan]), 0)
+        writer.flush()
+
+    def work():
+        caplog.clear()
+        log()
+        assert caplog.messages == []
+        assert writer.stats.values_left_out == 1
+
+    log()
+    assert len(caplog.messages) == 1
+    assert end_of(fork(work), HANG_SECS) == 0
+
+
+def test_a_child_keeps_no_array_that_waits_on_its_parents_queue(tmp_path):
+    """It may live as long as its parent, and never log."""
+    writer = SummaryWriter(tmp_path)
+    first = gated_record(writer)
+    arrays = [GatedArray() for _ in range(3)]
+    kept = [weakref.ref(array) for array in arrays]
+    for array in arrays:
+        array.gate.set()
+        writer.add_record(HistogramRecord(tag="waits", values=array), 0)
+    del array, arrays[:]
+
+    def work():
+        assert [each() for each in kept] == [None] * 3
+
+    assert end_of(fork(work), HANG_SECS) == 0
+    assert all(each() for each in kept)
+    first.gate.set()
+    writer.close()
 
 
 BEGINS_WITH_A_SIGNAL = """
