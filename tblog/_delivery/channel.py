@@ -145,6 +145,7 @@ class Channel:
         self.closing.queued = True
         self._detach()
         self.queue.leave_to_parent()
+        self.reports.leave_to_parent()
         self._files.forget_in_child()
         self.closing.done.set()
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from tblog import GlobalSummaryWriter, SummaryWriter
+from tblog import GlobalSummaryWriter, SummaryWriter, WriterOptions
+from tblog.errors import WriteError
 from tblog.records import HistogramRecord
 from tests.children import count_globally, log_numbers
 from tests.faults.disks import happen
@@ -208,6 +209,16 @@ def test_a_child_does_not_repeat_what_its_parent_has_warned_of(tmp_path, caplog)
     log()
     assert len(caplog.messages) == 1
     assert end_of(fork(work), HANG_SECS) == 0
+
+
+def test_a_child_of_a_strict_writer_does_not_raise_for_its_parents_records(tmp_path):
+    """The parent does."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(strict=True))
+    writer.add_record(HistogramRecord(tag="bad", values=object()), 0)
+    wait_until(lambda: writer.stats.failed)
+    assert end_of(fork(writer.flush), HANG_SECS) == 0
+    with pytest.raises(WriteError):
+        writer.close()
 
 
 def test_a_child_keeps_no_array_that_waits_on_its_parents_queue(tmp_path):
