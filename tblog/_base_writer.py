@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 class BaseWriter:
     """Opens, closes and shows itself; see `SummaryWriter` for the arguments."""
 
-    _OWN_STATE: ClassVar[tuple[str, ...]] = ("file_writer", "all_writers", "_leaving", "_opening", "_past")
+    _OWN_STATE: ClassVar[tuple[str, ...]] = (
+        "file_writer",
+        "all_writers",
+        "_leaving",
+        "_opening",
+        "_past",
+        "_pid",
+    )
     """The attributes that a copy or a pickle leaves out and sets anew; each class lists its own."""
     _silent = False
     """Whether another rank writes what this one logs, too: no array is copied, no figure drawn, no graph read."""
@@ -136,6 +143,7 @@ class BaseWriter:
         return None if resume is False and step is None else Resume(step)
 
     def _start_unopened(self) -> None:
+        self._pid = os.getpid()
         self.file_writer: Any = None
         self.all_writers: dict[str, Any] | None = None
         self._leaving: list[Any] = []  # a thread closes these just now: a flush in another one waits for them
@@ -184,6 +192,7 @@ class BaseWriter:
             resume=resume,
             patient=self._patient,
             address=self._address,
+            made_in=self._pid,
         )
 
     def _file_writer_class(self) -> Callable[..., FileWriter]:

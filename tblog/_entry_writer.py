@@ -60,8 +60,8 @@ class EntryWriter(BaseWriter):
         if global_step is None and walltime is None:
             raise AssertionError("use_metadata: give global_step, walltime or both")
         self._metadata = (global_step, walltime)
-        self.forget_channel()
         try:
+            self.forget_channel()
             yield self
         finally:
             self._metadata = None

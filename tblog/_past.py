@@ -23,4 +23,9 @@ class Past:
 
     def add(self, stats: Stats) -> None:
         """Add the counters of a file."""
-        self._sums = {os.getpid(): self.stats + stats}
+        while True:
+            before = self._sums
+            sums = {os.getpid(): self.stats + stats}
+            if self._sums is before:  # nothing can come between this line's look and the next one
+                self._sums = sums
+                return

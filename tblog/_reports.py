@@ -14,11 +14,16 @@ from tblog.errors import WriteError, reason, shortened, without_user
 logger = logging.getLogger("tblog")
 
 
+_silence = logging.getLogger("tblog.left_to_parent")
+_silence.disabled = True
+
+
 class Reports:
     """The failures of one channel."""
 
     def __init__(self, logdir: str) -> None:
         self._logdir = without_user(logdir)
+        self._logger = logger
         self._reported: set[object] = set()
         self._counting = ForkSafeLock()
         self.failed = 0
@@ -76,7 +81,7 @@ class Reports:
     def storage_is_back(self, dropped: int) -> None:
         """Report that the storage takes records again, and allow the next warning."""
         self._reported.discard("storage")
-        logger.warning("tblog writes to %s again; %d records were dropped", self._logdir, dropped)
+        self._logger.warning("tblog writes to %s again; %d records were dropped", self._logdir, dropped)
 
     def embedding_refused(self, error: OSError, tag: str, step: int) -> None:
         """Warn that an embedding's files cannot be written, once until `embeddings_are_back`."""
@@ -90,11 +95,11 @@ class Reports:
     def embeddings_are_back(self) -> None:
         """Report that no embedding is waiting any more, and allow the next warning."""
         self._reported.discard("embeddings")
-        logger.warning("tblog has written the embeddings of %s that waited", self._logdir)
+        self._logger.warning("tblog has written the embeddings of %s that waited", self._logdir)
 
     def silence(self, secs: float, waiting: int, names: list[str]) -> None:
         """Report that a caller has stopped waiting, because there was no progress."""
-        logger.error(
+        self._logger.error(
             "tblog: %s has not reacted for %d s; training goes on, and %d records wait%s",
             self._logdir,
             secs,
@@ -104,7 +109,7 @@ class Reports:
 
     def cut_off(self, secs: float, records: int, names: list[str]) -> None:
         """Report the records that the end of the process cut off."""
-        logger.error(
+        self._logger.error(
             "tblog: %s did not take its last %d records within the %g s that the exit waits%s. They are lost; call "
             "close(), which waits as long as it takes, or raise WriterOptions.exit_timeout_secs",
             self._logdir,
@@ -117,7 +122,7 @@ class Reports:
         """Warn at the first record that the queue refuses. Runs on the caller's thread."""
         if not by_wish:
             self.first_error = self.first_error or WriteError("the queue was full, and records were dropped")
-        logger.warning(
+        self._logger.warning(
             "tblog: the queue of %s is full, %d records of %d bytes wait%s; records are dropped from now on, and "
             "counted in stats.dropped",
             self._logdir,
@@ -131,7 +136,7 @@ class Reports:
         if records or error is not None:
             if error is not None:
                 self._keep(error)
-            logger.error(
+            self._logger.error(
                 "tblog: %s was closed, and %d records were lost: %s",
                 self._logdir,
                 records,
@@ -195,7 +200,16 @@ class Reports:
         """Warn, unless there was a warning of this cause before."""
         if cause not in self._reported:
             self._reported.add(cause)
-            logger.warning("%s", without_user(message))
+            self._logger.warning("%s", without_user(message))
+
+    def leave_to_parent(self) -> None:
+        """Report nothing in a forked child, where this is the copy of its parent's reports."""
+        self._logger = _silence
+        self.first_error = None
+
+    def assume_told(self, others: Reports) -> None:
+        """Do not warn of causes that others have warned of."""
+        self._reported |= others._reported
 
     def raise_first(self) -> None:
         """Raise the first failure since the last call, as a `WriteError`."""

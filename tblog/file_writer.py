@@ -42,6 +42,7 @@ class FileWriter(MessageWriter):
         resume: what to do with earlier files of the directory.
         patient: if the file cannot be created, keep what is logged and try again.
         address: the absolute path of `log_dir`, if that was resolved in another current directory.
+        made_in: id of the process in which the `SummaryWriter` was made whose file this is, if it may be a parent.
 
     Raises:
         InvalidTypeError: `log_dir` is not a path.
@@ -70,6 +71,7 @@ class FileWriter(MessageWriter):
         resume: Resume | None = None,
         patient: bool = False,
         address: str | None = None,
+        made_in: int | None = None,
     ) -> None:
         super().__init__(name_of(log_dir if log_dir is not None else logdir, "log_dir"))
         self._address = address_of(self._logdir, "log_dir") if address is None else address
@@ -78,7 +80,7 @@ class FileWriter(MessageWriter):
         self._suffix = suffix_of(plain_text(filename_suffix or ""))
         self._options = WriterOptions.of(options)
         self._resume = resume
-        self._pid = os.getpid()
+        self._pid = os.getpid() if made_in is None else made_in
         self._past = Past()
         self._opening = ForkSafeLock()
         self._channel: Channel | None = None
@@ -120,7 +122,7 @@ class FileWriter(MessageWriter):
     def _new_channel(self, before: Channel | None) -> Channel:
         channel = self._make_channel(None if self._is_inherited else self._resume)
         if self._is_inherited:
-            channel.log_beside_parent()
+            channel.log_beside_parent(before)
         if self._channel is not before and self._channel is not None:  # a signal handler was quicker
             return self._channel
         self._channel = channel
@@ -140,7 +142,7 @@ class FileWriter(MessageWriter):
 
     def _forget_closed_channels(self) -> None:
         for channel in tuple(self._channels):
-            if channel.closed:
+            if channel.closed and channel in self._channels:  # a signal handler may have been quicker
                 self._channels.remove(channel)
                 self._past.add(channel.stats)
         if self._finalizer is not None and not self._channels:

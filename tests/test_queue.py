@@ -187,12 +187,13 @@ def test_names_of_what_waits_begin_with_what_is_encoded():
     assert lanes.names(3) == ["histogram 'h' at step 1", "text 'remark' at step 0", "scalar 'x' at step 3"]
 
 
-def test_a_child_puts_nothing_on_its_parents_queue():
+def test_a_child_puts_nothing_on_its_parents_queue_and_keeps_nothing_of_it():
     """The parent writes what was waiting at the fork."""
     lanes = queue()
     lanes.put(scalar(0))
+    lanes.put(heavy())
     lanes.leave_to_parent()
     for put, entry in ((lanes.put, scalar(1)), (lanes.put, heavy()), (lanes.command, Flush())):
         with pytest.raises(ClosedQueueError):
             put(entry)
-    assert lanes.waiting == 1
+    assert lanes.names(3) == []

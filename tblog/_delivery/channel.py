@@ -145,12 +145,15 @@ class Channel:
         self.closing.queued = True
         self._detach()
         self.queue.leave_to_parent()
+        self.reports.leave_to_parent()
         self._files.forget_in_child()
         self.closing.done.set()
 
-    def log_beside_parent(self) -> None:
-        """Do not warn of other writers in the directory: in a forked child, one of them is the parent."""
+    def log_beside_parent(self, inherited: Channel | None) -> None:
+        """Be a forked child's: do not warn of other writers in the directory, nor again of what the parent has told."""
         self._files.ignore_neighbours()
+        if inherited is not None:
+            self.reports.assume_told(inherited.reports)
 
     def _new_files(self) -> RunFiles | StoredRuns:
         if is_remote(self.logdir) and not has_factory(self.logdir):

@@ -285,8 +285,10 @@ class RecordQueue:
         self._call_first()
 
     def leave_to_parent(self) -> None:
-        """Refuse everything, and wake nobody: in a forked child, this is a copy of the parent's queue."""
+        """Refuse everything, wake nobody and let go of what waits: in a forked child, this is a copy of the parent's."""
         self.pending = NOWHERE
+        self._heavy.clear()
+        self._pieces.clear()
         self.wake = self.on_drop = self.on_crowd = _nobody
 
     def end_with(self, command: Close) -> None:

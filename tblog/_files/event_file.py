@@ -98,6 +98,9 @@ class EventFile:
         self._synced_records = 0  # of those handed
         self._is_doubtful = False  # whether the storage may have lost what was written since the last sync
         self._lost_records = 0
+        self._is_left = (
+            False  # to the parent, in a forked child: a signal handler may fork inside any method here
+        )
 
     @property
     def is_open(self) -> bool:
@@ -149,6 +152,8 @@ class EventFile:
         work()
 
     def _open(self) -> None:
+        if self._is_left:
+            return
         if self.path and self._reopen():
             return
         if self.path:
@@ -166,6 +171,9 @@ class EventFile:
         if sink.buffers:  # a factory's: the first event shows whether it accepts any
             sink.write(bytearray(first))
             sink.sync()
+        if self._is_left:
+            sink.forget_in_child()
+            return
         if self._sink is not None or self.path != before:  # a signal handler opened one during this call
             sink.close()
             if not sink.buffers:
@@ -199,7 +207,10 @@ class EventFile:
         if not self._is_as_left(sink):  # someone else changed it: never append to that
             sink.close()
             return False
-        self._sink = sink
+        if self._is_left:
+            sink.forget_in_child()
+        else:
+            self._sink = sink
         return True
 
     def _is_as_left(self, sink: Sink) -> bool:
@@ -257,13 +268,12 @@ class EventFile:
             self._leave_if_changed()
             while self._torn < len(self._waiting):
                 self.open()
-                assert self._sink is not None
-                piece = self._next_piece()
-                taken = self._sink.write(piece)
+                piece, sink = self._next_piece(), self._own_sink()
+                taken = sink.write(piece)
                 self._torn += taken
                 self.size += taken
                 self._has_news = True
-                if not self._sink.buffers:
+                if not sink.buffers:
                     self._unsynced.add(piece, taken)
                     self.handed_bytes += taken
         except OSError as error:
@@ -277,6 +287,11 @@ class EventFile:
             self._forget_all()
         elif self.size > MAX_FACTORY_BYTES:
             self._confirm()
+
+    def _own_sink(self) -> Sink:
+        if self._sink is None:  # it was left to the parent
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), self.path)
+        return self._sink
 
     def _next_piece(self) -> bytearray:
         """Return the next bytes to write, few enough to show progress even in a large record."""
@@ -527,7 +542,8 @@ class EventFile:
         self._unsynced.restart(self.size)
 
     def forget_in_child(self) -> None:
-        """Close a forked child's copy of the handle."""
+        """Close a forked child's copy of the handle, and write nothing more."""
+        self._is_left = True
         handles.take_up(self)
         self._be_at(None)
         self._unsynced.restart(self.size)

@@ -186,7 +186,10 @@ class LocalSink:
         self._late_until = 0.0
         return (there.st_dev, there.st_ino) == self.identity and there.st_size == size
 
-    forget_in_child = close
+    def forget_in_child(self) -> None:
+        """Close the handle, and forget its number: a signal handler may have forked inside a method here."""
+        handle, self._fd = self._fd, -1
+        os.close(handle)
 
 
 class FactorySink:
@@ -232,7 +235,8 @@ class FactorySink:
 
     def forget_in_child(self) -> None:
         """Never close or finalise the file: both might write what the parent also writes."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._file))
+        file, self._file = self._file, None
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(file))
 
 
 class OpenSink(Protocol):

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from tensorboardX.proto.summary_pb2 import Summary
 
-from tblog import SummaryWriter
+from tblog import FileWriter, SummaryWriter
+from tblog._locks import import_lock
 from tests.faults.every_point import EveryPoint, ForkAtEveryPoint
+from tests.faults.inside import end_of
 from tests.faults.volume import many_points
+from tests.gates import let_no_thread_start
+from tests.processes import fork
+from tests.reading import event_files
 from tests.slow import slow_but
 from tests.waiting import HANG_SECS
 
@@ -77,6 +85,36 @@ def test_a_child_forked_anywhere_inside_a_call_finishes_it_and_logs_on(writer, n
     assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
 
 
+@pytest.mark.parametrize("name", slow_but([], ["a scalar", "a close", "a reopening"]))
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_forked_anywhere_inside_a_call_that_writes_for_itself_leaves_the_file_to_its_parent(
+    writer, name, monkeypatch, caplog
+):
+    """Where no thread can start, the call is in the middle of the parent's file. The child warns of nothing."""
+    writer.close()
+    let_no_thread_start(monkeypatch, "tblog")
+    writer.add_scalar("before", 1.0, 1)
+    told = len(caplog.records)
+
+    def log_on(number):
+        writer.add_scalar(f"child{number}", 1.0, number)
+        writer.close()
+        assert len(caplog.records) == told
+
+    forks = ForkAtEveryPoint(HANG_SECS)
+    files = set(event_files(writer.log_dir))
+    forks.call(call(name, writer), log_on)
+    assert [(end, line) for end, line in forks.ends if end] == []
+    writer.add_scalar("after", 1.0, 0)
+    writer.close()
+    assert len(caplog.records) == told
+    found = many_points(writer.log_dir)
+    assert {found[f"child{number + 1}"][0][0] for number in range(len(forks.ends))} == {
+        *range(1, len(forks.ends) + 1)
+    }
+    assert len(event_files(writer.log_dir)) <= len(files) + len(forks.ends) + (name != "a scalar")
+
+
 @pytest.mark.parametrize("does", HANDLERS)
 @each_call
 def test_a_handler_that_logs_anywhere_inside_a_call_neither_waits_for_it_nor_loses_anything(
@@ -99,3 +137,73 @@ def test_a_handler_that_logs_anywhere_inside_a_call_neither_waits_for_it_nor_los
     found = many_points(writer.log_dir)
     assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
     assert (writer.stats.dropped, writer.stats.failed) == (0, 0)
+
+
+def test_a_handler_that_closes_a_file_writer_anywhere_inside_its_close_leaves_the_counts_right(tmp_path):
+    """Each file counts once, whichever of the two calls finds it closed."""
+    writer = FileWriter(tmp_path)
+    logged = []
+
+    def log(tag):
+        logged.append(tag)
+        writer.add_summary(Summary(value=[Summary.Value(tag=tag, simple_value=1.0)]), 0)
+
+    def handle_at(place):
+        def handle(number):
+            if number == place:
+                log(f"handler{number}")
+                writer.close()
+
+        points = EveryPoint(handle)
+        log(f"before{place}")
+        points.call(writer.close)
+        return len(points.lines) >= place
+
+    place = 1
+    while handle_at(place):
+        place += 1
+    assert place > 20
+    assert set(many_points(tmp_path)) == set(logged)
+    assert writer.stats.queued == writer.stats.written == len(logged)
+
+
+def test_an_interrupt_anywhere_inside_of_use_metadata_ends_it(writer):
+    """The next block is not refused."""
+
+    def interrupt_at(place):
+        def handle(number):
+            if number == place:
+                raise KeyboardInterrupt
+
+        def use():
+            with writer.use_metadata(global_step=3):
+                pass
+
+        points = EveryPoint(handle)
+        with suppress(KeyboardInterrupt):
+            points.call(use)
+        return len(points.lines) >= place
+
+    place = 1
+    while interrupt_at(place):
+        place += 1
+    assert place > 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.usefixtures("writer")
+def test_a_handler_that_forks_anywhere_inside_a_fork_leaves_the_import_lock_free():
+    """The encoder would wait for it."""
+    parent = os.getpid()
+    ends = []
+
+    def handle(_):
+        if os.getpid() == parent:
+            ends.append(end_of(fork(int), HANG_SECS))
+
+    points = EveryPoint(handle)
+    points.call(lambda: ends.append(end_of(fork(int), HANG_SECS)))
+    assert len(points.lines) > 5
+    assert ends == [0] * (len(points.lines) + 1)
+    assert not import_lock.is_mine()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

@@ -8,16 +8,21 @@ import os
 import pickle
 import signal
 import threading
+import weakref
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
-from tblog import GlobalSummaryWriter, SummaryWriter
+from tblog import GlobalSummaryWriter, SummaryWriter, WriterOptions
+from tblog.errors import WriteError
+from tblog.records import HistogramRecord
 from tests.children import count_globally, log_numbers
 from tests.faults.disks import happen
 from tests.faults.inside import LoggingDataset, end_of
 from tests.faults.remains import on_disk
 from tests.faults.volume import many_points
+from tests.gates import GatedArray, gated_record
 from tests.processes import fork, run_python
 from tests.reading import event_files, numbers, points
 from tests.waiting import HANG_SECS, join, run_threads, wait_until
@@ -185,6 +190,106 @@ def test_the_counters_of_a_child_begin_at_nothing(tmp_path):
     for writer in writers:
         writer.close()
     assert [writer.stats.written for writer in writers] == [1, 2, 1]
+
+
+def test_a_child_does_not_repeat_what_its_parent_has_warned_of(tmp_path, caplog):
+    """Each worker of each data loader would."""
+    writer = SummaryWriter(tmp_path)
+
+    def log():
+        writer.add_histogram("weights", np.array([1.0, np.nan]), 0)
+        writer.flush()
+
+    def work():
+        caplog.clear()
+        log()
+        assert caplog.messages == []
+        assert writer.stats.values_left_out == 1
+
+    log()
+    assert len(caplog.messages) == 1
+    assert end_of(fork(work), HANG_SECS) == 0
+
+
+def test_a_child_of_a_strict_writer_does_not_raise_for_its_parents_records(tmp_path):
+    """The parent does."""
+    writer = SummaryWriter(tmp_path, options=WriterOptions(strict=True))
+    writer.add_record(HistogramRecord(tag="bad", values=object()), 0)
+    wait_until(lambda: writer.stats.failed)
+    assert end_of(fork(writer.flush), HANG_SECS) == 0
+    with pytest.raises(WriteError):
+        writer.close()
+
+
+def test_a_child_keeps_no_array_that_waits_on_its_parents_queue(tmp_path):
+    """It may live as long as its parent, and never log."""
+    writer = SummaryWriter(tmp_path)
+    first = gated_record(writer)
+    arrays = [GatedArray() for _ in range(3)]
+    kept = [weakref.ref(array) for array in arrays]
+    for array in arrays:
+        array.gate.set()
+        writer.add_record(HistogramRecord(tag="waits", values=array), 0)
+    del array, arrays[:]
+
+    def work():
+        assert [each() for each in kept] == [None] * 3
+
+    assert end_of(fork(work), HANG_SECS) == 0
+    assert all(each() for each in kept)
+    first.gate.set()
+    writer.close()
+
+
+BEGINS_WITH_A_SIGNAL = """
+    import os, signal, sys, time, warnings
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # from Python 3.12 on
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    os.register_at_fork(after_in_child=interrupt)  # it comes before tblog's
+
+    from tblog import SummaryWriter
+    writer = SummaryWriter(sys.argv[1])
+    writer.add_scalar("parent", 0.0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
+"""
+
+
+def test_a_handler_that_runs_as_a_child_begins_logs_in_the_child(tmp_path):
+    """It never finds a copy of its parent's queue, on which its numbers would be lost."""
+    code = f"""{BEGINS_WITH_A_SIGNAL}
+    signal.signal(signal.SIGINT, lambda *_: writer.add_scalar("parent", 1.0, 1))
+    child = os.fork()
+    if not child:
+        writer.add_scalar("parent", 2.0, 2)
+    writer.close()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(points(tmp_path)["parent"]) == numbers(3)
+
+
+def test_an_interrupt_as_a_child_begins_is_raised_and_the_child_can_log(tmp_path):
+    """Python would ignore what is raised inside of a fork."""
+    code = f"""{BEGINS_WITH_A_SIGNAL}
+    try:
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            print("not interrupted")
+    except KeyboardInterrupt:
+        writer.add_scalar("parent", 1.0, 1)
+    writer.close()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run_python(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(points(tmp_path)["parent"]) == numbers(2)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
