@@ -112,7 +112,9 @@ def test_a_child_forked_anywhere_inside_a_call_that_writes_for_itself_leaves_the
     assert {found[f"child{number + 1}"][0][0] for number in range(len(forks.ends))} == {
         *range(1, len(forks.ends) + 1)
     }
-    assert len(event_files(writer.log_dir)) <= len(files) + len(forks.ends) + (name != "a scalar")
+    # A child that was forked while its parent's file was made may make an empty one.
+    written = [path for path in event_files(writer.log_dir) if os.path.getsize(path)]
+    assert len(written) <= len(files) + len(forks.ends) + (name != "a scalar")
 
 
 @pytest.mark.parametrize("does", HANDLERS)
