@@ -18,7 +18,7 @@ from typing import Any, Literal
 import tblog
 from tests.faults.inside import end_of
 
-MOST_AT_A_LINE = 3
+MOST_AT_A_LINE = 2
 _PACKAGE = str(Path(tblog.__file__).parent)
 _LOOKS = {"RESUME", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
 """The instructions behind which CPython looks for signals; it also does after a jump back."""
