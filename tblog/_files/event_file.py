@@ -98,9 +98,8 @@ class EventFile:
         self._synced_records = 0  # of those handed
         self._is_doubtful = False  # whether the storage may have lost what was written since the last sync
         self._lost_records = 0
-        self._is_left = (
-            False  # to the parent, in a forked child: a signal handler may fork inside any method here
-        )
+        # To the parent, in a forked child: a signal handler may fork inside any method here.
+        self._is_left = False
 
     @property
     def is_open(self) -> bool:
