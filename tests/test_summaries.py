@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 import warnings
 
 import numpy as np
@@ -113,6 +115,18 @@ def test_good_records_pass_the_check(record):
     """The check of a record that can be logged says nothing."""
     summaries.check(record)
     summaries.check(late(record)[0])
+
+
+@pytest.mark.parametrize("record", RECORDS + NO_SUMMARIES, ids=kind)
+def test_a_record_cannot_be_changed(record):
+    """What was checked is what is encoded. A copy with another tag is a record of its own."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.tag = "other"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del record.tag
+    renamed = dataclasses.replace(record, tag="other")
+    assert (type(renamed), renamed.tag, repr(copy.copy(record))) == (type(record), "other", repr(record))
+    assert repr(pickle.loads(pickle.dumps(record))) == repr(record)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=kind)
