@@ -28,7 +28,7 @@ def test_all_files_together_keep_no_more_than_the_bound():
     """A thousand runs must not keep a thousand times as much."""
     files = [kept(30) for _ in range(10)]
     assert [file.is_whole for file in files] == [True] * 3 + [False] * 7
-    assert sum(len(file.content) for file in files) == 90
+    assert sum(len(file.content()) for file in files) == 90
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_file_without_room_keeps_again_after_its_next_sync():
     assert not second.is_whole
     second.restart(70)
     second.add(bytearray(b"abc"), 2)
-    assert (second.is_whole, second.start, second.content) == (True, 70, b"ab")
+    assert (second.is_whole, second.start, second.content()) == (True, 70, b"ab")
     assert second.fits(71, 72)
 
 
@@ -70,3 +70,20 @@ def test_a_forked_child_has_the_whole_room():
     unsynced.start_anew_in_child()
     assert kept(BOUND).is_whole
     assert not kept(1).is_whole
+
+
+@pytest.mark.parametrize("sizes", [[1] * 90, [40, 1, 1, 40, 1], [10, 60, 20]])
+def test_pieces_stand_in_the_order_of_their_writing(monkeypatch, sizes):
+    """Small ones are joined, so that they need little memory besides; a part of a piece is kept as that part."""
+    monkeypatch.setattr(unsynced, "JOINED_BYTES", 20)
+    file, written = Unsynced(), b""
+    for number, size in enumerate(sizes):
+        piece = bytearray([number] * size + [255])
+        file.add(piece, size)
+        written += bytes(piece[:size])
+    assert (file.content(), file.size) == (written, len(written))
+    assert len(file._pieces) <= 5
+    file.cut(len(written) - 30)
+    assert file.content() == written[:-30]
+    file.add(bytearray(b"more"), 4)
+    assert file.content() == written[:-30] + b"more"

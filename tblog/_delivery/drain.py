@@ -40,6 +40,8 @@ ENTRIES_IN_HASTE = 2_000
 HASTE_AT = 16_384
 """From this many waiting entries on, or a quarter of a small queue, steps are larger, so that it does not fill up."""
 RETRY_SECS = 0.5
+LARGE_BYTES = 1 << 16
+"""Size from which an encoded record is written by itself."""
 
 
 class Drain:
@@ -185,6 +187,10 @@ class Drain:
         for done in encoded:
             if done.records:
                 self._files.append(done.run, done.frames, done.records)
+            if len(done.frames) >= LARGE_BYTES:
+                self._try(
+                    self._files.write
+                )  # by itself: to put it behind another would copy it under the interpreter lock
         if encoded:
             self._try(self._files.write)
         for done in encoded:

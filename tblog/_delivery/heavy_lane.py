@@ -16,6 +16,7 @@ import contextlib
 import time
 from collections import deque
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from tblog._delivery.entries import kind_of, named
@@ -45,7 +46,7 @@ class Encoded(NamedTuple):
 
     number: int
     run: str
-    frames: bytes
+    frames: bytearray
     records: int
     nbytes: int
 
@@ -126,7 +127,7 @@ class HeavyLane:
             return
         number, entry = self._in_hand
         self._queue.encoding = named(entry)
-        done = Encoded(number, entry.run, b"", 0, entry.nbytes)
+        done = Encoded(number, entry.run, bytearray(), 0, entry.nbytes)
         try:
             done = done._replace(frames=with_handles(partial(self._frames, entry)), records=1)
         except BaseException as error:
@@ -150,12 +151,14 @@ class HeavyLane:
         del entry
         self._finish(done)
 
-    def _frames(self, entry: HeavyRecord) -> bytes:
+    def _frames(self, entry: HeavyRecord) -> bytearray:
         with import_lock:
             from tblog.summaries._kinds import load
 
             load(entry.record)
-        return b"".join(map(framing.frame, self._events.encode(entry)))
+        return bytearray().join(
+            chain.from_iterable(framing.frame_parts(event) for event in self._events.encode(entry))
+        )
 
     def _finish(self, done: Encoded) -> None:
         self._bytes_made += len(done.frames)

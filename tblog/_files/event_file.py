@@ -301,7 +301,7 @@ class EventFile:
     def _forget_all(self) -> None:
         self.handed_records += sum(records for _, records in self._appended)
         self._appended.clear()
-        del self._waiting[:]
+        self._waiting = bytearray()  # what was written may be kept until the next sync
         self._torn = 0
 
     def _forget_whole_records(self) -> None:
@@ -336,7 +336,7 @@ class EventFile:
         """Write again, to the same place, what the storage may have lost. A reader sees no change."""
         if self._is_doubtful and not self._unsynced.is_whole:
             self._lose_unsynced()
-        if not self._is_doubtful or not self._unsynced.content:
+        if not self._is_doubtful or not self._unsynced.size:
             self._is_doubtful = False
             return
         self.open()
@@ -346,7 +346,7 @@ class EventFile:
         if not self._is_as_left(self._sink):
             self._leave()
             return
-        self._sink.write_again(self._unsynced.content, self._unsynced.start)
+        self._sink.write_again(self._unsynced.content(), self._unsynced.start)
         self._all_is_synced()
 
     def _all_is_synced(self) -> None:
@@ -412,7 +412,7 @@ class EventFile:
         dropped = sum(records for _, records in self._appended)
         with self._use():
             self._cut_torn()
-        del self._waiting[:]
+        self._waiting = bytearray()
         self._appended.clear()
         return dropped
 

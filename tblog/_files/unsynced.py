@@ -13,6 +13,9 @@ MAX_BYTES = 8 << 20
 """Maximum unsynced bytes kept in the process. A file for which there is no room keeps none until its next sync:
 what the storage refuses of it before that is lost."""
 
+JOINED_BYTES = 1 << 16
+"""Maximum size up to which pieces are joined, so that there are not too many of them."""
+
 
 class _Room:
     """The room that all files share.
@@ -51,14 +54,23 @@ def start_anew_in_child() -> None:
 class Unsynced:
     """The bytes of a file from an offset on.
 
+    They are kept in the pieces that were written: one buffer of megabytes that grows is moved in memory now and
+    then, which held the interpreter lock for up to 12 ms.
+
     Attributes:
         start: the offset; a sync has confirmed everything before it.
+        size: number of bytes kept.
         is_whole: whether all bytes from there on are kept.
     """
 
     def __init__(self) -> None:
-        self.content = bytearray()
+        self._pieces: list[bytearray] = []
+        self.size = 0
         self.restart(0)
+
+    def content(self) -> bytearray:
+        """Return a copy of the bytes."""
+        return bytearray().join(self._pieces)
 
     def restart(self, start: int) -> None:
         """Begin again at `start`: everything before it is confirmed, or given up."""
@@ -67,26 +79,31 @@ class Unsynced:
         self.is_whole = True
 
     def _forget(self) -> None:
-        _room.give_back(len(self.content))
-        self.content = bytearray()
+        _room.give_back(self.size)
+        self._pieces, self.size = [], 0
 
     def add(self, written: bytearray, size: int) -> None:
-        """Keep the first `size` bytes of `written`."""
+        """Keep the first `size` bytes of `written`, which belongs here from now on if these are all."""
         if not self.is_whole:
             return
         if not _room.take(size):
             self.is_whole = False
             self._forget()
             return
-        with memoryview(written) as view, view[:size] as taken:
-            self.content += taken
+        piece = written if size == len(written) else written[:size]
+        if self._pieces and len(self._pieces[-1]) + size <= JOINED_BYTES:
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(piece)
+        self.size += size
 
     def cut(self, end: int) -> None:
         """Discard the bytes behind `end`, where the file was truncated."""
         self.start = min(self.start, end)
         kept = max(0, end - self.start)
-        _room.give_back(max(0, len(self.content) - kept))
-        del self.content[kept:]
+        if kept < self.size:
+            _room.give_back(self.size - kept)
+            self._pieces, self.size = [self.content()[:kept]], kept
 
     def fits(self, size: int, end: int) -> bool:
         """Return whether a file of `size` bytes, which had `end`, can have lost only bytes that are kept here."""

@@ -64,7 +64,12 @@ def header(length: int) -> bytes:
 
 def frame(data: bytes) -> bytes:
     """Return `data` as one record, ready to be appended to a file."""
-    return b"".join((header(len(data)), data, struct.pack("<I", masked_crc(data))))
+    return b"".join(frame_parts(data))
+
+
+def frame_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return `data` as one record in three parts, so that it need not be copied."""
+    return header(len(data)), data, struct.pack("<I", masked_crc(data))
 
 
 def record_end(buffer: ReadableBuffer, offset: int = 0) -> int | None:
