@@ -3,13 +3,19 @@
 The training thread logs one image and one histogram, then spins for as long as their encoding
 takes, and so on. Every gap in its spinning is a time in which it was held up: it waited for the
 interpreter lock, or the machine preempted it; the two are told apart. The same loop without logging
-shows the machine's own gaps. The first image and histogram do not count: with them the worker
-imports what it needs.
+shows the machine's own gaps, and beside two threads that only compress and write as many bytes, which Python does
+without the interpreter lock, the gaps of any writer with two threads. The first image and histogram do not count: with
+them the worker imports what it needs.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+import zlib
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from benchmarks import _check, _clock, _data, _picture
@@ -17,18 +23,19 @@ from benchmarks._question import Plan, Question, Results, Row, Sample, Trial
 from benchmarks.peers import peer, peers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
-_BASE = "none"
+_BASE, _BARE = "none", "bare-threads"
 _SPIN_SECS = 0.05
 _FIRST_SPIN_SECS = 1.0
 
 
 def _trials(plan: Plan) -> list[Trial]:
     sizes = {"rounds": 6 if plan.quick else 40}
-    return [Trial(p.name, sizes=sizes) for p in peers_of(7, quick=plan.quick)]
+    return [Trial(name, sizes=sizes) for name in (_BARE, *(p.name for p in peers_of(7, quick=plan.quick)))]
 
 
 def _measure(trial: Trial, logdir: Path) -> Sample:
@@ -36,32 +43,73 @@ def _measure(trial: Trial, logdir: Path) -> Sample:
     import torch  # noqa: F401  (a training program has it)
 
     picture, weights = _data.photograph(), _data.array(1_000_000).astype(np.float32)
+    if trial.writer == _BARE:
+        with _bare_threads(picture.tobytes(), logdir) as work:
+            return _spin(trial.sizes["rounds"], lambda _: work())
     writer = peer(trial.writer).open(str(logdir))
+    if writer is None:
+        return _spin(trial.sizes["rounds"], lambda _: None)
+
+    def log(step: int) -> None:
+        writer.add_image("sample", picture, step)
+        writer.add_histogram("weights", weights, step)
+
+    sample = _spin(trial.sizes["rounds"], log)
+    writer.close()
+    return sample
+
+
+def _spin(rounds: int, log: Callable[[int], None]) -> Sample:
     nothing = _clock.Gap(0.0, waited=True)
     calls, gaps, first = [0.0], [nothing], [nothing]
-    for step in range(trial.sizes["rounds"] + 1):
+    for step in range(rounds + 1):
         start = time.perf_counter()
-        if writer is not None:
-            writer.add_image("sample", picture, step)
-            writer.add_histogram("weights", weights, step)
+        log(step)
         if step == 0:  # includes the worker's imports
             first.extend(_clock.gaps(_FIRST_SPIN_SECS))
             continue
         calls.append(time.perf_counter() - start)
         gaps.extend(_clock.gaps(_SPIN_SECS))
-    if writer is not None:
-        writer.close()
     return {
         "longest": max(gap.secs for gap in gaps),
         "longest wait": max(gap.secs for gap in gaps if gap.waited),
-        "waited": sum(gap.secs for gap in gaps if gap.waited) / (trial.sizes["rounds"] * _SPIN_SECS),
+        "waited": sum(gap.secs for gap in gaps if gap.waited) / (rounds * _SPIN_SECS),
         "call": max(calls),
         "first": max(gap.secs for gap in first),
     }
 
 
+@contextmanager
+def _bare_threads(content: bytes, logdir: Path) -> Iterator[Callable[[], None]]:
+    """Start two threads; give the function that makes one compress `content` and the other write as much."""
+    logdir.mkdir(parents=True, exist_ok=True)
+    written = zlib.compress(content, 1)
+    handle = os.open(logdir / "bytes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    works: list[Callable[[], object]] = [lambda: zlib.compress(content, 1), lambda: os.write(handle, written)]
+    bells: list[SimpleQueue[bool]] = [SimpleQueue() for _ in works]
+
+    def serve(bell: SimpleQueue[bool], work: Callable[[], object]) -> None:
+        while bell.get():
+            work()
+
+    def ring() -> None:
+        for bell in bells:
+            bell.put(True)
+
+    threads = [threading.Thread(target=serve, args=pair) for pair in zip(bells, works, strict=True)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield ring
+    finally:
+        for bell, thread in zip(bells, threads, strict=True):
+            bell.put(False)
+            thread.join()
+        os.close(handle)
+
+
 def _check_files(trial: Trial, logdir: Path) -> int:
-    if trial.writer == _BASE:
+    if trial.writer in {_BASE, _BARE}:
         return 0
     images, histograms = _check.values(logdir, "image"), _check.histograms(logdir)
     rounds = trial.sizes["rounds"] + 1
@@ -79,7 +127,8 @@ def _rows(results: Results) -> list[Row]:
     )
     parts = [
         f"no logging {results.value(_BASE, 'longest', 1e3, 'ms')}",
-        f"waiting for the interpreter lock {wait} at the longest and {waited} of the time",
+        f"two threads that only compress and write as much {results.value(_BARE, 'longest', 1e3, 'ms')}",
+        f"waiting for the interpreter lock or a core {wait} at the longest and {waited} of the time",
         f"{results.value('tblog', 'first', 1e3, 'ms')} once, with the first records' imports",
     ]
     if "torch" in results.rounds:
@@ -100,7 +149,10 @@ def _rows(results: Results) -> list[Row]:
 
 
 def _draw(results: Results, axes: Axes) -> None:
-    entries = [("no logging: longest gap", results.figure(_BASE, "longest", 1e3))]
+    entries = [
+        ("no logging: longest gap", results.figure(_BASE, "longest", 1e3)),
+        ("two bare threads: longest gap", results.figure(_BARE, "longest", 1e3)),
+    ]
     for name in ("tblog", "torch"):
         entries += [
             (f"{name}: longest gap", results.figure(name, "longest", 1e3)),
