@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import BrowserType, Page, expect, sync_playwright
+from playwright.sync_api import BrowserType, Page, sync_playwright
 
 from tests.browser.serving import CHROMIUM, CHROMIUM_FLAGS, serve
 
@@ -31,43 +31,27 @@ def images(page: Page) -> None:
     page.locator("tf-image-loader img").first.wait_for()
 
 
-def graphs(page: Page) -> None:
-    """Show the layers of the network."""
-    page.locator("g.node.meta").filter(has_text="DigitNet").first.locator(".nodecolortarget").first.dblclick()
-    page.locator("g.node").filter(has_text="conv1").first.wait_for()
-
-
-def projector(page: Page) -> None:
-    """Show the digits in the space of the penultimate layer."""
-    inner = page.frame_locator("iframe").frame_locator("iframe")
-    expect(inner.locator("vz-projector")).to_contain_text("Points: 360")
-
-
 def shoot(chromium: BrowserType, address: str, name: str) -> Image.Image:
     """Take a screenshot of one page of TensorBoard."""
-    # Chromium emulates WebGL without a GPU. Without WebGL, line charts are drawn as SVG; the projector needs it.
-    flags = [*CHROMIUM_FLAGS, *(["--disable-3d-apis"] if name == "timeseries" else [])]
+    flags = [*CHROMIUM_FLAGS, "--disable-3d-apis"]  # without WebGL, line charts are drawn as SVG
     page = chromium.launch(executable_path=CHROMIUM, args=flags).new_page(
         viewport={"width": 1180, "height": 760}
     )
     page.goto(f"{address}#{name}")
-    {"timeseries": time_series, "images": images, "graphs": graphs, "projector": projector}[name](page)
+    {"timeseries": time_series, "images": images}[name](page)
     page.wait_for_timeout(3000)  # animations; a person looks at the picture anyway
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def main(run: Path) -> None:
-    """Combine four pages into one picture."""
+    """Put two pages side by side."""
     with serve(run) as server, sync_playwright() as playwright:
         server.wait_for_scalar(".", "final/accuracy")
-        shots = [
-            shoot(playwright.chromium, server.url, name)
-            for name in ("timeseries", "images", "graphs", "projector")
-        ]
+        shots = [shoot(playwright.chromium, server.url, name) for name in ("timeseries", "images")]
     width, height = shots[0].size
-    sheet = Image.new("RGB", (2 * width + GAP, 2 * height + GAP), "#888888")
+    sheet = Image.new("RGB", (2 * width + GAP, height), "#888888")
     for place, shot in enumerate(shots):
-        sheet.paste(shot, ((place % 2) * (width + GAP), (place // 2) * (height + GAP)))
+        sheet.paste(shot, (place * (width + GAP), 0))
     small = sheet.resize((1600, round(1600 * sheet.height / sheet.width)), Image.Resampling.LANCZOS)
     small.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
 
