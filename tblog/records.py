@@ -18,17 +18,12 @@ This module only holds data. `tblog.summaries` checks records and encodes them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, dataclass_transform, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-    from typing import ClassVar
-
     from numpy.typing import NDArray
-
-T = TypeVar("T")
 
 
 @runtime_checkable
@@ -64,17 +59,7 @@ IS_ARRAY = "is_array"
 _ARRAY = {IS_ARRAY: True}
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _record(cls: type[T]) -> type[T]:
-    """Make a class a record type: a dataclass that cannot be changed.
-
-    `Record` refuses changes for all of them. What `dataclass` makes for each (`frozen`, `eq`, `repr`) takes a tenth of
-    the time of `from tblog import SummaryWriter`.
-    """
-    return dataclass(kw_only=True, slots=True, eq=False, repr=False)(cls)
-
-
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Record:
     """The base of all records. `tag` names a series within its run.
 
@@ -84,18 +69,7 @@ class Record:
         True
     """
 
-    if TYPE_CHECKING:
-        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
     tag: str
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if hasattr(self, name):  # not while `__init__` or pickle fills it
-            raise FrozenInstanceError(f"cannot assign to field {name!r}")
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     @recursive_repr()
     def __repr__(self) -> str:  # one for all: each that `dataclass` makes takes time at the import
@@ -103,7 +77,7 @@ class Record:
         return f"{type(self).__qualname__}({values})"
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ScalarRecord(Record):
     """One number. `value` is any object with `__float__`. The format stores it as float32.
 
@@ -116,7 +90,7 @@ class ScalarRecord(Record):
     value: Any
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TensorScalarRecord(Record):
     """One number, stored as a tensor (torch's `new_style`).
 
@@ -131,7 +105,7 @@ class TensorScalarRecord(Record):
     double_precision: bool = False
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class DescribedScalarRecord(Record):
     """One number with a title and a description for TensorBoard to show (tensorboardX).
 
@@ -147,7 +121,7 @@ class DescribedScalarRecord(Record):
     description: str = ""
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class HistogramRecord(Record):
     """The distribution of `values`, which have any shape and any real dtype.
 
@@ -165,7 +139,7 @@ class HistogramRecord(Record):
     max_bins: int | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class CountedHistogramRecord(Record):
     """A distribution of `size` values that was counted in the call or on their own device, in the "tensorflow" bins.
 
@@ -186,7 +160,7 @@ class CountedHistogramRecord(Record):
     max_bins: int | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class RawHistogramRecord(Record):
     """A histogram that the caller counted. `bucket_limits` are the upper edges, one for each count.
 
@@ -206,7 +180,7 @@ class RawHistogramRecord(Record):
     bucket_counts: Sequence[float] | NDArray[Any]
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class ImageRecord(Record):
     """One image, or a batch that is drawn as one grid.
 
@@ -228,7 +202,7 @@ class ImageRecord(Record):
     labels: Sequence[str] | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class VideoRecord(Record):
     """A video. `frames` has the axes that `dataformats` names, `fps` is in frames per second.
 
@@ -243,7 +217,7 @@ class VideoRecord(Record):
     dataformats: str = "NTCHW"
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class AudioRecord(Record):
     """Sound in [-1, 1]. `samples` has shape (L,), or (L, C) or (C, L) for C channels.
 
@@ -257,7 +231,7 @@ class AudioRecord(Record):
     sample_rate: int = 44100
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TextRecord(Record):
     """A text, which TensorBoard renders as Markdown.
 
@@ -271,7 +245,7 @@ class TextRecord(Record):
     text: object
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class TensorRecord(Record):
     """A tensor of any shape, stored with its dtype (torch's `add_tensor`).
 
@@ -288,7 +262,7 @@ class TensorRecord(Record):
     dtype: str | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class PrCurveRecord(Record):
     """A precision-recall curve of `predictions` in [0, 1] against boolean `labels`.
 
@@ -304,7 +278,7 @@ class PrCurveRecord(Record):
     weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class RawPrCurveRecord(Record):
     """A precision-recall curve that the caller counted. Each array has `num_thresholds` values.
 
@@ -333,7 +307,7 @@ class RawPrCurveRecord(Record):
     weights: Array | float | None = field(default=None, metadata=_ARRAY)
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class MeshRecord(Record):
     """Point clouds or meshes: `vertices` (B, N, 3), `colors` (B, N, 3) and `faces` (B, M, 3).
 
@@ -350,7 +324,7 @@ class MeshRecord(Record):
     config: Mapping[str, Any] | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class CustomScalarsRecord(Record):
     """The layout of the Custom Scalars page: {category: {title: ["Multiline" | "Margin", [tags]]}}.
 
@@ -363,7 +337,7 @@ class CustomScalarsRecord(Record):
     layout: Mapping[str, Mapping[str, Sequence[Any]]]
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class HparamsRecord(Record):
     """The hyperparameters of a run, and the tags of the metrics that rate it.
 
@@ -378,7 +352,7 @@ class HparamsRecord(Record):
     domains: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class EmbeddingRecord(Record):
     """Points for the projector: `matrix` has shape (N, D).
 
@@ -397,7 +371,7 @@ class EmbeddingRecord(Record):
     header: Sequence[str] | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class GraphRecord(Record):
     """A computation graph: a serialised GraphDef, or an object whose `SerializeToString` returns one.
 
@@ -412,7 +386,7 @@ class GraphRecord(Record):
     run_metadata: bytes | None = None
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class SummaryRecord(Record):
     """A serialised Summary message of any package. It is written unchanged.
 
@@ -426,7 +400,7 @@ class SummaryRecord(Record):
     summary: bytes
 
 
-@_record
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class EventRecord(Record):
     """A serialised Event message of any package. It is written unchanged, with its own step and time.
 
