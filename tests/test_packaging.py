@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.needs import need_package
+from tests.needs import do_without, need_package
 from tests.processes import ROOT
 from tests.reading import event_files, points
 
@@ -174,6 +174,15 @@ def test_without_a_compiler_or_where_it_is_not_wanted_the_compiled_module_is_lef
     names = zipfile.ZipFile(only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")).namelist()
     assert [name for name in names if name.endswith((".so", ".c", ".h"))] == []
     assert "tblog/_native/__init__.py" in names
+
+
+def test_the_compiled_module_has_the_name_that_every_python_of_the_wheels_tag_imports(wheel: Path) -> None:
+    """A wheel that Python 3.15 builds, or pip keeps from there, is native on 3.11, too."""
+    compiled = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    if not compiled:
+        do_without("there is no compiler here, or TBLOG_PURE=1 refuses the compiled module")
+    assert "-cp311-abi3-" in wheel.name
+    assert compiled == ["tblog/_native/_compiled.abi3.so"]
 
 
 def test_wheel_installs_no_top_level_adapters(installed: Path, tmp_path: Path) -> None:
