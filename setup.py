@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -39,8 +40,11 @@ class BuildForLaterPythons(build_ext):
 
 
 def native() -> dict[str, object]:
-    """Return what builds the compiled module: nothing where TBLOG_PURE=1 refuses it."""
-    if os.environ.get("TBLOG_PURE", "") not in {"", "0"}:
+    """Return what builds the compiled module: nothing where TBLOG_PURE=1 refuses it.
+
+    Nothing, too, for a Python without the interpreter lock, which loads no module of this stable ABI.
+    """
+    if os.environ.get("TBLOG_PURE", "") not in {"", "0"} or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return {}
     module = Extension(
         "tblog._native._compiled",
