@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 NATIVE_FILES = (
     *("calls.c", "counts.c", "crc32c.c", "encode.c", "fast_method.c"),
@@ -29,9 +31,20 @@ def _in_words(link: re.Match[str]) -> str:
     return words if words == path else f"{words} (`{path}`)"
 
 
+class BuildForLaterPythons(build_ext):
+    """Names the compiled module as every Python looks for it that may install the wheel."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Return the path without the platform: on 3.15 setuptools names it, and 3.11 does not look for that."""
+        return re.sub(r"\.abi3-[^.]+", ".abi3", super().get_ext_filename(fullname))
+
+
 def native() -> dict[str, object]:
-    """Return what builds the compiled module: nothing where TBLOG_PURE=1 refuses it."""
-    if os.environ.get("TBLOG_PURE", "") not in {"", "0"}:
+    """Return what builds the compiled module: nothing where TBLOG_PURE=1 refuses it.
+
+    Nothing, too, for a Python without the interpreter lock, which loads no module of this stable ABI.
+    """
+    if os.environ.get("TBLOG_PURE", "") not in {"", "0"} or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return {}
     module = Extension(
         "tblog._native._compiled",
@@ -41,7 +54,11 @@ def native() -> dict[str, object]:
         py_limited_api=True,
         optional=True,  # without a compiler, tblog is installed without it
     )
-    return {"ext_modules": [module], "options": {"bdist_wheel": {"py_limited_api": "cp311"}}}
+    return {
+        "ext_modules": [module],
+        "cmdclass": {"build_ext": BuildForLaterPythons},
+        "options": {"bdist_wheel": {"py_limited_api": "cp311"}},
+    }
 
 
 if __name__ == "__main__":

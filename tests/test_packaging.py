@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.needs import need_package
+from tests.needs import do_without, need_package
 from tests.processes import ROOT
 from tests.reading import event_files, points
 
@@ -174,6 +175,28 @@ def test_without_a_compiler_or_where_it_is_not_wanted_the_compiled_module_is_lef
     names = zipfile.ZipFile(only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")).namelist()
     assert [name for name in names if name.endswith((".so", ".c", ".h"))] == []
     assert "tblog/_native/__init__.py" in names
+
+
+def test_a_python_without_the_interpreter_lock_installs_tblog_without_the_compiled_module(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build succeeds there. Its settings are given here as to a build for another machine."""
+    settings = dict(sysconfig.get_config_vars(), Py_GIL_DISABLED=1)
+    (tmp_path / "settings_without_the_lock.py").write_text(f"build_time_vars = {settings!r}")
+    monkeypatch.setenv("_PYTHON_SYSCONFIGDATA_NAME", "settings_without_the_lock")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    copy = shutil.copytree(source, tmp_path / "source", symlinks=True)
+    wheel = only(build(copy, tmp_path / "dist", "--wheel"), "*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_the_compiled_module_has_the_name_that_every_python_of_the_wheels_tag_imports(wheel: Path) -> None:
+    """A wheel that Python 3.15 builds is native on 3.11, too."""
+    compiled = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    if not compiled:
+        do_without("there is no compiler here, or TBLOG_PURE=1 refuses the compiled module")
+    assert "-cp311-abi3-" in wheel.name
+    assert compiled == ["tblog/_native/_compiled.abi3.so"]
 
 
 def test_wheel_installs_no_top_level_adapters(installed: Path, tmp_path: Path) -> None:

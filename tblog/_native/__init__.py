@@ -6,8 +6,9 @@ also there in Python, in the modules that ask for it; those are the specificatio
 
 Free threading: nothing here is safe without the interpreter lock, nor is the pure path. The lane is changed by plain
 statements in C, one call at a time under that lock, so the module does not declare the slot `Py_mod_gil`, and an
-interpreter without the lock takes it back when it loads the module. (3.13 and 3.14 without the lock load no module of the
-stable ABI, and take the pure path.) Statement by statement, what would be shared in C:
+interpreter without the lock takes it back when it loads the module. (So far none does: setup.py builds nothing for it,
+because the stable ABI of the others is not its own, and it takes the pure path.) Statement by statement, what would be
+shared in C:
 
 - `lane->put++`, the cells of `lane->open`, its `used`, `events` and `bytes`: changed by callers, all under the lock; no call
   between `tblog_lane_end` and `tblog_lane_add` lets go of it (a deque's `append` runs no Python code).
