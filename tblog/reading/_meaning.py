@@ -87,6 +87,15 @@ class Meaning:
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self.tags = Tags(wanted)
         self.metadata: dict[str, Metadata] = {}
+        self._unexplained: set[str] = set()
+        self._was_late = False
+
+    def was_late(self) -> bool:
+        """Return, once, whether metadata came behind tensors that it explains: what was read of them is wrong."""
+        was_late, self._was_late = self._was_late, False
+        if was_late:
+            self._unexplained.clear()
+        return was_late
 
     def kind(self, tag: str, form: int) -> str:
         """Return the kind of a value by its form and its tag."""
@@ -135,6 +144,7 @@ class Meaning:
                     self.metadata[tag] = _events.metadata(raw)
                 except MalformedError:
                     self.metadata[tag] = Metadata()
+                self._was_late |= tag in self._unexplained
 
     def _is_scalar(self, column: Column) -> NDArray[np.bool_]:
         """Return which events of a column hold only scalars, now that the tags are known."""
@@ -156,6 +166,8 @@ class Meaning:
                 kind, tag = _OF_EVENT[event.what], ""
                 entries.append(Entry(kind, tag, event.step, event.wall_time, -1, row, scalars=len(numbers)))
             for value in event.values:
+                if value.form == _events.TENSOR and value.tag not in self.metadata:
+                    self._unexplained.add(value.tag)
                 kind = self.kind(value.tag, value.form)
                 number = _number(data, value) if kind == SCALARS else None
                 if number is not None:

@@ -78,7 +78,16 @@ class RunLog:
             is_new |= self._logs[path].read_on()
         if is_new:
             self._scalars = self._entries = None
+        if self._meaning.was_late():
+            self._read_anew()
         return is_new
+
+    def _read_anew(self) -> None:
+        """Read the files once more, now that all their metadata is known. What was read of a removed file stays."""
+        for path in self._paths:
+            log = FileLog(self.files, path, self._meaning)
+            if log.read_on():
+                self._logs[path] = log
 
     def metadata(self) -> dict[str, Metadata]:
         """Return the first metadata of each tag that has any."""
