@@ -277,7 +277,12 @@ def test_a_directory_that_cannot_be_listed_is_missing_from_no_copy(tmp_path, mon
             (2, ["thin", "runs", "5", "-o", "new"]),
             (2, ["drop", "runs", "--tag", "loss", "--in-place"]),
             (2, ["merge", "runs", "-o", "new"]),
+            (2, ["rename", "runs/*", "loss", "x", "-o", "new"]),
+            (2, ["merge", "runs/*/seed1", "-o", "new"]),
             (0, ["ls", "runs"]),
+            (0, ["ls", "runs/*"]),
+            (0, ["ls", "runs/*/events*"]),
+            (1, ["ls", "runs/b/*"]),
         ):
             assert main(arguments) == status
             assert "runs/b: Permission denied; " in capsys.readouterr().err

@@ -51,6 +51,50 @@ def test_a_directory_that_cannot_be_listed_is_told_once(caplog):
     assert len(told(caplog)) == 1
 
 
+@pytest.mark.parametrize("mode", [0, 0o444], ids=["closed", "may not be entered"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["runs/*/*", "runs/*/seed*", "runs/**/seed1", "run?/*/seed1", "runs/**", "runs/*/seed1/events*"],
+)
+def test_a_directory_on_the_way_of_a_pattern_is_told(two_runs, caplog, pattern, mode):
+    """What it hides may match, whichever part of the pattern leads into it; the other runs are read."""
+    for name in ("open", "closed"):
+        with tblog.SummaryWriter(two_runs / name / "seed1") as writer:
+            writer.add_scalar("loss", 0.5, 1)
+    (two_runs / "closed").chmod(mode)
+    with no_rights():
+        runs = tblog.read(pattern)
+        lines = told(caplog)
+        assert (
+            [name for name in runs if "seed1" in name]
+            == [name for name in runs if "open/seed1" in name]
+            != []
+        )
+        assert any("runs/closed: Permission denied; what is in it is left out." in line for line in lines)
+        assert len(lines) == len(set(lines))
+        runs.refresh()
+        assert told(caplog) == []
+    (two_runs / "closed").chmod(0o755)
+    assert any(name.endswith("closed/seed1") for name in runs.refresh())
+
+
+@pytest.mark.parametrize("place", ["runs/closed", "runs/*", "runs/closed/*", "runs/c*/events*"])
+def test_a_place_in_a_closed_directory_is_told_instead_of_missed(two_runs, caplog, place):
+    """Nobody can say that there is nothing: it has no runs yet, and a refresh finds them."""
+    two_runs.chmod(0)
+    with no_rights():
+        runs = tblog.read(place)
+        assert list(runs) == []
+        (line,) = told(caplog)
+        assert line.startswith("tblog: runs: Permission denied")
+    two_runs.chmod(0o755)
+    assert len(runs.refresh().scalars)
+    with pytest.raises(FileNotFoundError, match="nothing matches"):
+        tblog.read("runs/nothing*")
+    with pytest.raises(FileNotFoundError, match="there is nothing at"):
+        tblog.read("runs/nothing")
+
+
 @pytest.mark.usefixtures("two_runs")
 def test_a_run_that_can_be_listed_again_is_found_by_refresh(caplog, monkeypatch):
     """Whatever the error was; a directory that is removed while it is looked for needs no warning."""

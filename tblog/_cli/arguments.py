@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import tblog
 from tblog._cli import output
-from tblog._files.folders import folders_below
+from tblog._files.folders import check_way, folders_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,15 +109,21 @@ def nothing_fits(given: argparse.Namespace, runs: Runs, ending: str = "") -> int
 
 
 def require_listed(place: str) -> None:
-    """Raise CommandError if the runs of a directory cannot all be found, so that none is missing from a copy."""
+    """Raise CommandError if the runs of a directory or pattern cannot all be found, so that none is missing from a copy."""
 
     def refuse(error: OSError) -> None:
         raise CommandError(
             f"{error.filename}: {error.strerror}; nothing is written, because its runs would be missing"
         )
 
-    if os.path.isdir(place):
-        folders_below(place, refuse)
+    place = os.path.expanduser(place)
+    if os.path.exists(place):
+        matches = [place]
+    else:
+        check_way(place, refuse)
+        matches = glob.glob(place, recursive=True)
+    for match in filter(os.path.isdir, matches):
+        folders_below(match, refuse)
 
 
 def chosen_runs(given: argparse.Namespace, restarts: str = "tensorboard") -> Runs:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 from tblog._files.file_systems import file_system, replaces_in_one_step
+from tblog._files.folders import check_way
 from tblog._files.store_errors import as_os_errors
 from tblog._files.stores import is_url
 from tblog._reports import logger
@@ -43,6 +44,9 @@ class FileSystem(Protocol):
 
     def glob(self, pattern: str) -> Iterable[str]:
         """Return the paths that match a pattern."""
+
+    def check_way(self, pattern: str, refused: Refused) -> None:
+        """Look for directories that hide what matches a pattern."""
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading bytes."""
@@ -75,6 +79,10 @@ class LocalFiles:
     def glob(self, pattern: str) -> list[str]:
         """Return the paths that match, sorted."""
         return sorted(glob.glob(pattern, recursive=True))
+
+    def check_way(self, pattern: str, refused: Refused) -> None:
+        """Look for directories that may not be listed or entered."""
+        check_way(pattern, lambda error: refused(str(error.filename), error))
 
     def open(self, path: str) -> BinaryIO:
         """Open a file without a buffer, because the reads are large."""
@@ -118,6 +126,9 @@ class _Remote:
         with self._read():
             return sorted(self._files.glob(pattern))
 
+    def check_way(self, pattern: str, refused: Refused) -> None:
+        pass  # fsspec does not say what its patterns pass over
+
     def open(self, path: str) -> BinaryIO:
         try:
             with self._read():
@@ -149,7 +160,7 @@ class Source:
                 f"{self.given} is no event file: it does not begin with a record; give a log directory, "
                 "or a file that a SummaryWriter wrote"
             )
-        if not matches:
+        if not matches and not self._told:
             what = "nothing matches the pattern" if self._has_magic else "there is nothing at"
             raise FileNotFoundError(
                 f"{what} {shortened(self.given)}; give a log directory, an event file, or a pattern that matches one"
@@ -171,20 +182,22 @@ class Source:
 
     def _refused(self, directory: str, error: OSError) -> None:
         """Warn, once, of a directory that cannot be listed."""
+        directory = directory.rstrip("/") or "/"
         if isinstance(error, FileNotFoundError) or directory in self._told:  # removed meanwhile, or told
             return
         self._told.add(directory)
         logger.warning(
-            "tblog: %s: %s; what is in it is left out. Give the user who reads the right to list it, and call "
+            "tblog: %s: %s; what is in it is left out. Give the user who reads the right to list and enter it, and call "
             "refresh()",
             without_user(directory),
             without_user(error.strerror or str(error)),
         )
 
     def _matches(self) -> list[str]:
-        if self._has_magic:
-            return list(self.files.glob(self.path))
-        return [self.path] if self.files.exists(self.path) else []
+        if not self._has_magic and self.files.exists(self.path):
+            return [self.path]
+        self.files.check_way(self.path, self._refused)
+        return list(self.files.glob(self.path)) if self._has_magic else []
 
     def _is_place(self, path: str) -> bool:
         """Return whether a path is a directory, or a file with an event file's name or beginning; an empty one may be."""

@@ -49,7 +49,7 @@ def read(
     Returns:
         The runs by name. A run is named by its directory, from `source` on; `"."` is `source` itself. A directory
         without event files has no runs; `Runs.refresh` finds them once there are any. A directory that may not be
-        listed is left out, with a warning.
+        listed or entered is left out, with a warning; then nothing at `source` is no error.
 
     Raises:
         InvalidTypeError: if an argument has the wrong type.
