@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 import tblog
 from tblog import FileWriter, SummaryWriter
 from tblog.reporting import _curves, _kinds, _media
-from tblog.reporting._packing import Blocks, Packed
+from tblog.reporting._packing import Blocks, Packed, base_of
 from tests.processes import run_program
 
 SCRIPT = "</script><script>alert(1)</script><b>&"
@@ -54,6 +54,17 @@ def test_numbers_come_back_as_they_were() -> None:
     # A sum of differences would stop here: 2**53 + 1 is not a float64.
     assert packed.integers(np.array([2**53 + 2, 2**53 + 4])) == ["f8", 0]
     assert len(packed.bytes()) == 12 + 8 + 12 + 16 + 16
+
+
+def test_large_steps_are_counted_from_a_round_number() -> None:
+    """So a browser has each exactly; small steps, and those far apart, stay what they are."""
+    for low in (2**53 + 3, 2**63 - 18, -(2**63)):
+        base = base_of([low, low + 17])
+        assert base % 100 == 0
+        assert base <= low < base + 100
+        packed = Packed()
+        assert packed.integers(np.array([low, low + 17]), base) == ["i4", low - base]
+    assert base_of([0, 100]) == base_of([]) == base_of([-(2**62), 2**62]) == 0
 
 
 def test_a_long_curve_has_its_extremes_and_its_means(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tblog.reading import Scalars, Series
 from tblog.reading._curves import thin
-from tblog.reporting._packing import Blocks, Packed
+from tblog.reporting._packing import Blocks, Packed, base_of, based
 
 MOST_POINTS = 2000
 """Of one curve."""
@@ -32,18 +32,20 @@ def scalars(table: Scalars, blocks: Blocks, runs: list[str]) -> list[dict[str, A
     for tag, of_tag in sorted(curves.items()):
         packed = Packed()
         points = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_OF_A_TAG // len(of_tag)))
-        described = [_curve(packed, curve, points, numbers[curve.run]) for curve in of_tag]
-        tags.append({"tag": tag, "block": blocks.add_deflated(packed.bytes()), "curves": described})
+        base = base_of(int(step) for curve in of_tag for step in (curve.step.min(), curve.step.max()))
+        described = [_curve(packed, curve, base, points, numbers[curve.run]) for curve in of_tag]
+        block = blocks.add_deflated(packed.bytes())
+        tags.append({"tag": tag, **based(base), "block": block, "curves": described})
     return tags
 
 
-def _curve(packed: Packed, curve: Series, points: int, run: int) -> dict[str, Any]:
+def _curve(packed: Packed, curve: Series, base: int, points: int, run: int) -> dict[str, Any]:
     """Add one curve's columns; return its run, how many points it keeps of how many, and its columns."""
     rows = thin(curve.value, points)
     milliseconds = np.round(curve.wall_time[rows] * 1000)
     clear = np.where(np.isfinite(milliseconds) & (np.abs(milliseconds) < 2**53), milliseconds, 0)
     columns = [
-        packed.integers(curve.step[rows]),
+        packed.integers(curve.step[rows], base),
         packed.integers(clear.astype(np.int64)),
         packed.numbers(curve.value[rows]),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 _LARGEST_DELTA = 2**31 - 1
 _LARGEST_EXACT = 2**53
+_PLAIN = 2**40
 
 
 class Blocks:
@@ -42,14 +44,33 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
+def base_of(values: Iterable[int]) -> int:
+    """Return a round number from which the page counts large integers, so that it has each of them exactly.
+
+    It is 0 where they are small, and where they are too far from each other.
+    """
+    known = list(values)
+    low, high = min(known, default=0), max(known, default=0)
+    unit: int = 10 ** len(str(high - low))
+    base = low // unit * unit
+    return base if max(-low, high) > _PLAIN and high - base <= _LARGEST_EXACT else 0
+
+
+def based(base: int) -> dict[str, str]:
+    """Return a base for the page's index, which has none where it is 0."""
+    return {"base": str(base)} if base else {}
+
+
 class Packed:
     """Columns of numbers, one after the other, with the format of each for the page."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def integers(self, values: NDArray[np.int64]) -> list[Any]:
-        """Add integers by their differences; as float64 where those are too large, or a sum in it would not be exact."""
+    def integers(self, values: NDArray[np.int64], base: int = 0) -> list[Any]:
+        """Add integers, less `base`, by their differences; as float64 where those or their sums would not be exact."""
+        if base:  # it may be beyond an int64, but the differences are not
+            values = (values.view(np.uint64) - np.uint64(base % 2**64)).view(np.int64)
         wide = values.astype(np.float64)
         if (
             np.abs(wide).max(initial=0) > _LARGEST_EXACT

@@ -20,6 +20,7 @@ _STYLES = ("uPlot.min.css", "report.css")
 _SCRIPTS = (
     "unpack.js",
     "elements.js",
+    "ticks.js",
     "chart.js",
     "zoom.js",
     "settings.js",

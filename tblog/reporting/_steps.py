@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tblog.reading import Item, UnreadableError
+from tblog.reporting._packing import base_of, based
 
 ItemT = TypeVar("ItemT", bound=Item)
 
@@ -25,7 +26,7 @@ class NoRoomError(Exception):
 def series(
     items: Iterable[ItemT], most: int, runs: list[str], show: Callable[[ItemT], Any]
 ) -> list[dict[str, Any]]:
-    """Return the steps, times and contents to show for each tag of each run.
+    """Return the steps, times and contents to show for each tag of each run; steps are counted from a tag's `base`.
 
     The last steps of all tags are taken first, then the steps before them. So early steps are left out first.
 
@@ -40,6 +41,10 @@ def series(
     for item in items:
         found.setdefault((item.tag, numbers[item.run]), []).append(item)
     keys = sorted(found)
+    steps: dict[str, list[int]] = {}
+    for (tag, _), of_key in found.items():
+        steps.setdefault(tag, []).extend(item.step for item in of_key)
+    bases = {tag: base_of(of_tag) for tag, of_tag in steps.items()}
     shown: dict[tuple[str, int], list[tuple[ItemT, Any]]] = {key: [] for key in keys}
     missing = {key: Counter[str]() for key in keys}
     for turn in zip_longest(*(reversed(_evenly(found[key], most)) for key in keys)):
@@ -56,9 +61,10 @@ def series(
         {
             "tag": tag,
             "run": run,
+            **based(bases[tag]),
             "of": len(found[tag, run]),
             **missing[tag, run],
-            "steps": [item.step for item, _ in reversed(shown[tag, run])],
+            "steps": [item.step - bases[tag] for item, _ in reversed(shown[tag, run])],
             "times": [number(item.wall_time) for item, _ in reversed(shown[tag, run])],
             "shown": [content for _, content in reversed(shown[tag, run])],
         }

@@ -19,14 +19,16 @@ def opened(
     size: tuple[int, int] = (1400, 900),
     scheme: Literal["light", "dark"] = "light",
     has_touch: bool = False,
+    before: str = "",
 ) -> Iterator[Page]:
-    """Open a report; at the end check that it made no other request, logged no error and opened no dialog."""
+    """Open a report, after a script `before`; at the end check that it made no other request, logged no error and opened no dialog."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, has_touch=has_touch
     )
     context.set_default_timeout(TIMEOUT_SECS * 1000)
     page = context.new_page()
+    page.add_init_script(before)
     asked: list[str] = []
     said: list[str] = []
 

@@ -118,6 +118,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.add_text("empty", "", 0)
         writer.add_histogram("all the same", np.zeros(5), 0)
         writer.add_histogram("wide", np.array([-1e308, 1e308]), 0)
+        for back in (2, 1, 0):
+            writer.add_histogram("widest", np.arange(4.0), 2**63 - 1 - back)
         writer.log_hparams({"rate": float("nan"), "size": float("inf"), "name": ""})
     with SummaryWriter(folder / "runs" / "large") as writer:
         writer.log_hparams({"rate": 1.7e308, "size": -1.7e308, "name": "large"})
@@ -218,10 +220,13 @@ def test_printing_says_what_has_not_been_read_yet(browser: Browser, odd: Path) -
     page.close()
 
 
-def test_a_step_that_no_browser_can_count_is_told_as_about(page: Page) -> None:
-    """A step above 2^53 is marked as approximate, and stays apart from its neighbours."""
+def test_a_step_that_no_browser_can_count_is_told_exactly(page: Page) -> None:
+    """Steps above 2^53 are counted from a base that a browser has as an integer."""
     show(page, "Texts")
-    expect(card(page, "wide/text_summary").locator("output")).to_contain_text("about step 90071992547409")
+    expect(card(page, "wide/text_summary").locator("output")).to_have_text(f"step {WIDE_STEP}")
+    show(page, "Histograms")
+    expect(card(page, "widest").locator("output")).to_have_text(f"step {2**63 - 1}")
+    expect(card(page, "widest").locator("canvas").first).to_be_visible()
 
 
 def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:

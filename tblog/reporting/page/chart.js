@@ -57,7 +57,7 @@ function rangeOf({ logX: isLog, spare = 0, only = null }) {
   };
 }
 
-function axis(format, size) {
+function axis(texts, size, space) {
   return {
     stroke: cssColor("--text"),
     font: "11px system-ui, sans-serif",
@@ -65,16 +65,31 @@ function axis(format, size) {
     ticks: { stroke: cssColor("--grid"), width: 1, size: 4 },
     gap: 4,
     size,
-    ...(format && { values: (_plot, splits) => splits.map((value) => (value === null ? "" : format(value))) }),
+    ...(space && { space }),
+    ...(texts && { values: (plot, splits) => texts(splits, plot) }),
   };
 }
 
 function sizeOfNumbers(_plot, texts) {
-  return 14 + 6.5 * Math.max(3, ...(texts ?? []).map((text) => (text ?? "").length));
+  return 14 + TEXT_PIXELS * Math.max(3, ...(texts ?? []).map((text) => (text ?? "").length));
 }
 
-// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, isShare, formatX, spare, only}.
+// The horizontal axis: its texts, as many as there is room for.
+function axisOfX({ isTime, formatX, logX, base }, exponent) {
+  if (isTime) return axis(null, 30);
+  if (formatX) return axis((splits) => splits.map((value) => (value === null ? "" : formatX(inUnit(value, -exponent)))), 30);
+  const distance = (_plot, _number, low, high) => (logX ? 50 : distanceOfTicks(low, high, { exponent, base }));
+  return axis((splits, plot) => withRoom(plot, splits, tickTexts(splits, { exponent, base })), 30, distance);
+}
+
+// `what` is {data, series: [{label, color, width, fill, paths, dash, tell}], bands, logX, logY, isTime, isShare, formatX, spare, only,
+// base}; `base` is the whole number from which x is counted.
 function drawChart(target, what, height) {
+  const [xs, ...columns] = what.data;
+  const exponents = { x: what.isTime ? 0 : unitOf([xs], what.logX, SURE_DIGITS - 2), y: unitOf(columns, what.logY) };
+  const inUnits = (column, exponent) => (exponent ? Array.from(column, (value) => inUnit(value, exponent)) : column);
+  const data = [inUnits(xs, exponents.x), ...columns.map((column) => inUnits(column, exponents.y))];
+  const range = rangeOf({ ...what, only: inUnit(what.only, exponents.x) });
   const box = make("div", { className: "told", hidden: true, "aria-live": "polite" });
   const options = {
     width: Math.max(160, target.clientWidth),
@@ -87,10 +102,10 @@ function drawChart(target, what, height) {
       dataIdx: (plot, number, at) => (number === 0 ? at : nearest(plot, plot.data[number], at)),
     },
     scales: {
-      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: what.isShare ? SHARES : rangeOf(what) },
+      x: { time: Boolean(what.isTime), distr: what.logX ? 3 : 1, range: what.isShare ? SHARES : range },
       y: { distr: what.logY ? 3 : 1, ...(what.isShare && { range: SHARES }) },
     },
-    axes: [axis(what.isTime ? null : (what.formatX ?? shortNumber), 30), axis(shortNumber, sizeOfNumbers)],
+    axes: [axisOfX(what, exponents.x), axis((splits) => tickTexts(splits, { exponent: exponents.y }), sizeOfNumbers)],
     series: [
       {},
       ...what.series.map((one) => ({
@@ -105,7 +120,7 @@ function drawChart(target, what, height) {
     bands: what.bands ?? [],
     hooks: { setCursor: [(plot) => tell(plot, what, box)] },
   };
-  const plot = new uPlot(options, what.data, target);
+  const plot = new uPlot(options, data, target);
   plot.over.append(box);
   plot.root.setAttribute("role", "group");
   plot.root.setAttribute("aria-roledescription", "chart");
@@ -130,7 +145,7 @@ function tell(plot, what, box) {
       {},
       make("td", { textContent: "●" }),
       make("td", { textContent: one.label }),
-      ...one.tell(plot.data[0][at], plot.data[number][at]).map((text) => make("td", { textContent: text })),
+      ...one.tell(what.data[0][at], what.data[number][at]).map((text) => make("td", { textContent: text })),
     ),
   );
   rows.forEach((row, place) => (row.firstChild.style.color = lines[place].one.color));

@@ -45,8 +45,9 @@ function shortNumber(value) {
   return String(Number(value.toPrecision(5)));
 }
 
-// Not every step beyond 2^53 can be told from its neighbours here.
-function stepText(step) {
+// Not every step beyond 2^53 can be told from its neighbours here, unless it is counted from a base.
+function stepText(step, base = 0n) {
+  if (base && Number.isSafeInteger(step)) return `step ${base + BigInt(step)}`;
   return Number.isSafeInteger(step) ? `step ${step}` : `about step ${step}`;
 }
 

@@ -33,15 +33,16 @@ function distribution(one, shown, color) {
     shown[0].quantiles.map((_, number) => shown.map((histogram) => histogram.quantiles[number])),
   );
   const last = columns.length - 1;
+  const base = BigInt(one.base ?? 0);
   const names = ["minimum", "7 %", "16 %", "31 %", "median", "69 %", "84 %", "93 %", "maximum"];
   const series = columns.map((_, number) => ({
     label: names[number],
     color: number * 2 === last ? color : faint(color, 0.4),
     width: number * 2 === last ? 1.8 : 0.7,
-    tell: (x, value) => [shortNumber(value), stepText(Math.round(x))],
+    tell: (x, value) => [shortNumber(value), stepText(Math.round(x), base)],
   }));
   const bands = [0, 1, 2, 3].map((number) => ({ series: [last - number + 1, number + 1], fill: faint(color, 0.13) }));
-  return { data: [xs, ...columns], series, bands };
+  return { data: [xs, ...columns], series, bands, base };
 }
 
 function barsOf({ ends: [low, high], counts }, color) {

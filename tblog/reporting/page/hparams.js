@@ -101,8 +101,8 @@ function scatter(columnX, columnY, rows, { logX, logY }) {
     color: colorOf(run),
     width: 1,
     points: { show: true, size: 9, fill: colorOf(run) },
-    tell: (x, y) => [`${columnX.name}: ${formatX(x)}`, `${columnY.name}: ${shortNumber(y)}`],
+    tell: (x, y) => [`${columnX.name}: ${texts.length ? nameOf(x) : shortNumber(x)}`, `${columnY.name}: ${shortNumber(y)}`],
   }));
-  const formatX = (x) => (texts.length ? String(texts[x] ?? "") : shortNumber(x));
-  return { data: tables.length > 1 ? uPlot.join(tables) : tables[0], series, logX, logY, formatX, spare: 0.05 };
+  const nameOf = (x) => String(texts[x] ?? "");
+  return { data: tables.length > 1 ? uPlot.join(tables) : tables[0], series, logX, logY, formatX: texts.length ? nameOf : null, spare: 0.05 };
 }

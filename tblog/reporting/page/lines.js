@@ -14,8 +14,9 @@ function smoothed(values, weight) {
   });
 }
 
+// Steps are counted from the tag's base, where a browser could not tell them apart otherwise; not for logarithms.
 function positions(curve) {
-  if (settings.axis === "step") return curve.steps;
+  if (settings.axis === "step") return settings.logX ? curve.steps.map((step) => step + Number(curve.base)) : curve.steps;
   if (settings.axis === "wall") return curve.times;
   return curve.times.map((time) => time - curve.times[0]);
 }
@@ -60,19 +61,20 @@ function lineOf(curve) {
   };
 }
 
-function tellX(x) {
-  if (settings.axis === "wall") return moment(x);
-  return settings.axis === "relative" ? duration(x) : stepText(Math.round(x));
+function baseOf(curves) {
+  return settings.axis === "step" && !settings.logX ? curves[0].base : 0n;
 }
 
-function tellBoth(x, value) {
-  return [shortNumber(value), tellX(x)];
+function tellX(x, base) {
+  if (settings.axis === "wall") return moment(x);
+  return settings.axis === "relative" ? duration(x) : stepText(Math.round(x), base);
 }
 
 // What drawChart takes, for the curves of one tag; null if there is nothing to draw.
 function picture(curves) {
   const lines = curves.filter((curve) => !settings.hidden.has(curve.run)).map(lineOf);
-  const parts = settings.grouping === "runs" ? lines.map(runPart) : groupParts(lines);
+  const base = baseOf(curves);
+  const parts = settings.grouping === "runs" ? lines.map((line) => runPart(line, base)) : groupParts(lines, base);
   const shown = parts.filter((part) => part.table[0].length);
   if (!shown.length) return null;
   const bands = [];
@@ -84,30 +86,31 @@ function picture(curves) {
   const data = shown.length > 1 ? uPlot.join(shown.map((part) => part.table)) : shown[0].table;
   const { logX, logY, axis } = settings;
   const only = lines.every((line) => line.only === lines[0].only) ? lines[0].only : null;
-  return { data, series, bands, only, logX, logY, isTime: axis === "wall", formatX: axis === "relative" ? duration : null };
+  return { data, series, bands, only, logX, logY, base, isTime: axis === "wall", formatX: axis === "relative" ? duration : null };
 }
 
-function runPart({ label, color, xs, raw, line }) {
-  if (!line) return { table: [xs, raw], series: [{ label, color, width: 1.5, tell: tellBoth }] };
+function runPart({ label, color, xs, raw, line }, base) {
+  const tell = (x, value) => [shortNumber(value), tellX(x, base)];
+  if (!line) return { table: [xs, raw], series: [{ label, color, width: 1.5, tell }] };
   return {
     table: [xs, raw, line],
     series: [
       { label, color: faint(color, 0.3), width: 1 },
-      { label, color, width: 1.8, tell: tellBoth },
+      { label, color, width: 1.8, tell },
     ],
   };
 }
 
-function groupParts(lines) {
+function groupParts(lines, base) {
   const groups = new Map();
   for (const line of lines) {
     const name = groupOf(line.label);
     groups.set(name, [...(groups.get(name) ?? []), line]);
   }
-  return [...groups].map(([name, members]) => groupPart(name, members));
+  return [...groups].map(([name, members]) => groupPart(name, members, base));
 }
 
-function groupPart(name, members) {
+function groupPart(name, members, base) {
   const known = members.map(({ xs, line }) => {
     const rows = [...xs.keys()].filter((row) => line[row] !== undefined && line[row] !== null);
     return { xs: rows.map((row) => xs[row]), ys: rows.map((row) => line[row]) };
@@ -119,7 +122,7 @@ function groupPart(name, members) {
   const label = members.length > 1 ? `${name} (${members.length} runs)` : members[0].label;
   const tell = (x, value) => {
     const row = rows[xs.indexOf(x)];
-    return [row && members.length > 1 ? `${shortNumber(value)} (${shortNumber(row.low)} to ${shortNumber(row.high)})` : shortNumber(value), tellX(x)];
+    return [row && members.length > 1 ? `${shortNumber(value)} (${shortNumber(row.low)} to ${shortNumber(row.high)})` : shortNumber(value), tellX(x, base)];
   };
   const edge = { label: name, color: faint(color, 0.35), width: 0.5 };
   return {

@@ -6,7 +6,7 @@ function prCards() {
   return [...byTag].map(([tag, runs]) => {
     const note = [...new Set(runs.map(leftOut).filter(Boolean))].join("; ");
     const steps = [...new Set(runs.flatMap((one) => one.steps))].sort((one, other) => one - other);
-    const all = { steps, times: [] };
+    const all = { base: runs[0].base, steps, times: [] };
     const prepare = () => Promise.all(runs.map(async (one) => ({ ...one, shown: await jsonOf(one.block) })));
     return new Card(tag, { note, prepare, show: (...given) => showPrCurves(all, ...given), reacts: true });
   });
@@ -41,7 +41,7 @@ function prLine(one, step) {
     `precision ${shortNumber(y)}`,
     `recall ${shortNumber(Math.min(1, x))}`,
     `threshold ${shortNumber(marks[xs.indexOf(x)])}`,
-    stepText(one.steps[place]),
+    stepText(one.steps[place], BigInt(one.base ?? 0)),
   ];
   const series = { label: index.runs[one.run], color: colorOf(one.run), width: 1.5, tell };
   return { table: [xs, ys], series };

@@ -14,7 +14,7 @@ function stepSlider(one, show) {
   const label = make("output");
   const go = (place) => {
     one.place = place;
-    label.textContent = stepText(one.steps[place]);
+    label.textContent = stepText(one.steps[place], BigInt(one.base ?? 0));
     label.title = moment(one.times[place]);
     show(place);
   };

@@ -37,7 +37,7 @@ function columnOf(bytes, at, count, [kind, first]) {
   return Float64Array.from(new Int32Array(plain.buffer), (delta) => (sum += delta));
 }
 
-// The curves of a tag: {run, points, of, steps, times, values, means}; times in seconds, means only of thinned ones.
+// The curves of a tag: {run, points, of, base, steps, times, values, means}; steps from the base on, times in seconds, means only of thinned ones.
 function curvesOf(tag) {
   return once(tag.block, (bytes) => {
     let at = 0;
@@ -48,7 +48,7 @@ function curvesOf(tag) {
         return columnOf(bytes, start, curve.points, column);
       });
       const [steps, milliseconds, values, means] = columns;
-      return { ...curve, steps, times: milliseconds.map((time) => time / 1000), values, means };
+      return { ...curve, base: BigInt(tag.base ?? 0), steps, times: milliseconds.map((time) => time / 1000), values, means };
     });
   });
 }
