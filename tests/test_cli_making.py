@@ -63,8 +63,20 @@ def test_mean_groups_runs_by_what_is_left_of_their_names(seeds, tmp_path):
     }
     tblog("mean", runs, "--tag", "none", "-o", tmp_path / "none", status=1)
     told = tblog("mean", runs, "--by", "sede", "-o", tmp_path / "none", status=1)[1]
-    assert "'sede' is in no run's name, nothing is written" in told
+    assert "'sede' is in no run's name, nothing is written; give a part of the names, or re:" in told
     assert not (tmp_path / "none").exists()
+
+
+def test_mean_says_that_runs_of_a_group_lie_in_each_other(seeds, tmp_path):
+    """A glob such as seed* chooses the runs of `add_scalars` below the seeds, too, which are no seeds."""
+    runs, _ = seeds
+    with SummaryWriter(runs / "lr1/seed0/pair_a") as writer:
+        writer.add_scalar("pair", 1.0, 0)
+    told = tblog("mean", runs, "--run", "lr1/seed*", "-o", tmp_path / "all")[1]
+    assert "4 runs, 2 tags; " in told
+    assert "lr1/seed0/pair_a lies in another of them" in told
+    for options in (["--run", r"re:seed\d$"], ["--by", r"re:seed\d"]):
+        assert "lies in" not in tblog("mean", runs, *options, "-o", tmp_path / options[0])[1]
 
 
 def test_merge_copies_files_byte_for_byte(tmp_path):

@@ -74,8 +74,20 @@ def test_ls_lists_the_tags_that_are_asked_for(runs):
     assert [line.split()[:4] for line in told.splitlines()[1:]] == [["a", "scalars", "loss", "3"]]
     told, _ = tblog("ls", runs, "--tags", "--kind", "texts")
     assert [line.split()[1] for line in told.splitlines()[1:]] == ["texts", "texts"]
-    tblog("ls", runs, "--run", "c", status=1)
+    assert "no run matches; tblog ls" in tblog("ls", runs, "--run", "c", status=1)[1]
     assert "texts" in tblog("ls", runs, "--kind", "text", status=1)[1]
+
+
+def test_ls_of_a_tag_leaves_out_what_belongs_to_the_run_as_a_whole(tmp_path):
+    """Hyperparameters are listed without --tag, or by their own tags; a run without the tag is not listed."""
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_hparams({"lr": 0.1}, {"score": 1.0}, name="trial")
+        writer.add_scalar("loss", 1.0, 0)
+    assert "_hparams_/experiment" in tblog("ls", tmp_path, "--tags")[0]
+    told = tblog("ls", tmp_path, "--tags", "--tag", "loss")[0]
+    assert [line.split()[:3] for line in told.splitlines()[1:]] == [[".", "scalars", "loss"]]
+    assert tblog("ls", tmp_path, "--tags", "--tag", "_hparams_/*")[0].count("trial") == 3
+    tblog("ls", tmp_path, "--tag", "none", status=1)
 
 
 def test_what_a_tag_holds_is_no_order_to_the_terminal(tmp_path):
@@ -289,6 +301,10 @@ def test_where_nothing_matches_the_message_says_what_to_look_at(runs, tmp_path):
         assert "no event files" in tblog(name, tmp_path, *to, status=1)[1]
     empty, new = tmp_path / "empty", ["-o", tmp_path / "new"]
     empty.mkdir()
+    for option in ("--run", "--tag"):
+        for command in (["thin", runs, 10], ["mean", runs]):
+            told = tblog(*command, option, "none", *new, status=1)[1]
+            assert "no scalar matches, nothing is written; tblog ls --tags" in told
     for command in (
         ["rename", empty, "a", "b", *new],
         ["drop", empty, "--tag", "a", *new],

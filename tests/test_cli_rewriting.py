@@ -150,6 +150,9 @@ def test_a_new_directory_beside_those_of_a_pattern_is_made(runs, monkeypatch):
     tblog("thin", "run*", "5", "-o", "small")
     monkeypatch.chdir(runs)
     tblog("thin", "[ab]", "5", "-o", "small")
+    for pattern in ("runs/*", "*/*", "../*/runs/a"):
+        monkeypatch.chdir(runs.parent)
+        tblog("merge", pattern, "-o", f"merged{len(pattern)}")
 
 
 def test_damage_stays_where_it_is(runs, tmp_path):

@@ -54,7 +54,10 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 def add_filters(parser: argparse.ArgumentParser, *, steps: bool = True) -> None:
     """Add the arguments that choose runs, tags and steps."""
-    text = "only {}s of this name; a glob, or re: and a regular expression; may be given several times"
+    text = (
+        "only {}s of this name; a glob, in which * stands for / too, or re: and a regular expression; "
+        "may be given several times"
+    )
     for what in ("run", "tag"):
         parser.add_argument(
             f"--{what}", action="append", type=name, metavar=what.upper(), help=text.format(what)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tblog._cli import output
 from tblog._cli.arguments import DONE, NOTHING, add_filters, add_json, add_source, chosen_runs, command
 from tblog._cli.overview import RunRow, overview
+from tblog.reading._selection import matcher
 
 if TYPE_CHECKING:
     import argparse
@@ -53,6 +54,11 @@ def _list(given: argparse.Namespace) -> int:
     kinds = sorted({tag.kind for row in rows for tag in row.tags})
     if given.kind:
         rows = [row._replace(tags=[tag for tag in row.tags if tag.kind in given.kind]) for row in rows]
+    if given.tag:
+        fits = matcher(
+            given.tag
+        )  # the reader keeps what belongs to a run as a whole, which nobody asked for here
+        rows = [row._replace(tags=[tag for tag in row.tags if fits(tag.tag)]) for row in rows]
     if given.kind or given.tag or given.steps:
         rows = [row for row in rows if row.tags]
     rows.sort(key=_ORDERS[given.sort], reverse=given.reverse)
@@ -72,7 +78,7 @@ def _why_none(given: argparse.Namespace, kinds: list[str], *, is_empty: bool) ->
         return f"there are no event files in {given.dir!r}"
     if given.kind and kinds:
         return f"no run matches; the kinds that are there: {', '.join(kinds)}"
-    return "no run fits"
+    return f"no run matches; tblog ls {given.dir} shows what is there"
 
 
 def _print_runs(rows: list[RunRow]) -> None:

@@ -13,11 +13,11 @@ from tblog._cli.arguments import (
     DONE,
     NOTHING,
     CommandError,
-    NothingFoundError,
     add_filters,
     add_source,
     chosen_runs,
     command,
+    nothing_fits,
 )
 from tblog._cli.new_directory import keep_apart, new_directory
 from tblog._cli.scalar_files import ScalarFiles
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tblog.reading import Series
 
 _EXAMPLES = """
-  tblog mean runs --run 'seed*' -o mean             runs mean/mean, mean/std, mean/min, mean/max and mean/median
+  tblog mean runs --run 're:^seed\\d+$' -o mean      runs mean/mean, mean/std, mean/min, mean/max and mean/median
   tblog mean runs --by 're:seed\\d+' -o mean          a group for each name without this part: lr1/seed1 -> lr1
   tensorboard --logdir_spec runs:runs,seeds:mean    beside the runs
 """
@@ -77,10 +77,12 @@ def _mean(given: argparse.Namespace) -> int:
     keep_apart(given.dir, given.output, "count the means among its runs")
     found: dict[str, dict[str, list[Series]]] = {}
     chosen = chosen_runs(given)
-    if not chosen and not given.run:
-        raise NothingFoundError(f"there are no event files in {given.dir!r}, nothing is written")
+    if not len(chosen.scalars):
+        return nothing_fits(given, chosen, ", nothing is written")
     if given.by is not None and all(name_of(run) == os.path.normpath(run) for run in chosen if run != "."):
-        output.tell(f"{given.by!r} is in no run's name, nothing is written")
+        output.tell(
+            f"{given.by!r} is in no run's name, nothing is written; give a part of the names, or re: and a regular expression"
+        )
         return NOTHING
     for series in chosen.scalars.series():
         found.setdefault(name_of(series.run), {}).setdefault(series.tag, []).append(series)
@@ -95,10 +97,19 @@ def _mean(given: argparse.Namespace) -> int:
         runs = {series.run for each in tags.values() for series in each}
         left = sum(_left_out(each) for each in tags.values())
         told = f"; {output.counted(left, 'step')} left out that not all runs have" if left else ""
+        if within := _within_another(runs):
+            told += (
+                f"; {within} lies in another of them: choose runs by --run, or keep such runs apart by --by"
+            )
         output.tell(
             f"{os.path.normpath(os.path.join(given.output, group))}: {output.counted(len(runs), 'run')}, {output.counted(len(tags), 'tag')}{told}"
         )
     return DONE
+
+
+def _within_another(runs: set[str]) -> str | None:
+    """Return a run in whose directory's parents another one of the group lies, such as one of `add_scalars`, if any."""
+    return next((run for run in sorted(runs) if any(run.startswith(f"{other}/") for other in runs)), None)
 
 
 def _grouper(by: str | None) -> Callable[[str], str]:

@@ -23,7 +23,9 @@ def add(subcommands: Any) -> None:
     """Add the subcommand."""
     text = "Copy the runs of several log directories into a new one. Event files are copied byte for byte."
     parser = command(subcommands, "merge", _merge, text, _EXAMPLES)
-    parser.add_argument("dirs", metavar="DIR", nargs="+", help="a log directory, a run, or an event file")
+    parser.add_argument(
+        "dirs", metavar="DIR", nargs="+", help="a log directory, a run, an event file, or a quoted glob"
+    )
     parser.add_argument("-o", "--output", metavar="NEWDIR", required=True, help="a new log directory")
 
 

@@ -36,7 +36,7 @@ def _would_fit(path: str, pattern: str) -> bool:
     folder = os.path.realpath(os.path.join(*itertools.takewhile(_is_plain, [".", *pattern.split("/")])))
     wanted = [*itertools.dropwhile(_is_plain, pattern.split("/"))]
     parts = os.path.relpath(path, folder).split("/")
-    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    return parts[0] != ".." and len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def _is_plain(part: str) -> bool:

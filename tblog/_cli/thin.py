@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import tblog
 from tblog._cli import output
-from tblog._cli.arguments import NOTHING, CommandError, add_filters, add_source, command
+from tblog._cli.arguments import (
+    NOTHING,
+    CommandError,
+    add_filters,
+    add_source,
+    chosen_runs,
+    command,
+    nothing_fits,
+)
 from tblog._cli.leaving import Leaving, places_by
 from tblog._cli.rewriting import add_target, rewrite
 from tblog._cli.tags import files_of
@@ -67,7 +74,10 @@ def _thin(given: argparse.Namespace) -> int:
         )
     files = files_of(given)
     stay: dict[str, dict[str, NDArray[np.bool_]]] = {}
-    for series in tblog.read(given.dir, run=given.run, tag=given.tag, restarts="keep").scalars.series():
+    runs = chosen_runs(given, restarts="keep")
+    if not len(runs.scalars):
+        return nothing_fits(given, runs, ", nothing is written")
+    for series in runs.scalars.series():
         if len(series.value) > given.most:
             mask = np.zeros(len(series.value), bool)
             mask[_curves.thin(series.value, given.most)] = True
