@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,10 +245,22 @@ def test_an_output_replaces_no_event_file_no_pipe_and_no_link(runs, tmp_path, wh
 
 def test_a_report_of_nothing_is_not_written(runs, tmp_path):
     """A message reports a mistyped name, and no empty page is written."""
-    assert "nothing is written" in tblog("report", runs, "--run", "c", "-o", tmp_path / "x.html", status=1)[1]
+    with SummaryWriter(runs / "c" / "trial") as writer:
+        writer.log_hparams({"lr": 0.1})
+    for option in ("--run", "--tag"):
+        told = tblog("report", runs / "c", option, "none", "-o", tmp_path / "x.html", status=1)[1]
+        assert "nothing is written" in told
+    shutil.rmtree(runs / "c")
     told = tblog("report", runs, "-o", tmp_path / "no" / "x.html", status=2)[1]
     assert f"there is no directory {tmp_path / 'no'}" in told
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_a_pattern_is_called_by_it(runs, tmp_path):
+    """Its last part alone would be a star; a directory's name is its own."""
+    for place, title in ((runs / "*", f"{runs}/*"), (runs / "a", "a")):
+        tblog("report", place, "-o", tmp_path / "x.html")
+        assert f"<title>{title}</title>" in (tmp_path / "x.html").read_text()
 
 
 def test_a_closed_standard_output_stops_nothing(runs):
@@ -461,6 +474,8 @@ def test_arguments_that_make_no_sense_are_refused_with_status_2(runs, tmp_path):
         (["show", runs, "--width", "0"], "columns from 20"),
         (["show", runs, "--width", "1000000"], "columns from 20"),
         (["rename", runs, "re:(", "x", "-o", tmp_path / "new"], "not a regular expression"),
+        (["ls", runs, "--steps", "5:5"], "no step is in '5:5'"),
+        (["ls", runs / "a", runs / "b"], "put it in quotes"),
         ([], "COMMAND"),
     ):
         assert told in tblog_here(*arguments, status=2)[1], arguments

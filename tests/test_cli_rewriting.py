@@ -215,6 +215,14 @@ def test_drop_leaves_out_what_matches_all_filters(runs, tmp_path, where):
     assert records(target / "b") == records(tmp_path / "before" / "b")
 
 
+def test_drop_copies_nothing_where_no_value_is_at_these_steps(runs, tmp_path):
+    """A copy without a change would look as if something had been left out."""
+    for place in (["-o", tmp_path / "new"], ["--in-place"]):
+        told = tblog("drop", runs, "--tag", "loss", "--steps", "100000:", *place, status=1)[1]
+        assert "nothing matches" in told
+    assert not (tmp_path / "new").exists()
+
+
 def test_drop_takes_whole_runs_and_gives_them_back(runs, tmp_path):
     """A new directory lacks them; in place, their files are kept aside."""
     before = contents(runs)

@@ -91,8 +91,10 @@ def step_range(text: str) -> tuple[int | None, int | None]:
     found = re.fullmatch(r"(-?\d+)?:(-?\d+)?", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"give steps as FROM:TO, 100: or :200; {text!r} was given")
-    first, last = found.groups()
-    return int(first) if first else None, int(last) if last else None
+    first, last = (int(end) if end else None for end in found.groups())
+    if first is not None and last is not None and first >= last:
+        raise argparse.ArgumentTypeError(f"no step is in {text!r}: TO is not included, so give a larger one")
+    return first, last
 
 
 def count(text: str) -> int:

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for the dots of a curve
-    given = parser().parse_args(arguments)
+    given = _parsed(arguments)
     try:
         with output.warnings_told():
             status: int = given.work(given)
@@ -103,6 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.tell(_in_words(error))
         return FAILED
     return status
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    made = parser()
+    given, left = made.parse_known_args(arguments)
+    if left:
+        is_pattern = any(map(os.path.exists, left))
+        hint = "; if they come from a pattern, put it in quotes: 'runs/*'" if is_pattern else ""
+        made.error(f"unrecognized arguments: {' '.join(left)}{hint}")
+    return given
 
 
 def _in_words(error: Exception) -> str:

@@ -72,7 +72,7 @@ def _why_nothing(given: argparse.Namespace, found: dict[str, set[str]]) -> str:
     fits = matcher([name(given.old)])
     if any(fits(tag) for tags in found.values() for tag in tags):
         return f"the tags that {given.old} matches are called so already"
-    return f"no tag matches {given.old}; tblog ls --tags {given.dir} shows what is there"
+    return f"no tag matches {given.old or repr(given.old)}; tblog ls --tags {given.dir} shows what is there"
 
 
 class _Renaming:

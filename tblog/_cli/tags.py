@@ -47,5 +47,7 @@ def tags_of(given: argparse.Namespace) -> dict[str, set[str]]:
             for one in tags
             if (one in exact if kind in _OF_THE_RUN else fits(one))
         }
-        for name, run in tblog.read(given.dir, run=wanted.get("run"), restarts="keep").items()
+        for name, run in tblog.read(
+            given.dir, run=wanted.get("run"), steps=wanted.get("steps"), restarts="keep"
+        ).items()
     }

@@ -5,6 +5,7 @@ Lives here: what users call. Must not: know how a kind is packed, or the HTML.
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -99,7 +100,7 @@ def report(
         name = "Runs"
     else:
         runs = read(source, run=run, tag=tag, steps=steps)
-        name = os.path.basename(os.path.abspath(source)) if isinstance(source, (str, os.PathLike)) else "Runs"
+        name = title_of(source) if isinstance(source, (str, os.PathLike)) else "Runs"
     blocks = Blocks()
     index = _index(runs, blocks)
     index["title"] = title or name
@@ -112,6 +113,13 @@ def report(
     if page.path is not None:
         _write(page.path, page.html)
     return page
+
+
+def title_of(place: str | os.PathLike[str]) -> str:
+    """Return the title of a page of the runs at a place: its name, or the whole pattern."""
+    text = os.fspath(place)
+    is_pattern = glob.has_magic(text) and not os.path.exists(text)
+    return text if is_pattern else os.path.basename(os.path.abspath(text))
 
 
 def _index(runs: Runs, blocks: Blocks) -> dict[str, Any]:
