@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
+import inspect
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -127,6 +130,74 @@ def test_a_record_cannot_be_changed(record):
     renamed = dataclasses.replace(record, tag="other")
     assert (type(renamed), renamed.tag, repr(copy.copy(record))) == (type(record), "other", repr(record))
     assert repr(pickle.loads(pickle.dumps(record))) == repr(record)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loss(records.ScalarRecord):
+    """A user's record type, with a default for a field of ours and a field of its own."""
+
+    tag: str = "loss"
+    unit: str = "nats"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SlottedLoss(Loss):
+    """The same without a `__dict__`."""
+
+    split: str = "train"
+
+
+class Timed(records.ScalarRecord):
+    """A user's plain class with its own arguments and a cached property."""
+
+    def __init__(self, secs):
+        super().__init__(tag="secs", value=secs)
+
+    @functools.cached_property
+    def minutes(self):
+        """The value in minutes."""
+        return self.value / 60
+
+
+@pytest.mark.parametrize("record", [Loss(value=1.0), SlottedLoss(value=1.0), Timed(60.0)], ids=kind)
+def test_a_subclass_of_a_record_is_a_record(record):
+    """A frozen dataclass with fields of its own, or a plain class: none of the fields can be changed."""
+    summaries.check(record)
+    assert encoded(record) == encoded(records.ScalarRecord(tag=record.tag, value=record.value))
+    for name in ("tag", "value", *(["unit"] if isinstance(record, Loss) else [])):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(record, name, "other")
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            delattr(record, name)
+    again = pickle.loads(pickle.dumps(record))
+    assert (type(again), repr(again)) == (type(record), repr(record))
+    assert repr(copy.deepcopy(record)) == repr(record)
+    if isinstance(record, Timed):
+        assert (record.minutes, weakref.ref(record)()) == (1.0, record)
+
+
+def test_a_subclass_of_a_record_that_could_be_changed_is_refused():
+    """Its records would be changed between the check and the encoding; type checkers say the same."""
+    with pytest.raises(TypeError, match="non-frozen"):
+        dataclasses.dataclass(type("Changing", (records.ScalarRecord,), {"__annotations__": {"unit": "str"}}))
+
+
+@pytest.mark.parametrize("record", RECORDS + NO_SUMMARIES, ids=kind)
+def test_a_record_takes_its_fields_by_keyword(record):
+    """As the `__init__` of any dataclass does, with a default of its own for each record."""
+    known = inspect.signature(type(record)).parameters
+    assert list(known) == [field.name for field in dataclasses.fields(record)]
+    assert {each.kind for each in known.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    given = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    assert repr(type(record)(**given)) == repr(record)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        type(record)(**given, other=1)
+    with pytest.raises(TypeError, match="missing"):
+        type(record)()
+    assert (
+        records.HparamsRecord(hparams={}, metrics=[]).domains
+        is not records.HparamsRecord(hparams={}, metrics=[]).domains
+    )
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=kind)
