@@ -10,12 +10,12 @@ import pytest
 
 from tblog import WriterOptions
 from tblog._delivery.channel import SILENCE_SECS, Channel
-from tblog._delivery.drain import RETRY_SECS
+from tblog._delivery.drain import LARGE_BYTES, RETRY_SECS
 from tblog._delivery.entries import Flush, RunScalar, ScalarDict, record_entry
 from tblog._delivery.event_encoder import EventEncoder
 from tblog.records import EmbeddingRecord, TextRecord
 from tests import reading
-from tests.sinks import scalar
+from tests.sinks import MemorySink, scalar
 from tests.waiting import HANG_SECS, join
 
 
@@ -71,6 +71,88 @@ def test_a_heavy_record_is_written_one_step_after_its_encoding(channel, disk, tm
     channel.drain.step()
     assert tags(channel, disk, tmp_path) == ["x", "remark/text_summary"]
     assert not channel.heavy.encode_next()
+
+
+def put_large(channel, count):
+    """Put records that are written by themselves, with a small one before each, and encode all."""
+    for step in range(count):
+        channel.put(text(f"small {step}"))
+        channel.put(record_entry(TextRecord(tag=f"large {step}", text="x" * LARGE_BYTES), 0, 1.0, ""))
+    while channel.heavy.encode_next():
+        pass
+
+
+def test_a_large_record_is_written_by_itself(channel, disk, tmp_path, monkeypatch):
+    """It is copied behind no other one, and at each moment all that nobody has confirmed is counted once."""
+    sizes, waiting = [], []
+    write = MemorySink.write
+
+    def note(sink, data):
+        sizes.append(len(data) >= LARGE_BYTES)
+        waiting.append(channel.drain.unwritten())
+        return write(sink, data)
+
+    channel.drain.step()
+    monkeypatch.setattr(MemorySink, "write", note)
+    put_large(channel, 2)
+    channel.drain.step()
+    assert sizes == [False, True, False, True]
+    assert waiting == [4, 3, 2, 1]
+    assert tags(channel, disk, tmp_path) == [
+        f"{size} {step}/text_summary" for step in range(2) for size in ("small", "large")
+    ]
+    assert (channel.drain.unwritten(), channel.stats.written) == (0, 4)
+
+
+def test_storage_that_refuses_is_not_asked_again_for_each_large_record(
+    channel, disk, clock, tmp_path, monkeypatch
+):
+    """A refusal may take a minute, on a network. All records wait, and follow when it is over."""
+    asked = []
+    write = MemorySink.write
+    monkeypatch.setattr(MemorySink, "write", lambda sink, data: asked.append(1) or write(sink, data))
+    channel.drain.step()
+    put_large(channel, 5)
+    disk.error = errno.EIO
+    del asked[:]
+    channel.drain.step()
+    assert (len(asked), channel.drain.unwritten(), channel.stats.written) == (1, 10, 0)
+    disk.error = 0
+    clock.turn(RETRY_SECS)
+    channel.drain.step()
+    assert len(tags(channel, disk, tmp_path)) == channel.stats.written == 10
+    assert channel.drain.unwritten() == 0
+
+
+@pytest.mark.parametrize("fails_at", range(4))
+def test_an_unforeseen_error_among_encoded_records_loses_none(
+    channel, disk, clock, tmp_path, monkeypatch, fails_at
+):
+    """A process may lack memory for a moment; the flush after that ends, with all records in the file."""
+    channel.drain.step()
+    put_large(channel, 2)
+    flush, calls = ask(channel), []
+    write = MemorySink.write
+
+    def lack_memory(sink, data):
+        calls.append(1)
+        if len(calls) == fails_at + 1:
+            raise MemoryError
+        return write(sink, data)
+
+    monkeypatch.setattr(MemorySink, "write", lack_memory)
+    with pytest.raises(MemoryError):
+        channel.drain.step()
+    channel.drain.fail_unforeseen(MemoryError())
+    assert channel.drain.unwritten() + channel.stats.written == 4
+    for _ in range(3):
+        clock.turn(RETRY_SECS)
+        channel.drain.step()
+    assert flush.done.wait(0)
+    assert tags(channel, disk, tmp_path) == [
+        f"{size} {step}/text_summary" for step in range(2) for size in ("small", "large")
+    ]
+    assert (channel.drain.unwritten(), channel.stats.written, channel.queue.records_waiting()) == (0, 4, 0)
 
 
 def test_a_flush_is_answered_after_what_was_before_it_on_both_lanes(channel):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
 from tblog._files.event_file import LOOK_SECS, STALE_TRIES, EventFile
+from tblog._files.sinks import LocalSink
+from tblog._wire import events, framing
 from tests.sinks import MemorySink, event_record
 
 RECORD_BYTES = len(event_record(1))
@@ -178,7 +181,7 @@ def test_what_the_storage_never_takes_counts_as_written_no_more(file, disk, tmp_
     disk.late_errors = [errno.ENOSPC] * 4
     with pytest.raises(OSError, match="No space"):
         file.close()
-    assert file.give_up() + file.give_up_doubtful() == 1
+    assert file.give_up() + file.give_up_unconfirmed() == 1
     assert disk.steps(file.path, tmp_path) == [1]
     assert file.handed_records == 1
 
@@ -196,6 +199,85 @@ def test_a_file_with_a_gap_that_cannot_be_filled_is_left(file, disk, tmp_path, m
     assert file.path != first
     assert disk.steps(file.path, tmp_path) == [3]
     assert (file.take_lost(), file.take_lost(), file.handed_records) == (2, 0, 1)
+
+
+def test_what_was_lost_of_a_file_that_is_left_counts_as_lost_whoever_finds_out(file, disk, monkeypatch):
+    """More was written than is kept, and the storage lost it as the handle was closed; a recovery opens the file first."""
+    monkeypatch.setattr("tblog._files.unsynced.MAX_BYTES", RECORD_BYTES)
+    file.append(event_record(1) + event_record(2), 2)
+    file.write()
+    disk.late_errors = [errno.EIO]
+    file.release()
+    file.open()
+    assert (file.take_lost(), file.handed_records, len(disk.files)) == (2, 0, 2)
+
+
+def test_a_file_that_may_grow_no_more_is_synced_before_it_is_left(file, disk, tmp_path):
+    """Nobody looks at it afterwards: what the storage still refuses of it counts as lost."""
+    file.append(event_record(1), 1)
+    file.write()
+    first, disk.error = file.path, errno.EFBIG
+    file.append(event_record(2), 1)
+    disk.late_errors = [errno.ENOSPC]
+    with pytest.raises(OSError, match="File too large"):
+        file.write()
+    assert (disk.files[first], file.take_lost(), file.handed_records) == (b"", 1, 0)
+    disk.error = 0
+    file.write()
+    second, disk.error = file.path, errno.EFBIG
+    file.append(event_record(3), 1)
+    with pytest.raises(OSError, match="File too large"):
+        file.write()
+    assert (disk.steps(second, tmp_path), file.take_lost(), disk.syncs) == ([2], 0, [second])
+
+
+def test_a_record_that_fits_no_file_and_cannot_be_cut_off_is_refused_once(file, disk, monkeypatch):
+    """No file after the other is filled with the beginning of it."""
+    write = MemorySink.write
+
+    def small(sink, data):
+        room = 100 - len(disk.files[sink.path])
+        if not room:
+            raise OSError(errno.EFBIG, "File too large")
+        return write(sink, data[:room])
+
+    def refuse(sink, size):
+        raise OSError(errno.EIO, f"cannot cut {sink.path} to {size}")
+
+    monkeypatch.setattr(MemorySink, "write", small)
+    monkeypatch.setattr(MemorySink, "cut", refuse)
+    file.append(framing.frame(events.head(1.0, 1) + bytes(200)), 1)
+    with pytest.raises(OSError, match="File too large"):
+        file.write()
+    assert len(disk.files) == 1
+    assert file.give_up_first() == 1
+
+
+def test_what_was_taken_before_a_refusal_is_synced_although_the_rest_is_given_up(file, disk, tmp_path):
+    """The last records of a run on a full disk are dropped. The ones before must not follow them."""
+    file.append(event_record(1), 1)
+    file.write()
+    disk.room = 0
+    file.append(event_record(2), 1)
+    with pytest.raises(OSError, match="No space"):
+        file.close()
+    disk.late_errors = [errno.EIO]
+    assert file.give_up() + file.give_up_unconfirmed() == 1
+    assert (disk.steps(file.path, tmp_path), file.handed_records) == ([1], 1)
+    assert disk.syncs == [file.path]
+
+
+def test_a_file_that_lost_its_end_is_not_made_longer_by_a_cut(tmp_path):
+    """It would end with zeros."""
+    path = tmp_path / "file"
+    sink = LocalSink(str(path), create=True)
+    sink.write(bytearray(b"abcdef"))
+    os.truncate(path, 2)
+    sink.cut(4)
+    assert path.read_bytes() == b"ab"
+    sink.cut(1)
+    assert path.read_bytes() == b"a"
+    sink.close()
 
 
 def test_a_stale_handle_is_exchanged_for_a_new_one_at_once(file, disk, tmp_path, monkeypatch):

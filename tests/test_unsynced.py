@@ -87,3 +87,19 @@ def test_pieces_stand_in_the_order_of_their_writing(monkeypatch, sizes):
     assert file.content() == written[:-30]
     file.add(bytearray(b"more"), 4)
     assert file.content() == written[:-30] + b"more"
+
+
+def test_bytes_that_there_was_no_memory_for_leave_no_gap():
+    """The process may lack memory for a moment; what follows must not be taken for the bytes that are missing."""
+
+    class Full(bytearray):
+        def __getitem__(self, _):
+            raise MemoryError
+
+    file = kept(30)
+    with pytest.raises(MemoryError):
+        file.add(Full(20), 10)
+    file.add(bytearray(10), 10)
+    assert not file.is_whole
+    file.restart(50)
+    assert kept(BOUND).is_whole

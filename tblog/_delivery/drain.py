@@ -17,6 +17,7 @@ A command is answered at the end of a step, so that nothing of the caller's is h
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from tblog._delivery.entries import Close, Flush, LightRecord, end_piece, records_in
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tblog._delivery.entries import TakenEntry
-    from tblog._delivery.heavy_lane import HeavyLane
+    from tblog._delivery.heavy_lane import Encoded, HeavyLane
     from tblog._delivery.light_lane import LightLane
     from tblog._delivery.queue import RecordQueue
     from tblog._files.run_files import RunFiles
@@ -86,7 +87,8 @@ class Drain:
         self._haste_at = min(HASTE_AT, max_records // 4)
         self._in_hand: list[TakenEntry] = []
         self._handled_count = 0  # how many of those in hand are encoded or counted
-        self._handed_over = 0  # heavy records that the files have, and the queue counts still
+        self._encoded: deque[Encoded] = deque()  # heavy records on their way to the files
+        self._handed: deque[Encoded] = deque()  # those that the files have, and the queue counts still
         self._batch_limit = ENTRIES_IN_HASTE
         self._commands: list[Flush] = []  # taken from the lane, and not yet answered
         self._next_sync = clock() + flush_secs
@@ -107,7 +109,9 @@ class Drain:
 
     def unwritten(self) -> int:
         """Return the number of records that wait, are on their way to the storage, or are not confirmed by it."""
-        in_hand = records_in(self._in_hand[self._handled_count :]) - self._handed_over
+        in_hand = records_in(self._in_hand[self._handled_count :]) - sum(
+            done.records for done in tuple(self._handed)
+        )
         return self._queue.records_waiting() + in_hand + self._files.waiting
 
     def step(self) -> int:
@@ -182,21 +186,34 @@ class Drain:
     def _take_heavy(self) -> int:
         if self._queue.failing:
             return 0
-        encoded = self._heavy.take_encoded()
-        self._handed_over = sum(done.records for done in encoded)
-        for done in encoded:
+        self._encoded.extend(self._heavy.take_encoded())
+        while self._encoded:
+            done = self._encoded[0]
+            # A large record by itself: to put it behind another would copy it under the interpreter lock.
+            is_large = len(done.frames) >= LARGE_BYTES
+            if is_large:
+                self._write_unless_failing()
             if done.records:
                 self._files.append(done.run, done.frames, done.records)
-            if len(done.frames) >= LARGE_BYTES:
-                self._try(
-                    self._files.write
-                )  # by itself: to put it behind another would copy it under the interpreter lock
-        if encoded:
+            self._handed.append(self._encoded.popleft())
+            if is_large:
+                self._write_unless_failing()
+        if self._handed:
+            self._write_unless_failing()
+        return self._end_handed()
+
+    def _end_handed(self) -> int:
+        """Have the queue count what the files have; return how many heavy records these are."""
+        count = 0
+        while self._handed:
+            self._queue.heavy_is_done(self._handed[0].number, self._handed[0].nbytes)
+            self._handed.popleft()
+            count += 1
+        return count
+
+    def _write_unless_failing(self) -> None:
+        if not self._queue.failing:
             self._try(self._files.write)
-        for done in encoded:
-            self._queue.heavy_is_done(done.number, done.nbytes)
-            self._handed_over -= done.records
-        return len(encoded)
 
     # Storage that refuses.
 
@@ -226,6 +243,7 @@ class Drain:
     def fail_unforeseen(self, error: BaseException) -> None:
         """Go on after an error in tblog itself, or one that was raised in its thread from outside."""
         self._put_back_rest()
+        self._end_handed()
         self.fail(OSError(f"unforeseen: {error!r}"))
 
     def _recovers(self) -> bool:
@@ -279,6 +297,7 @@ class Drain:
             self._light.end()
             self._queue.give_up()  # what is left: everything if the process ends, else embeddings that were refused
             self._heavy.let_go()
+            self._encoded.clear()
             lost, error = self._files.close()
             self._queue.count_dropped(lost)
             self._reports.gave_up(error, self._queue.dropped)

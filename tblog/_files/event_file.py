@@ -335,7 +335,7 @@ class EventFile:
     def _write_doubtful(self) -> None:
         """Write again, to the same place, what the storage may have lost. A reader sees no change."""
         if self._is_doubtful and not self._unsynced.is_whole:
-            self._lose_unsynced()
+            self._leave()  # it may have a gap, or end early: nothing behind that could be read
         if not self._is_doubtful or not self._unsynced.size:
             self._is_doubtful = False
             return
@@ -354,12 +354,6 @@ class EventFile:
         self._synced_records = self.handed_records
         self._is_doubtful = self._has_news = False
 
-    def _lose_unsynced(self) -> None:
-        """Leave a file that may have a gap, or ends early: nothing behind that could be read."""
-        self._leave()
-        self._has_news = False
-        self._lost_records += self._take_back_unsynced()
-
     def _take_back_unsynced(self) -> int:
         records = self.handed_records - self._synced_records
         self.handed_records = self._synced_records
@@ -376,16 +370,33 @@ class EventFile:
             self._leave()  # its content is unknown: unconfirmed records go to a new file
             return False
         if error.errno == errno.EFBIG:
+            has_records = self.size - self._torn > events.FIRST_EVENT_BYTES
             self._cut_torn()
-            if self.size <= events.FIRST_EVENT_BYTES:
-                return False
-            self._leave()
-            return True
+            if has_records:
+                self._leave_confirmed()
+            return has_records
         if error.errno not in FULL:
             self.release()  # the next `write` opens it again by its name
         return False
 
+    def _leave_confirmed(self) -> None:
+        """Leave a file whose records can be read, once these are on stable storage."""
+        try:
+            self._confirm_local()
+        except OSError:
+            self._is_doubtful = True
+        if self.path:
+            self._leave()
+
+    def _confirm_local(self) -> None:
+        """Have stable storage confirm what it took, and nothing else."""
+        self._write_doubtful()
+        if self._sink is not None and not self._sink.buffers and self._has_news:
+            self._sink.sync()
+            self._all_is_synced()
+
     def _leave(self) -> None:
+        """Close the file for good. Whatever the storage may have lost of it is lost."""
         if (
             self._appended and not self._appended[0][1]
         ):  # its first events, or some of them: the next one has its own
@@ -395,7 +406,10 @@ class EventFile:
         self.abandon()
         self.path = ""
         self._torn = 0
-        self._is_doubtful = False
+        if self._is_doubtful:
+            self._lost_records += self._take_back_unsynced()
+        self._synced_records = self.handed_records
+        self._is_doubtful = self._has_news = False
 
     def _cut_torn(self) -> None:
         torn, self._torn = self._torn, 0
@@ -405,7 +419,7 @@ class EventFile:
                 self.size -= torn
                 self._unsynced.cut(self.size)
             except OSError:  # nothing may follow the torn record
-                self._leave()
+                self._leave_confirmed()
 
     def give_up(self) -> int:
         """Drop what waits, cut off a torn record, and return the number of records dropped."""
@@ -416,14 +430,16 @@ class EventFile:
         self._appended.clear()
         return dropped
 
-    def give_up_doubtful(self) -> int:
-        """Try once more to write what the storage may have lost; return how many records it did not take."""
-        try:
-            with self._use():
-                self._write_doubtful()
-        except OSError:
-            return self._take_back_unsynced()
-        return self.take_lost()
+    def give_up_unconfirmed(self) -> int:
+        """Try twice to have what the storage took confirmed; return the number of records that it took and lost."""
+        for _ in range(2):
+            try:
+                with self._use():
+                    self._confirm_local()
+                return self.take_lost()
+            except OSError:
+                self._is_doubtful = True
+        return self._take_back_unsynced() + self.take_lost()
 
     def give_up_first(self) -> int:
         """Drop the oldest frame that waits, and return the number of its records."""
@@ -480,6 +496,7 @@ class EventFile:
     def _forget_confirmed(self) -> None:
         self.handed_bytes += self._torn
         self._forget_all()
+        self._synced_records = self.handed_records
 
     def close(self) -> None:
         """Sync and close the handle.

@@ -232,7 +232,7 @@ class RunFiles:
                 file.close()
             except OSError as error:
                 first_error = first_error or error
-            lost += file.give_up() + file.give_up_doubtful()
+            lost += file.give_up() + file.give_up_unconfirmed()
             file.abandon()
         return lost, first_error
 

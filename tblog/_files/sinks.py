@@ -164,8 +164,8 @@ class LocalSink:
         os.fsync(handle)
 
     def cut(self, size: int) -> None:
-        """Truncate the file."""
-        os.ftruncate(self._fd, size)
+        """Truncate the file, which may be shorter already if the storage lost its end: it would get zeros."""
+        os.ftruncate(self._fd, min(size, self.size()))
 
     def close(self) -> None:
         """Close the file."""

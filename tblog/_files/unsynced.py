@@ -86,16 +86,17 @@ class Unsynced:
         """Keep the first `size` bytes of `written`, which belongs here from now on if these are all."""
         if not self.is_whole:
             return
+        self.is_whole = False  # until they are kept: memory may run out
         if not _room.take(size):
-            self.is_whole = False
             self._forget()
             return
+        self.size += size
         piece = written if size == len(written) else written[:size]
         if self._pieces and len(self._pieces[-1]) + size <= JOINED_BYTES:
             self._pieces[-1] += piece
         else:
             self._pieces.append(piece)
-        self.size += size
+        self.is_whole = True
 
     def cut(self, end: int) -> None:
         """Discard the bytes behind `end`, where the file was truncated."""
