@@ -31,21 +31,20 @@ class FaultyFile:
     What a sync or a close refuses is gone: all of it, its end, or a part in the middle, which becomes zeros.
     """
 
-    buffers = False
-
     def __init__(self, storage: FaultyStorage, path: str) -> None:
         self._storage = storage
         self._path = path
         self._content = storage.files[path]
-        self.identity: Identity | None = (0, list(storage.files).index(path))
+        self.buffers = storage.confirms
+        self.identity: Identity | None = None if self.buffers else (0, list(storage.files).index(path))
 
     def write(self, data: bytearray) -> int:
         storage = self._storage
         storage.may_fail("write")
-        taken = min(len(data), storage.largest - len(self._content))
+        taken = len(data) if self.buffers else min(len(data), storage.largest - len(self._content))
         if taken <= 0:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        if storage.happens("part"):
+        if not self.buffers and storage.happens("part"):
             taken = storage.random.randint(1, taken)
         self._content += data[:taken]
         storage.taken[self._path] += data[:taken]
@@ -70,6 +69,8 @@ class FaultyFile:
         self._storage.stored[self._path] = len(self._content)
 
     def cut(self, size: int) -> None:
+        if self.buffers:
+            return
         self._storage.may_fail("cut")
         del self._content[size:]
         del self._storage.taken[self._path][size:]
@@ -86,6 +87,8 @@ class FaultyFile:
         if self._storage.happens("close"):
             self._storage.lose(self._path)
             self._storage.fail()
+        if self.buffers:
+            self._storage.stored[self._path] = len(self._content)
 
     def forget_in_child(self) -> None:
         """Do nothing: nobody forks here."""
@@ -96,6 +99,7 @@ class FaultyStorage:
 
     Args:
         random: decides what fails, and how.
+        confirms: whether what is written counts once a sync or a close has confirmed it, as in a user's factory's file.
 
     Attributes:
         files: the content of each path, in the order of their creation.
@@ -105,8 +109,9 @@ class FaultyStorage:
         largest: maximum size of a file, in bytes.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, *, confirms: bool) -> None:
         self.random = random
+        self.confirms = confirms
         self.files: dict[str, bytearray] = {}
         self.taken: dict[str, bytearray] = {}
         self.stored: dict[str, int] = {}

@@ -58,9 +58,9 @@ class Lost:
 class Log:
     """Appends records of all sizes to a writer's files, and looks for them there."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, *, confirms: bool) -> None:
         self.random = Random(seed)
-        self.storage = FaultyStorage(self.random)
+        self.storage = FaultyStorage(self.random, confirms=confirms)
         self.clock = Clock()
         self.lost = Lost()
         self.folder = folder
@@ -127,21 +127,28 @@ class Log:
         return numbers
 
 
+@pytest.mark.parametrize("confirms", [False, True], ids=["local", "factory"])
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 1 << 32),
     steps=st.lists(st.sampled_from(STEPS), min_size=10, max_size=80),
     recovers=st.booleans(),
 )
-def test_each_record_is_in_one_file_once_in_order_or_counted_as_lost(tmp_path_factory, seed, steps, recovers):
-    """Whatever fails in whatever order. Where the storage recovers, the newest file of each run is whole."""
+def test_each_record_is_in_one_file_once_in_order_or_counted_as_lost(
+    tmp_path_factory, confirms, seed, steps, recovers
+):
+    """Whatever fails in whatever order. Where the storage recovers, the newest file of each run is whole.
+
+    What a factory's file did not confirm is in a new file again, and may be in both.
+    """
     with pytest.MonkeyPatch.context() as patch:
         random = Random(seed)
         patch.setattr(unsynced, "_room", unsynced._Room())
         patch.setattr(unsynced, "MAX_BYTES", random.choice([0, 60, 1000, 5000]))
         patch.setattr(unsynced, "JOINED_BYTES", random.choice([0, 50, 200, 10_000]))
+        patch.setattr(event_file, "MAX_FACTORY_BYTES", random.choice([100, 2000]))
         patch.setattr(event_file, "PIECE_BYTES", random.choice([30, 333, 100_000]))
-        log = Log(seed, tmp_path_factory.getbasetemp() / "faulty")
+        log = Log(seed, tmp_path_factory.getbasetemp() / "faulty", confirms=confirms)
         for step in steps:
             log.take(step)
             log.check_kept()
@@ -150,6 +157,8 @@ def test_each_record_is_in_one_file_once_in_order_or_counted_as_lost(tmp_path_fa
         lost = log.files.close()[0] + log.lost.count
         assert unsynced._room._taken == 0
     found = {run: log.found(run) for run in RUNS}
+    if confirms:
+        found = {run: list(dict.fromkeys(numbers)) for run, numbers in found.items()}
     for numbers in found.values():
         assert numbers == sorted(set(numbers))
     assert log.files.written + lost == len(log.frames)
