@@ -9,6 +9,7 @@ import pytest
 
 from tblog._files.event_file import LOOK_SECS, STALE_TRIES, EventFile
 from tblog._files.sinks import LocalSink
+from tblog._files.unsynced import Unsynced
 from tblog._wire import events, framing
 from tests.sinks import MemorySink, event_record
 
@@ -229,6 +230,38 @@ def test_a_file_that_may_grow_no_more_is_synced_before_it_is_left(file, disk, tm
     with pytest.raises(OSError, match="File too large"):
         file.write()
     assert (disk.steps(second, tmp_path), file.take_lost(), disk.syncs) == ([2], 0, [second])
+
+
+@pytest.mark.parametrize("error", [TimeoutError("too long"), KeyboardInterrupt()])
+def test_what_is_kept_never_changes_even_if_a_signal_handler_ends_a_write(
+    file, disk, tmp_path, monkeypatch, error
+):
+    """Where no thread can be started, writes are in calls of the main thread, and a handler may raise there."""
+    add = Unsynced.add
+
+    monkeypatch.setattr("tblog._files.unsynced.JOINED_BYTES", 0)
+
+    def add_and_raise(kept, written, size):
+        add(kept, written, size)
+        if len(disk.files[file.path]) > 100:
+            monkeypatch.setattr(Unsynced, "add", add)
+            raise error
+
+    monkeypatch.setattr(Unsynced, "add", add_and_raise)
+    for step in range(1, 5):
+        file.append(event_record(step), 1)
+        try:
+            file.write()
+        except (TimeoutError, KeyboardInterrupt):
+            continue
+    assert Unsynced.add is add
+    disk.late_errors = [errno.EIO]
+    with pytest.raises(OSError, match="Input/output"):
+        file.sync()
+    file.append(event_record(5), 1)
+    file.sync()
+    assert disk.steps(file.path, tmp_path) == [1, 2, 3, 4, 5]
+    assert (file.handed_records, len(disk.files)) == (5, 1)
 
 
 def test_a_record_that_fits_no_file_and_cannot_be_cut_off_is_refused_once(file, disk, monkeypatch):

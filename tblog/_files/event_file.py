@@ -242,6 +242,8 @@ class EventFile:
                 A bytearray belongs to the file from now on.
             records: how many.
         """
+        if self._torn and self._torn == len(self._waiting) and not self.buffers:
+            self._forget_all()  # a signal handler raised before `write` could: what is kept must not be appended to
         if frames:
             if self._waiting or type(frames) is not bytearray:
                 self._waiting += frames
@@ -305,6 +307,9 @@ class EventFile:
         self._torn = 0
 
     def _forget_whole_records(self) -> None:
+        if self._torn == len(self._waiting):
+            self._forget_all()
+            return
         whole = 0
         while (end := framing.record_end(self._waiting, whole)) is not None and end <= self._torn:
             self._count(end - whole)
