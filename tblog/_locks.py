@@ -5,41 +5,28 @@ In a forked child, each of these locks is free, even if another thread of the pa
 
 from __future__ import annotations
 
+import _thread
 import threading
 import weakref
-from typing import Self
 
 
-class ForkSafeLock:
-    """A reentrant lock: a signal handler or a finaliser may take it again in the thread that holds it."""
+class ForkSafeLock(_thread.RLock):  # type: ignore[misc]  # final for type checkers alone
+    """A reentrant lock: a signal handler or a finaliser may take it again in the thread that holds it.
+
+    `with` calls the methods of the base, in which no handler can run: one that raises an error does not leave it locked.
+    """
 
     def __init__(self) -> None:
-        self.renew()
         _locks.add(self)
 
     def renew(self) -> None:
         """Free the lock, even if another thread holds it."""
-        self._lock = threading.RLock()
-
-    def acquire(self, *, timeout: float) -> bool:
-        """Take the lock within `timeout` seconds, with 0 immediately. Return False if that failed."""
-        return self._lock.acquire(timeout=timeout)
+        self._at_fork_reinit()  # type: ignore[attr-defined]  # the threading module uses both
 
     def is_mine(self) -> bool:
         """Return whether the current thread has the lock."""
-        mine: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - threading.Condition uses it, too
+        mine: bool = self._is_owned()  # type: ignore[attr-defined]
         return mine
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        self._lock.acquire()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
@@ -74,7 +61,14 @@ import_lock = ForkSafeLock()
 """An encoder holds this lock only while it imports modules. A child that is forked during an import would wait
 forever when it imports the same module."""
 
-_here = threading.local()
+
+class _Here(threading.local):
+    works = False
+
+
+here = _Here()
+"""`here.works` says whether the current thread does a worker's work, and so must never wait for a worker. It is set in a
+plain statement: a signal handler may come inside a call, and raise an error there."""
 
 
 def renew_in_child() -> None:
@@ -85,14 +79,9 @@ def renew_in_child() -> None:
     for lock in tuple(_locks):
         if not lock.is_mine():
             lock.renew()
-    mark_worker(works=False)
-
-
-def mark_worker(*, works: bool) -> None:
-    """Record whether the current thread does a worker's work, and so must never wait for a worker."""
-    _here.works = works
+    here.works = False
 
 
 def on_worker() -> bool:
     """Return whether the current thread does a worker's work (a finaliser may log there)."""
-    return getattr(_here, "works", False)
+    return here.works

@@ -284,3 +284,31 @@ def test_ranks_that_sigterm_ends_lose_nothing(tmp_path, order):
             ranks[rank].send_signal(signal.SIGTERM)
         assert ends(ranks) == [-signal.SIGTERM] * 3
     assert points(tmp_path) == {"x": [(step, 111.0) for step in range(1000)]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["flush", "close"])
+def test_a_child_forked_anywhere_while_rank_0_flushes_or_closes_goes_on(tmp_path, call):
+    """It neither fails nor waits for the thread that carries numbers between the ranks, which it does not have."""
+    program = f"""
+        from tests.faults.every_point import ForkAtEveryPoint
+        from tests.waiting import HANG_SECS
+        join_group()
+        writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
+        writer.add_scalar("x", 10 ** rank, 0)
+        writer.flush()
+        if rank == 0:
+            def log_on(number):
+                writer.add_scalar("child", 1.0, number)
+                writer.close()
+            forks = ForkAtEveryPoint(HANG_SECS)
+            forks.call(writer.{call}, log_on)
+            print(len(forks.ends) > 20, [end for end in forks.ends if end[0]], flush=True)
+        writer.close()
+    """
+    with running_ranks(program, 2, tmp_path) as ranks:
+        assert read_line(ranks[0]) == "True []"
+        assert ends(ranks) == [0, 0]
+    found = points(tmp_path)
+    assert found["x"] == [(0, 11.0)]
+    assert sorted(step for step, _ in found["child"]) == [*range(1, len(found["child"]) + 1)]

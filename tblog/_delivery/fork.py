@@ -14,6 +14,7 @@ import signal
 import threading
 
 from tblog._delivery import worker
+from tblog._delivery.interrupts import signals_that_can_wait
 from tblog._locks import import_lock, renew_in_child
 
 IMPORT_SECS = 120.0
@@ -52,15 +53,10 @@ def _before() -> None:
     except KeyboardInterrupt:
         fork.is_interrupted = True
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _signals_that_can_wait())
+        # So that no handler finds a child that has not left its channels to the parent.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals_that_can_wait())
     except KeyboardInterrupt:
         fork.is_interrupted = True
-
-
-def _signals_that_can_wait() -> set[signal.Signals]:
-    """Return all but those of errors, so that no handler finds a child that has not left its channels to the parent."""
-    errors = {signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS, signal.SIGABRT}
-    return signal.valid_signals() - errors
 
 
 def _end() -> _Fork:
@@ -95,9 +91,11 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     fork = _end()
-    renew_in_child()
-    worker.start_anew_in_child()
-    _let_signals_come(fork)
+    try:
+        renew_in_child()
+        worker.start_anew_in_child()
+    finally:
+        _let_signals_come(fork)
 
 
 def arm() -> None:

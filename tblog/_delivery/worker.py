@@ -26,6 +26,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -35,9 +36,9 @@ from tblog._delivery.channel import channels
 from tblog._delivery.drain import ENTRIES_A_STEP
 from tblog._delivery.queue import ClosedQueueError
 from tblog._delivery.sigterm import arrange
-from tblog._files import unsynced
+from tblog._files import sinks, unsynced
 from tblog._files.stores import is_remote
-from tblog._locks import ForkSafeLock, mark_worker, on_worker
+from tblog._locks import ForkSafeLock, here, on_worker
 from tblog._reports import logger
 from tblog.errors import without_user
 
@@ -105,7 +106,7 @@ class ServingThread:
     def _run(self) -> None:
         if not self._running.acquire(blocking=False):
             return
-        mark_worker(works=True)
+        here.works = True
         _live[threading.current_thread()] = self
         try:
             if hasattr(time, "pthread_getcpuclockid"):
@@ -271,6 +272,8 @@ _live: dict[threading.Thread, ServingThread] = {}
 _exit_arranged_in = 0
 _last_uploads_arranged = False
 _exit_spent_secs = 0.0
+_left_over: deque[Channel] = deque()
+"""Channels that a thread wanted to write in the middle of a step. The next call that has written for itself does that."""
 first_at_the_end: list[Callable[[], None]] = []
 """Functions that `close_all` calls before it closes anything. They wait for other processes, with a deadline."""
 
@@ -328,15 +331,23 @@ def _serve_inline(channel: Channel) -> None:
 
 
 def _drain(channel: Channel) -> None:
-    if on_worker():  # a finaliser logs inside a step
+    if on_worker():  # a finaliser logs inside a step, or closes what it has opened
+        _left_over.append(channel)
         return
+    _drain_one(channel)
+    with contextlib.suppress(IndexError):
+        while True:
+            _drain_one(_left_over.pop())
+
+
+def _drain_one(channel: Channel) -> None:
     # One thread at a time. Another thread leaves its entries to that one, and does not wait.
     channel.must_drain = True
     with interrupts.held():
         while channel.must_drain and channel.draining.acquire(timeout=0):
             try:
                 channel.must_drain = False
-                mark_worker(works=True)
+                here.works = True
                 while not channel.closed and (
                     channel.drain.step() or channel.heavy.encode_next() or channel.send_now()
                 ):
@@ -344,7 +355,7 @@ def _drain(channel: Channel) -> None:
             except BaseException as error:
                 channel.fail_unforeseen(error)
             finally:
-                mark_worker(works=False)
+                here.works = False
                 channel.draining.release()
 
 
@@ -429,6 +440,7 @@ def start_anew_in_child() -> None:
     """Forget all threads, and leave all channels to the parent, whose threads do not run in a forked child."""
     _workers.clear()
     _live.clear()
+    sinks.start_anew_in_child()
     for channel in tuple(channels):
         channel.leave_to_parent()
     unsynced.start_anew_in_child()

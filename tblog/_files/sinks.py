@@ -118,6 +118,15 @@ LATE_SECS = 60.0
 """Time after which a file that was never found by its name was moved: caches of network file systems last as long."""
 
 
+_forks = 0
+
+
+def start_anew_in_child() -> None:
+    """Note that this process is a forked child."""
+    global _forks  # noqa: PLW0603 - known to the process
+    _forks += 1
+
+
 class LocalSink:
     """A file of the local file system, opened for appending and never truncated at opening."""
 
@@ -129,6 +138,7 @@ class LocalSink:
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._path = path
+        self._made_after = _forks if create else -1  # no signal handler can fork between this and the opening
         self._fd = os.open(path, flags, 0o666)
         self.identity: Identity | None = identity(self._fd)
         self._late_until = time.monotonic() + LATE_SECS if create else 0.0
@@ -169,7 +179,8 @@ class LocalSink:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        handle, self._fd = self._fd, -1  # a child that a signal handler forks behind this closes it here, too
+        os.close(handle)
 
     def size(self) -> int:
         """Return the file's length in bytes."""
@@ -187,9 +198,15 @@ class LocalSink:
         return (there.st_dev, there.st_ino) == self.identity and there.st_size == size
 
     def forget_in_child(self) -> None:
-        """Close the handle, and forget its number: a signal handler may have forked inside a method here."""
-        handle, self._fd = self._fd, -1
-        os.close(handle)
+        """Close the handle, and forget its number: a signal handler may have forked inside a method here.
+
+        A file that the child has made, because it was forked just before, is removed: nothing will be written to it.
+        """
+        if self._fd >= 0:
+            self.close()
+        if self._made_after == _forks:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
 
 
 class FactorySink:

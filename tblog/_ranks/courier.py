@@ -17,7 +17,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from tblog._locks import mark_worker, on_worker
+from tblog._locks import Answer, here, on_worker
 from tblog._ranks.backlog import Backlog
 from tblog._ranks.batches import receive
 from tblog._ranks.mailbox import Mailbox, group_store
@@ -94,7 +94,7 @@ class Courier:
         self._is_linked = False
         self._asked = self._answered = 0
         self._bell: SimpleQueue[None] = SimpleQueue()  # put is reentrant: a signal handler may flush
-        self._round_ended = threading.Condition()
+        self._waiting: deque[Answer] = deque()  # one of each caller who waits for the end of a round
         self._pid = os.getpid()
         self._pause_secs = PAUSE_SECS + PAUSE_OF_A_RANK_SECS * place.world_size
         self._thread: threading.Thread | None = None
@@ -170,9 +170,14 @@ class Courier:
         return not self._is_linked or len(self._gone) >= self._place.world_size - 1
 
     def _wait_for(self, happened: Callable[[], bool], secs: float) -> None:
-        if self.is_running and not on_worker():
-            with self._round_ended:
-                self._round_ended.wait_for(happened, secs)
+        deadline = time.monotonic() + secs
+        while self.is_running and not on_worker() and time.monotonic() < deadline:
+            round_ended = Answer()
+            self._waiting.append(round_ended)
+            if happened():
+                return
+            # Not for long: a child that a signal handler forks here goes on, without the thread.
+            round_ended.wait(min(self._pause_secs, deadline - time.monotonic()))
 
     @property
     def is_running(self) -> bool:
@@ -182,7 +187,7 @@ class Courier:
     # On the thread.
 
     def _run(self) -> None:
-        mark_worker(works=True)
+        here.works = True
         while not self._round():
             if self._leave is not None and (self._are_others_gone or time.monotonic() >= self._leave_at):
                 leave, self._leave = self._leave, None
@@ -217,9 +222,9 @@ class Courier:
             self._reports.no_group(self._place.world_size)
         if is_last and self._outgoing:
             self._reports.unsent(len(self._outgoing), "the writer was closed before rank 0 took them")
-        with self._round_ended:
-            self._answered = asked
-            self._round_ended.notify_all()
+        self._answered = asked
+        while self._waiting:
+            self._waiting.popleft().set()
         return is_last
 
     @property

@@ -103,12 +103,15 @@ class ReducingChannel(Channel):
 
     def flush(self) -> bool:
         """Return when the storage or the store has this rank's records; wait at most `FLUSH_SECS` for the store."""
-        if self._place.rank or self._courier is None:
+        courier = (
+            self._courier
+        )  # a signal handler may fork anywhere here: then it is gone, and waits for nothing
+        if self._place.rank or courier is None:
             is_flushed = super().flush()
-            if self._courier is not None:
-                self._courier.settle(FLUSH_SECS)
+            if courier is not None:
+                courier.settle(FLUSH_SECS)
             return is_flushed
-        self._courier.settle(FLUSH_SECS)
+        courier.settle(FLUSH_SECS)
         return super().flush()
 
     def close(self) -> bool:
@@ -116,12 +119,13 @@ class ReducingChannel(Channel):
         if on_worker():
             self.let_go()
             return False
-        if self._courier is not None and not self._place.rank and not self.is_closing:
-            self._courier.settle(FLUSH_SECS)  # it may not have found the store yet
-            self._courier.wait_for_others(CLOSE_SECS)
+        courier = self._courier
+        if courier is not None and not self._place.rank and not self.is_closing:
+            courier.settle(FLUSH_SECS)  # it may not have found the store yet
+            courier.wait_for_others(CLOSE_SECS)
         is_closed = super().close()
-        if self._courier is not None:
-            self._courier.join(CLOSE_SECS)
+        if courier is not None:
+            courier.join(CLOSE_SECS)
         return is_closed
 
     def let_go(self) -> None:

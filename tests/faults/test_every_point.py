@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboardX.proto.summary_pb2 import Summary
 
 from tblog import FileWriter, SummaryWriter
-from tblog._locks import import_lock
+from tblog._locks import import_lock, on_worker
 from tests.faults.every_point import EveryPoint, ForkAtEveryPoint
 from tests.faults.inside import end_of
 from tests.faults.volume import many_points
@@ -20,7 +24,7 @@ from tests.gates import let_no_thread_start
 from tests.processes import fork
 from tests.reading import event_files
 from tests.slow import slow_but
-from tests.waiting import HANG_SECS
+from tests.waiting import HANG_SECS, join
 
 CALLS: dict[str, Callable[[SummaryWriter], object]] = {
     "a scalar": lambda writer: writer.add_scalar("loss", np.array([2.0]), 1),
@@ -67,6 +71,7 @@ def test_a_child_forked_anywhere_inside_a_call_finishes_it_and_logs_on(writer, n
     """Each child has all that it logs after the call, and the parent what it logs on both sides of it."""
 
     def log_on(number):
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
         writer.add_scalar(f"child{number}", 1.0, number)
         if number % 2:
             writer.add_text(f"text{number}", "of a child", number)
@@ -83,6 +88,7 @@ def test_a_child_forked_anywhere_inside_a_call_finishes_it_and_logs_on(writer, n
         wanted |= {f"child{number}", *([f"text{number}/text_summary"] if number % 2 else [])}
     found = many_points(writer.log_dir)
     assert {tag: len(found.get(tag, [])) for tag in wanted} == dict.fromkeys(wanted, 1)
+    assert all(path.stat().st_size for path in Path(writer.log_dir).rglob("*tfevents*"))
 
 
 @pytest.mark.parametrize("name", slow_but([], ["a scalar", "a close", "a reopening"]))
@@ -95,8 +101,11 @@ def test_a_child_forked_anywhere_inside_a_call_that_writes_for_itself_leaves_the
     let_no_thread_start(monkeypatch, "tblog")
     writer.add_scalar("before", 1.0, 1)
     told = len(caplog.records)
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
 
     def log_on(number):
+        assert (signal.pthread_sigmask(signal.SIG_BLOCK, ()), unraisable) == (set(), [])
         writer.add_scalar(f"child{number}", 1.0, number)
         writer.close()
         assert len(caplog.records) == told
@@ -112,9 +121,114 @@ def test_a_child_forked_anywhere_inside_a_call_that_writes_for_itself_leaves_the
     assert {found[f"child{number + 1}"][0][0] for number in range(len(forks.ends))} == {
         *range(1, len(forks.ends) + 1)
     }
-    # A child that was forked while its parent's file was made may make an empty one.
-    written = [path for path in event_files(writer.log_dir) if os.path.getsize(path)]
+    written = event_files(writer.log_dir)
+    assert all(os.path.getsize(path) for path in written)
     assert len(written) <= len(files) + len(forks.ends) + (name != "a scalar")
+
+
+class HandlerError(BaseException):
+    """Raised by a signal handler, as SystemExit is; not taken for an error of a value."""
+
+
+@pytest.fixture
+def writer_alone(writer, monkeypatch):
+    """Return a writer each of whose calls writes for itself, and let SIGUSR1 raise an error."""
+
+    def handle(*_):
+        raise HandlerError
+
+    writer.close()
+    let_no_thread_start(monkeypatch, "tblog")
+    writer.add_scalar("before", 1.0, 1)
+    before = signal.signal(signal.SIGUSR1, handle)
+    yield writer
+    signal.signal(signal.SIGUSR1, before)
+
+
+def errors_at_every_point(writer, name, handle):
+    """Do something at one point of a call after the other; yield the number of the point, and whether an error came."""
+    place = 1
+    while True:
+        points = EveryPoint(lambda number, place=place: handle() if number == place else None)
+        came = False
+        try:
+            points.call(call(name, writer))
+        except HandlerError:
+            came = True
+        if len(points.lines) < place:
+            return
+        yield place, came
+        place += 1
+
+
+@pytest.mark.parametrize("name", slow_but(["a scalar"], ["a scalar", "a histogram", "a flush"]))
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs SIGUSR1")
+def test_a_handler_that_raises_anywhere_inside_a_call_that_writes_for_itself_loses_nothing(
+    writer_alone, name, caplog
+):
+    """The call raises the handler's error, and later calls write, those of other threads too."""
+    handler = signal.getsignal(signal.SIGUSR1)
+    wanted = 0
+    for place, came in errors_at_every_point(
+        writer_alone, name, partial(signal.raise_signal, signal.SIGUSR1)
+    ):
+        assert came
+        assert signal.getsignal(signal.SIGUSR1) is handler
+        writer_alone.add_scalar("later", 1.0, place)
+        other = threading.Thread(target=writer_alone.add_scalar, args=("other", 1.0, place))
+        other.start()
+        join([other])
+        assert writer_alone.stats.written == writer_alone.stats.queued
+        wanted = place
+    assert wanted > 20
+    writer_alone.close()
+    found = many_points(writer_alone.log_dir)
+    assert (
+        [step for step, _ in found["later"]]
+        == [step for step, _ in found["other"]]
+        == [*range(1, wanted + 1)]
+    )
+    assert (writer_alone.stats.dropped, writer_alone.stats.failed) == (0, 0)
+    assert not caplog.records
+
+
+def raise_at_once():
+    """Raise an error where no handler of a signal can wait."""
+    raise HandlerError
+
+
+def test_an_error_from_outside_anywhere_inside_a_call_that_writes_for_itself_leaves_the_writer_usable(
+    writer_alone,
+):
+    """A second signal is handled at once, and other threads may raise errors here; later calls write."""
+    places = 0
+    for _ in errors_at_every_point(writer_alone, "a scalar", raise_at_once):
+        assert not on_worker()
+        places += 1
+    assert places > 20
+    writer_alone.add_scalar("later", 1.0, 1)
+    writer_alone.close()
+    assert many_points(writer_alone.log_dir)["later"] == [(1, 1.0)]
+
+
+@pytest.mark.parametrize("name", slow_but([], ["a scalar", "a histogram", "a reopening"]))
+def test_who_logs_and_closes_anywhere_inside_a_call_that_writes_for_itself_loses_nothing(
+    writer, name, monkeypatch
+):
+    """A finaliser that does so comes in the middle of writing: the call writes what it opens, before it returns."""
+    writer.close()
+    let_no_thread_start(monkeypatch, "tblog")
+
+    def handle(number):
+        writer.add_scalar(f"handler{number}", 1.0, number)
+        writer.close()
+
+    points = EveryPoint(handle)
+    points.call(call(name, writer))
+    writer.close()
+    found = many_points(writer.log_dir)
+    assert {len(found.get(f"handler{number}", [])) for number in range(1, len(points.lines) + 1)} == {1}
+    assert all(path.stat().st_size for path in event_files(writer.log_dir))
 
 
 @pytest.mark.parametrize("does", HANDLERS)
