@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 with contextlib.suppress(RuntimeError):  # it has ended: all that needs no tensorboardX is logged
     import concurrent.futures.thread  # noqa: F401
 
-ROUND_SECS = 0.1
+ROUND_SECS = 0.2
 IDLE_ROUND_SECS = 0.4
 BREATH_SECS = 0.001
 BREATH_IN_HASTE_SECS = 0.0002
