@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tblog import SummaryWriter
+from tblog._delivery import worker
 from tblog.records import HistogramRecord
-from tests.waiting import HANG_SECS, wait_until
+from tests.waiting import HANG_SECS
 
 
 class GatedSink:
@@ -90,7 +91,7 @@ def gated_record(writer: SummaryWriter, nbytes: int = 8) -> GatedArray:
 
 
 def let_no_thread_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
-    """Wait until all threads with this name prefix have ended, and make new ones fail to start."""
+    """Give new writers workers of their own, whose threads with this name prefix fail to start."""
     start = threading.Thread.start
 
     def refuses(thread: threading.Thread) -> None:
@@ -98,5 +99,5 @@ def let_no_thread_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    wait_until(lambda: not any(thread.name.startswith(prefix) for thread in threading.enumerate()))
+    monkeypatch.setattr(worker, "_workers", {})
     monkeypatch.setattr(threading.Thread, "start", refuses)
