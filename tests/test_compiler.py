@@ -8,6 +8,7 @@ import torch._dynamo
 from torch._dynamo.utils import counters
 
 from tblog import SummaryWriter
+from tests.processes import run_program
 from tests.reading import points
 
 
@@ -92,3 +93,30 @@ def test_a_graph_that_must_be_whole_says_that_a_call_breaks_it(tmp_path):
             step(torch.ones(4))
         writer.add_scalar("x", 1.0, 0)
     assert points(tmp_path) == {"x": [(0, 1.0)]}
+
+
+def test_a_writer_that_is_made_while_a_thread_imports_torch_leaves_torch_alone(tmp_path):
+    """The thread may be tblog's own, for tensorboardX. Two threads that import parts of one package wait for each other."""
+    code = """
+        import sys, threading
+        from tblog import SummaryWriter
+
+        def hook(event, args):
+            if event == "import" and args[0] == "torch._C" and threading.current_thread() is importing:
+                imports.set()
+                made.wait(60)
+
+        imports, made = threading.Event(), threading.Event()
+        sys.addaudithook(hook)
+        importing = threading.Thread(target=__import__, args=["torch"])
+        importing.start()
+        assert imports.wait(60)
+        threading.Timer(2.0, made.set).start()
+        with SummaryWriter(sys.argv[1]) as writer:
+            was_made_before = not made.is_set()
+            made.set()
+            importing.join()
+            writer.add_scalar("x", sys.modules["torch"].ones(()), 0)
+        print(was_made_before, writer.stats.written)
+    """
+    assert run_program(code, None, tmp_path) == "True 1\n"

@@ -110,12 +110,12 @@ def test_a_close_on_a_thread_of_tblog_waits_for_nobody(tmp_path):
     """A finaliser may run on any thread, including the courier's."""
     program = """
         import threading, time
-        from tblog._locks import mark_worker
+        from tblog._locks import here
         join_group()
         writer = SummaryWriter(logdir, options=WriterOptions(ranks="reduce", reduce="sum"))
         writer.add_scalar("x", 10 ** rank, 0)
         def finalise():
-            mark_worker(works=True)
+            here.works = True
             began = time.monotonic()
             writer.flush()
             writer.close()

@@ -19,11 +19,11 @@ _told: set[type] = set()
 
 
 def keep_out(writer: type) -> None:
-    """Make torch's compiler, if torch is loaded, run tblog's public methods of a class uncompiled.
+    """Make torch's compiler, if torch is imported, run tblog's public methods of a class uncompiled.
 
     The compiler still compiles methods of a user's own class and of its other base classes.
     """
-    if writer in _told or "torch" not in sys.modules:
+    if writer in _told or not _is_imported("torch"):
         return
     _told.add(writer)
     _skip(quick_tensor, quick_tensor)  # which the compiled fast path calls by itself
@@ -32,6 +32,16 @@ def keep_out(writer: type) -> None:
             function = getattr(method, "__wrapped__", method)  # of the compiled fast path
             if isinstance(function, FunctionType) and not name.startswith("_") and _is_ours(function):
                 _skip(method, function)
+
+
+def _is_imported(package: str) -> bool:
+    """Return whether a package is there, and not half there: to import a part of one that another thread imports may fail.
+
+    The flag is how Python tells partially initialised modules
+    (https://github.com/python/cpython/blob/v3.11.7/Lib/importlib/_bootstrap.py#L1165).
+    """
+    module = sys.modules.get(package)
+    return module is not None and not getattr(module.__spec__, "_initializing", False)
 
 
 def _is_ours(method: FunctionType) -> bool:
