@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 NUMBERS_AN_ENTRY = 64
 """Numbers of the compiled lane that count as one entry when the worker takes entries. They are encoded without the
 interpreter lock, and getting the lock back costs more than encoding them."""
-ALARM_AT = 16_384
+ALARM_AT = 32_768
 """This many numbers in the compiled lane, or a quarter of a small queue, wake the worker: a burst would fill the queue
 before its next round."""
 STALL_SECS = 10.0
