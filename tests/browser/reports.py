@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 from tests.browser.serving import TIMEOUT_SECS
@@ -68,3 +73,9 @@ def ink(page: Page, tag: str) -> str:
     """Return the pixels of a card's chart."""
     picture: str = card(page, tag).locator("canvas").evaluate("canvas => canvas.toDataURL()")
     return picture
+
+
+def pixels(page: Page, tag: str) -> NDArray[np.int16]:
+    """Return the same as (height, width, 4): red, green, blue and opacity."""
+    encoded = base64.b64decode(ink(page, tag).partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGBA")).astype(np.int16)

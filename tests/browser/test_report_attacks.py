@@ -130,22 +130,9 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def inked(page: Page, tag: str) -> int:
     """Return how many pixels of a card's chart have the last run's colour."""
-    count: int = (
-        card(page, tag)
-        .locator("canvas")
-        .evaluate(
-            """canvas => {
-            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
-            copy.drawImage(canvas, 0, 0);
-            const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-            let count = 0;
-            for (let at = 0; at < data.length; at += 4)
-                count += Math.abs(data[at] - 44) < 30 && Math.abs(data[at + 1] - 160) < 30 && Math.abs(data[at + 2] - 44) < 30 && data[at + 3] > 100;
-            return count;
-        }"""
-        )
-    )
-    return count
+    shown = reports.pixels(page, tag)
+    near = np.abs(shown[..., :3] - [44, 160, 44]) < 30
+    return int((near.all(axis=2) & (shown[..., 3] > 100)).sum())
 
 
 @pytest.fixture
