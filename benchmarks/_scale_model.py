@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tblog._delivery.worker import ROUND_SECS
+from tblog._ranks.courier import PAUSE_OF_A_RANK_SECS, PAUSE_SECS
+
 DAY_SECS = 86_400.0
-ROUND_SECS = 0.1
-"""Maximum rounds of a writer's worker a second, see tblog/_delivery/worker.py."""
 DOLLARS_A_REQUEST = 5e-6
 """List price of a PUT to S3 Standard in us-east-1, https://aws.amazon.com/s3/pricing: $0.005 for 1,000."""
 NETWORK_BYTES_A_NUMBER = 28
@@ -83,7 +84,7 @@ class OfReduce:
     @staticmethod
     def batches(load: Load) -> float:
         """Return how many batches a rank sends; see tblog/_ranks/courier.py."""
-        rounds = load.secs / max(0.1 + 0.001 * load.ranks, 1 / load.rate)
+        rounds = load.secs / max(PAUSE_SECS + PAUSE_OF_A_RANK_SECS * load.ranks, 1 / load.rate)
         return max(rounds, load.scalars * load.steps / 500)
 
 
