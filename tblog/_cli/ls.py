@@ -55,9 +55,8 @@ def _list(given: argparse.Namespace) -> int:
     if given.kind:
         rows = [row._replace(tags=[tag for tag in row.tags if tag.kind in given.kind]) for row in rows]
     if given.tag:
-        fits = matcher(
-            given.tag
-        )  # the reader keeps what belongs to a run as a whole, which nobody asked for here
+        # The reader keeps what belongs to a run as a whole, which nobody asked for here.
+        fits = matcher(given.tag)
         rows = [row._replace(tags=[tag for tag in row.tags if fits(tag.tag)]) for row in rows]
     if given.kind or given.tag or given.steps:
         rows = [row for row in rows if row.tags]

@@ -108,7 +108,7 @@ def _mean(given: argparse.Namespace) -> int:
 
 
 def _within_another(runs: set[str]) -> str | None:
-    """Return a run in whose directory's parents another one of the group lies, such as one of `add_scalars`, if any."""
+    """Return a run that lies below another one of the group, such as one of `add_scalars`, if any."""
     return next((run for run in sorted(runs) if any(run.startswith(f"{other}/") for other in runs)), None)
 
 

@@ -1,6 +1,7 @@
 """Delays signal handlers while a call writes for itself.
 
-An error that a handler raises, such as KeyboardInterrupt, could tear the record in the file, or be taken for tblog's. Runs on the thread that logs, if no worker can be started. Only the main thread is ever interrupted.
+An error that a handler raises, such as KeyboardInterrupt, could tear the record in the file, or be taken for tblog's.
+Runs on the thread that logs, if no worker can be started. Only the main thread is ever interrupted.
 """
 
 from __future__ import annotations
@@ -40,9 +41,8 @@ class _Hold:
         """Take the place of the program's handlers."""
         for number in signals_that_can_wait():
             own = signal.getsignal(number)
-            while (
-                isinstance(own, _Hold) and own.is_over
-            ):  # a handler raised an error before all were put back
+            # One that is over is still there if a handler raised an error before all were put back.
+            while isinstance(own, _Hold) and own.is_over:
                 own = own.own[number]
             if callable(own):
                 self.own[number] = own

@@ -103,9 +103,8 @@ class ReducingChannel(Channel):
 
     def flush(self) -> bool:
         """Return when the storage or the store has this rank's records; wait at most `FLUSH_SECS` for the store."""
-        courier = (
-            self._courier
-        )  # a signal handler may fork anywhere here: then it is gone, and waits for nothing
+        # A signal handler may fork anywhere here: then it is gone, and waits for nothing.
+        courier = self._courier
         if self._place.rank or courier is None:
             is_flushed = super().flush()
             if courier is not None:

@@ -23,7 +23,7 @@ def keep_out(writer: type) -> None:
 
     The compiler still compiles methods of a user's own class and of its other base classes.
     """
-    if writer in _told or not _is_imported("torch"):
+    if writer in _told or not _torch_is_imported():
         return
     _told.add(writer)
     _skip(quick_tensor, quick_tensor)  # which the compiled fast path calls by itself
@@ -34,13 +34,13 @@ def keep_out(writer: type) -> None:
                 _skip(method, function)
 
 
-def _is_imported(package: str) -> bool:
-    """Return whether a package is there, and not half there: to import a part of one that another thread imports may fail.
+def _torch_is_imported() -> bool:
+    """Return whether torch is there, and not half there: to import a part of it while another thread imports it may fail.
 
     The flag is how Python tells partially initialised modules
     (https://github.com/python/cpython/blob/v3.11.7/Lib/importlib/_bootstrap.py#L1165).
     """
-    module = sys.modules.get(package)
+    module = sys.modules.get("torch")
     return module is not None and not getattr(module.__spec__, "_initializing", False)
 
 
